@@ -1,0 +1,106 @@
+"""Frozen dataclasses as configuration: described by field metadata, strict when read from JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from types import UnionType
+from typing import Any, TypeVar
+
+from core.errors import ConfigError, UnknownNameError
+
+Config = TypeVar("Config")
+
+
+def option(
+    default: Any,
+    label: str,
+    help: str = "",
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+) -> Any:
+    """A dataclass field that a form can draw: default, label, help and inclusive bounds."""
+    metadata = {"label": label, "help": help, "minimum": minimum, "maximum": maximum}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def check_options(config: Any) -> None:
+    """Raise `ConfigError` when a field of `config` leaves its bounds or its `Literal` choices."""
+    hints = typing.get_type_hints(type(config))
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        choices = typing.get_args(hints[field.name])
+        if typing.get_origin(hints[field.name]) is typing.Literal and value not in choices:
+            raise ConfigError(
+                f"{field.name} is {value!r}; expected one of {', '.join(map(repr, choices))}."
+            )
+        low, high = field.metadata.get("minimum"), field.metadata.get("maximum")
+        if value is not None and (
+            (low is not None and value < low) or (high is not None and value > high)
+        ):
+            raise ConfigError(f"{field.name} is {value}; expected a value between {low} and {high}.")
+
+
+def to_json(config: Any) -> str:
+    """`config` as indented JSON text."""
+    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+
+
+def from_dict(kind: type[Config], values: dict[str, Any]) -> Config:
+    """Build `kind` from plain values.
+
+    Raises:
+        UnknownNameError: a key is no field of `kind`.
+        ConfigError: a value has another type than its field, or is out of bounds.
+    """
+    hints = typing.get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    converted = {}
+    for key, value in values.items():
+        if key not in names:
+            raise UnknownNameError(f"setting of {kind.__name__}", key, names)
+        converted[key] = _convert(key, value, hints[key])
+    try:
+        return kind(**converted)
+    except TypeError as error:
+        raise ConfigError(f"{kind.__name__} is incomplete: {error}.") from error
+
+
+def parse_overrides(kind: type[Config], pairs: list[str], base: Config | None = None) -> Config:
+    """Build `kind` from `key=value` texts, as the command line gives them (`model.depth=4` reaches in)."""
+    values: dict[str, Any] = dataclasses.asdict(base) if base is not None else {}  # type: ignore[call-overload]
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"Got {pair!r}; expected key=value.")
+        *parents, leaf = key.split(".")
+        target = values
+        for parent in parents:
+            target = target.setdefault(parent, {})
+        try:
+            target[leaf] = json.loads(text)
+        except json.JSONDecodeError:
+            target[leaf] = text
+    return from_dict(kind, values)
+
+
+def _convert(key: str, value: Any, hint: Any) -> Any:
+    """`value` as `hint` wants it; only lossless conversions (a whole number for a float, a list for a tuple)."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _convert(key, value, next(kind for kind in arguments if kind is not type(None)))
+    if origin is typing.Literal:
+        return value
+    if origin is tuple:
+        return tuple(value)
+    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        return from_dict(typing.cast(type[Any], hint), value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
+        raise ConfigError(f"{key} is {value!r}; expected {hint.__name__}.")
+    return value

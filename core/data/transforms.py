@@ -1,0 +1,66 @@
+"""From decoded pixels to what a model wants: resize, crop, normalise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalisation:
+    """Per-channel mean and standard deviation of pixels in [0, 1]."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+CIFAR10_NORMALISATION = Normalisation(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616))
+IMAGENET_NORMALISATION = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+HALF_NORMALISATION = Normalisation(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """What happens to a photo before the model sees it.
+
+    The shorter side is resized to `size / crop_share`, then a `size`-pixel square is cut from the centre.
+    """
+
+    size: int
+    normalisation: Normalisation
+    crop_share: float = 1.0
+    resample: Literal["bilinear", "bicubic"] = "bicubic"
+
+
+def crop_to_square(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+    """The square RGB picture that the model will see, at the model's resolution."""
+    shorter = round(preprocessing.size / preprocessing.crop_share)
+    scale = shorter / min(image.size)
+    width, height = (max(preprocessing.size, round(side * scale)) for side in image.size)
+    filters = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+    resized = image.convert("RGB").resize((width, height), filters[preprocessing.resample])
+    left, top = (width - preprocessing.size) // 2, (height - preprocessing.size) // 2
+    return resized.crop((left, top, left + preprocessing.size, top + preprocessing.size))
+
+
+def normalise(images: Tensor, normalisation: Normalisation) -> Tensor:
+    """(batch, height, width, channels) uint8 → (batch, channels, height, width) float, normalised."""
+    return standardise(images.permute(0, 3, 1, 2).float() / 255, normalisation)
+
+
+def standardise(images: Tensor, normalisation: Normalisation) -> Tensor:
+    """(batch, channels, height, width) in [0, 1] → zero mean and unit spread per channel."""
+    mean = torch.tensor(normalisation.mean, device=images.device)[:, None, None]
+    std = torch.tensor(normalisation.std, device=images.device)[:, None, None]
+    return (images - mean) / std
+
+
+def to_batch(pictures: list[Image.Image], preprocessing: Preprocessing) -> Tensor:
+    """Photos → (batch, 3, size, size) normalised for the model."""
+    squares = np.stack([np.asarray(crop_to_square(picture, preprocessing)) for picture in pictures])
+    return normalise(torch.from_numpy(squares.copy()), preprocessing.normalisation)

@@ -1,0 +1,37 @@
+"""Every recipe that `python -m core train` and the Train page know, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from core.errors import UnknownNameError
+from core.experiments import vit_scratch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One experiment: what can be set, and what runs."""
+
+    name: str
+    summary: str
+    config: type
+    run: Callable[..., Iterator[Any]]
+
+
+RECIPES: dict[str, Recipe] = {
+    "vit_scratch": Recipe(
+        name="vit_scratch",
+        summary="ViT or Differential ViT from scratch on small images",
+        config=vit_scratch.Config,
+        run=vit_scratch.run,
+    ),
+}
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe called `name`."""
+    if name not in RECIPES:
+        raise UnknownNameError("recipe", name, RECIPES)
+    return RECIPES[name]

@@ -1,0 +1,78 @@
+"""What a forward pass leaves behind: every analysis of attention starts from a `Trace`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from core.errors import IncompatibleError, ShapeError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """Intermediates of one forward pass, still attached to the autograd graph if there was one.
+
+    Attributes:
+        attention: one tensor per layer, (batch, heads, tokens, tokens); a row is what that query
+            token attends to. Rows sum to 1, or to 1 - lambda where `signed`.
+        tokens: the output of each block, (batch, tokens, dim).
+        embedding: (batch, dim), what the head reads: the normalised class token or mean patch.
+        logits: (batch, classes), or None for a backbone without a classifier.
+        grid: rows and columns of patches.
+        prefix_tokens: tokens before the patches (class token, distillation token, registers).
+        signed: the maps come from differential attention and may be negative.
+    """
+
+    attention: tuple[Tensor, ...]
+    tokens: tuple[Tensor, ...]
+    embedding: Tensor
+    logits: Tensor | None
+    grid: tuple[int, int]
+    prefix_tokens: int = 1
+    signed: bool = False
+
+
+@runtime_checkable
+class Traceable(Protocol):
+    """A model whose attention can be looked at."""
+
+    depth: int
+
+    def __call__(self, images: Tensor) -> Tensor: ...
+
+    def trace(self, images: Tensor) -> Trace: ...
+
+
+def check_trace(trace: Trace, depth: int) -> Trace:
+    """Return `trace` if it holds `depth` proper attention maps.
+
+    Fused attention returns no weights, and libraries then hand over an empty tuple without an error;
+    every adapter passes through here so that no view is silently empty.
+
+    Raises:
+        IncompatibleError: fewer or more maps than layers.
+        ShapeError: a map is not square over the tokens, or unsigned rows do not sum to 1.
+    """
+    if len(trace.attention) != depth:
+        raise IncompatibleError(
+            f"The model has {depth} attention layers but gave {len(trace.attention)} maps.",
+            "Load it with attn_implementation='eager'.",
+        )
+    expected = trace.prefix_tokens + trace.grid[0] * trace.grid[1]
+    for layer, weights in enumerate(trace.attention):
+        if weights.shape[-2:] != (expected, expected):
+            raise ShapeError(
+                f"Layer {layer} attends over {tuple(weights.shape[-2:])} tokens; "
+                f"expected {expected} ({trace.prefix_tokens} before a {trace.grid[0]}×{trace.grid[1]} grid)."
+            )
+        if not trace.signed:
+            sums = weights.detach().float().sum(dim=-1)
+            tolerance = 1e-3 if weights.dtype == torch.float32 else 2e-2
+            if not torch.allclose(sums, torch.ones_like(sums), atol=tolerance):
+                raise ShapeError(
+                    f"Rows of layer {layer} sum to {sums.min():.3f} to {sums.max():.3f}; expected 1."
+                )
+    return trace

@@ -1,0 +1,34 @@
+"""Where things live: the checkout holds code and bundled models, `VITRINE_HOME` all that accumulates."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+BUNDLED = CHECKOUT / "checkpoints"
+
+
+def home() -> Path:
+    """The user's folder for data, weights, runs and caches (`VITRINE_HOME`, default `~/.vitrine`)."""
+    return Path(os.environ.get("VITRINE_HOME") or Path.home() / ".vitrine").expanduser()
+
+
+def data_root() -> Path:
+    """Where imported data sets live (`VITRINE_DATA`, default `VITRINE_HOME/data`)."""
+    return Path(os.environ.get("VITRINE_DATA") or home() / "data").expanduser()
+
+
+def weights_root() -> Path:
+    """Where fetched weights live."""
+    return home() / "weights"
+
+
+def runs_root() -> Path:
+    """Where training runs live, one folder each."""
+    return home() / "runs"
+
+
+def cache_root() -> Path:
+    """Where results that can be computed again live."""
+    return home() / "cache"
