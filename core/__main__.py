@@ -10,7 +10,12 @@ import typer
 
 from core.errors import CoreError
 
-app = typer.Typer(help="Vitrine without the browser.", no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _vitrine() -> None:
+    """Vitrine without the browser."""
 
 
 @app.command()

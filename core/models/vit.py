@@ -120,18 +120,22 @@ class ViT(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """`images`: (batch, channels, height, width), normalised → logits (batch, classes)."""
-        return self.head(self.forward_features(images))
+        return self.head(self.embed(images))
 
-    def forward_features(self, images: Tensor) -> Tensor:
-        """What the head reads: (batch, embed_dim)."""
-        tokens = self._embed(images)
+    def embed(self, images: Tensor) -> Tensor:
+        """The image as one vector, (batch, embed_dim): what the head reads."""
+        tokens = self._tokenise(images)
         for block in self.blocks:
             tokens = block(tokens)
         return self._pool(tokens)
 
+    def positions(self) -> tuple[Tensor | None, tuple[int, int], int]:
+        """The positional table (tokens, embed_dim), or None; the grid of patches; the tokens before them."""
+        return self.position_embedding.table(), self.config.grid, 1
+
     def trace(self, images: Tensor) -> Trace:
         """The same forward pass, explicit, keeping the tokens and attention of every layer."""
-        tokens = self._embed(images)
+        tokens = self._tokenise(images)
         attention, outputs = [], []
         for block in self.blocks:
             tokens, weights = block.explicit(tokens)  # type: ignore[operator]
@@ -148,7 +152,7 @@ class ViT(nn.Module):
         )
         return check_trace(trace, self.depth)
 
-    def _embed(self, images: Tensor) -> Tensor:
+    def _tokenise(self, images: Tensor) -> Tensor:
         """(batch, channels, height, width) → (batch, 1 + patches, embed_dim), positions added."""
         size = (self.config.channels, self.config.image_size, self.config.image_size)
         if images.shape[1:] != size:

@@ -1,0 +1,54 @@
+"""The one number that an explanation explains: a class's logit or probability, or how alike the embedding stays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from core.models.trace import Trace
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is being explained.
+
+    Attributes:
+        class_index: a class of the model; None for a backbone without a head, or to explain the embedding.
+        reference: (dim,) embedding of the unchanged image, for the embedding target.
+    """
+
+    class_index: int | None = None
+    reference: Tensor | None = None
+
+
+@torch.inference_mode()
+def pick_target(module: nn.Module, image: Tensor, class_index: int | None = None, *, classifier: bool = True) -> Target:
+    """The target for `image` (1, channels, height, width): the given class, else the predicted one, else its embedding."""
+    if not classifier:
+        return Target(reference=module.embed(image)[0].clone())  # type: ignore[operator]
+    if class_index is None:
+        class_index = int(module(image)[0].argmax())
+    return Target(class_index=class_index)
+
+
+@torch.inference_mode()
+def target_confidence(module: nn.Module, images: Tensor, target: Target) -> Tensor:
+    """(batch,) in [0, 1] (or [-1, 1]): the class's probability, or the cosine with the reference embedding."""
+    if target.class_index is not None:
+        return module(images).float().softmax(dim=1)[:, target.class_index]
+    assert target.reference is not None
+    return torch.cosine_similarity(module.embed(images).float(), target.reference[None].float())  # type: ignore[operator]
+
+
+def trace_score(trace: Trace, target: Target) -> Tensor:
+    """(batch,), differentiable: the class logit, or the embedding's length along its own direction.
+
+    The cosine with itself is at its maximum and has no gradient, hence the length for backbones without a head.
+    """
+    if target.class_index is not None:
+        assert trace.logits is not None
+        return trace.logits[:, target.class_index]
+    direction = torch.nn.functional.normalize(trace.embedding.detach(), dim=1)
+    return (trace.embedding * direction).sum(dim=1)
