@@ -1,0 +1,377 @@
+"""Patch masking: hide part of a photo and watch the prediction change.
+
+Masks live on a grid of patches and are applied to pixels, so a CNN can be asked the same question as a ViT. Hiding a
+patch needs something in its place, and every choice is visible to the model: see `Fill`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core.data.transforms import Normalisation, standardise
+from core.errors import ConfigError, ShapeError
+from core.methods.targets import Target, target_confidence
+from core.seeding import torch_generator
+
+# What a hidden patch shows: the image's own mean colour; the image blurred with a deviation of a sixteenth of its
+# longer side; black; or uniform noise.
+Fill = Literal["mean", "blur", "black", "noise"]
+Strategy = Literal["most_attended", "least_attended", "random", "centre"]
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskSetting:
+    """A mask that can be named: which patches go first, and the share that goes."""
+
+    name: str
+    title: str
+    strategy: Strategy
+    share: float
+
+
+# The settings of the comparison that this view repeats. It does not say how large its centre block was; a quarter of
+# the patches (half of each side) is our choice.
+PUBLISHED: dict[str, MaskSetting] = {
+    setting.name: setting
+    for setting in (
+        MaskSetting(name="centre", title="Centre block", strategy="centre", share=0.25),
+        MaskSetting(name="keep_70", title="Random, keep 70 %", strategy="random", share=0.3),
+        MaskSetting(name="keep_40", title="Random, keep 40 %", strategy="random", share=0.6),
+    )
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Responses:
+    """What a model says about one image under many masks.
+
+    Attributes:
+        confidence: (masks,) the target's probability in [0, 1], or the cosine with the unmasked embedding.
+        top_class: (masks,) index of the likeliest class; None when the target is no class.
+        top_probability: (masks,) its probability; None when the target is no class.
+    """
+
+    confidence: np.ndarray
+    top_class: np.ndarray | None
+    top_probability: np.ndarray | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskingCurve:
+    """How confidence falls while patches disappear.
+
+    Attributes:
+        shares: (steps + 1,) of the patches that are gone, 0 to 1.
+        confidence: (steps + 1,) the target's probability in [0, 1], or the cosine with the unmasked embedding.
+        top_class: (steps + 1,) index of the likeliest class; None when the target is no class.
+        top_probability: (steps + 1,) its probability; None when the target is no class.
+    """
+
+    shares: np.ndarray
+    confidence: np.ndarray
+    top_class: np.ndarray | None
+    top_probability: np.ndarray | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomBand:
+    """The same curve for patches removed in random order: what any heat map has to beat.
+
+    Attributes:
+        shares: (steps + 1,) of the patches that are gone.
+        curves: (orders, steps + 1) confidence, one row an order.
+        mean: (steps + 1,) over the orders.
+        std: (steps + 1,) sample standard deviation over the orders; 0 for a single order.
+        seeds: the seed of each order, for `masking_order`.
+    """
+
+    shares: np.ndarray
+    curves: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+    seeds: tuple[int, ...]
+
+
+def mask_patches(images: Tensor, keep: Tensor, fill: Fill, *, normalisation: Normalisation, seed: int = 0) -> Tensor:
+    """The images with the patches that are not kept filled in: (n, channels, height, width).
+
+    The noise depends on `seed` and the image size alone, so that two masks of one image differ only in their masks.
+
+    Args:
+        images: (n, channels, height, width), normalised; a single image is repeated for every mask.
+        keep: bool (n, rows, columns); the grid may have any shape, and sides that do not divide the image give
+            patches that differ by a pixel. A single mask is used for every image.
+        normalisation: what the images went through; black and noise are colours before it.
+
+    Raises:
+        ShapeError: counts do not match, or there are more patches than pixels along a side.
+    """
+    count = max(len(images), len(keep))
+    if {len(images), len(keep)} - {1, count} or keep.ndim != 3:
+        raise ShapeError(
+            f"Got {len(images)} images and masks of shape {tuple(keep.shape)}; expected (images, rows, columns)."
+        )
+    kept = _pixels(keep.to(images.device, torch.bool), (images.shape[-2], images.shape[-1]))
+    return torch.where(kept[:, None], images, _filling(images, fill, normalisation, seed))
+
+
+def masking_order(
+    strategy: Strategy, grid: tuple[int, int], *, scores: np.ndarray | None = None, seed: int = 0
+) -> np.ndarray:
+    """Indices of all patches in raster order, the first to be removed first: (patches,) int64.
+
+    `centre` grows a block from the middle of the grid; ties are broken by position everywhere.
+
+    Args:
+        scores: (rows, columns) or (patches,), what `most_attended` and `least_attended` sort by.
+        seed: of the `random` order.
+
+    Raises:
+        ConfigError: an attended order without scores, or an unknown strategy.
+        ShapeError: scores for another grid.
+    """
+    rows, columns = grid
+    patches = rows * columns
+    if strategy == "random":
+        return np.random.default_rng(seed).permutation(patches)
+    if strategy == "centre":
+        row, column = np.divmod(np.arange(patches), columns)
+        down, across = np.abs(row - (rows - 1) / 2), np.abs(column - (columns - 1) / 2)
+        return np.lexsort((np.hypot(down, across), np.maximum(down, across)))
+    if strategy not in ("most_attended", "least_attended"):
+        raise ConfigError(f"There is no masking strategy {strategy!r}.")
+    if scores is None:
+        raise ConfigError(f"The order {strategy!r} needs a score for every patch.", "Give an attention map.")
+    if scores.size != patches:
+        raise ShapeError(
+            f"Got scores of shape {scores.shape} for a grid of {rows}×{columns}.", "Use scores_on_grid first."
+        )
+    flat = np.asarray(scores, dtype=np.float64).ravel()
+    return np.argsort(-flat if strategy == "most_attended" else flat, kind="stable")
+
+
+def keep_from_order(order: np.ndarray, share: float, grid: tuple[int, int]) -> np.ndarray:
+    """Bool (rows, columns): what is left when the first `share` of `order` is gone, rounded to whole patches.
+
+    Raises:
+        ConfigError: `share` is outside [0, 1].
+    """
+    if not 0 <= share <= 1:
+        raise ConfigError(f"The share removed is {share}; expected a value between 0 and 1.")
+    return keep_from_patches(order[: round(share * len(order))], grid)
+
+
+def keep_from_patches(removed: Sequence[int] | np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """Bool (rows, columns): everything but the patches `removed`, given by raster index.
+
+    Raises:
+        ConfigError: an index outside the grid.
+    """
+    patches = grid[0] * grid[1]
+    chosen = np.asarray(removed, dtype=np.int64)
+    if chosen.size and (chosen.min() < 0 or chosen.max() >= patches):
+        raise ConfigError(
+            f"A {grid[0]}×{grid[1]} grid has patches 0 to {patches - 1}; got {chosen.min()} to {chosen.max()}."
+        )
+    keep = np.ones(patches, dtype=bool)
+    keep[chosen] = False
+    return keep.reshape(grid)
+
+
+def keep_for_setting(setting: MaskSetting, grid: tuple[int, int], *, seed: int = 0) -> np.ndarray:
+    """Bool (rows, columns): a published setting on any grid."""
+    return keep_from_order(masking_order(setting.strategy, grid, seed=seed), setting.share, grid)
+
+
+def scores_on_grid(scores: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """(rows, columns) of any resolution → `grid`: averaged where patches merge, bilinear where they split."""
+    if scores.shape == tuple(grid):
+        return scores
+    source = torch.from_numpy(np.ascontiguousarray(scores, dtype=np.float32))[None, None]
+    resampled = F.interpolate(source, size=tuple(grid), mode="bilinear", align_corners=False, antialias=True)
+    return resampled[0, 0].numpy()
+
+
+def removal_shares(patches: int, steps: int) -> np.ndarray:
+    """(steps + 1,) shares from 0 to 1 that are whole numbers of patches, as even as those allow."""
+    if steps < 1:
+        raise ConfigError(f"A curve needs at least 1 step, got {steps}.")
+    return np.round(np.linspace(0, patches, steps + 1)) / patches
+
+
+@torch.inference_mode()
+def masked_responses(
+    module: nn.Module,
+    image: Tensor,
+    target: Target,
+    keeps: np.ndarray,
+    *,
+    fill: Fill = "mean",
+    normalisation: Normalisation,
+    seed: int = 0,
+    batch_size: int = 32,
+    on_progress: Progress | None = None,
+) -> Responses:
+    """What the model says about `image` under each of `keeps`, equal masks computed once.
+
+    Args:
+        image: (1, channels, height, width), normalised, on the module's device.
+        keeps: bool (masks, rows, columns).
+        on_progress: called with the share done in [0, 1] and what is going on, in words.
+    """
+    if len(image) != 1:
+        raise ShapeError(f"Expected one image, got a batch of {len(image)}.")
+    distinct, back = np.unique(keeps.reshape(len(keeps), -1), axis=0, return_inverse=True)
+    masks = torch.from_numpy(distinct.reshape(-1, *keeps.shape[1:]))
+    filling = _filling(image, fill, normalisation, seed)
+    confidence, classes, probabilities = [], [], []
+    for start in range(0, len(masks), batch_size):
+        kept = _pixels(masks[start : start + batch_size].to(image.device), (image.shape[-2], image.shape[-1]))
+        masked = torch.where(kept[:, None], image, filling)
+        if target.class_index is None:
+            confidence.append(target_confidence(module, masked, target))
+        else:
+            spread = module(masked).float().softmax(dim=1)
+            confidence.append(spread[:, target.class_index])
+            best = spread.max(dim=1)
+            classes.append(best.indices)
+            probabilities.append(best.values)
+        if on_progress is not None:
+            done = min(start + batch_size, len(masks))
+            on_progress(done / len(masks), f"{done} of {len(masks)} masked images")
+    back = back.ravel()
+    return Responses(
+        confidence=torch.cat(confidence).float().cpu().numpy()[back],
+        top_class=torch.cat(classes).cpu().numpy()[back] if classes else None,
+        top_probability=torch.cat(probabilities).cpu().numpy()[back] if probabilities else None,
+    )
+
+
+def masking_curve(
+    module: nn.Module,
+    image: Tensor,
+    target: Target,
+    order: np.ndarray,
+    *,
+    grid: tuple[int, int],
+    fill: Fill = "mean",
+    steps: int = 20,
+    normalisation: Normalisation,
+    seed: int = 0,
+    batch_size: int = 32,
+    on_progress: Progress | None = None,
+) -> MaskingCurve:
+    """Remove the patches of `image` (1, channels, height, width) in `order`, in `steps` equal steps.
+
+    `seed` is that of the noise fill.
+    """
+    shares = removal_shares(len(order), steps)
+    responses = masked_responses(
+        module,
+        image,
+        target,
+        removal_keeps(order, shares, grid),
+        fill=fill,
+        normalisation=normalisation,
+        seed=seed,
+        batch_size=batch_size,
+        on_progress=on_progress,
+    )
+    return MaskingCurve(
+        shares=shares.astype(np.float32),
+        confidence=responses.confidence,
+        top_class=responses.top_class,
+        top_probability=responses.top_probability,
+    )
+
+
+def random_band(
+    module: nn.Module,
+    image: Tensor,
+    target: Target,
+    *,
+    grid: tuple[int, int],
+    fill: Fill = "mean",
+    steps: int = 20,
+    orders: int = 10,
+    normalisation: Normalisation,
+    seed: int = 0,
+    batch_size: int = 32,
+    on_progress: Progress | None = None,
+) -> RandomBand:
+    """The masking curve of `orders` random orders, seeded `seed`, `seed + 1`, …"""
+    shares = removal_shares(grid[0] * grid[1], steps)
+    seeds = tuple(range(seed, seed + orders))
+    keeps = [removal_keeps(masking_order("random", grid, seed=each), shares, grid) for each in seeds]
+    responses = masked_responses(
+        module,
+        image,
+        target,
+        np.concatenate(keeps),
+        fill=fill,
+        normalisation=normalisation,
+        seed=seed,
+        batch_size=batch_size,
+        on_progress=on_progress,
+    )
+    curves = responses.confidence.reshape(orders, steps + 1)
+    return RandomBand(
+        shares=shares.astype(np.float32),
+        curves=curves,
+        mean=curves.mean(axis=0),
+        std=curves.std(axis=0, ddof=1) if orders > 1 else np.zeros(steps + 1, dtype=np.float32),
+        seeds=seeds,
+    )
+
+
+def removal_keeps(order: np.ndarray, shares: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """Bool (shares, rows, columns): one mask for every share of `order` removed."""
+    return np.stack([keep_from_order(order, float(share), grid) for share in shares])
+
+
+def _pixels(keep: Tensor, size: tuple[int, int]) -> Tensor:
+    """(n, rows, columns) → (n, height, width): each pixel belongs to the patch that its top left corner lies in."""
+    rows, columns = keep.shape[-2:]
+    if rows > size[0] or columns > size[1]:
+        raise ShapeError(f"A {rows}×{columns} grid has more patches than the {size[0]}×{size[1]} image has pixels.")
+    row = torch.arange(size[0], device=keep.device) * rows // size[0]
+    column = torch.arange(size[1], device=keep.device) * columns // size[1]
+    return keep[:, row][:, :, column]
+
+
+def _filling(images: Tensor, fill: Fill, normalisation: Normalisation, seed: int) -> Tensor:
+    """What lies under the patches, broadcastable to `images`."""
+    if fill == "mean":
+        return images.mean(dim=(2, 3), keepdim=True)
+    if fill == "blur":
+        return _blur(images, max(images.shape[-2:]) / 16)
+    if fill == "black":
+        return standardise(torch.zeros(1, images.shape[1], 1, 1, device=images.device), normalisation).to(images.dtype)
+    if fill == "noise":
+        # Drawn on the CPU: the same seed then gives the same picture on every device.
+        noise = torch.rand(1, *images.shape[1:], generator=torch_generator(seed)).to(images.device)
+        return standardise(noise, normalisation).to(images.dtype)
+    raise ConfigError(f"There is no fill {fill!r}.", "Choose mean, blur, black or noise.")
+
+
+def _blur(images: Tensor, deviation: float) -> Tensor:
+    """Gaussian blur, edges reflected."""
+    channels = images.shape[1]
+    for axis in (2, 3):
+        radius = min(math.ceil(3 * deviation), images.shape[axis] - 1)
+        offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
+        kernel = torch.exp(-0.5 * (offsets / deviation) ** 2)
+        shape = (channels, 1, -1, 1) if axis == 2 else (channels, 1, 1, -1)
+        weight = (kernel / kernel.sum()).expand(channels, 1, -1).reshape(shape)
+        padding = (0, 0, radius, radius) if axis == 2 else (radius, radius, 0, 0)
+        images = F.conv2d(F.pad(images, padding, mode="reflect"), weight, groups=channels)
+    return images
