@@ -88,5 +88,9 @@ def build_positions(
     """The module whose `table()` is added once, after the class token is put in front."""
     if kind == "none":
         return NoPositions()
-    kinds = {"learned_1d": Learned1D, "learned_2d": Learned2D, "sinusoidal": Sinusoidal}
+    kinds: dict[str, type[Learned1D] | type[Learned2D] | type[Sinusoidal]] = {
+        "learned_1d": Learned1D,
+        "learned_2d": Learned2D,
+        "sinusoidal": Sinusoidal,
+    }
     return kinds[kind](grid, embed_dim, prefix_tokens)
