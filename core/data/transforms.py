@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-import torch
-from PIL import Image
-from torch import Tensor
+if TYPE_CHECKING:  # model catalogues describe preprocessing without paying for torch
+    from PIL import Image
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +38,8 @@ class Preprocessing:
 
 def crop_to_square(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
     """The square RGB picture that the model will see, at the model's resolution."""
+    from PIL import Image
+
     shorter = round(preprocessing.size / preprocessing.crop_share)
     scale = shorter / min(image.size)
     width, height = (max(preprocessing.size, round(side * scale)) for side in image.size)
@@ -55,6 +56,8 @@ def normalise(images: Tensor, normalisation: Normalisation) -> Tensor:
 
 def standardise(images: Tensor, normalisation: Normalisation) -> Tensor:
     """(batch, channels, height, width) in [0, 1] → zero mean and unit spread per channel."""
+    import torch
+
     mean = torch.tensor(normalisation.mean, device=images.device)[:, None, None]
     std = torch.tensor(normalisation.std, device=images.device)[:, None, None]
     return (images - mean) / std
@@ -62,5 +65,8 @@ def standardise(images: Tensor, normalisation: Normalisation) -> Tensor:
 
 def to_batch(pictures: list[Image.Image], preprocessing: Preprocessing) -> Tensor:
     """Photos → (batch, 3, size, size) normalised for the model."""
+    import numpy as np
+    import torch
+
     squares = np.stack([np.asarray(crop_to_square(picture, preprocessing)) for picture in pictures])
     return normalise(torch.from_numpy(squares.copy()), preprocessing.normalisation)

@@ -6,12 +6,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
-
-from torch import nn
+from typing import TYPE_CHECKING, Literal
 
 from core.data.transforms import Preprocessing
 from core.errors import IncompatibleError
+
+if TYPE_CHECKING:  # a catalogue of specifications must not cost the import of torch
+    from torch import nn
 
 Capability = Literal["classifier", "attention", "signed_attention", "convolution", "positions"]
 SourceKind = Literal["bundled", "run", "folder", "hub", "torchvision", "wheel"]

@@ -1,0 +1,170 @@
+"""Model folders from the Hugging Face Hub: one question before any download, so that being offline is said at once.
+
+Left to themselves, the libraries retry for half a minute without a network and then blame the repository.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from core.errors import CoreError, MissingWeightsError, OfflineError
+
+Progress = Callable[[float, str], None]
+
+CONFIGS = ("config.json", "preprocessor_config.json", "processor_config.json")
+# Best first. A `.bin` is a pickle and is only ever read with torch.load(weights_only=True).
+WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_ANSWER_SECONDS = 5
+
+
+def check_repository(repository: str) -> str:
+    """Return `repository` if it looks like OWNER/NAME, so that no path or address is built from anything else."""
+    if not _REPOSITORY.fullmatch(repository) or ".." in repository or len(repository) > 96:
+        raise MissingWeightsError(
+            f"{repository!r} is no name of a Hub repository.", "Write it as OWNER/NAME, for example facebook/dinov2-small."
+        )
+    return repository
+
+
+def cached_model(repository: str) -> Path | None:
+    """The folder of a model that the local Hub cache holds completely, else None; never asks the network."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(check_repository(repository), "config.json")
+    if not isinstance(found, str):
+        return None
+    folder = Path(found).parent
+    return folder if weight_files(folder) else None
+
+
+def weight_files(folder: Path) -> tuple[Path, ...]:
+    """The files that hold the weights of a transformers or timm folder; empty if any is missing."""
+    for name in WEIGHTS:
+        path = folder / name
+        if not path.is_file():
+            continue
+        files = (path,) if path.suffix != ".json" else tuple(folder / shard for shard in _shards(path))
+        return files if all(file.is_file() for file in files) else ()
+    return ()
+
+
+def fetch_model(repository: str, on_progress: Progress | None = None) -> Path:
+    """Download configuration and weights of `repository` into the local Hub cache; return the folder.
+
+    An exception out of `on_progress` stops the download; what was received is kept and continued next time.
+
+    Raises:
+        OfflineError: the Hub does not answer, or the machine is set to offline mode.
+        MissingWeightsError: no such repository, no access to it, or no weights in it.
+    """
+    from huggingface_hub import HfApi, hf_hub_download
+
+    report = on_progress or (lambda fraction, text: None)
+    report(0.0, f"Asking the Hub for {check_repository(repository)}")
+    try:
+        info = HfApi().model_info(repository, files_metadata=True, timeout=_ANSWER_SECONDS)
+        sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
+        names = [name for name in CONFIGS if name in sizes]
+        weights = next((name for name in WEIGHTS if name in sizes), None)
+        if weights is None or "config.json" not in names:
+            raise MissingWeightsError(
+                f"The repository {repository} holds no config.json with safetensors or PyTorch weights.",
+                "Choose a repository in transformers or timm format.",
+            )
+        names.append(weights)
+        shards = [name for name in sizes if weights.endswith(".json") and name.startswith(weights.split(".")[0] + "-")]
+        total = sum(sizes[name] for name in {*names, *shards})
+        received = 0
+        folder = Path()
+        while names:
+            name = names.pop(0)
+            bar = _progress_bar(repository, received, total, report)
+            path = Path(hf_hub_download(repository, name, etag_timeout=_ANSWER_SECONDS, tqdm_class=bar))
+            folder = path.parent
+            received += sizes.get(name, 0)
+            if name == weights and path.suffix == ".json":
+                names += _shards(path)
+    except CoreError:
+        raise
+    except Exception as error:
+        explained = _explain(repository, error)
+        if explained is None:
+            raise
+        # `from None`: what the HTTP client says below adds pages and no information.
+        raise explained from None
+    report(1.0, f"{repository} is ready")
+    return folder
+
+
+def _shards(index: Path) -> list[str]:
+    """File names that a weight index lists."""
+    try:
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise MissingWeightsError(f"{index.name} is no index of weight files ({error}).") from error
+    # The index comes from outside, and these become paths.
+    if not all(isinstance(name, str) and Path(name).name == name for name in names):
+        raise MissingWeightsError(f"{index.name} lists files outside its own folder.")
+    return names
+
+
+def _progress_bar(repository: str, received: int, total: int, report: Progress) -> Any:
+    """A tqdm class that draws nothing and reports bytes instead."""
+    from tqdm import tqdm
+
+    class Reporter(tqdm):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **{**options, "file": io.StringIO(), "disable": False})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            drawn = super().update(n)
+            done = received + self.n
+            text = f"Downloading {repository}: {done / 2**20:.0f} of {total / 2**20:.0f} MiB"
+            report(min(1.0, done / total) if total else 0.0, text)
+            return drawn
+
+    return Reporter
+
+
+def _explain(repository: str, error: Exception) -> CoreError | None:
+    """The sentence for what went wrong on the Hub; None if this is a bug of ours."""
+    from huggingface_hub import errors
+    from huggingface_hub.utils import httpx
+
+    if isinstance(error, errors.GatedRepoError):
+        return MissingWeightsError(
+            f"The repository {repository} is gated: its owner must grant access.",
+            f"Accept the terms on https://huggingface.co/{repository}, then run: hf auth login",
+        )
+    if isinstance(error, errors.RepositoryNotFoundError | errors.HFValidationError):
+        return MissingWeightsError(
+            f"The Hub has no public repository named {repository}.",
+            "Check the spelling; for a private one run: hf auth login",
+        )
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        return OfflineError(
+            f"{repository} is not on this machine, and HF_HUB_OFFLINE forbids downloads.",
+            "Unset HF_HUB_OFFLINE, or choose a model that is ready.",
+        )
+    if isinstance(error, errors.HfHubHTTPError):
+        status = getattr(error.response, "status_code", "an error")
+        return OfflineError(f"The Hub answered {status} for {repository}.", "Try again later, or choose another model.")
+    # LocalEntryNotFoundError is how hf_hub_download says that the connection broke between two files.
+    if isinstance(error, httpx.TransportError | errors.LocalEntryNotFoundError | ConnectionError | TimeoutError):
+        return OfflineError(
+            f"{repository} is not on this machine, and huggingface.co does not answer.",
+            "Connect to the internet, choose a model that is ready, or copy its folder here and open it as "
+            "folder:PATH.",
+        )
+    return None

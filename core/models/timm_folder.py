@@ -1,0 +1,95 @@
+"""A local folder in timm's Hub layout (`config.json` with an `architecture`, safetensors) → the adapter that fits it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from core.data.transforms import IMAGENET_NORMALISATION, Normalisation, Preprocessing
+from core.errors import IncompatibleError, MissingWeightsError
+from core.models.hub import weight_files
+from core.models.spec import Network
+from core.models.state_dict import fill, read_state_dict
+from core.models.transformers_vit import read_config
+
+# Constructor arguments that would fetch or open something else than the folder's own weights.
+_FORBIDDEN_ARGUMENTS = {"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"}
+
+
+def load_timm(folder: str | Path) -> Network:
+    """The model of a timm folder: a vision transformer or a convolutional network.
+
+    Raises:
+        MissingWeightsError: weights are missing, damaged, or do not fit the configuration.
+        IncompatibleError: timm does not know the architecture, or we have no adapter for it.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    model = _build(config)
+    files = weight_files(folder)
+    if not files:
+        raise MissingWeightsError(f"{folder.name} holds no weights.", "Expected model.safetensors beside config.json.")
+    weights = {name: tensor for file in files for name, tensor in read_state_dict(file).items()}
+    fill(model, weights, folder.name)
+    settings = config.get("pretrained_cfg") or {}
+    return Network(
+        module=_adapt(model.eval()),
+        preprocessing=_preprocessing(settings),
+        classes=_classes(config, settings, model),
+    )
+
+
+def _build(config: dict[str, Any]) -> Any:
+    import timm
+
+    name = config.get("architecture")
+    # Only a bare name: timm also takes addresses and paths here.
+    if not isinstance(name, str) or not timm.is_model(name):
+        raise IncompatibleError(f"timm has no architecture named {name!r}.", "Check config.json.")
+    arguments = {
+        key: value for key, value in (config.get("model_args") or {}).items() if key not in _FORBIDDEN_ARGUMENTS
+    }
+    arguments.setdefault("num_classes", config.get("num_classes", 1000))
+    if config.get("global_pool") is not None:
+        arguments.setdefault("global_pool", config["global_pool"])
+    try:
+        return timm.create_model(name, pretrained=False, **arguments)
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        raise IncompatibleError(f"timm cannot build {name} as config.json says: {error}.") from error
+
+
+def _adapt(model: Any) -> nn.Module:
+    from timm.models.vision_transformer import VisionTransformer
+
+    from core.models.cnn import ConvolutionalClassifier
+    from core.models.timm_vit import TimmViT
+
+    return TimmViT(model) if isinstance(model, VisionTransformer) else ConvolutionalClassifier(model)
+
+
+def _preprocessing(settings: dict[str, Any]) -> Preprocessing:
+    size = settings.get("input_size", (3, 224, 224))
+    if size[1] != size[2]:
+        raise IncompatibleError(f"The model wants images of {size[2]}×{size[1]} pixels.", "Only squares are supported.")
+    normalisation = Normalisation(
+        mean=tuple(settings.get("mean") or IMAGENET_NORMALISATION.mean),
+        std=tuple(settings.get("std") or IMAGENET_NORMALISATION.std),
+    )
+    return Preprocessing(
+        size=int(size[1]),
+        normalisation=normalisation,
+        crop_share=float(settings.get("crop_pct") or 1.0),
+        resample="bilinear" if settings.get("interpolation") == "bilinear" else "bicubic",
+    )
+
+
+def _classes(config: dict[str, Any], settings: dict[str, Any], model: Any) -> tuple[str, ...]:
+    """Names from the folder; ImageNet's for 1000 unnamed classes; else numbers. Empty without a head."""
+    from core.models.imagenet import class_names
+
+    if not model.num_classes:
+        return ()
+    names = config.get("label_names") or settings.get("label_names")
+    return tuple(map(str, names)) if names and len(names) == model.num_classes else class_names(model.num_classes)

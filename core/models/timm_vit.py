@@ -1,0 +1,88 @@
+"""timm's `VisionTransformer` behind our contract; weights come from local folders in timm's Hub layout.
+
+Source: Wightman, pytorch-image-models; the models' papers are named in timm's own files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+from core.errors import IncompatibleError, ShapeError
+from core.models.capture import captured
+from core.models.trace import Trace, check_trace
+
+
+class TimmViT(nn.Module):
+    """A timm vision transformer; with a head it classifies, without one it only embeds."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        attentions = [getattr(block, "attn", None) for block in model.blocks]
+        if not all(hasattr(attention, "fused_attn") and hasattr(attention, "attn_drop") for attention in attentions):
+            raise IncompatibleError(
+                f"The attention of timm's {type(model).__name__} has no explicit form to look at.",
+                "Choose a plain ViT or DeiT.",
+            )
+        self.model = model
+        self.depth = len(model.blocks)
+        self.classifies = model.num_classes > 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        """`images`: (batch, 3, height, width), normalised → logits (batch, classes).
+
+        Raises:
+            IncompatibleError: the checkpoint has no classification head.
+        """
+        if not self.classifies:
+            raise IncompatibleError("This checkpoint has no classification head.", "Choose a classifier.")
+        return self.model.forward_head(self._features(images))
+
+    def embed(self, images: Tensor) -> Tensor:
+        """The image as one vector, (batch, dim): what the head reads."""
+        return self.model.forward_head(self._features(images), pre_logits=True)
+
+    def trace(self, images: Tensor) -> Trace:
+        """The same forward pass with explicit attention, keeping the tokens and attention of every layer."""
+        dropouts = [block.attn.attn_drop for block in self.model.blocks]
+        with self._explicit_attention(), captured(dropouts) as attention, captured(self.model.blocks) as tokens:
+            features = self._features(images)
+        trace = Trace(
+            attention=tuple(attention),
+            tokens=tuple(tokens),
+            embedding=self.model.forward_head(features, pre_logits=True),
+            logits=self.model.forward_head(features) if self.classifies else None,
+            grid=self.model.patch_embed.grid_size,
+            prefix_tokens=self.model.num_prefix_tokens,
+        )
+        return check_trace(trace, self.depth)
+
+    def positions(self) -> tuple[Tensor | None, tuple[int, int], int]:
+        """The positional table (tokens, dim), or None; its grid; the tokens before it that have a position."""
+        grid = self.model.patch_embed.grid_size
+        table = self.model.pos_embed
+        if table is None:
+            return None, grid, 0
+        return table[0].detach(), grid, table.shape[1] - grid[0] * grid[1]
+
+    def _features(self, images: Tensor) -> Tensor:
+        expected = (self.model.patch_embed.proj.in_channels, *self.model.patch_embed.img_size)
+        if tuple(images.shape[1:]) != expected:
+            raise ShapeError(f"This ViT takes images of shape {expected}, got {tuple(images.shape[1:])}.")
+        return self.model.forward_features(images)
+
+    @contextmanager
+    def _explicit_attention(self) -> Iterator[None]:
+        """Take the path on which the weights exist as a tensor; the fused kernel never calls `attn_drop`."""
+        attentions = [block.attn for block in self.model.blocks]
+        before = [attention.fused_attn for attention in attentions]
+        for attention in attentions:
+            attention.fused_attn = False
+        try:
+            yield
+        finally:
+            for attention, fused in zip(attentions, before, strict=True):
+                attention.fused_attn = fused

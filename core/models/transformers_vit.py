@@ -1,0 +1,294 @@
+"""Vision transformers of the `transformers` library behind our contract: ViT, DeiT, DINO, DINOv2 with and without registers.
+
+Sources: Dosovitskiy et al. 2021, arXiv:2010.11929; Touvron et al. 2021, arXiv:2012.12877 (DeiT);
+Caron et al. 2021, arXiv:2104.14294 (DINO); Oquab et al. 2023, arXiv:2304.07193 (DINOv2);
+Darcet et al. 2024, arXiv:2309.16588 (registers).
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from core.data.transforms import HALF_NORMALISATION, IMAGENET_NORMALISATION, Normalisation, Preprocessing
+from core.errors import IncompatibleError, MissingWeightsError, ShapeError
+from core.models.capture import captured
+from core.models.hub import cached_model, fetch_model, weight_files
+from core.models.spec import Network
+from core.models.trace import Trace, check_trace
+
+# These shuffle or hide patches inside their forward pass, so that a map could not be laid over the image.
+_REFUSED = {"vit_mae", "vit_hybrid", "swin", "swinv2", "donut-swin"}
+# Weights that a pass over whole images never reads.
+_UNUSED = ("mask_token", "pooler.", "position_ids", "decoder.", "classifier.", "lm_head.", "head.")
+_PILLOW_FILTERS = {2: "bilinear", 3: "bicubic"}
+
+
+class TransformersViT(nn.Module):
+    """A `transformers` vision transformer; with a head it classifies, without one it only embeds."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+        self.config = model.config
+        self.depth = int(self.config.num_hidden_layers)
+        self.patch_size = _pair(self.config.patch_size)
+        self.heads = tuple(
+            module
+            for name in ("classifier", "cls_classifier", "distillation_classifier", "head")
+            if isinstance(module := getattr(model, name, None), nn.Linear)
+        )
+        parameters = inspect.signature(model.forward).parameters
+        self.interpolates = "interpolate_pos_encoding" in parameters
+
+    def forward(self, images: Tensor) -> Tensor:
+        """`images`: (batch, 3, height, width), normalised → logits (batch, classes).
+
+        Raises:
+            IncompatibleError: the checkpoint has no classification head.
+        """
+        if not self.heads:
+            raise IncompatibleError("This checkpoint has no classification head.", "Choose a classifier.")
+        return self._run(images).logits
+
+    def embed(self, images: Tensor) -> Tensor:
+        """The image as one vector: what the head reads, or the normalised class token without a head.
+
+        (batch, dim); DINOv2 classifiers read class token and mean patch side by side, hence (batch, 2 dim) there.
+        """
+        with captured(self.heads, "input") as read:
+            output = self._run(images)
+        return _embedding(output, read)
+
+    def trace(self, images: Tensor) -> Trace:
+        """The same forward pass with explicit attention, keeping the tokens and attention of every layer."""
+        with self._explicit_attention(), captured(self.heads, "input") as read:
+            output = self._run(images, output_attentions=True, output_hidden_states=True)
+        attention = tuple(output.attentions or ())
+        grid = self._grid(images)
+        tokens = output.hidden_states[1:]  # the first is the input of the first layer
+        trace = Trace(
+            attention=attention,
+            tokens=tuple(tokens),
+            embedding=_embedding(output, read),
+            logits=output.logits if self.heads else None,
+            grid=grid,
+            prefix_tokens=tokens[-1].shape[1] - grid[0] * grid[1],
+        )
+        return check_trace(trace, self.depth)
+
+    def positions(self) -> tuple[Tensor | None, tuple[int, int], int]:
+        """The positional table (tokens, dim), or None; its grid; the tokens before it (registers have no position)."""
+        rows, columns = (
+            side // patch for side, patch in zip(_pair(self.config.image_size), self.patch_size, strict=True)
+        )
+        table = getattr(self.model.base_model.embeddings, "position_embeddings", None)
+        if not isinstance(table, Tensor):
+            return None, (rows, columns), 0
+        return table[0].detach(), (rows, columns), table.shape[1] - rows * columns
+
+    def _run(self, images: Tensor, **options: Any) -> Any:
+        if self.interpolates and tuple(images.shape[-2:]) != _pair(self.config.image_size):
+            options["interpolate_pos_encoding"] = True
+        try:
+            return self.model(pixel_values=images, **options)
+        except ValueError as error:  # how transformers reports a wrong image size or channel count
+            raise ShapeError(f"The model refuses images of shape {tuple(images.shape)}: {error}") from error
+
+    def _grid(self, images: Tensor) -> tuple[int, int]:
+        return images.shape[-2] // self.patch_size[0], images.shape[-1] // self.patch_size[1]
+
+    @contextmanager
+    def _explicit_attention(self) -> Iterator[None]:
+        """Switch to the attention that returns its weights; fused kernels hand over none, without an error."""
+        before = self.model.config._attn_implementation
+        self.model.set_attn_implementation("eager")
+        try:
+            yield
+        finally:
+            self.model.set_attn_implementation(before)
+
+
+def load_transformers(location: str | Path, *, attn_implementation: str | None = None) -> Network:
+    """A model from a local `transformers` folder, or from the Hub (downloaded if it is not in the local cache).
+
+    Code from a repository is never run; weights are safetensors, or a state dict read without unpickling objects.
+
+    Args:
+        location: an existing folder, or a repository as OWNER/NAME.
+        attn_implementation: `eager`, `sdpa` or `flex_attention`, for all but `trace`; by default the library's choice.
+
+    Raises:
+        OfflineError: the Hub was needed and did not answer.
+        MissingWeightsError: weights are missing, damaged, or do not fit the configuration.
+        IncompatibleError: not a vision transformer whose maps can be laid over the image.
+    """
+    folder = Path(location)
+    if not folder.is_dir():
+        if isinstance(location, Path):
+            raise MissingWeightsError(f"There is no folder {location}.")
+        folder = cached_model(location) or fetch_model(location)
+    config = read_config(folder)
+    model = _build(folder, config, attn_implementation)
+    network = TransformersViT(model.eval())
+    classes: tuple[str, ...] = ()
+    if network.heads:
+        labels = model.config.id2label
+        classes = tuple(str(labels[index]) for index in sorted(labels))
+    return Network(module=network, preprocessing=read_preprocessing(folder, config), classes=classes)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """`config.json` of a model folder.
+
+    Raises:
+        MissingWeightsError: there is none, or it is not a JSON object.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError) as error:
+        raise MissingWeightsError(f"{folder.name} holds no readable config.json ({error}).") from error
+    if not isinstance(config, dict):
+        raise MissingWeightsError(f"config.json of {folder.name} is not a JSON object.")
+    return config
+
+
+def read_preprocessing(folder: Path, config: dict[str, Any]) -> Preprocessing:
+    """What the model's own image processor does, as a `Preprocessing`.
+
+    Differs from the original: where that squashes a photo to a square, we keep its aspect and cut the centre.
+    Without a processor file: the model's image size, and the normalisation that its family was trained with.
+    """
+    processor: dict[str, Any] = {}
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        if (folder / name).is_file():
+            try:
+                processor = json.loads((folder / name).read_text())
+            except ValueError as error:
+                raise MissingWeightsError(f"{name} of {folder.name} is not JSON ({error}).") from error
+            processor = processor.get("image_processor", processor)
+            break
+    resized = _side(processor.get("size")) or _pair(config.get("image_size", 224))[0]
+    cropped = _side(processor.get("crop_size")) if processor.get("do_center_crop") else None
+    size = min(cropped or resized, resized)
+    family = HALF_NORMALISATION if config.get("model_type") == "vit" else IMAGENET_NORMALISATION
+    normalisation = Normalisation(
+        mean=tuple(processor.get("image_mean") or family.mean), std=tuple(processor.get("image_std") or family.std)
+    )
+    if processor.get("do_normalize") is False:
+        normalisation = Normalisation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    return Preprocessing(
+        size=size,
+        normalisation=normalisation,
+        crop_share=size / resized,
+        resample="bilinear" if _PILLOW_FILTERS.get(processor.get("resample", 3)) == "bilinear" else "bicubic",
+    )
+
+
+def is_classifier(config: dict[str, Any]) -> bool:
+    """Whether the checkpoint was saved with a classification head."""
+    return any("ForImageClassification" in name for name in config.get("architectures") or ())
+
+
+def _build(folder: Path, config: dict[str, Any], attn_implementation: str | None) -> Any:
+    """The model with every weight from its file; anything missing or left over is an error."""
+    from transformers import AutoConfig, AutoModel, AutoModelForImageClassification
+
+    kind = config.get("model_type")
+    if kind in _REFUSED:
+        raise IncompatibleError(f"Attention of {kind} models cannot be laid over the image.", "Choose a plain ViT.")
+    files = weight_files(folder)
+    if not files:
+        raise MissingWeightsError(
+            f"{folder.name} holds no complete weights.", "Expected model.safetensors beside config.json."
+        )
+    options: dict[str, Any] = {
+        "local_files_only": True,
+        "trust_remote_code": False,
+        "use_safetensors": files[0].suffix == ".safetensors",
+        "weights_only": True,
+        "dtype": torch.float32,
+        # Otherwise a size mismatch is a wall of text; here it is found in the loading report, with all the rest.
+        "ignore_mismatched_sizes": True,
+        "output_loading_info": True,
+    }
+    if attn_implementation:
+        options["attn_implementation"] = attn_implementation
+    try:
+        settings = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        if not all(hasattr(settings, name) for name in ("patch_size", "image_size", "num_hidden_layers")):
+            raise IncompatibleError(f"{kind} is not a vision transformer with patches.", "Choose a plain ViT.")
+        loader = AutoModelForImageClassification if is_classifier(config) else AutoModel
+        if loader is AutoModel and "add_pooling_layer" in inspect.signature(_class_of(settings).__init__).parameters:
+            # DINO checkpoints carry no pooler; it would be invented, and nothing here reads it.
+            options["add_pooling_layer"] = False
+        model, report = loader.from_pretrained(folder, **options)
+    except pickle.UnpicklingError as error:
+        raise MissingWeightsError(
+            f"{files[0].name} of {folder.name} holds more than tensors and was not opened.",
+            "Convert it to safetensors where you trust it.",
+        ) from error
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        if isinstance(error, IncompatibleError | MissingWeightsError):
+            raise
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise MissingWeightsError(f"{folder.name} cannot be loaded by transformers: {first}") from error
+    _check_report(folder, report)
+    return model
+
+
+def _class_of(settings: Any) -> type:
+    """The headless model class that `AutoModel` would choose."""
+    from transformers import MODEL_MAPPING
+
+    chosen = MODEL_MAPPING[type(settings)]
+    return chosen[0] if isinstance(chosen, tuple | list) else chosen
+
+
+def _check_report(folder: Path, report: dict[str, Any]) -> None:
+    """Refuse a model of which any used weight is random, or any part of the file was ignored."""
+    missing = [name for name in report["missing_keys"] if "mask_token" not in name]
+    surplus = [name for name in report["unexpected_keys"] if not any(part in name for part in _UNUSED)]
+    mismatched = [key[0] if isinstance(key, tuple | list) else key for key in report["mismatched_keys"]]
+    for names, problem in (
+        (missing, "lacks"),
+        (mismatched, "holds in another shape"),
+        (surplus, "holds beyond its configuration"),
+    ):
+        if names:
+            listed = ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+            raise MissingWeightsError(
+                f"The weight file of {folder.name} {problem}: {listed}.",
+                "The file and config.json belong to different models.",
+            )
+
+
+def _embedding(output: Any, read_by_heads: list[Tensor]) -> Tensor:
+    """(batch, dim): the mean of what the heads read (a distilled DeiT has two), else the first normalised token."""
+    if read_by_heads:
+        return torch.stack(read_by_heads).mean(dim=0) if len(read_by_heads) > 1 else read_by_heads[0]
+    return output.last_hidden_state[:, 0]
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    """Configurations give a side or (height, width)."""
+    height, width = value if isinstance(value, list | tuple) else (value, value)
+    return int(height), int(width)
+
+
+def _side(size: Any) -> int | None:
+    """The side in a processor's `size` or `crop_size`: a number, a shortest edge, or a square."""
+    if isinstance(size, dict):
+        height, width = size.get("height"), size.get("width")
+        if height != width:
+            raise IncompatibleError(f"The model wants images of {width}×{height} pixels.", "Only squares are supported.")
+        size = size.get("shortest_edge") or height
+    return None if size is None else int(size)
