@@ -1,0 +1,9 @@
+"""Launches Vitrine: `streamlit run app.py`. The navigation is in `core/ui/main.py`.
+
+The script behind the app is not this file, because Streamlit treats a folder called `pages/` beside the script as an
+older kind of app until the first session has run, and then opens the first deep link without navigation.
+"""
+
+import streamlit as st
+
+app = st.App("core/ui/main.py")

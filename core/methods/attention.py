@@ -1,0 +1,121 @@
+"""Where each token looks: attention maps per layer and head, and what can be read off them.
+
+Source: Dosovitskiy et al. 2021, arXiv:2010.11929, appendix D.7 (attention distance); Caron et al. 2021,
+arXiv:2104.14294, and its `visualize_attention.py` (attention mass).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from core.errors import ShapeError
+
+Fusion = Literal["mean", "max", "min"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionMaps:
+    """Every attention map of one image.
+
+    Attributes:
+        weights: (layers, heads, tokens, tokens), row = query; rows sum to 1, or to 1 - λ where `signed`.
+        grid: rows and columns of patches.
+        prefix_tokens: tokens before the patches; the first is the class token.
+        signed: the maps come from differential attention.
+        logits: (classes,), or None for a backbone without a head.
+    """
+
+    weights: np.ndarray
+    grid: tuple[int, int]
+    prefix_tokens: int
+    signed: bool
+    logits: np.ndarray | None
+
+    @property
+    def layers(self) -> int:
+        return self.weights.shape[0]
+
+    @property
+    def heads(self) -> int:
+        return self.weights.shape[1]
+
+    @property
+    def patches(self) -> int:
+        return self.grid[0] * self.grid[1]
+
+
+@torch.inference_mode()
+def attention_maps(module: nn.Module, image: Tensor) -> AttentionMaps:
+    """Run one image, (1, channels, height, width), and keep the attention of every layer."""
+    if len(image) != 1:
+        raise ShapeError(f"Expected one image, got a batch of {len(image)}.")
+    trace = module.trace(image)  # type: ignore[operator]
+    weights = torch.stack([layer[0].float() for layer in trace.attention]).cpu().numpy()
+    logits = None if trace.logits is None else trace.logits[0].float().cpu().numpy()
+    return AttentionMaps(
+        weights=weights, grid=trace.grid, prefix_tokens=trace.prefix_tokens, signed=trace.signed, logits=logits
+    )
+
+
+def fuse_heads(weights: np.ndarray, fusion: Fusion) -> np.ndarray:
+    """(..., heads, tokens, tokens) → (..., tokens, tokens). Only the mean keeps row sums."""
+    return {"mean": np.mean, "max": np.max, "min": np.min}[fusion](weights, axis=-3)
+
+
+def class_token_maps(maps: AttentionMaps) -> np.ndarray:
+    """What the class token attends to: (layers, heads, rows, columns), prefix tokens left out."""
+    return query_maps(maps, query=0)
+
+
+def query_maps(maps: AttentionMaps, query: int) -> np.ndarray:
+    """What token `query` attends to among the patches: (layers, heads, rows, columns)."""
+    return maps.weights[:, :, query, maps.prefix_tokens :].reshape(maps.layers, maps.heads, *maps.grid)
+
+
+def key_maps(maps: AttentionMaps, key: int) -> np.ndarray:
+    """Which patches attend to token `key`: (layers, heads, rows, columns)."""
+    return maps.weights[:, :, maps.prefix_tokens :, key].reshape(maps.layers, maps.heads, *maps.grid)
+
+
+def attention_mass(row: np.ndarray, mass: float) -> np.ndarray:
+    """The fewest patches that together hold a share `mass` of the attention: a boolean mask like `row`.
+
+    `row`: any shape, not negative; it is renormalised over the patches, as DINO's script does. Ties are broken by
+    position, so the answer does not depend on rounding. A row of zeros gives an empty mask.
+    """
+    flat = np.clip(row.ravel().astype(np.float64), 0, None)
+    total = flat.sum()
+    if total == 0:
+        return np.zeros(row.shape, dtype=bool)
+    order = np.argsort(-flat, kind="stable")
+    held = np.cumsum(flat[order]) / total
+    # The tolerance keeps a set that reaches `mass` exactly from growing by one patch through rounding.
+    needed = int(np.searchsorted(held, mass - 1e-9)) + 1 if mass > 0 else 0
+    mask = np.zeros(flat.size, dtype=bool)
+    mask[order[:needed]] = True
+    return mask.reshape(row.shape)
+
+
+def attention_distance(maps: AttentionMaps, patch_pixels: float) -> np.ndarray:
+    """How far each head looks, in pixels of the model's input: (layers, heads).
+
+    The mean over patch queries of Σ_j A_ij · distance(i, j), prefix tokens dropped and rows renormalised. Signed maps
+    are weighted by their magnitude.
+    """
+    patches = np.abs(maps.weights[:, :, maps.prefix_tokens :, maps.prefix_tokens :])
+    share = patches / np.maximum(patches.sum(axis=-1, keepdims=True), 1e-12)
+    rows, columns = np.divmod(np.arange(maps.patches), maps.grid[1])
+    distance = np.hypot(rows[:, None] - rows, columns[:, None] - columns) * patch_pixels
+    return np.einsum("lhij,ij->lh", share, distance) / maps.patches
+
+
+def attention_entropy(maps: AttentionMaps) -> np.ndarray:
+    """How spread the class token's attention is over the patches, in bits: (layers, heads); log2(patches) is uniform."""
+    row = np.abs(class_token_maps(maps)).reshape(maps.layers, maps.heads, -1)
+    share = row / np.maximum(row.sum(axis=-1, keepdims=True), 1e-12)
+    return -(share * np.log2(np.maximum(share, 1e-12))).sum(axis=-1)

@@ -1,0 +1,89 @@
+"""The explanation methods that can be ranked against each other: one verb, one (rows, columns) map each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor, nn
+
+from core.errors import UnknownNameError
+from core.methods.attention import attention_maps, class_token_maps
+from core.methods.gradcam import grad_cam
+from core.methods.relevance import gradient_relevance
+from core.methods.rollout import attention_rollout
+from core.methods.targets import Target
+from core.models.spec import Capability, ModelSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """One method: what it is called, what it needs, how to compute it for one image (1, channels, height, width)."""
+
+    name: str
+    title: str
+    summary: str
+    needs: Capability
+    explain: Callable[[nn.Module, Tensor, Target], np.ndarray]
+
+
+def _last_attention(module: nn.Module, image: Tensor, target: Target) -> np.ndarray:
+    return np.abs(class_token_maps(attention_maps(module, image))[-1]).mean(axis=0)
+
+
+def _rollout(module: nn.Module, image: Tensor, target: Target) -> np.ndarray:
+    maps = attention_maps(module, image)
+    reached = attention_rollout(maps.weights, prefix_tokens=maps.prefix_tokens)
+    return reached[-1, 0, maps.prefix_tokens :].reshape(maps.grid)
+
+
+def _relevance(module: nn.Module, image: Tensor, target: Target) -> np.ndarray:
+    return gradient_relevance(module, image, target)[-1]
+
+
+EXPLANATIONS: dict[str, Explanation] = {
+    explanation.name: explanation
+    for explanation in (
+        Explanation(
+            name="attention",
+            title="Last-layer attention",
+            summary="What the class token attends to in the last block, mean of the heads.",
+            needs="attention",
+            explain=_last_attention,
+        ),
+        Explanation(
+            name="rollout",
+            title="Attention rollout",
+            summary="Attention followed through all layers and skip connections; the same for every class.",
+            needs="attention",
+            explain=_rollout,
+        ),
+        Explanation(
+            name="relevance",
+            title="Gradient relevance",
+            summary="Attention weighted by its gradient: what speaks for this one class.",
+            needs="attention",
+            explain=_relevance,
+        ),
+        Explanation(
+            name="gradcam",
+            title="Grad-CAM",
+            summary="The last feature maps, weighted by their gradient: what speaks for this one class.",
+            needs="convolution",
+            explain=grad_cam,
+        ),
+    )
+}
+
+
+def explanations_for(spec: ModelSpec) -> list[Explanation]:
+    """The methods that work with a model, in order of presentation."""
+    return [explanation for explanation in EXPLANATIONS.values() if not spec.lacks(explanation.needs)]
+
+
+def find_explanation(name: str) -> Explanation:
+    """The method called `name`."""
+    if name not in EXPLANATIONS:
+        raise UnknownNameError("explanation", name, EXPLANATIONS)
+    return EXPLANATIONS[name]

@@ -1,0 +1,44 @@
+"""What a classifier says, best first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """One class and its probability in [0, 1]."""
+
+    label: str
+    class_index: int
+    probability: float
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Over the last axis, in float64."""
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    return np.exp(shifted) / np.exp(shifted).sum(axis=-1, keepdims=True)
+
+
+def top_predictions(logits: np.ndarray, classes: tuple[str, ...], count: int = 5) -> list[Prediction]:
+    """The `count` likeliest classes of (classes,) logits; unnamed classes are called by their number."""
+    probabilities = softmax(logits)
+    best = np.argsort(-probabilities, kind="stable")[:count]
+    return [
+        Prediction(
+            label=classes[index] if index < len(classes) else f"class {index}",
+            class_index=int(index),
+            probability=float(probabilities[index]),
+        )
+        for index in best
+    ]
+
+
+@torch.inference_mode()
+def predict_logits(module: nn.Module, images: Tensor) -> np.ndarray:
+    """(batch, classes) float32."""
+    return module(images).float().cpu().numpy()

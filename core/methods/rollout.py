@@ -1,0 +1,95 @@
+"""Attention rollout: follow attention through all layers, skip connections included, back to the patches.
+
+Source: Abnar & Zuidema 2020, arXiv:2005.00928; Dosovitskiy et al. 2021, arXiv:2010.11929, appendix D.8 (head mean).
+Differs from the reference jacobgil/vit-explain: rows, not columns, are normalised; discarding counts per image, not
+over the first of the batch; attention to prefix tokens is never discarded.
+Signed (differential) maps are passed through relu before the rows are normalised. Dividing by 1 - λ instead would
+restore row sums of 1 but explodes as λ nears 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from core.errors import ConfigError
+from core.methods.attention import Fusion, fuse_heads
+
+
+def attention_rollout(
+    weights: np.ndarray,
+    *,
+    fusion: Fusion = "mean",
+    discard_ratio: float = 0.0,
+    residual: bool = True,
+    prefix_tokens: int = 1,
+) -> np.ndarray:
+    """How much of each input token has reached each token after every layer.
+
+    `weights`: (..., layers, heads, tokens, tokens). Returns (..., layers, tokens, tokens), row-stochastic;
+    `[..., -1, 0, prefix_tokens:]` is the usual map.
+
+    Args:
+        discard_ratio: share of the smallest entries of each fused map that is set to 0, in [0, 1).
+        residual: mix in the skip connection, 0.5·A + 0.5·I.
+    """
+    steps = mixing_matrices(
+        weights, fusion=fusion, discard_ratio=discard_ratio, residual=residual, prefix_tokens=prefix_tokens
+    )
+    reached = np.empty_like(steps)
+    reached[..., 0, :, :] = steps[..., 0, :, :]
+    for layer in range(1, steps.shape[-3]):
+        reached[..., layer, :, :] = steps[..., layer, :, :] @ reached[..., layer - 1, :, :]
+    return reached
+
+
+def mixing_matrices(
+    weights: np.ndarray, *, fusion: Fusion, discard_ratio: float, residual: bool, prefix_tokens: int
+) -> np.ndarray:
+    """What one layer does to the tokens, as row-stochastic matrices (..., layers, tokens, tokens)."""
+    if not 0 <= discard_ratio < 1:
+        raise ConfigError(f"discard_ratio is {discard_ratio}; expected a share from 0 to below 1.")
+    fused = np.clip(fuse_heads(np.asarray(weights, dtype=np.float64), fusion), 0, None)
+    if discard_ratio > 0:
+        fused = _discard(fused, discard_ratio, prefix_tokens)
+    tokens = fused.shape[-1]
+    identity = np.eye(tokens)
+    total = fused.sum(axis=-1, keepdims=True)
+    # A token whose whole attention was discarded (or was negative) keeps what it has.
+    normal = np.where(total > 0, fused / np.where(total > 0, total, 1), identity)
+    return 0.5 * normal + 0.5 * identity if residual else normal
+
+
+def rollout_batch(module: nn.Module, images: Tensor) -> np.ndarray:
+    """Class-token rollout of a whole batch in one forward pass: (batch, rows, columns).
+
+    Head mean, residual, nothing discarded. Equals `attention_rollout` image by image, but keeps one vector per image
+    instead of a product of matrices: only the class token's row of the product is ever needed, and multiplying from
+    the last layer backwards, that row is a vector.
+    """
+    with torch.inference_mode():
+        trace = module.trace(images)  # type: ignore[operator]
+        reached = torch.zeros(len(images), 1, trace.attention[0].shape[-1], device=images.device)
+        reached[:, :, 0] = 1
+        for layer in reversed(trace.attention):
+            mixed = layer.float().mean(dim=1)
+            if trace.signed:
+                mixed = mixed.relu()
+            total = mixed.sum(dim=-1, keepdim=True)
+            carried = (reached / total.transpose(1, 2)) @ mixed
+            reached = 0.5 * carried + 0.5 * reached
+        return reached[:, 0, trace.prefix_tokens :].reshape(len(images), *trace.grid).cpu().numpy()
+
+
+def _discard(fused: np.ndarray, ratio: float, prefix_tokens: int) -> np.ndarray:
+    """Zero the smallest `ratio` of each map's attention to patches."""
+    kept = fused.copy()
+    patches = kept[..., prefix_tokens:]
+    flat = patches.reshape(*patches.shape[:-2], -1)
+    drop = int(flat.shape[-1] * ratio)
+    if drop:
+        smallest = np.argpartition(flat, drop - 1, axis=-1)[..., :drop]
+        np.put_along_axis(flat, smallest, 0.0, axis=-1)
+        kept[..., prefix_tokens:] = flat.reshape(patches.shape)
+    return kept

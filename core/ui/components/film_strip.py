@@ -1,0 +1,45 @@
+"""A film of the layers: what the class token attends to in each, and rollout growing beneath it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from core.figures.overlay import to_data_uri
+
+HTML = """
+<div class="bar"><button type="button">▶ Play</button><input type="range" min="0" value="0" aria-label="Layer">
+<output></output></div>
+<div class="rows"></div>
+"""
+CSS = """
+:host, .rows { font-family: var(--st-font); color: var(--st-text-color); }
+.bar { display: flex; gap: .8rem; align-items: center; margin-bottom: .5rem; }
+button { border: 1px solid var(--st-border-color); border-radius: var(--st-button-radius); padding: .3rem .8rem;
+  background: var(--st-secondary-background-color); color: var(--st-text-color); font: inherit; cursor: pointer;
+  min-width: 6.2rem; }
+input { flex: 1; max-width: 26rem; accent-color: var(--st-primary-color); }
+output { font-size: .95rem; color: var(--st-text-color); font-family: var(--st-font); min-width: 5rem; }
+.title { font-size: .9rem; opacity: .85; margin: .2rem 0; }
+.frames { display: flex; gap: 4px; align-items: flex-end; margin-bottom: .5rem; overflow-x: auto; }
+img { flex: 1 1 0; min-width: 34px; max-width: 130px; border-radius: 4px; cursor: pointer;
+  opacity: .72; transition: flex-grow .25s, opacity .25s; }
+img.current { flex-grow: 3.2; max-width: 220px; opacity: 1; outline: 3px solid #ffc400; outline-offset: -3px; }
+"""
+_COMPONENT = st.components.v2.component(
+    "vitrine_film_strip", html=HTML, css=CSS, js=Path(__file__).with_suffix(".js").read_text()
+)
+
+
+def film_strip(rows: dict[str, Sequence[np.ndarray]], labels: Sequence[str], *, key: str, start: int = 0) -> None:
+    """Show rows of pictures of equal size that advance together; `labels` names the steps."""
+    encoded = [{"title": title, "frames": [to_data_uri(frame) for frame in frames]} for title, frames in rows.items()]
+    # Frames are rebuilt only when they change, so that a rerun elsewhere does not stop the film.
+    signature = hashlib.sha256(repr(encoded).encode()).hexdigest()
+    _COMPONENT(
+        key=key, data={"rows": encoded, "labels": list(labels), "start": start, "signature": signature}
+    )

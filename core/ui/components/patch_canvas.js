@@ -1,0 +1,214 @@
+// A square photo with a patch grid. Looking: hover or select a patch and see what it attends to.
+// Painting: drag over patches to remove them. Everything is drawn here; the server hears of selections only.
+const views = new WeakMap()
+
+export default function (component) {
+  const { data, parentElement, setStateValue } = component
+  const view = views.get(parentElement) ?? mount(parentElement)
+  views.set(parentElement, view)
+  view.send = setStateValue
+  view.data = data
+  view.selected = data.selected ?? -1
+  view.removed = new Set(data.removed ?? [])
+  view.weights = data.weights ? bytes(data.weights) : null
+  view.colours = bytes(data.colours)
+  view.canvas.setAttribute("aria-label", data.alt)
+  view.canvas.style.cursor = data.mode === "paint" ? "cell" : "crosshair"
+  if (view.source !== data.image) {
+    view.source = data.image
+    view.photo.src = data.image
+  } else draw(view)
+}
+
+function bytes(text) {
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
+}
+
+function mount(parent) {
+  const canvas = parent.querySelector("canvas")
+  const view = { canvas, caption: parent.querySelector("p"), photo: new Image(), hover: null, painting: null }
+  view.photo.onload = () => draw(view)
+  new ResizeObserver(() => draw(view)).observe(canvas)
+  canvas.addEventListener("pointermove", (event) => {
+    const patch = patchAt(view, event)
+    if (view.painting !== null) paint(view, patch)
+    if (patch !== view.hover) {
+      view.hover = patch
+      draw(view)
+    }
+  })
+  canvas.addEventListener("pointerleave", () => {
+    view.hover = null
+    draw(view)
+  })
+  canvas.addEventListener("pointerdown", (event) => {
+    if (view.data.mode !== "paint") return
+    canvas.setPointerCapture(event.pointerId)
+    const patch = patchAt(view, event)
+    view.painting = !view.removed.has(patch)
+    paint(view, patch)
+  })
+  canvas.addEventListener("pointerup", () => {
+    if (view.painting === null) return
+    view.painting = null
+    view.send("removed", [...view.removed].sort((a, b) => a - b))
+  })
+  canvas.addEventListener("click", (event) => {
+    if (view.data.mode !== "paint") select(view, patchAt(view, event))
+  })
+  canvas.addEventListener("keydown", (event) => onKey(view, event))
+  return view
+}
+
+function patchAt(view, event) {
+  const box = view.canvas.getBoundingClientRect()
+  const { rows, cols } = view.data
+  const column = Math.floor(((event.clientX - box.left) / box.width) * cols)
+  const row = Math.floor(((event.clientY - box.top) / box.height) * rows)
+  return Math.min(rows - 1, Math.max(0, row)) * cols + Math.min(cols - 1, Math.max(0, column))
+}
+
+function paint(view, patch) {
+  if (view.painting) view.removed.add(patch)
+  else view.removed.delete(patch)
+  draw(view)
+}
+
+function select(view, patch) {
+  view.selected = patch === view.selected ? -1 : patch
+  draw(view)
+  view.send("selected", view.selected)
+}
+
+function onKey(view, event) {
+  const { rows, cols, mode } = view.data
+  const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -cols, ArrowDown: cols }
+  const at = view.hover ?? (view.selected >= 0 ? view.selected : Math.floor(rows / 2) * cols + Math.floor(cols / 2))
+  if (event.key in steps) {
+    const sideways = Math.abs(steps[event.key]) === 1
+    const next = at + steps[event.key]
+    const wraps = sideways && Math.floor(next / cols) !== Math.floor(at / cols)
+    if (next >= 0 && next < rows * cols && !wraps) view.hover = next
+    draw(view)
+  } else if (event.key === "Enter" || event.key === " ") {
+    if (mode === "paint") {
+      view.painting = !view.removed.has(at)
+      paint(view, at)
+      view.painting = null
+      view.send("removed", [...view.removed].sort((a, b) => a - b))
+    } else select(view, at)
+  } else if (event.key === "Escape" && mode !== "paint") {
+    view.hover = null
+    view.selected = -1
+    draw(view)
+    view.send("selected", -1)
+  } else return
+  event.preventDefault()
+}
+
+// Attention of one query (or, looking backwards, to one key) over the patches, in shares of 1.
+function valuesOf(view, query) {
+  const { rows, cols, peaks, direction, signed } = view.data
+  const patches = rows * cols
+  const value = (row, column) => {
+    const stored = view.weights[row * patches + column]
+    return (signed ? (stored - 128) / 127 : stored / 255) * peaks[row]
+  }
+  const values = new Float32Array(patches)
+  for (let patch = 0; patch < patches; patch++)
+    values[patch] = direction === "from" && query >= 0 ? value(patch + 1, query) : value(query + 1, patch)
+  return values
+}
+
+function draw(view) {
+  const { canvas, data } = view
+  const side = Math.round(canvas.clientWidth * (window.devicePixelRatio || 1))
+  if (!side || !view.photo.complete || !view.photo.naturalWidth) return
+  if (canvas.width !== side) canvas.width = canvas.height = side
+  const context = canvas.getContext("2d")
+  context.imageSmoothingEnabled = view.photo.naturalWidth > 64
+  context.imageSmoothingQuality = "high"
+  context.filter = view.weights ? "saturate(.35) brightness(.72)" : "none"
+  context.drawImage(view.photo, 0, 0, side, side)
+  context.filter = "none"
+  const query = view.hover ?? view.selected
+  if (view.weights) {
+    const values = valuesOf(view, query)
+    drawHeat(context, view, values, side)
+    caption(view, values, query)
+  }
+  drawRemoved(context, view, side)
+  drawGrid(context, view, side)
+  if (view.selected >= 0 && data.mode !== "paint") outline(context, view, view.selected, side, "#ffc400")
+  if (view.hover !== null) outline(context, view, view.hover, side, "#ffffff")
+}
+
+function drawHeat(context, view, values, side) {
+  const { rows, cols, signed, smooth } = view.data
+  const reach = values.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-9)
+  const small = new OffscreenCanvas(cols, rows)
+  const pixels = new ImageData(cols, rows)
+  values.forEach((value, patch) => {
+    const level = signed ? 0.5 + value / reach / 2 : Math.max(0, value / reach)
+    const strength = Math.abs(value) / reach
+    const colour = 3 * Math.round(255 * level)
+    pixels.data.set([view.colours[colour], view.colours[colour + 1], view.colours[colour + 2]], patch * 4)
+    pixels.data[patch * 4 + 3] = 255 * (0.12 + 0.78 * Math.pow(strength, 0.8))
+  })
+  small.getContext("2d").putImageData(pixels, 0, 0)
+  context.imageSmoothingEnabled = smooth
+  context.drawImage(small, 0, 0, side, side)
+}
+
+function drawRemoved(context, view, side) {
+  const { rows, cols } = view.data
+  context.fillStyle = "rgba(128,128,128,.92)"
+  for (const patch of view.removed) {
+    const row = Math.floor(patch / cols)
+    context.fillRect(((patch % cols) * side) / cols, (row * side) / rows, side / cols, side / rows)
+  }
+}
+
+function drawGrid(context, view, side) {
+  const { rows, cols } = view.data
+  context.strokeStyle = "rgba(255,255,255,.16)"
+  context.lineWidth = Math.max(1, side / 900)
+  context.beginPath()
+  for (let column = 1; column < cols; column++) {
+    context.moveTo((column * side) / cols, 0)
+    context.lineTo((column * side) / cols, side)
+  }
+  for (let row = 1; row < rows; row++) {
+    context.moveTo(0, (row * side) / rows)
+    context.lineTo(side, (row * side) / rows)
+  }
+  context.stroke()
+}
+
+function outline(context, view, patch, side, colour) {
+  const { rows, cols } = view.data
+  const x = ((patch % cols) * side) / cols
+  const y = (Math.floor(patch / cols) * side) / rows
+  context.lineWidth = Math.max(2, side / 220)
+  context.strokeStyle = "rgba(0,0,0,.8)"
+  context.strokeRect(x, y, side / cols, side / rows)
+  context.strokeStyle = colour
+  context.lineWidth /= 2
+  context.strokeRect(x, y, side / cols, side / rows)
+}
+
+function caption(view, values, query) {
+  const { cols, direction } = view.data
+  const place = (patch) => `row ${Math.floor(patch / cols) + 1}, column ${(patch % cols) + 1}`
+  let best = 0
+  values.forEach((value, patch) => {
+    if (Math.abs(value) > Math.abs(values[best])) best = patch
+  })
+  const strongest = `${(100 * values[best]).toFixed(1)} % at ${place(best)}`
+  view.caption.textContent =
+    query < 0
+      ? `The class token attends most, ${strongest}.`
+      : direction === "from"
+        ? `The patch at ${place(query)} is attended to most by ${place(best)}, which gives it ${(100 * values[best]).toFixed(1)} %.`
+        : `The patch at ${place(query)} attends most, ${strongest}.`
+}

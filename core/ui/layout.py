@@ -1,0 +1,34 @@
+"""The frame that all pages share: heading, teaching cards."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.paths import CHECKOUT
+
+CARDS = CHECKOUT / "assets" / "cards"
+SECTIONS = {
+    "see": ("What you see", ":material/visibility:"),
+    "how": ("How it is computed", ":material/function:"),
+    "caveat": ("Caveat", ":material/warning:"),
+}
+
+
+def heading(title: str, question: str) -> None:
+    """The page's name and, smaller, the question it answers."""
+    st.markdown(f"### {title} &nbsp;<small style='font-weight:400;opacity:.75'>{question}</small>", unsafe_allow_html=True)
+
+
+def teaching_cards(stem: str) -> None:
+    """Three cards under the picture, from `assets/cards/STEM.md` with a `## see|how|caveat` heading each."""
+    texts = _parse(stem)
+    for column, (name, (title, icon)) in zip(st.columns(3), SECTIONS.items(), strict=True):
+        with column, st.container(border=True, height="stretch"):
+            st.markdown(f"{icon} **{title}**")
+            st.markdown(texts[name])
+
+
+@st.cache_data(show_spinner=False)
+def _parse(stem: str) -> dict[str, str]:
+    parts = (CARDS / f"{stem}.md").read_text(encoding="utf-8").split("\n## ")
+    return {part.partition("\n")[0].strip(): part.partition("\n")[2].strip() for part in parts[1:]}

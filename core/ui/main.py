@@ -1,0 +1,30 @@
+"""The script that Streamlit runs for every page: navigation, then the page. `app.py` launches it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.paths import CHECKOUT
+
+PAGES = CHECKOUT / "pages"
+
+
+def page(stem: str, title: str, icon: str, *, default: bool = False) -> st.Page:
+    """One entry of the navigation; its address is its file's name."""
+    return st.Page(
+        PAGES / f"{stem}.py", title=title, icon=f":material/{icon}:", url_path=None if default else stem, default=default
+    )
+
+
+SECTIONS = {
+    "": [page("home", "Home", "home", default=True)],
+    "Look inside": [
+        page("attention", "Attention", "visibility"),
+        page("masking", "Masking", "grid_off"),
+        page("anatomy", "Anatomy", "account_tree"),
+    ],
+}
+
+st.set_page_config(page_title="Vitrine", page_icon=":material/frame_inspect:", layout="wide")
+st.logo(str(CHECKOUT / "assets" / "logo.svg"), size="large")
+st.navigation(SECTIONS).run()

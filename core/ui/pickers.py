@@ -1,0 +1,315 @@
+"""What every page asks first: which image, which model. Both choices live in the address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+from PIL import Image
+
+from core.data.catalogue import installed_datasets, sample_images
+from core.data.examples import EXAMPLES, load_example
+from core.data.images import decode_image, image_digest
+from core.errors import CoreError
+from core.models.catalogue import MODELS, find_model
+from core.models.spec import Capability, ModelSpec
+from core.models.weights import Availability, availability, fetch
+from core.ui.address import remember, remembered
+from core.ui.cache import loaded_model, with_progress
+from core.ui.errors import guard, show_error
+
+UPLOAD_TYPES = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"]
+PREFERRED = ("vit_s14_saliency", "vit_p4", "efficientnet_lite0")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded, upright photo and how to find it again."""
+
+    key: str
+    title: str
+    image: Image.Image
+    digest: str
+
+
+def image_picker(*, name: str = "image", default: str = "example:cat", label: str = "Image") -> Picture:
+    """The chosen image, and a popover to choose another: examples, upload, camera, data set or folder."""
+    key = remembered(name, default)
+    try:
+        picture = _picture(key)
+    except CoreError as error:
+        show_error(error)
+        picture = _picture(default)
+    with st.popover(f"{label}: {picture.title}", icon=":material/image:", width="stretch"):
+        source = st.segmented_control(
+            "Take it from",
+            ["Examples", "Upload", "Camera", "Data set", "Folder"],
+            default="Examples",
+            required=True,
+            key=f"{name}_source",
+        )
+        if source == "Examples":
+            _example_gallery(name)
+        elif source == "Upload":
+            _uploads(name)
+        elif source == "Camera":
+            _camera(name)
+        elif source == "Data set":
+            _dataset_samples(name)
+        else:
+            _folder(name)
+    return picture
+
+
+def model_picker(
+    capability: Capability | None,
+    *,
+    name: str = "model",
+    label: str = "Model",
+    exclude: str | None = None,
+    preferred: tuple[str, ...] = PREFERRED,
+) -> str:
+    """The name of a model that is ready to use; asks for a download, with progress, where one is needed.
+
+    Models that cannot do what the page needs are left out; the ones that are not ready say why. The script stops
+    here while the chosen model is not ready.
+    """
+    names = [spec.name for spec in MODELS.values() if _fits(spec, capability) and spec.name != exclude]
+    names += [extra for extra in st.session_state.get("own_models", []) if _fits(find_model(extra), capability)]
+    wanted = st.query_params.get(name)
+    if wanted and wanted not in names and wanted.partition(":")[0] in ("run", "folder", "hub"):
+        with guard():
+            find_model(wanted)
+            names.append(wanted)
+            st.session_state["own_models"] = [*st.session_state.get("own_models", []), wanted]
+    states = {candidate: availability(find_model(candidate)) for candidate in names}
+    ready = [candidate for candidate in (*preferred, *names) if candidate in names and states[candidate].state == "ready"]
+    names.sort(key=lambda candidate: ("ready", "fetchable", "unavailable").index(states[candidate].state))
+    chosen = st.selectbox(
+        label,
+        names,
+        index=names.index(ready[0]) if ready else 0,
+        format_func=lambda candidate: _describe(find_model(candidate), states[candidate]),
+        key=name,
+        bind="query-params",
+        label_visibility="collapsed",
+        help=None,
+    )
+    _ensure_ready(chosen, states[chosen])
+    return chosen
+
+
+def own_model_form() -> None:
+    """Add a model that the catalogue does not list: a Hub name, a local folder or file, or a finished run."""
+    with st.popover("Your own model", icon=":material/add:", width="stretch"):
+        kind = st.segmented_control(
+            "Where is it?", ["Hub name", "Local folder or file"], default="Hub name", required=True, key="own_kind"
+        )
+        location = st.text_input(
+            "Name or path",
+            placeholder="facebook/dino-vits16" if kind == "Hub name" else "/models/my-vit",
+            key="own_location",
+        )
+        if st.button("Add", key="own_add", disabled=not location.strip()):
+            prefix = "hub" if kind == "Hub name" else "folder"
+            with guard():
+                candidate = f"{prefix}:{location.strip()}"
+                state = availability(find_model(candidate))
+                if state.state == "unavailable":
+                    raise CoreError(state.text)
+                # Loading now tells apart a typing mistake, a missing network and a file that is not a model.
+                with st.spinner(f"Loading {location.strip()} …"):
+                    loaded_model(candidate)
+                known = st.session_state.get("own_models", [])
+                st.session_state["own_models"] = [*known, candidate] if candidate not in known else known
+                st.success("Added. It is now in the list of models.")
+
+
+def _fits(spec: ModelSpec, capability: Capability | None) -> bool:
+    return capability is None or not spec.lacks(capability)
+
+
+def _describe(spec: ModelSpec, state: Availability) -> str:
+    if state.state == "ready":
+        return spec.title
+    size = f" {state.size_mib:.0f} MB" if state.size_mib else ""
+    return f"{spec.title}  ⇣{size}" if state.state == "fetchable" else f"{spec.title}  ✕"
+
+
+def _ensure_ready(name: str, state: Availability) -> None:
+    spec = find_model(name)
+    if state.state == "ready":
+        try:
+            if name not in st.session_state.setdefault("loaded_once", set()):
+                with st.spinner(f"Loading {spec.title} …"):
+                    loaded_model(name)
+                st.session_state["loaded_once"].add(name)
+        except CoreError as error:
+            show_error(error)
+            st.stop()
+        return
+    if state.state == "unavailable":
+        st.warning(f"**{spec.title}** cannot be used here: {state.text}", icon=":material/cloud_off:")
+        st.stop()
+    size = f" ({state.size_mib:.0f} MB)" if state.size_mib else ""
+    st.info(f"**{spec.title}** is one download away. {state.text} Licence: {spec.licence}.", icon=":material/download:")
+    if st.button(f"Download {spec.title}{size}", type="primary", key=f"fetch_{name}"):
+        _download(spec)
+    st.stop()
+
+
+def _download(spec: ModelSpec) -> None:
+    try:
+        with_progress(f"Fetching {spec.title} …", lambda on_progress: fetch(spec, on_progress))
+    except CoreError as error:
+        show_error(error)
+        st.stop()
+    st.rerun()
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _example(key: str) -> Picture:
+    example = EXAMPLES[key.partition(":")[2]]
+    image = load_example(example.name)
+    return Picture(key=key, title=example.title, image=image, digest=image_digest(image))
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _dataset_sample(name: str, split: str, seed: int, position: int) -> Picture:
+    image, label = sample_images(name, split, 12, seed)[position]
+    key = f"data:{name}/{split}/{seed}/{position}"
+    return Picture(key=key, title=f"{label} ({name})", image=image, digest=image_digest(image))
+
+
+def _picture(key: str) -> Picture:
+    """The image behind an address.
+
+    Raises:
+        CoreError: nothing is known under that key, or it belongs to another session.
+    """
+    kind, _, rest = key.partition(":")
+    if kind == "example" and rest in EXAMPLES:
+        return _example(key)
+    if kind == "upload":
+        uploads: dict[str, Picture] = st.session_state.get("uploads", {})
+        if key in uploads:
+            return uploads[key]
+        raise CoreError(
+            "This address points to an upload, which only the session that made it can see.",
+            "Upload the image again, or choose an example.",
+        )
+    parts = rest.split("/")
+    if kind == "data" and len(parts) == 4 and parts[2].isdigit() and parts[3].isdigit() and int(parts[3]) < 12:
+        return _dataset_sample(parts[0], parts[1], int(parts[2]), int(parts[3]))
+    raise CoreError(f"The address names an unknown image, {key!r}.", "The example is shown instead.")
+
+
+def _choose(name: str, key: str) -> None:
+    remember(name, key)
+
+
+def _thumbnails(name: str, pictures: list[Picture], label: Callable[[Picture], str]) -> None:
+    columns = st.columns(4)
+    for index, picture in enumerate(pictures):
+        with columns[index % 4]:
+            side = min(picture.image.size)
+            left, top = (picture.image.width - side) // 2, (picture.image.height - side) // 2
+            st.image(picture.image.crop((left, top, left + side, top + side)).resize((120, 120)))
+            st.button(label(picture), key=f"{name}_{picture.key}", on_click=_choose, args=(name, picture.key))
+
+
+def _example_gallery(name: str) -> None:
+    _thumbnails(name, [_example(f"example:{example}") for example in EXAMPLES], lambda picture: picture.title)
+
+
+def _keep_upload(picture: Picture) -> None:
+    uploads = st.session_state.setdefault("uploads", {})
+    uploads[picture.key] = picture
+    while len(uploads) > 24:
+        uploads.pop(next(iter(uploads)))
+
+
+def _decode(data: bytes, title: str) -> Picture:
+    image = decode_image(data, name=title)
+    digest = image_digest(image)
+    return Picture(key=f"upload:{digest[:16]}", title=title[:40], image=image, digest=digest)
+
+
+def _uploads(name: str) -> None:
+    files = st.file_uploader(
+        "Photos from your computer",
+        accept_multiple_files=True,
+        key=f"{name}_upload",
+        help="JPEG, PNG, WebP, GIF, BMP or TIFF, up to 50 MB. Photos stay on the machine that runs Vitrine.",
+    )
+    handled = st.session_state.setdefault(f"{name}_handled", {})
+    newest = None
+    for file in files:
+        if file.file_id not in handled:
+            try:
+                with st.spinner(f"Reading {file.name} …"):
+                    picture = _decode(file.getvalue(), file.name)
+                _keep_upload(picture)
+                handled[file.file_id] = picture.key
+                newest = picture.key
+            except CoreError as error:
+                handled[file.file_id] = error
+        if isinstance(handled[file.file_id], CoreError):
+            show_error(handled[file.file_id])
+    if newest:
+        remember(name, newest)
+        st.rerun()
+    uploads = st.session_state.get("uploads", {})
+    if uploads:
+        _thumbnails(name, list(uploads.values()), lambda picture: picture.title[:14])
+
+
+def _camera(name: str) -> None:
+    shot = st.camera_input("Take a picture", key=f"{name}_camera", help="Away from localhost, browsers want HTTPS.")
+    if shot is not None and st.session_state.get(f"{name}_shot") != shot.file_id:
+        with guard():
+            picture = _decode(shot.getvalue(), "Camera")
+            _keep_upload(picture)
+            st.session_state[f"{name}_shot"] = shot.file_id
+            remember(name, picture.key)
+            st.rerun()
+
+
+def _dataset_samples(name: str) -> None:
+    installed = installed_datasets()
+    if not installed:
+        st.info(
+            "No data set has been imported on this machine. "
+            "Import one: `python -m core data import ARCHIVE --name cifar10`",
+            icon=":material/database:",
+        )
+        return
+    chosen = st.selectbox("Data set", list(installed), format_func=lambda key: installed[key]["title"], key=f"{name}_set")
+    splits = list(installed[chosen]["splits"])
+    split = st.selectbox("Split", splits, index=len(splits) - 1, key=f"{name}_split")
+    seed = st.number_input("Draw", min_value=0, max_value=9999, value=0, help="Another number, other images.", key=f"{name}_seed")
+    with guard():
+        pictures = [_dataset_sample(chosen, split, int(seed), position) for position in range(12)]
+        _thumbnails(name, pictures, lambda picture: picture.title.partition(" (")[0][:14])
+
+
+def _folder(name: str) -> None:
+    st.caption("A folder on the machine that runs Vitrine.")
+    text = st.text_input("Folder", placeholder="/photos", key=f"{name}_folder")
+    if not text.strip():
+        return
+    folder = Path(text.strip()).expanduser()
+    with guard():
+        if not folder.is_dir():
+            raise CoreError(f"There is no folder {text.strip()!r} on this machine.", "Check the path.")
+        files = sorted(path for path in folder.iterdir() if path.suffix.lower().lstrip(".") in UPLOAD_TYPES)[:200]
+        if not files:
+            raise CoreError(f"{text.strip()!r} holds no JPEG, PNG, WebP, GIF, BMP or TIFF files.", "Try another folder.")
+        chosen = st.selectbox("File", files, format_func=lambda path: path.name, key=f"{name}_file")
+        if st.button("Use this image", key=f"{name}_use"):
+            picture = _decode(chosen.read_bytes(), chosen.name)
+            _keep_upload(picture)
+            remember(name, picture.key)
+            st.rerun()

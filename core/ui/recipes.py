@@ -1,0 +1,113 @@
+"""Scripts that make a view again without the app; the tests run them."""
+
+from __future__ import annotations
+
+_LOAD = '''"""{title}. Run it in Vitrine's folder: python {file}"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+{imports}
+
+model = load({name!r})
+image = {image}
+batch = to_batch([image], model.network.preprocessing)
+'''
+_IMPORTS = (
+    "from core.data.examples import load_example",
+    "from core.data.images import decode_image",
+    "from core.data.transforms import crop_to_square, to_batch",
+    "from core.models.weights import load",
+)
+
+
+def attention_recipe(name: str, image_key: str) -> str:
+    """Attention maps, rollout and the overlay of one photo."""
+    head = _head(
+        "Attention of one photo",
+        "attention.py",
+        name,
+        image_key,
+        "from core.figures.overlay import overlay, to_png",
+        "from core.methods.explanations import explanations_for",
+        "from core.methods.targets import pick_target",
+    )
+    return (
+        head
+        + '''
+target = pick_target(model.module, batch, classifier=not model.spec.lacks("classifier"))
+photo = np.asarray(crop_to_square(image, model.network.preprocessing).resize((560, 560)))
+for method in explanations_for(model.spec):
+    values = method.explain(model.module, batch, target)
+    Path(f"{method.name}.png").write_bytes(to_png(overlay(photo, values)))
+    print(method.title, values.shape, "saved as", f"{method.name}.png")
+'''
+    )
+
+
+def masking_recipe(name: str, image_key: str, *, strategy: str, method: str, fill: str, steps: int, seed: int) -> str:
+    """The masking curve of one photo."""
+    head = _head(
+        "How a prediction changes as patches are removed",
+        "masking.py",
+        name,
+        image_key,
+        "from core.methods.explanations import find_explanation",
+        "from core.methods.masking import masking_curve, masking_order",
+        "from core.methods.targets import pick_target",
+    )
+    return (
+        head
+        + f'''
+target = pick_target(model.module, batch, classifier=not model.spec.lacks("classifier"))
+scores = find_explanation({method!r}).explain(model.module, batch, target)
+order = masking_order({strategy!r}, scores.shape, scores=scores, seed={seed})
+curve = masking_curve(
+    model.module,
+    batch,
+    target,
+    order,
+    grid=scores.shape,
+    fill={fill!r},
+    steps={steps},
+    normalisation=model.network.preprocessing.normalisation,
+)
+for removed, confidence in zip(curve.shares, curve.confidence):
+    print(f"{{removed:4.0%}} removed: confidence {{confidence:.3f}}")
+'''
+    )
+
+
+def anatomy_recipe(name: str) -> str:
+    """The parameters of one model by role."""
+    return f'''"""Parameters of a model by role. Run it in Vitrine's folder: python anatomy.py"""
+
+from collections import Counter
+
+from core.methods.anatomy import anatomy
+from core.models.weights import load
+
+parts = anatomy(load({name!r}).module)
+roles = Counter()
+for row in parts.rows:
+    roles[row.role] += row.parameters
+for role, parameters in roles.most_common():
+    print(f"{{role:24}} {{parameters:12,}}")
+'''
+
+
+def _head(title: str, file: str, name: str, image_key: str, *imports: str) -> str:
+    kind, _, rest = image_key.partition(":")
+    if kind == "example":
+        image = f"load_example({rest!r})"
+    elif kind == "data":
+        data, split, seed, position = rest.split("/")
+        image = f"sample_images({data!r}, {split!r}, 12, {seed})[{position}][0]"
+        imports = (*imports, "from core.data.catalogue import sample_images")
+    else:
+        image = 'decode_image(Path("photo.jpg").read_bytes())  # your upload, saved beside this script'
+    return _LOAD.format(
+        title=title, file=file, name=name, image=image, imports="\n".join(sorted((*_IMPORTS, *imports)))
+    )

@@ -1,0 +1,36 @@
+"""What the benchmarks found about each model's explanations, for the pages that quote it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from core.configs import from_dict
+from core.methods.faithfulness import TrackRecord
+from core.paths import CHECKOUT
+
+RESULTS = CHECKOUT / "benchmarks" / "results"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A track record and, in a sentence, what it was measured on."""
+
+    tracks: dict[str, TrackRecord]
+    sentence: str
+
+
+def track_record(name: str) -> Measured | None:
+    """The result of `benchmarks/faithfulness.py` for a model, or None if it was never run."""
+    safe = "".join(character if character.isalnum() or character in "-_." else "_" for character in name)
+    path = RESULTS / f"faithfulness_{safe}.json"
+    if not path.is_file():
+        return None
+    result = json.loads(path.read_text())
+    tracks = {method: from_dict(TrackRecord, values) for method, values in result["tracks"].items()}
+    sentence = (
+        f"{result['count']} images of {result['dataset']} ({result['split']}), seed {result['seed']}, "
+        f"{result['steps']} steps, {result['orders']} random orders an image, fill {result['fill']}; "
+        f"target: {result['target']}. Intervals: 95 % bootstrap over images. Measured {result['date']}."
+    )
+    return Measured(tracks=tracks, sentence=sentence)

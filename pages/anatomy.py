@@ -1,0 +1,175 @@
+"""Where the parameters are, two models side by side, and what the positional embeddings have learned."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.errors import CoreError
+from core.figures.anatomy import plot_anatomy, plot_comparison, plot_layers, plot_roles
+from core.figures.positional import plot_distance_profile, positional_tile, positional_tiles
+from core.methods.anatomy import FACTS, Anatomy, compare_anatomy
+from core.methods.positional import distance_profile
+from core.ui.cache import anatomy_of, data_uri, loaded_model, positional_of
+from core.ui.components.head_mosaic import head_mosaic
+from core.ui.errors import guard
+from core.ui.export import Export, export_popover
+from core.ui.layout import heading, teaching_cards
+from core.ui.pickers import model_picker, own_model_form
+from core.ui.recipes import anatomy_recipe
+
+heading("Anatomy", "What is the model made of, and what has it learned about space?")
+bar = st.columns([5, 2, 2], vertical_alignment="bottom")
+with bar[0]:
+    name = model_picker(None)
+with bar[1]:
+    own_model_form()
+spec = loaded_model(name).spec
+
+
+def table_of(parts: Anatomy) -> pd.DataFrame:
+    """One row a tensor, largest first."""
+    rows = [
+        {
+            "tensor": row.path,
+            "part": row.part,
+            "role": row.role,
+            "shape": " × ".join(map(str, row.shape)),
+            "parameters": row.parameters,
+            "share": row.parameters / parts.total,
+        }
+        for row in parts.rows
+    ]
+    return pd.DataFrame(rows).sort_values("parameters", ascending=False, ignore_index=True)
+
+
+def parameters_tab() -> None:
+    parts = anatomy_of(name)
+    largest = max(parts.by_role().items(), key=lambda item: item[1])
+    st.markdown(
+        f"#### {spec.title}: {parts.total / 1e6:.2f} million parameters, {largest[1] / parts.total:.0%} of them {largest[0]}"
+    )
+    left, right = st.columns([2, 1])
+    left.plotly_chart(
+        plot_anatomy(parts, spec.title), width="stretch", key="tree", alt="Tree map of all parameters; a table follows."
+    )
+    right.plotly_chart(plot_roles(parts), width="stretch", key="roles", alt="Parameters by role.")
+    facts, blocks = st.columns([1, 2])
+    with facts:
+        st.markdown("**Read from the module**")
+        st.dataframe(
+            pd.DataFrame(
+                [(FACTS[key], f"{value:,}" if isinstance(value, int) else value) for key, value in parts.facts.items()],
+                columns=["fact", "value"],
+            ),
+            hide_index=True,
+            width="stretch",
+        )
+    with blocks:
+        st.plotly_chart(plot_layers(parts), width="stretch", key="layers", alt="Parameters of each block by role.")
+    with st.expander(f"All {len(parts.rows)} tensors"):
+        st.dataframe(
+            table_of(parts),
+            hide_index=True,
+            column_config={
+                "parameters": st.column_config.NumberColumn(format="localized"),
+                "share": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
+            },
+        )
+
+
+def compare_tab() -> None:
+    second = model_picker(None, name="model_b", exclude=name)
+    comparison = compare_anatomy(anatomy_of(name), anatomy_of(second))
+    other = loaded_model(second).spec
+    st.markdown(f"#### {spec.title} and {other.title}: {len(comparison.differences)} differences")
+    left, right = st.columns([3, 2])
+    left.plotly_chart(
+        plot_comparison(comparison, spec.title, other.title), width="stretch", key="mirror",
+        alt="Parameters by role of both models, mirrored.",
+    )
+    with right:
+        rows = [(entry.topic, _text(entry.first), _text(entry.second)) for entry in comparison.differences]
+        st.dataframe(pd.DataFrame(rows, columns=["differs in", spec.title, other.title]), hide_index=True, width="stretch")
+    with st.expander("Block by block"):
+        blocks = [
+            {"block": "–" if row.layer is None else row.layer + 1, "role": row.role, spec.title: row.first,
+             other.title: row.second, "differs": row.differs}
+            for row in comparison.rows
+        ]
+        st.dataframe(pd.DataFrame(blocks).astype({"block": str}), hide_index=True, width="stretch")
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+@st.fragment
+def positions_tab() -> None:
+    """The tiles mirror the image; the chosen one is enlarged beside them."""
+    measure = st.segmented_control(
+        "Measure", ["cosine", "dot"], default="cosine", required=True, key="measure", bind="query-params"
+    )
+    similarity = positional_of(name, measure)
+    rows, columns = similarity.grid
+    if (st.session_state.get("tile_row") or rows) >= rows or (st.session_state.get("tile_column") or columns) >= columns:
+        st.session_state["tile_row"], st.session_state["tile_column"] = rows // 2, columns // 2
+
+    def choose(row: int, column: int) -> None:
+        st.session_state["tile_row"], st.session_state["tile_column"] = row, column
+
+    row, column = st.session_state["tile_row"], st.session_state["tile_column"]
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        scale, gap = max(2, 48 // columns), 3
+        head_mosaic(
+            data_uri(positional_tiles(similarity, scale=scale, gap=gap), f"tiles/{name}/{measure}"),
+            rows,
+            columns,
+            cell=columns * scale,
+            gap=gap,
+            selected=(row, column),
+            key=f"tiles_{name}",
+            alt=f"{rows} by {columns} small maps: the similarity of each patch's position with all others.",
+            on_choice=choose,
+            noun=("row", "column"),
+        )
+    with right:
+        st.markdown(f"**Row {row + 1}, column {column + 1}** against all others")
+        st.plotly_chart(positional_tile(similarity, row, column), width="stretch", key="tile")
+        st.plotly_chart(plot_distance_profile(distance_profile(similarity), measure), width="stretch", key="profile")
+
+
+def make_export() -> Export:
+    parts = anatomy_of(name)
+    figures = {"tree": plot_anatomy(parts, spec.title), "roles": plot_roles(parts), "layers": plot_layers(parts)}
+    pictures = {}
+    if not spec.lacks("positions"):
+        pictures["positions"] = positional_tiles(positional_of(name, "cosine"), scale=6)
+    return Export(
+        stem="anatomy",
+        recipe=anatomy_recipe(name),
+        figures=figures,
+        pictures=pictures,
+        table=table_of(parts),
+        facts={"model": name, "total": parts.total, "roles": parts.by_role(), **parts.facts},
+    )
+
+
+tabs = st.tabs(["Parameters", "Positions", "Two models"], key="anatomy_tabs", on_change="rerun")
+if tabs[0].open:
+    with tabs[0], guard():
+        parameters_tab()
+if tabs[1].open:
+    with tabs[1], guard():
+        if spec.lacks("positions"):
+            raise CoreError(f"{spec.title} has nothing to show here: {spec.lacks('positions')}.", "Choose a ViT.")
+        positions_tab()
+if tabs[2].open:
+    with tabs[2], guard():
+        compare_tab()
+with bar[2]:
+    export_popover(make_export, key="export")
+teaching_cards("anatomy")

