@@ -328,7 +328,7 @@ def _matrix_role(place: list[str], name: str, owner: nn.Module, in_block: bool) 
         return "convolution"
     if in_block and attention is None and isinstance(owner, nn.Linear):
         return "MLP"
-    if not in_block and (name == "proj" or any(token.endswith("projection") for token in place)):
+    if not in_block and (name == "proj" or any(token.endswith("projection") for token in names)):
         return "projection"
     return "other"
 
