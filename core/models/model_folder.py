@@ -1,0 +1,130 @@
+"""What a folder or file of weights is, told by names and small JSON files alone: cheap, and nothing is opened."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from core.errors import IncompatibleError, MissingWeightsError
+from core.models.spec import Capability
+
+Layout = Literal["own", "transformers", "timm", "torchvision"]
+
+# Best first. A `.bin` is a pickle and is only ever read with torch.load(weights_only=True).
+WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+WEIGHT_FILES = (".safetensors", ".pt", ".pth")
+_OWN: dict[str, frozenset[Capability]] = {
+    "vit": frozenset({"classifier", "attention", "positions"}),
+    "differential_vit": frozenset({"classifier", "attention", "signed_attention", "positions"}),
+}
+_WITH_POSITION_TABLE = ("vit", "deit", "dinov2", "dinov2_with_registers", "vit_msn")
+_TIMM_VIT = re.compile(r"(vit_(?!relpos|srelpos)|deit|flexivit)")
+_ELSEWHERE = {
+    "open_clip_config.json": "an open_clip model, for the CLIP page",
+    "model_index.json": "a diffusers pipeline, for the diffusion page",
+}
+
+
+def find_layout(path: Path) -> Layout:
+    """Which library's layout `path` has.
+
+    Raises:
+        MissingWeightsError: nothing is there, or nothing that we open.
+        IncompatibleError: a model of a kind that other pages use.
+    """
+    if path.is_file():
+        if path.suffix in WEIGHT_FILES:
+            return "torchvision"
+        raise MissingWeightsError(
+            f"{path.name} is no weight file that we open: other formats can run code when read.",
+            f"Expected {', '.join(WEIGHT_FILES)}, or a folder with config.json and model.safetensors.",
+        )
+    if not path.is_dir():
+        raise MissingWeightsError(f"There is no file or folder {path}.", "Check the path.")
+    if (path / "card.json").is_file():
+        return "own"
+    for name, kind in _ELSEWHERE.items():
+        if (path / name).is_file():
+            raise IncompatibleError(f"{path.name} is {kind}.", "Choose an image classifier or backbone.")
+    config = read_config(path)
+    if "architecture" in config:
+        return "timm"
+    if "model_type" in config:
+        return "transformers"
+    raise MissingWeightsError(
+        f"config.json of {path.name} names neither a timm architecture nor a transformers model type.",
+        "Expected a folder in transformers or timm format.",
+    )
+
+
+def find_capabilities(path: Path, layout: Layout) -> frozenset[Capability]:
+    """What a model of this layout can be asked, before it is loaded."""
+    if layout == "torchvision":
+        return frozenset({"classifier", "convolution"})
+    config = read_config(path, "card.json" if layout == "own" else "config.json")
+    if layout == "own":
+        family = config.get("family")
+        if family not in _OWN:
+            raise IncompatibleError(f"{path.name} holds a {family!r} model, which other pages use.", "Choose another.")
+        return _OWN[family]
+    found: set[Capability] = set()
+    if layout == "timm":
+        name = str(config["architecture"])
+        found |= {"attention", "positions"} if _TIMM_VIT.match(name) else {"convolution"}
+        return frozenset(found | ({"classifier"} if config.get("num_classes", 1000) else set()))
+    found.add("attention")
+    if is_classifier(config):
+        found.add("classifier")
+    if config["model_type"] in _WITH_POSITION_TABLE:
+        found.add("positions")
+    return frozenset(found)
+
+
+def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
+    """The JSON object in file `name` of a model folder.
+
+    Raises:
+        MissingWeightsError: there is none, or it is not a JSON object.
+    """
+    try:
+        config = json.loads((folder / name).read_text())
+    except (OSError, ValueError) as error:
+        raise MissingWeightsError(f"{folder.name} holds no readable {name} ({error}).") from error
+    if not isinstance(config, dict):
+        raise MissingWeightsError(f"{name} of {folder.name} is not a JSON object.")
+    return config
+
+
+def is_classifier(config: dict[str, Any]) -> bool:
+    """Whether the checkpoint was saved with a classification head."""
+    return any("ForImageClassification" in name for name in config.get("architectures") or ())
+
+
+def weight_files(folder: Path) -> tuple[Path, ...]:
+    """The files that hold the weights of a transformers or timm folder; empty if any is missing."""
+    for name in WEIGHTS:
+        path = folder / name
+        if not path.is_file():
+            continue
+        files = (path,) if path.suffix != ".json" else tuple(folder / shard for shard in read_shards(path))
+        return files if all(file.is_file() for file in files) else ()
+    return ()
+
+
+def read_shards(index: Path) -> list[str]:
+    """File names that a weight index lists."""
+    try:
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise MissingWeightsError(f"{index.name} is no index of weight files ({error}).") from error
+    # The index comes from outside, and these become paths.
+    if not all(isinstance(name, str) and Path(name).name == name for name in names):
+        raise MissingWeightsError(f"{index.name} lists files outside its own folder.")
+    return names

@@ -1,0 +1,27 @@
+"""Models that this project trains, bundled or from a run, behind the common contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.data.transforms import Normalisation, Preprocessing
+from core.models.checkpoint import load_model, read_card
+from core.models.spec import Network
+
+
+def load_own(folder: str | Path) -> Network:
+    """The model of a folder with `card.json` and `model.safetensors`.
+
+    Raises:
+        MissingWeightsError: the folder is incomplete, damaged, or of another architecture than its card says.
+    """
+    folder = Path(folder)
+    card = read_card(folder)
+    model = load_model(folder)
+    return Network(
+        module=model,
+        preprocessing=Preprocessing(
+            size=model.config.image_size, normalisation=Normalisation(mean=tuple(card.mean), std=tuple(card.std))
+        ),
+        classes=tuple(card.classes),
+    )
