@@ -33,13 +33,9 @@ def check_options(config: Any) -> None:
         value = getattr(config, field.name)
         choices = typing.get_args(hints[field.name])
         if typing.get_origin(hints[field.name]) is typing.Literal and value not in choices:
-            raise ConfigError(
-                f"{field.name} is {value!r}; expected one of {', '.join(map(repr, choices))}."
-            )
+            raise ConfigError(f"{field.name} is {value!r}; expected one of {', '.join(map(repr, choices))}.")
         low, high = field.metadata.get("minimum"), field.metadata.get("maximum")
-        if value is not None and (
-            (low is not None and value < low) or (high is not None and value > high)
-        ):
+        if value is not None and ((low is not None and value < low) or (high is not None and value > high)):
             raise ConfigError(f"{field.name} is {value}; expected a value between {low} and {high}.")
 
 
@@ -79,6 +75,8 @@ def parse_overrides(kind: type[Config], pairs: list[str], base: Config | None = 
         target = values
         for parent in parents:
             target = target.setdefault(parent, {})
+            if not isinstance(target, dict):
+                raise ConfigError(f"Got {pair!r}, but {parent} is a single value: {target!r}.")
         try:
             target[leaf] = json.loads(text)
         except json.JSONDecodeError:
@@ -96,6 +94,8 @@ def _convert(key: str, value: Any, hint: Any) -> Any:
     if origin is typing.Literal:
         return value
     if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ConfigError(f"{key} is {value!r}; expected a list.")
         return tuple(value)
     if dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return from_dict(typing.cast(type[Any], hint), value)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from core.configs import from_dict
-from core.errors import MissingWeightsError
+from core.errors import MissingWeightsError, UnknownNameError
 from core.models.differential import DifferentialViT
 from core.models.vit import ViT, ViTConfig
 
@@ -40,6 +40,8 @@ class ModelCard:
 
 def build(family: str, config: dict[str, Any]) -> ViT:
     """A freshly initialised model of `family`."""
+    if family not in FAMILIES:
+        raise UnknownNameError("model family", family, FAMILIES)
     return FAMILIES[family](from_dict(ViTConfig, config))
 
 
@@ -54,9 +56,12 @@ def save_model(folder: Path, model: nn.Module, card: ModelCard) -> None:
 def read_card(folder: Path) -> ModelCard:
     """The card of a model folder."""
     try:
-        return from_dict(ModelCard, json.loads((folder / "card.json").read_text()))
-    except (OSError, json.JSONDecodeError) as error:
+        values = json.loads((folder / "card.json").read_text())
+    except (OSError, ValueError) as error:  # bytes that are no text are a ValueError too
         raise MissingWeightsError(f"{folder.name} holds no readable card.json ({error}).") from error
+    if not isinstance(values, dict):
+        raise MissingWeightsError(f"{folder.name} holds no readable card.json (not a JSON object).")
+    return from_dict(ModelCard, values)
 
 
 def load_model(folder: Path) -> ViT:

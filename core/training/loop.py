@@ -148,8 +148,8 @@ class Fit:
         decay = min(self.config.ema_decay, (1 + step) / (10 + step))
         for kept, current in zip(self.average.parameters(), self.model.parameters(), strict=True):
             kept.lerp_(current, 1 - decay)
-        for kept, current in zip(self.average.buffers(), self.model.buffers(), strict=True):
-            kept.copy_(current)
+        for kept_buffer, buffer in zip(self.average.buffers(), self.model.buffers(), strict=True):
+            kept_buffer.copy_(buffer)
 
 
 def schedule(step: int, steps: int, warmup_share: float) -> float:
@@ -161,7 +161,7 @@ def schedule(step: int, steps: int, warmup_share: float) -> float:
 
 
 def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices are decayed; vectors (norms, biases, tokens) are not."""
+    """Vectors (norms, biases) are not decayed; all else is, the class token and position table among it."""
     matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
     vectors = [parameter for parameter in model.parameters() if parameter.ndim < 2]
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
