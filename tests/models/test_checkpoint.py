@@ -1,0 +1,94 @@
+import json
+
+import pytest
+import torch
+
+from core.errors import ConfigError, MissingWeightsError, UnknownNameError
+from core.models.checkpoint import FAMILIES, ModelCard, build, load_model, read_card, save_model
+
+CONFIG = {"image_size": 8, "patch_size": 4, "embed_dim": 16, "depth": 2, "num_heads": 2, "classes": 3}
+
+
+def _card(family: str, **changes: object) -> ModelCard:
+    return ModelCard(
+        family=family, title="Tiny", config={**CONFIG, **changes}, classes=("a", "b", "c"), mean=(0.5, 0.5, 0.5),
+        std=(0.2, 0.2, 0.2), dataset="none", recipe="{}", command="none", date="2026-01-01",
+        metrics={"test_accuracy": 0.5}, history=[{"epoch": 1}],
+    )  # fmt: skip
+
+
+@pytest.fixture(params=FAMILIES)
+def saved(request, tmp_path):
+    torch.manual_seed(0)
+    model = build(request.param, CONFIG)
+    save_model(tmp_path / "model", model, _card(request.param))
+    return request.param, model, tmp_path / "model"
+
+
+@pytest.mark.parametrize("positional", ["none", "learned_1d", "learned_2d", "sinusoidal"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_variant_survives_the_disk(family, positional, tmp_path):
+    model = build(family, {**CONFIG, "positional": positional})
+    save_model(tmp_path, model, _card(family, positional=positional))
+    loaded = load_model(tmp_path)
+    assert type(loaded) is FAMILIES[family]
+    assert loaded.config == model.config
+    assert not loaded.training
+    # Not `model.half().float()`: that would round the sinusoids too, which are computed and not stored.
+    model.load_state_dict({name: tensor.half().float() for name, tensor in model.state_dict().items()})
+    images = torch.randn(2, 3, 8, 8)
+    with torch.no_grad():
+        assert torch.equal(loaded(images), model.eval()(images))
+
+
+def test_weights_are_stored_in_half_and_read_as_float(saved):
+    _, model, folder = saved
+    loaded = load_model(folder)
+    for name, tensor in model.state_dict().items():
+        kept = loaded.state_dict()[name]
+        assert kept.dtype == torch.float32
+        assert torch.equal(kept, tensor.half().float())
+    count = sum(parameter.numel() for parameter in model.parameters())
+    assert (folder / "model.safetensors").stat().st_size < 2 * count + 10_000
+
+
+def test_the_card_survives_the_disk(saved):
+    family, _, folder = saved
+    assert read_card(folder) == _card(family)
+
+
+def test_a_missing_or_damaged_folder_says_so(saved, tmp_path):
+    _, _, folder = saved
+    with pytest.raises(MissingWeightsError, match=r"no readable card\.json"):
+        load_model(tmp_path / "nothing")
+    content = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(content[:50])
+    with pytest.raises(MissingWeightsError, match="cannot be read"):
+        load_model(folder)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(MissingWeightsError, match="cannot be read"):
+        load_model(folder)
+    for broken in (b"{", b"[1]", b"\xff\xfe"):
+        (folder / "card.json").write_bytes(broken)
+        with pytest.raises(MissingWeightsError, match="no readable card"):
+            load_model(folder)
+
+
+def test_weights_of_another_shape_do_not_fit_their_card(saved):
+    _, _, folder = saved
+    card = json.loads((folder / "card.json").read_text())
+    card["config"]["depth"] = 3
+    (folder / "card.json").write_text(json.dumps(card))
+    with pytest.raises(MissingWeightsError, match="does not fit its card"):
+        load_model(folder)
+
+
+def test_impossible_cards_are_refused(saved):
+    _, _, folder = saved
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps({**card, "config": {**CONFIG, "patch_size": 3}}))
+    with pytest.raises(ConfigError, match="do not tile"):
+        load_model(folder)
+    (folder / "card.json").write_text(json.dumps({**card, "family": "bert"}))
+    with pytest.raises(UnknownNameError, match="differential_vit"):
+        load_model(folder)

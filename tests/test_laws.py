@@ -1,0 +1,159 @@
+"""The four laws of the architecture: which way imports point, and what may be imported where."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TOP = {"errors", "device", "seeding", "paths", "configs"}
+EVERYTHING = {"data", "models", "methods", "training", "experiments", "runs", "figures", "ui"}
+
+# Which packages of `core` a package may import, besides itself and the top level.
+MAY_IMPORT: dict[str, set[str]] = {
+    "top": set(),
+    "data": set(),
+    "models": set(),
+    "methods": {"data", "models"},
+    "training": {"data", "models"},
+    "experiments": {"data", "models", "methods", "training"},
+    "runs": set(),
+    "figures": {"methods", "training", "runs"},
+    "ui": EVERYTHING,
+}
+
+# Agreed exceptions, each with its reason.
+EXCEPTIONS: dict[str, set[str]] = {
+    # Normalisation belongs to a model as much as to its data.
+    "core.models": {"core.data.transforms"},
+    # An experiment writes into its run folder.
+    "core.experiments": {"core.runs.store"},
+    # The worker process is what runs an experiment.
+    "core.runs.worker": {"core.experiments"},
+}
+# The command line reaches everything but the browser.
+ENTRY_POINTS = {"core.__main__"}
+
+CATALOGUES = ("core.models.catalogue", "core.data.catalogue", "core.experiments.catalogue", "core.methods.explanations")
+HEAVY = ("open_clip", "diffusers", "umap")
+
+
+def _module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, also inside functions; `from a import b` counts as a.b where that is one."""
+    for node in ast.walk(ast.parse(path.read_text(), filename=str(path))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide where a thing lives"
+            for alias in node.names:
+                inner = ROOT.joinpath(*(node.module or "").split("."), alias.name)
+                is_module = inner.with_suffix(".py").is_file() or inner.is_dir()
+                yield f"{node.module}.{alias.name}" if is_module else str(node.module)
+
+
+def _package(module: str) -> str:
+    """The row of the table that a module of `core` belongs to."""
+    part = module.split(".")[1]
+    return part if part in MAY_IMPORT else "top"
+
+
+def _is_within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def breach(importer: str, imported: str) -> str | None:
+    """Why `importer` may not import `imported`, both modules of `core`; None if it may."""
+    ours, theirs = _package(importer), _package(imported)
+    allowed = theirs in (ours, "top") or theirs in MAY_IMPORT[ours] or importer in ENTRY_POINTS
+    excepted = any(
+        _is_within(importer, who) and _is_within(imported, what) for who, whats in EXCEPTIONS.items() for what in whats
+    )
+    return None if allowed or excepted else f"{importer} imports {imported}"
+
+
+def _sources(folder: str = "core") -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def test_every_package_has_a_row_in_the_table():
+    packages = {path.parent.name for path in (ROOT / "core").glob("*/__init__.py")}
+    assert packages == set(MAY_IMPORT) - {"top"}
+    files = {path.stem for path in (ROOT / "core").glob("*.py")} - {"__init__", "__main__"}
+    assert files == TOP
+
+
+def test_imports_obey_the_table():
+    breaches = [
+        breach(_module_name(path), imported)
+        for path in _sources()
+        for imported in _imports(path)
+        if imported.startswith("core.")
+    ]
+    assert [found for found in breaches if found] == []
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported", "allowed"),
+    [
+        ("core.methods.rollout", "core.models.trace", True),
+        ("core.methods.rollout", "core.training.loop", False),
+        ("core.models.vit", "core.data.transforms", True),
+        ("core.models.vit", "core.data.arrays", False),
+        ("core.data.arrays", "core.models.vit", False),
+        ("core.errors", "core.models.vit", False),
+        ("core.experiments.vit_scratch", "core.runs.store", True),
+        ("core.experiments.vit_scratch", "core.runs.launcher", False),
+        ("core.runs.launcher", "core.experiments.catalogue", False),
+        ("core.runs.worker", "core.experiments.catalogue", True),
+        ("core.figures.rollout", "core.ui.cache", False),
+        ("core.__main__", "core.runs.store", True),
+    ],
+)
+def test_the_table_is_read_as_meant(importer, imported, allowed):
+    assert (breach(importer, imported) is None) == allowed
+
+
+def _importers(library: str) -> set[str]:
+    """Files of the app that import `library`, relative to the checkout."""
+    paths = [*_sources(), *_sources("pages"), ROOT / "app.py"]
+    return {
+        str(path.relative_to(ROOT))
+        for path in paths
+        if path.is_file() and any(_is_within(name, library) for name in _imports(path))
+    }
+
+
+def test_streamlit_stays_in_the_app_its_pages_and_ui():
+    outside = {name for name in _importers("streamlit") if not name.startswith(("app.py", "pages/", "core/ui/"))}
+    assert outside == set()
+
+
+def test_plotly_stays_in_figures():
+    outside = {name for name in _importers("plotly") if not name.startswith("core/figures/")}
+    assert outside == set()
+
+
+def test_the_core_does_not_import_pages_or_the_app():
+    for path in _sources():
+        assert not [name for name in _imports(path) if name.split(".")[0] in ("pages", "app", "tests")], path
+
+
+@pytest.mark.parametrize("catalogue", CATALOGUES)
+def test_importing_a_catalogue_loads_nothing_heavy(catalogue):
+    if not ROOT.joinpath(*catalogue.split(".")).with_suffix(".py").is_file():
+        pytest.skip(f"{catalogue} does not exist yet")
+    code = f"import sys, {catalogue}; print([name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+def test_init_files_are_empty():
+    assert [str(path) for path in _sources() if path.name == "__init__.py" and path.read_text().strip()] == []
