@@ -59,6 +59,16 @@ def test_a_trace_holds_every_layer(family):
         assert torch.allclose(weights.sum(-1), (1 - lambda_).expand(2, 2, 17), atol=1e-5)
 
 
+def test_pooling_reads_the_class_token_or_the_mean_patch(family):
+    for pooling in ("class_token", "mean"):
+        model = _build(family, pooling=pooling)
+        with torch.no_grad():
+            trace = model.trace(_images())
+            tokens = model.norm(trace.tokens[-1])
+        expected = tokens[:, 0] if pooling == "class_token" else tokens[:, 1:].mean(dim=1)
+        assert torch.allclose(trace.embedding, expected, atol=1e-6)
+
+
 def test_a_batch_is_its_items(family):
     model, images = _build(family), _images(3)
     with torch.no_grad():
@@ -196,9 +206,11 @@ def _reference(model: ViT) -> nn.Module:
 
 def test_parity_with_transformers():
     model = _build()
+    # Initial values are zero, one or small: random ones, different for every parameter, leave nothing to hide behind.
+    generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for parameter in model.parameters():  # initial values are small or zero: hide nothing behind them
-            parameter.normal_(std=0.3, generator=torch.Generator().manual_seed(parameter.numel()))
+        for parameter in model.parameters():
+            parameter.normal_(std=0.3, generator=generator)
     reference, images = _reference(model), _images(3)
     with torch.no_grad():
         trace = model.trace(images)
