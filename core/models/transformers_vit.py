@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from core.data.transforms import HALF_NORMALISATION, IMAGENET_NORMALISATION, Normalisation, Preprocessing
@@ -208,7 +209,7 @@ def _build(folder: Path, config: dict[str, Any], attn_implementation: str | None
         if not all(hasattr(settings, name) for name in ("patch_size", "image_size", "num_hidden_layers")):
             raise IncompatibleError(f"{kind} is not a vision transformer with patches.", "Choose a plain ViT.")
         loader = AutoModelForImageClassification if is_classifier(config) else AutoModel
-        if loader is AutoModel and "add_pooling_layer" in inspect.signature(_class_of(settings).__init__).parameters:
+        if loader is AutoModel and "add_pooling_layer" in inspect.signature(_class_of(settings)).parameters:
             # DINO checkpoints carry no pooler; it would be invented, and nothing here reads it.
             options["add_pooling_layer"] = False
         model, report = loader.from_pretrained(folder, **options)
@@ -217,7 +218,7 @@ def _build(folder: Path, config: dict[str, Any], attn_implementation: str | None
             f"{files[0].name} of {folder.name} holds more than tensors and was not opened.",
             "Convert it to safetensors where you trust it.",
         ) from error
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         if isinstance(error, IncompatibleError | MissingWeightsError):
             raise
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -226,7 +227,7 @@ def _build(folder: Path, config: dict[str, Any], attn_implementation: str | None
     return model
 
 
-def _class_of(settings: Any) -> type:
+def _class_of(settings: Any) -> Any:
     """The headless model class that `AutoModel` would choose."""
     from transformers import MODEL_MAPPING
 
