@@ -85,16 +85,25 @@ def compare_tab() -> None:
     st.markdown(f"#### {spec.title} and {other.title}: {len(comparison.differences)} differences")
     left, right = st.columns([3, 2])
     left.plotly_chart(
-        plot_comparison(comparison, spec.title, other.title), width="stretch", key="mirror",
+        plot_comparison(comparison, spec.title, other.title),
+        width="stretch",
+        key="mirror",
         alt="Parameters by role of both models, mirrored.",
     )
     with right:
         rows = [(entry.topic, _text(entry.first), _text(entry.second)) for entry in comparison.differences]
-        st.dataframe(pd.DataFrame(rows, columns=["differs in", spec.title, other.title]), hide_index=True, width="stretch")
+        st.dataframe(
+            pd.DataFrame(rows, columns=["differs in", spec.title, other.title]), hide_index=True, width="stretch"
+        )
     with st.expander("Block by block"):
         blocks = [
-            {"block": "–" if row.layer is None else row.layer + 1, "role": row.role, spec.title: row.first,
-             other.title: row.second, "differs": row.differs}
+            {
+                "block": "–" if row.layer is None else row.layer + 1,
+                "role": row.role,
+                spec.title: row.first,
+                other.title: row.second,
+                "differs": row.differs,
+            }
             for row in comparison.rows
         ]
         st.dataframe(pd.DataFrame(blocks).astype({"block": str}), hide_index=True, width="stretch")
@@ -114,7 +123,9 @@ def positions_tab() -> None:
     )
     similarity = positional_of(name, measure)
     rows, columns = similarity.grid
-    if (st.session_state.get("tile_row") or rows) >= rows or (st.session_state.get("tile_column") or columns) >= columns:
+    if (st.session_state.get("tile_row") or rows) >= rows or (
+        st.session_state.get("tile_column") or columns
+    ) >= columns:
         st.session_state["tile_row"], st.session_state["tile_column"] = rows // 2, columns // 2
 
     def choose(row: int, column: int) -> None:

@@ -27,7 +27,7 @@ from core.ui.components.head_mosaic import head_mosaic
 from core.ui.components.patch_canvas import attention_canvas
 from core.ui.errors import guard
 from core.ui.export import Export, export_popover
-from core.ui.layout import heading, teaching_cards
+from core.ui.layout import heading, page_link, teaching_cards
 from core.ui.pickers import Picture, image_picker, model_picker, own_model_form
 from core.ui.recipes import attention_recipe
 from core.ui.says import attention_sentence, second_opinion
@@ -38,7 +38,7 @@ FUSIONS = ("mean", "max", "min")
 heading("Attention", "What does each part of the picture look at?")
 bar = st.columns([3, 4, 2, 2], vertical_alignment="bottom")
 with bar[0]:
-    picture = image_picker()
+    picture = image_picker(default="example:coffee")
 with bar[1]:
     name = model_picker(None)
 with bar[2]:
@@ -99,15 +99,14 @@ def look(picture: Picture) -> None:
             smooth=not as_seen,
         )
     with right:
-        st.slider("Layer", 1, maps.layers, value=maps.layers, key="layer", bind="query-params")
-        st.pills(
+        layer_column, head_column = st.columns([3, 2])
+        layer_column.slider("Layer", 1, maps.layers, value=maps.layers, key="layer", bind="query-params")
+        head_column.selectbox(
             "Heads",
             [*FUSIONS, *(str(index + 1) for index in range(maps.heads))],
-            default="mean",
-            required=True,
+            format_func=lambda each: f"{each} of all" if each in FUSIONS else f"head {each}",
             key="head",
             bind="query-params",
-            label_visibility="collapsed",
         )
         head_mosaic(
             data_uri(mosaic_of(name, picture.digest, CELL, False, picture.image), f"mosaic/{name}/{picture.digest}"),
@@ -138,8 +137,12 @@ def class_choice() -> int | None:
     options = top_predictions(logits_of(name, picture.digest, picture.image), model.classes, count=5)
     labels = {option.class_index: f"{short_label(option.label)} {option.probability:.0%}" for option in options}
     return st.pills(
-        "Explain the class", list(labels), format_func=lambda index: labels[index], default=options[0].class_index,
-        required=True, key=f"class_{name}_{picture.digest[:8]}",
+        "Explain the class",
+        list(labels),
+        format_func=lambda index: labels[index],
+        default=options[0].class_index,
+        required=True,
+        key=f"class_{name}_{picture.digest[:8]}",
     )
 
 
@@ -161,19 +164,25 @@ def explanations_tab() -> None:
         with column:
             if method.name == "rollout":
                 values = rollout_of(
-                    name, picture.digest, settings["fusion"], settings["discard"] / 100, settings["residual"],  # type: ignore[arg-type, operator]
+                    name,
+                    picture.digest,
+                    settings["fusion"],
+                    settings["discard"] / 100,
+                    settings["residual"],  # type: ignore[arg-type, operator]
                     picture.image,
                 )[-1]
             else:
                 values = explanation_of(name, picture.digest, method.name, class_index, picture.image)
             st.image(overlay(photo, values), caption=method.title, width="stretch")
             st.caption(method.summary)
-    st.page_link("pages/masking.py", label="Does the map matter? Take those patches away", icon=":material/grid_off:")
+    page_link("masking", "Does the map matter? Take those patches away", "grid_off")
 
 
 def mass_tab() -> None:
     maps = maps_of(name, picture.digest, picture.image)
-    mass = st.slider("Share of the attention to keep", 5, 95, 60, 5, format="%d %%", key="mass", bind="query-params") / 100
+    mass = (
+        st.slider("Share of the attention to keep", 5, 95, 60, 5, format="%d %%", key="mass", bind="query-params") / 100
+    )
     photo = display_photo(model, picture.digest, picture.image)
     last = np.abs(class_token_maps(maps)[-1])
     cells = [("all heads", last.mean(axis=0)), *((f"head {head + 1}", last[head]) for head in range(maps.heads))]
@@ -189,7 +198,9 @@ def distance_tab() -> None:
     size = model.network.preprocessing.size
     distances = attention_distance(maps, size / maps.grid[0])
     st.plotly_chart(
-        plot_attention_distance([distances], [model.spec.title], image_size=size), width="stretch", key="distance",
+        plot_attention_distance([distances], [model.spec.title], image_size=size),
+        width="stretch",
+        key="distance",
         alt="Mean attention distance of every head, by layer.",
     )
     st.caption("A dot per head. Low: the head looks next door, like a convolution. High: it looks across the picture.")
@@ -207,8 +218,6 @@ def predictions_tab() -> None:
         return
     options = top_predictions(logits_of(name, picture.digest, picture.image), model.classes)
     st.plotly_chart(plot_predictions(options), width="stretch", key="bars", alt="The five likeliest classes.")
-    if model.spec.note:
-        st.caption(model.spec.note)
 
 
 def compare_tab() -> None:
@@ -220,7 +229,7 @@ def compare_tab() -> None:
     if what == "Another model":
         other_name = model_picker("attention", name="model_b", exclude=name)
     else:
-        other = image_picker(name="image_b", default="example:coffee", label="Second image")
+        other = image_picker(name="image_b", default="example:pagoda", label="Second image")
     kind = st.segmented_control(
         "Map", ["Last-layer attention", "Rollout"], default="Last-layer attention", required=True, key="compare_map"
     )
@@ -246,10 +255,16 @@ def compare_tab() -> None:
     if what == "Another model" and not loaded_model(other_name).spec.lacks("attention"):
         size = [loaded_model(side).network.preprocessing.size for side in (name, other_name)]
         shares = [
-            attention_distance(maps_of(side, picture.digest, picture.image), 100 / maps_of(side, picture.digest, picture.image).grid[0])
+            attention_distance(
+                maps_of(side, picture.digest, picture.image), 100 / maps_of(side, picture.digest, picture.image).grid[0]
+            )
             for side in (name, other_name)
         ]
-        figure = plot_attention_distance(shares, [f"{loaded_model(side).spec.title} ({px} px)" for side, px in zip((name, other_name), size, strict=True)], image_size=100)
+        figure = plot_attention_distance(
+            shares,
+            [f"{loaded_model(side).spec.title} ({px} px)" for side, px in zip((name, other_name), size, strict=True)],
+            image_size=100,
+        )
         figure.update_yaxes(title="mean attention distance (% of the side)")
         st.plotly_chart(figure, width="stretch", key="compare_distance")
 
@@ -272,18 +287,27 @@ def make_export() -> Export:
             "map": overlay(photo, row, signed=maps.signed),
             "mosaic": mosaic_of(name, picture.digest, CELL, False, picture.image),
         }
-        arrays = {"class_token": class_token_maps(maps), "rollout": rollout_of(name, picture.digest, "mean", 0.0, True, picture.image)}
+        arrays = {
+            "class_token": class_token_maps(maps),
+            "rollout": rollout_of(name, picture.digest, "mean", 0.0, True, picture.image),
+        }
         distances = attention_distance(maps, model.network.preprocessing.size / maps.grid[0])
-        figures["distance"] = plot_attention_distance([distances], [model.spec.title], image_size=model.network.preprocessing.size)
+        figures["distance"] = plot_attention_distance(
+            [distances], [model.spec.title], image_size=model.network.preprocessing.size
+        )
         facts |= {"layer": layer + 1, "head": head, "grid": maps.grid, "row_sum": float(fused[0].sum())}
     else:
         pictures = {"grad-cam": overlay(photo, explanation_of(name, picture.digest, "gradcam", None, picture.image))}
     recipe = attention_recipe(name, picture.key)
-    return Export(stem="attention", recipe=recipe, pictures=pictures, figures=figures, table=table, facts=facts, arrays=arrays)
+    return Export(
+        stem="attention", recipe=recipe, pictures=pictures, figures=figures, table=table, facts=facts, arrays=arrays
+    )
 
 
 with guard():
     st.markdown(f"#### {attention_sentence(name, picture)}")
+    if model.spec.note:
+        st.caption(model.spec.note)
     if attends:
         look(picture)
         film_tab()

@@ -22,6 +22,7 @@ from core.ui.cache import (
     with_progress,
 )
 from core.ui.errors import guard, show_error
+from core.ui.layout import page_link
 from core.ui.pickers import PREFERRED, Picture, image_picker
 from core.errors import CoreError
 
@@ -37,17 +38,17 @@ def tile(pixels: np.ndarray, title: str, text: str, page: str) -> None:
     """One live thumbnail with a link to its page."""
     with st.container(border=True):
         st.image(pixels, width="stretch")
-        st.page_link(page, label=f"**{title}**", icon=":material/arrow_forward:")
+        page_link(page, f"**{title}**")
         st.caption(text)
 
 
 def square(pixels: np.ndarray, side: int = 320) -> np.ndarray:
-    """A thumbnail of equal size, whatever it shows."""
+    """A thumbnail of equal size, whatever it shows: cut to a square from the middle, then scaled."""
     image = Image.fromarray(pixels).convert("RGB")
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    sheet = Image.new("RGB", (side, side), (17, 22, 27))
-    sheet.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
-    return np.asarray(sheet)
+    resample = Image.Resampling.LANCZOS if min(image.size) > side else Image.Resampling.NEAREST
+    short = min(image.size)
+    left, top = (image.width - short) // 2, (image.height - short) // 2
+    return np.asarray(image.crop((left, top, left + short, top + short)).resize((side, side), resample))
 
 
 def thumbnails(picture: Picture) -> None:
@@ -64,21 +65,26 @@ def thumbnails(picture: Picture) -> None:
             square(overlay(photo, last.mean(axis=0))),
             "Attention",
             f"What the class token of {loaded_model(eye).spec.title} looks at in its last layer.",
-            "pages/attention.py",
+            "attention",
         )
     with wide[1]:
-        grid = mosaic(photo, class_token_maps(maps)[-4:], cell=72, signed=maps.signed)
-        tile(square(grid), "Layers and heads", "The last four layers (rows), every head (columns).", "pages/attention.py")
+        grid = mosaic(photo, class_token_maps(maps)[-maps.heads :], cell=72, signed=maps.signed)
+        tile(square(grid), "Layers and heads", "The last layers (rows) and every head (columns).", "attention")
     with wide[2]:
         rollout = rollout_of(eye, picture.digest, "mean", 0.0, True, picture.image)[-1]
-        tile(square(overlay(photo, rollout)), "Rollout", "Attention followed back through all layers.", "pages/attention.py")
+        tile(
+            square(overlay(photo, rollout)),
+            "Rollout",
+            "Attention followed back through all layers.",
+            "attention",
+        )
     wide = st.columns(3)
     with wide[0]:
         tile(
             square(masked_thumbnail(photo, last.mean(axis=0), share=0.4)),
             "Masking",
             "The 40 % of patches most attended, taken away. Does the prediction survive?",
-            "pages/masking.py",
+            "masking",
         )
     with wide[1]:
         shown = display_photo(loaded_model(small), picture.digest, picture.image)
@@ -86,7 +92,7 @@ def thumbnails(picture: Picture) -> None:
             square(overlay(shown, relevance)),
             "Relevance",
             f"What spoke for the class that {loaded_model(small).spec.title} predicts.",
-            "pages/attention.py",
+            "attention",
         )
     with wide[2]:
         similarity = positional_of(small, "cosine")
@@ -94,7 +100,7 @@ def thumbnails(picture: Picture) -> None:
             square(positional_thumbnail(similarity)),
             "Anatomy",
             "How alike the learned positions of the patches are: the grid, rediscovered.",
-            "pages/anatomy.py",
+            "anatomy",
         )
 
 
@@ -132,8 +138,8 @@ def readiness() -> None:
 
 
 TOUR = """
-1. **Attention**, cat: move the pointer over the ear, then over the background. Who looks where?
-2. Same page, the mosaic: find a head that looks at neighbours only, and one that finds the animal.
+1. **Attention**: move the pointer over the cup, then over the table. Who looks where?
+2. Same page, the mosaic: find a head that looks at neighbours only, and one that finds the cup.
 3. **Explanations** tab: three methods, three maps. Which one do you believe?
 4. **Masking**: take the most attended patches away, then as many at random. That is how you find out.
 5. **Anatomy**: the positions that the model learned, without ever being told that images have rows.
@@ -143,7 +149,7 @@ st.markdown("## See inside vision models")
 intro, chooser = st.columns([3, 2], vertical_alignment="bottom")
 intro.markdown("Everything below is computed now, on this machine, from one photo. Take your own.")
 with chooser:
-    picture = image_picker()
+    picture = image_picker(default="example:coffee")
 with guard():
     thumbnails(picture)
 st.markdown("#### A five-minute tour")

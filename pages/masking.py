@@ -37,10 +37,10 @@ from core.ui.track_records import track_record
 STEPS = 16
 ORDERS = 5
 STRATEGIES = {
-    "most_attended": "Most attended first",
-    "least_attended": "Least attended first",
-    "centre": "Centre outwards",
-    "random": "At random",
+    "most_attended": "Most attended",
+    "least_attended": "Least attended",
+    "centre": "Centre",
+    "random": "Random",
     "hand": "By hand",
 }
 FILLS = {"mean": "mean colour", "blur": "blur", "black": "black", "noise": "noise"}
@@ -48,9 +48,9 @@ FILLS = {"mean": "mean colour", "blur": "blur", "black": "black", "noise": "nois
 heading("Masking", "What does the model need to see?")
 bar = st.columns([3, 4, 2, 2], vertical_alignment="bottom")
 with bar[0]:
-    picture = image_picker()
+    picture = image_picker(default="example:coffee")
 with bar[1]:
-    name = model_picker(None, preferred=("vit_p4", "efficientnet_lite0", "vit_s14_saliency"))
+    name = model_picker(None, preferred=("efficientnet_lite0", "vit_p4"))
 with bar[2]:
     own_model_form()
 model = loaded_model(name)
@@ -79,17 +79,32 @@ def said(curve: MaskingCurve, step: int) -> str:
 @st.fragment
 def remove() -> None:
     """The photo, the slider and the curve."""
-    first, second, third = st.columns([5, 3, 3], vertical_alignment="bottom")
+    first, second, third = st.columns([9, 4, 6], vertical_alignment="bottom")
     strategy = first.segmented_control(
-        "Remove", list(STRATEGIES), format_func=STRATEGIES.get, default="most_attended", required=True,
-        key="strategy", bind="query-params",
+        "Remove",
+        list(STRATEGIES),
+        format_func=STRATEGIES.get,
+        default="most_attended",
+        required=True,
+        key="strategy",
+        bind="query-params",
     )
     method = second.selectbox(
-        "Ranked by", [entry.name for entry in methods], format_func=lambda entry: EXPLANATIONS[entry].title,
-        key="ranked_by", bind="query-params", disabled=strategy not in ("most_attended", "least_attended"),
+        "Ranked by",
+        [entry.name for entry in methods],
+        format_func=lambda entry: EXPLANATIONS[entry].title,
+        key="ranked_by",
+        bind="query-params",
+        disabled=strategy not in ("most_attended", "least_attended"),
     )
     fill = third.segmented_control(
-        "Show instead", list(FILLS), format_func=FILLS.get, default="mean", required=True, key="fill", bind="query-params"
+        "Show instead",
+        list(FILLS),
+        format_func=FILLS.get,
+        default="mean",
+        required=True,
+        key="fill",
+        bind="query-params",
     )
     question = ask(fill)
     photo = display_photo(model, picture.digest, picture.image)
@@ -98,14 +113,18 @@ def remove() -> None:
         return
     left, right = st.columns([2, 3], gap="medium")
     with left:
-        share = st.slider("Patches removed", 0, 100, 25, 100 // STEPS + 1, format="%d %%", key="share", bind="query-params")
+        share = st.slider(
+            "Patches removed", 0, 100, 25, 100 // STEPS + 1, format="%d %%", key="share", bind="query-params"
+        )
     grid = mask_grid(name, picture.digest, picture.image)
     curves = {strategy: masking_of(question, strategy, method, 0, picture.image)}
     if strategy == "most_attended":
         curves["least_attended"] = masking_of(question, "least_attended", method, 0, picture.image)
     curve = curves[strategy]
     step = int(np.argmin(np.abs(curve.shares - share / 100)))
-    removed = order_of(question, strategy, method, 0, picture.image)[: round(float(curve.shares[step]) * grid[0] * grid[1])]
+    removed = order_of(question, strategy, method, 0, picture.image)[
+        : round(float(curve.shares[step]) * grid[0] * grid[1])
+    ]
     with left:
         st.image(
             masked_photo(photo, keep_from_patches(removed, grid), fill),
@@ -118,7 +137,9 @@ def remove() -> None:
         slot.plotly_chart(figure_of(curves, None, (strategy, step)), width="stretch", key="curve_first")
         band = band_of(question, ORDERS, picture.image)
         slot.plotly_chart(
-            figure_of(curves, band, (strategy, step)), width="stretch", key="curve",
+            figure_of(curves, band, (strategy, step)),
+            width="stretch",
+            key="curve",
             alt="Confidence against the share of patches removed, beside random orders.",
         )
         st.caption(sentence(curve, band.mean))
@@ -126,7 +147,12 @@ def remove() -> None:
 
 def figure_of(curves: dict[str, MaskingCurve], band: object, current: tuple[str, int]) -> object:
     return plot_masking_curves(
-        curves, STRATEGIES, band, current=current, classes=model.classes, measure=measure  # type: ignore[arg-type]
+        curves,
+        STRATEGIES,
+        band,
+        current=current,
+        classes=model.classes,
+        measure=measure,  # type: ignore[arg-type]
     )
 
 
@@ -153,22 +179,36 @@ def by_hand(question: MaskingQuestion, photo: np.ndarray) -> None:
         )
         st.caption(f"Drag over the photo. {len(removed)} of {grid[0] * grid[1]} patches removed.")
     with right:
-        presets = {"Nothing removed": [], **{setting.title: np.flatnonzero(~keep_for_setting(setting, grid)) for setting in PUBLISHED.values()}}
+        presets = {
+            "Nothing removed": [],
+            **{setting.title: np.flatnonzero(~keep_for_setting(setting, grid)) for setting in PUBLISHED.values()},
+        }
         rows = []
         for title, patches in [("Your mask", removed), *presets.items()]:
             response = response_of(question, tuple(int(patch) for patch in patches), picture.image)
             row = {"mask": title, "removed": len(patches) / (grid[0] * grid[1]), measure: float(response.confidence[0])}
             if response.top_class is not None and response.top_probability is not None:
-                row |= {"says": short_label(model.classes[int(response.top_class[0])]), "sure": float(response.top_probability[0])}
+                row |= {
+                    "says": short_label(model.classes[int(response.top_class[0])]),
+                    "sure": float(response.top_probability[0]),
+                }
             rows.append(row)
         said_now = rows[0].get("says", "")
-        st.markdown(f"#### {said_now} {rows[0].get('sure', rows[0][measure]):.0%}" if classifier else f"#### {rows[0][measure]:.2f} {measure}")
+        st.markdown(
+            f"#### {said_now} {rows[0].get('sure', rows[0][measure]):.0%}"
+            if classifier
+            else f"#### {rows[0][measure]:.2f} {measure}"
+        )
         percent = st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)
         st.dataframe(
-            pd.DataFrame(rows), hide_index=True, width="stretch",
+            pd.DataFrame(rows),
+            hide_index=True,
+            width="stretch",
             column_config={"removed": percent, "probability": percent, "sure": percent},
         )
-        st.caption("The lower rows are the masks of a published comparison: a centre block kept “tabby”, random ones lost it.")
+        st.caption(
+            "The lower rows are the masks of a published comparison: a centre block kept “tabby”, random ones lost it."
+        )
 
 
 def faithfulness_tab() -> None:
@@ -181,7 +221,9 @@ def faithfulness_tab() -> None:
     with left:
         st.markdown("**On this photo**")
         st.plotly_chart(
-            plot_faithfulness(result, titles, measure=measure), width="stretch", key="faithful",
+            plot_faithfulness(result, titles, measure=measure),
+            width="stretch",
+            key="faithful",
             alt="Deletion and insertion curves of every explanation beside random orders.",
         )
         random = result.random
@@ -203,7 +245,9 @@ def faithfulness_tab() -> None:
             }
         )
         st.dataframe(pd.DataFrame(rows).round(3), hide_index=True, width="stretch")
-        st.caption("A map beats random if insertion minus deletion area lies two standard deviations above the random orders.")
+        st.caption(
+            "A map beats random if insertion minus deletion area lies two standard deviations above the random orders."
+        )
     with right:
         st.markdown("**Track record**")
         record = track_record(name)
@@ -215,7 +259,9 @@ def faithfulness_tab() -> None:
             )
         else:
             st.plotly_chart(
-                plot_track_record(record.tracks, titles), width="stretch", key="track",
+                plot_track_record(record.tracks, titles),
+                width="stretch",
+                key="track",
                 alt="Gain over random orders for every explanation with intervals.",
             )
             st.caption(record.sentence)
@@ -229,7 +275,9 @@ def make_export() -> Export:
         strategy = "most_attended"
     curve = masking_of(question, strategy, method, 0, picture.image)
     band = band_of(question, ORDERS, picture.image)
-    table = pd.DataFrame({"removed": curve.shares, "confidence": curve.confidence, "random": band.mean, "random_sd": band.std})
+    table = pd.DataFrame(
+        {"removed": curve.shares, "confidence": curve.confidence, "random": band.mean, "random_sd": band.std}
+    )
     if curve.top_class is not None:
         table["says"] = [model.classes[int(index)] for index in curve.top_class]
     photo = display_photo(model, picture.digest, picture.image)
@@ -237,7 +285,9 @@ def make_export() -> Export:
     half = order_of(question, strategy, method, 0, picture.image)[: grid[0] * grid[1] // 2]
     return Export(
         stem="masking",
-        recipe=masking_recipe(name, picture.key, strategy=strategy, method=method, fill=question.fill, steps=STEPS, seed=0),
+        recipe=masking_recipe(
+            name, picture.key, strategy=strategy, method=method, fill=question.fill, steps=STEPS, seed=0
+        ),
         figures={"curve": figure_of({strategy: curve}, band, (strategy, 0))},  # type: ignore[dict-item]
         pictures={"half_removed": masked_photo(photo, keep_from_patches(half, grid), question.fill)},
         table=table,
@@ -248,7 +298,9 @@ def make_export() -> Export:
 with guard():
     if classifier:
         best = top_predictions(logits_of(name, picture.digest, picture.image), model.classes, count=1)[0]
-        st.caption(f"On the whole photo {model.spec.title} says {short_label(best.label)} ({best.probability:.0%}).")
+        st.caption(
+            f"On the whole photo {model.spec.title} says {short_label(best.label)} ({best.probability:.0%}). {model.spec.note}"
+        )
     else:
         st.caption(f"{model.spec.title} has no classifier: the measure is how similar its embedding stays.")
     remove()

@@ -32,7 +32,14 @@ ROLE_COLOURS = {
 
 def plot_anatomy(anatomy: Anatomy, title: str) -> go.Figure:
     """Blocks, then tensors, each as large as its number of parameters and coloured by role; click to go in."""
-    ids, labels, parents, values, colours, notes = [title], [title], [""], [anatomy.total], ["rgba(128,128,128,.15)"], [""]
+    ids, labels, parents, values, colours, notes = (
+        [title],
+        [title],
+        [""],
+        [anatomy.total],
+        ["rgba(128,128,128,.15)"],
+        [""],
+    )
     groups: dict[str, int] = {}
     for row in anatomy.rows:
         groups[row.part] = groups.get(row.part, 0) + row.parameters
@@ -96,7 +103,12 @@ def plot_layers(anatomy: Anatomy) -> go.Figure:
         counts = [layers[layer].get(role, 0) / 1e6 for layer in blocks]
         if any(counts):
             figure.add_trace(
-                go.Bar(x=[layer + 1 for layer in blocks], y=counts, name=role, marker_color=ROLE_COLOURS.get(role, BASELINE))
+                go.Bar(
+                    x=[layer + 1 for layer in blocks],
+                    y=counts,
+                    name=role,
+                    marker_color=ROLE_COLOURS.get(role, BASELINE),
+                )
             )
     figure.update_layout(barmode="stack")
     figure.update_xaxes(title="block", dtick=1 if len(blocks) < 30 else None)
@@ -131,7 +143,9 @@ def plot_comparison(comparison: Comparison, first: str, second: str) -> go.Figur
         )
     ticks = [-reach, -reach / 2, 0, reach / 2, reach]
     figure.update_xaxes(
-        title="parameters (millions)", range=[-reach * 1.25, reach * 1.25], tickvals=ticks,
+        title="parameters (millions)",
+        range=[-reach * 1.25, reach * 1.25],
+        tickvals=ticks,
         ticktext=[f"{abs(tick):.3g}" for tick in ticks],
     )
     return finish(figure, height=120 + 30 * len(pairs), barmode="overlay")

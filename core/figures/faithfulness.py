@@ -20,8 +20,15 @@ def plot_faithfulness(result: Faithfulness, titles: Mapping[str, str], *, measur
         for index, curve in enumerate(curves):
             figure.add_trace(
                 go.Scatter(
-                    x=percent, y=curve, line={"color": BASELINE, "width": 1}, opacity=0.55, legendgroup="random",
-                    name=f"random, {len(curves)} orders", showlegend=column == 1 and index == 0, hoverinfo="skip",
+                    x=percent,
+                    y=curve,
+                    mode="lines",
+                    line={"color": BASELINE, "width": 1},
+                    opacity=0.55,
+                    legendgroup="random",
+                    name=f"random, {len(curves)} orders",
+                    showlegend=column == 1 and index == 0,
+                    hoverinfo="skip",
                 ),
                 row=1,
                 col=column,
@@ -30,15 +37,20 @@ def plot_faithfulness(result: Faithfulness, titles: Mapping[str, str], *, measur
         for column, curve in ((1, curves.deletion), (2, curves.insertion)):
             figure.add_trace(
                 go.Scatter(
-                    x=percent, y=curve, line={"color": CATEGORICAL[index], "width": 3}, legendgroup=method,
-                    name=titles[method], showlegend=column == 1,
+                    x=percent,
+                    y=curve,
+                    mode="lines",
+                    line={"color": CATEGORICAL[index], "width": 3},
+                    legendgroup=method,
+                    name=titles[method],
+                    showlegend=column == 1,
                     hovertemplate="%{x:.0f} %: %{y:.2f}<extra>" + titles[method] + "</extra>",
                 ),
                 row=1,
                 col=column,
             )
-    figure.update_xaxes(title="best patches removed (%)", row=1, col=1)
-    figure.update_xaxes(title="best patches restored (%)", row=1, col=2)
+    figure.update_xaxes(title="deleted (%)", row=1, col=1)
+    figure.update_xaxes(title="inserted (%)", row=1, col=2)
     figure.update_yaxes(title=measure, row=1, col=1)
     return finish(figure, height=400)
 
@@ -69,6 +81,10 @@ def plot_track_record(tracks: Mapping[str, TrackRecord], titles: Mapping[str, st
             )
         )
     figure.add_vline(x=0, line={"color": BASELINE, "width": 2})
-    figure.update_yaxes(tickvals=list(range(len(methods))), ticktext=[titles.get(m, m) for m in methods], range=[-0.6, len(methods) - 0.4])
+    figure.update_yaxes(
+        tickvals=list(range(len(methods))),
+        ticktext=[titles.get(m, m) for m in methods],
+        range=[-0.6, len(methods) - 0.4],
+    )
     figure.update_xaxes(title="gain in area over random orders (95 % interval)")
     return finish(figure, height=130 + 70 * len(methods))

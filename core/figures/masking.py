@@ -62,7 +62,7 @@ def plot_masking_curves(
     """
     figure = go.Figure()
     if band is not None:
-        low, high = band.mean - 2 * band.std, band.mean + 2 * band.std
+        low, high = band.mean - 2 * band.std, np.minimum(band.mean + 2 * band.std, 1)
         figure.add_trace(
             go.Scatter(
                 x=np.concatenate([band.shares, band.shares[::-1]]) * 100,
@@ -76,8 +76,13 @@ def plot_masking_curves(
         )
         figure.add_trace(
             go.Scatter(
-                x=band.shares * 100, y=band.mean, line={"color": BASELINE, "dash": "dot"}, name="random, mean",
-                showlegend=False, hovertemplate="%{x:.0f} % at random: %{y:.2f}<extra></extra>",
+                x=band.shares * 100,
+                y=band.mean,
+                mode="lines",
+                line={"color": BASELINE, "dash": "dot"},
+                name="random, mean",
+                showlegend=False,
+                hovertemplate="%{x:.0f} % at random: %{y:.2f}<extra></extra>",
             )
         )
     for strategy, curve in curves.items():

@@ -15,11 +15,13 @@ PAPER = (128, 128, 128)
 
 
 def scale_of(values: np.ndarray, *, signed: bool = False) -> tuple[float, float]:
-    """The range that `values` fill: from 0 to the largest, or symmetric about 0 for signed maps."""
-    if signed:
-        reach = float(np.abs(values).max()) or 1.0
-        return -reach, reach
-    return 0.0, float(values.max()) or 1.0
+    """The range of the colours: from 0, or symmetric about 0 for signed maps, to the 99th percentile.
+
+    Not to the largest value: single outlier patches, which large ViTs use as registers (Darcet et al. 2023,
+    arXiv:2309.16588), would leave the rest of the map black.
+    """
+    reach = float(np.quantile(np.abs(values), 0.99)) or float(np.abs(values).max()) or 1.0
+    return (-reach, reach) if signed else (0.0, reach)
 
 
 def overlay(
@@ -81,7 +83,9 @@ def mosaic(
 def dim_outside(photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The photo where `mask` (rows, columns) is true, a faint grey elsewhere, with the border drawn."""
     height, width = photo.shape[:2]
-    wide = np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.NEAREST)) > 0
+    wide = (
+        np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.NEAREST)) > 0
+    )
     grey = photo.mean(axis=2, keepdims=True)
     result = np.where(wide[..., None], photo, 0.25 * grey + 0.5 * np.array(PAPER)).astype(np.uint8)
     edge = np.zeros_like(wide)
@@ -102,7 +106,10 @@ def difference(photo: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.n
         fine = np.asarray(Image.fromarray(values.astype(np.float32)).resize((columns, rows), Image.Resampling.BILINEAR))
         return fine / max(float(np.abs(fine).sum()), 1e-12)
 
-    return overlay(photo, share(second) - share(first), signed=True)
+    ours, theirs = share(first), share(second)
+    # The maps' own peak is the scale: scaled to itself, the difference of equal maps would be rounding noise in colour.
+    reach = max(float(np.abs(ours).max()), float(np.abs(theirs).max())) or 1.0
+    return overlay(photo, theirs - ours, signed=True, scale=(-reach, reach))
 
 
 def captioned(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> np.ndarray:

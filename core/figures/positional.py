@@ -69,7 +69,9 @@ def plot_distance_profile(profile: DistanceProfile, measure: str) -> go.Figure:
         ("along a row", np.arange(len(profile.along_row)), profile.along_row, CATEGORICAL[0], "solid"),
         ("along a column", np.arange(len(profile.along_column)), profile.along_column, CATEGORICAL[1], "solid"),
     ):
-        figure.add_trace(go.Scatter(x=x, y=y, name=name, mode="lines", line={"color": colour, "dash": dash, "width": 3}))
+        figure.add_trace(
+            go.Scatter(x=x, y=y, name=name, mode="lines", line={"color": colour, "dash": dash, "width": 3})
+        )
     figure.update_xaxes(title="distance (patches)")
     figure.update_yaxes(title=f"mean {measure} similarity")
     return finish(figure, height=380)

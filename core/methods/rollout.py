@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from core.device import Precision, autocast
 from core.errors import ConfigError
 from core.methods.attention import Fusion, fuse_heads
 
@@ -61,14 +62,14 @@ def mixing_matrices(
     return 0.5 * normal + 0.5 * identity if residual else normal
 
 
-def rollout_batch(module: nn.Module, images: Tensor) -> np.ndarray:
+def rollout_batch(module: nn.Module, images: Tensor, *, precision: Precision = "fp32") -> np.ndarray:
     """Class-token rollout of a whole batch in one forward pass: (batch, rows, columns).
 
     Head mean, residual, nothing discarded. Equals `attention_rollout` image by image, but keeps one vector per image
     instead of a product of matrices: only the class token's row of the product is ever needed, and multiplying from
-    the last layer backwards, that row is a vector.
+    the last layer backwards, that row is a vector. `precision` is that of the network; the product is fp32.
     """
-    with torch.inference_mode():
+    with torch.inference_mode(), autocast(images.device, precision):
         trace = module.trace(images)  # type: ignore[operator]
         reached = torch.zeros(len(images), 1, trace.attention[0].shape[-1], device=images.device)
         reached[:, :, 0] = 1
@@ -78,7 +79,7 @@ def rollout_batch(module: nn.Module, images: Tensor) -> np.ndarray:
                 mixed = mixed.relu()
             total = mixed.sum(dim=-1, keepdim=True)
             carried = (reached / total.transpose(1, 2)) @ mixed
-            reached = 0.5 * carried + 0.5 * reached
+            reached = 0.5 * carried.float() + 0.5 * reached
         return reached[:, 0, trace.prefix_tokens :].reshape(len(images), *trace.grid).cpu().numpy()
 
 

@@ -263,9 +263,7 @@ def masking_of(
     return _shelf().get(("curve", question, strategy, method, seed), "Removing patches …", work)
 
 
-def order_of(
-    question: MaskingQuestion, strategy: Strategy, method: str, seed: int, image: Image.Image
-) -> np.ndarray:
+def order_of(question: MaskingQuestion, strategy: Strategy, method: str, seed: int, image: Image.Image) -> np.ndarray:
     """Patch indices in the order in which a strategy removes them."""
     grid = mask_grid(question.name, question.digest, image)
     scores = None
@@ -316,7 +314,9 @@ def response_of(question: MaskingQuestion, removed: tuple[int, ...], image: Imag
     return _shelf().get(("response", question, removed), "Asking the model …", work)
 
 
-def faithfulness_of(question: MaskingQuestion, methods: tuple[str, ...], orders: int, image: Image.Image) -> Faithfulness:
+def faithfulness_of(
+    question: MaskingQuestion, methods: tuple[str, ...], orders: int, image: Image.Image
+) -> Faithfulness:
     """Deletion and insertion curves of every explanation, beside random orders."""
 
     def work(on_progress: Progress) -> Faithfulness:

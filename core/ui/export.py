@@ -39,7 +39,9 @@ def export_popover(make: Callable[[], Export], *, key: str) -> None:
         for name, pixels in export.pictures.items():
             _button(f"{name} (PNG)", lambda pixels=pixels: to_png(pixels), f"{export.stem}_{name}.png", "image/png")
         for name, figure in export.figures.items():
-            _button(f"{name} (HTML)", lambda figure=figure: figure_html(figure), f"{export.stem}_{name}.html", "text/html")
+            _button(
+                f"{name} (HTML)", lambda figure=figure: figure_html(figure), f"{export.stem}_{name}.html", "text/html"
+            )
             if can_draw():
                 for kind in ("png", "svg"):
                     _button(

@@ -16,7 +16,14 @@ SECTIONS = {
 
 def heading(title: str, question: str) -> None:
     """The page's name and, smaller, the question it answers."""
-    st.markdown(f"### {title} &nbsp;<small style='font-weight:400;opacity:.75'>{question}</small>", unsafe_allow_html=True)
+    st.markdown(
+        f"### {title} &nbsp;<small style='font-weight:400;opacity:.75'>{question}</small>", unsafe_allow_html=True
+    )
+
+
+def page_link(stem: str, label: str, icon: str = "arrow_forward") -> None:
+    """A link to another page; Streamlit wants its path from the script in `core/ui`, or the whole path."""
+    st.page_link(str(CHECKOUT / "pages" / f"{stem}.py"), label=label, icon=f":material/{icon}:")
 
 
 def teaching_cards(stem: str) -> None:

@@ -12,7 +12,11 @@ PAGES = CHECKOUT / "pages"
 def page(stem: str, title: str, icon: str, *, default: bool = False) -> st.Page:
     """One entry of the navigation; its address is its file's name."""
     return st.Page(
-        PAGES / f"{stem}.py", title=title, icon=f":material/{icon}:", url_path=None if default else stem, default=default
+        PAGES / f"{stem}.py",
+        title=title,
+        icon=f":material/{icon}:",
+        url_path=None if default else stem,
+        default=default,
     )
 
 
@@ -25,6 +29,7 @@ SECTIONS = {
     ],
 }
 
-st.set_page_config(page_title="Vitrine", page_icon=":material/frame_inspect:", layout="wide")
+st.set_page_config(page_title="Vitrine", page_icon=str(CHECKOUT / "assets" / "icon.svg"), layout="wide")
 st.logo(str(CHECKOUT / "assets" / "logo.svg"), size="large")
-st.navigation(SECTIONS).run()
+# On top, so that the pictures get the width of the screen.
+st.navigation(SECTIONS, position="top").run()

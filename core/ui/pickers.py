@@ -34,7 +34,7 @@ class Picture:
     digest: str
 
 
-def image_picker(*, name: str = "image", default: str = "example:cat", label: str = "Image") -> Picture:
+def image_picker(*, name: str = "image", default: str = "example:coffee", label: str = "Image") -> Picture:
     """The chosen image, and a popover to choose another: examples, upload, camera, data set or folder."""
     key = remembered(name, default)
     try:
@@ -85,7 +85,9 @@ def model_picker(
             names.append(wanted)
             st.session_state["own_models"] = [*st.session_state.get("own_models", []), wanted]
     states = {candidate: availability(find_model(candidate)) for candidate in names}
-    ready = [candidate for candidate in (*preferred, *names) if candidate in names and states[candidate].state == "ready"]
+    ready = [
+        candidate for candidate in (*preferred, *names) if candidate in names and states[candidate].state == "ready"
+    ]
     names.sort(key=lambda candidate: ("ready", "fetchable", "unavailable").index(states[candidate].state))
     chosen = st.selectbox(
         label,
@@ -286,10 +288,14 @@ def _dataset_samples(name: str) -> None:
             icon=":material/database:",
         )
         return
-    chosen = st.selectbox("Data set", list(installed), format_func=lambda key: installed[key]["title"], key=f"{name}_set")
+    chosen = st.selectbox(
+        "Data set", list(installed), format_func=lambda key: installed[key]["title"], key=f"{name}_set"
+    )
     splits = list(installed[chosen]["splits"])
     split = st.selectbox("Split", splits, index=len(splits) - 1, key=f"{name}_split")
-    seed = st.number_input("Draw", min_value=0, max_value=9999, value=0, help="Another number, other images.", key=f"{name}_seed")
+    seed = st.number_input(
+        "Draw", min_value=0, max_value=9999, value=0, help="Another number, other images.", key=f"{name}_seed"
+    )
     with guard():
         pictures = [_dataset_sample(chosen, split, int(seed), position) for position in range(12)]
         _thumbnails(name, pictures, lambda picture: picture.title.partition(" (")[0][:14])
@@ -306,7 +312,9 @@ def _folder(name: str) -> None:
             raise CoreError(f"There is no folder {text.strip()!r} on this machine.", "Check the path.")
         files = sorted(path for path in folder.iterdir() if path.suffix.lower().lstrip(".") in UPLOAD_TYPES)[:200]
         if not files:
-            raise CoreError(f"{text.strip()!r} holds no JPEG, PNG, WebP, GIF, BMP or TIFF files.", "Try another folder.")
+            raise CoreError(
+                f"{text.strip()!r} holds no JPEG, PNG, WebP, GIF, BMP or TIFF files.", "Try another folder."
+            )
         chosen = st.selectbox("File", files, format_func=lambda path: path.name, key=f"{name}_file")
         if st.button("Use this image", key=f"{name}_use"):
             picture = _decode(chosen.read_bytes(), chosen.name)

@@ -36,14 +36,14 @@ def attention_recipe(name: str, image_key: str) -> str:
     )
     return (
         head
-        + '''
+        + """
 target = pick_target(model.module, batch, classifier=not model.spec.lacks("classifier"))
 photo = np.asarray(crop_to_square(image, model.network.preprocessing).resize((560, 560)))
 for method in explanations_for(model.spec):
     values = method.explain(model.module, batch, target)
     Path(f"{method.name}.png").write_bytes(to_png(overlay(photo, values)))
     print(method.title, values.shape, "saved as", f"{method.name}.png")
-'''
+"""
     )
 
 
@@ -60,7 +60,7 @@ def masking_recipe(name: str, image_key: str, *, strategy: str, method: str, fil
     )
     return (
         head
-        + f'''
+        + f"""
 target = pick_target(model.module, batch, classifier=not model.spec.lacks("classifier"))
 scores = find_explanation({method!r}).explain(model.module, batch, target)
 order = masking_order({strategy!r}, scores.shape, scores=scores, seed={seed})
@@ -76,7 +76,7 @@ curve = masking_curve(
 )
 for removed, confidence in zip(curve.shares, curve.confidence):
     print(f"{{removed:4.0%}} removed: confidence {{confidence:.3f}}")
-'''
+"""
     )
 
 

@@ -16,16 +16,13 @@ from core.ui.pickers import Picture
 def attention_sentence(name: str, picture: Picture) -> str:
     """What the model says and how concentrated its last layer is."""
     model = loaded_model(name)
-    if model.spec.lacks("classifier"):
-        said = f"{model.spec.title} has no classifier. {second_opinion(picture)}"
-    else:
-        best = top_predictions(logits_of(name, picture.digest, picture.image), model.classes, count=1)[0]
-        said = f"{short_label(best.label)} {best.probability:.0%}"
     if model.spec.lacks("attention"):
-        return f"{said}: a CNN has no attention, so Grad-CAM shows what spoke for it."
+        return f"{_prediction(name, picture)}: a CNN has no attention, so Grad-CAM shows what spoke for it."
     last = np.abs(class_token_maps(maps_of(name, picture.digest, picture.image))[-1]).mean(axis=0)
-    held = int(attention_mass(last, 0.6).sum())
-    return f"{said} – the last layer holds 60 % of its attention in {held} of {last.size} patches."
+    held = f"holds 60 % of its attention in {int(attention_mass(last, 0.6).sum())} of {last.size} patches"
+    if model.spec.lacks("classifier"):
+        return f"The last layer of {model.spec.title} {held}. {second_opinion(picture)}"
+    return f"{_prediction(name, picture)} – the last layer {held}."
 
 
 def second_opinion(picture: Picture, opinion: str = "efficientnet_lite0") -> str:
@@ -33,5 +30,9 @@ def second_opinion(picture: Picture, opinion: str = "efficientnet_lite0") -> str
     spec = MODELS[opinion]
     if availability(spec).state != "ready":
         return ""
-    best = top_predictions(logits_of(opinion, picture.digest, picture.image), loaded_model(opinion).classes, count=1)[0]
-    return f"{spec.title} calls this {short_label(best.label)} ({best.probability:.0%})."
+    return f"It names no classes; {spec.title} says {_prediction(opinion, picture)}."
+
+
+def _prediction(name: str, picture: Picture) -> str:
+    best = top_predictions(logits_of(name, picture.digest, picture.image), loaded_model(name).classes, count=1)[0]
+    return f"{short_label(best.label)} {best.probability:.0%}"

@@ -75,6 +75,10 @@ function show(view) {
   view.play.textContent = view.timer ? "❚❚ Pause" : "▶ Play"
   view.slider.value = view.index
   view.label.textContent = view.data.labels[view.index]
-  for (const frames of view.rows.querySelectorAll(".frames"))
-    [...frames.children].forEach((image, index) => image.classList.toggle("current", index === view.index))
+  for (const frames of view.rows.querySelectorAll(".frames")) {
+    ;[...frames.children].forEach((image, index) => image.classList.toggle("current", index === view.index))
+    // On a narrow screen the strip is wider than the page: keep the current frame in sight.
+    const current = frames.children[view.index]
+    frames.scrollLeft = current.offsetLeft - frames.offsetLeft - (frames.clientWidth - current.clientWidth) / 2
+  }
 }

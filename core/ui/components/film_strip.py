@@ -25,10 +25,10 @@ button { border: 1px solid var(--st-border-color); border-radius: var(--st-butto
 input { flex: 1; max-width: 26rem; accent-color: var(--st-primary-color); }
 output { font-size: .95rem; color: var(--st-text-color); font-family: var(--st-font); min-width: 5rem; }
 .title { font-size: .9rem; opacity: .85; margin: .2rem 0; }
-.frames { display: flex; gap: 4px; align-items: flex-end; margin-bottom: .5rem; overflow-x: auto; }
-img { flex: 1 1 0; min-width: 34px; max-width: 130px; border-radius: 4px; cursor: pointer;
-  opacity: .72; transition: flex-grow .25s, opacity .25s; }
-img.current { flex-grow: 3.2; max-width: 220px; opacity: 1; outline: 3px solid #ffc400; outline-offset: -3px; }
+.frames { display: flex; gap: 4px; margin-bottom: .5rem; overflow-x: auto; padding: 3px; }
+img { flex: 1 1 0; min-width: 60px; max-width: 150px; border-radius: 4px; cursor: pointer; opacity: .68;
+  transition: opacity .25s; }
+img.current { opacity: 1; outline: 3px solid #ffc400; }
 """
 _COMPONENT = st.components.v2.component(
     "vitrine_film_strip", html=HTML, css=CSS, js=Path(__file__).with_suffix(".js").read_text()
@@ -40,6 +40,4 @@ def film_strip(rows: dict[str, Sequence[np.ndarray]], labels: Sequence[str], *, 
     encoded = [{"title": title, "frames": [to_data_uri(frame) for frame in frames]} for title, frames in rows.items()]
     # Frames are rebuilt only when they change, so that a rerun elsewhere does not stop the film.
     signature = hashlib.sha256(repr(encoded).encode()).hexdigest()
-    _COMPONENT(
-        key=key, data={"rows": encoded, "labels": list(labels), "start": start, "signature": signature}
-    )
+    _COMPONENT(key=key, data={"rows": encoded, "labels": list(labels), "start": start, "signature": signature})

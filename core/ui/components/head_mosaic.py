@@ -61,7 +61,7 @@ def head_mosaic(
             "cell": cell,
             "gap": gap,
             "pitch": cell + gap,
-            "maxHeight": 620,
+            "maxHeight": 560,
             "selected": list(selected),
             "alt": alt,
             "noun": list(noun),

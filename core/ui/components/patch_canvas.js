@@ -145,19 +145,39 @@ function draw(view) {
 
 function drawHeat(context, view, values, side) {
   const { rows, cols, signed, smooth } = view.data
-  const reach = values.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-9)
-  const small = new OffscreenCanvas(cols, rows)
-  const pixels = new ImageData(cols, rows)
-  values.forEach((value, patch) => {
-    const level = signed ? 0.5 + value / reach / 2 : Math.max(0, value / reach)
-    const strength = Math.abs(value) / reach
-    const colour = 3 * Math.round(255 * level)
-    pixels.data.set([view.colours[colour], view.colours[colour + 1], view.colours[colour + 2]], patch * 4)
-    pixels.data[patch * 4 + 3] = 255 * (0.12 + 0.78 * Math.pow(strength, 0.8))
-  })
+  // The 99th percentile, as in core/figures/overlay.py: one outlier patch must not leave the rest black.
+  const sorted = values.map(Math.abs).sort()
+  const reach = sorted[Math.floor(0.99 * (sorted.length - 1))] || sorted[sorted.length - 1] || 1e-9
+  // Values are interpolated, then coloured: interpolating colours would skip the ones between.
+  const fine = smooth ? Math.max(1, Math.round(160 / Math.max(rows, cols))) : 1
+  const [width, height] = [cols * fine, rows * fine]
+  const small = new OffscreenCanvas(width, height)
+  const pixels = new ImageData(width, height)
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) {
+      const value = fine === 1 ? values[y * cols + x] : between(values, rows, cols, (y + 0.5) / fine - 0.5, (x + 0.5) / fine - 0.5)
+      const share = Math.max(-1, Math.min(1, value / reach))
+      const colour = 3 * Math.round(255 * (signed ? 0.5 + share / 2 : Math.max(0, share)))
+      const at = 4 * (y * width + x)
+      pixels.data[at] = view.colours[colour]
+      pixels.data[at + 1] = view.colours[colour + 1]
+      pixels.data[at + 2] = view.colours[colour + 2]
+      pixels.data[at + 3] = 255 * (0.12 + 0.78 * Math.pow(Math.abs(share), 0.8))
+    }
   small.getContext("2d").putImageData(pixels, 0, 0)
   context.imageSmoothingEnabled = smooth
   context.drawImage(small, 0, 0, side, side)
+}
+
+function between(values, rows, cols, y, x) {
+  const top = Math.max(0, Math.min(rows - 1, Math.floor(y)))
+  const left = Math.max(0, Math.min(cols - 1, Math.floor(x)))
+  const bottom = Math.min(rows - 1, top + (y > top ? 1 : 0))
+  const right = Math.min(cols - 1, left + (x > left ? 1 : 0))
+  const [down, across] = [Math.max(0, y - top), Math.max(0, x - left)]
+  const upper = values[top * cols + left] * (1 - across) + values[top * cols + right] * across
+  const lower = values[bottom * cols + left] * (1 - across) + values[bottom * cols + right] * across
+  return upper * (1 - down) + lower * down
 }
 
 function drawRemoved(context, view, side) {

@@ -1,0 +1,106 @@
+"""Attention rollout of a batch against a hook on every block, image by image, with the same mathematics.
+
+python -m benchmarks.rollout [--batch 8] [--repeats 5]
+
+Both run the same ViT-B/16 (random weights: time does not depend on them) and return the class token's rollout, head
+mean, residual, nothing discarded. The loop is the obvious one: a forward hook keeps each block's attention, and the
+full matrices are multiplied. Timings are interleaved; the ratio is of medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from transformers import ViTConfig, ViTModel
+
+from benchmarks.report import machine, write
+from core.methods.rollout import rollout_batch
+from core.models.transformers_vit import TransformersViT
+
+
+def hook_loop(model: ViTModel, images: Tensor) -> Tensor:
+    """The plain way: (batch, rows · columns)."""
+    kept: list[Tensor] = []
+    hooks = [
+        layer.attention.register_forward_hook(lambda _module, _inputs, output: kept.append(output[1]))
+        for layer in model.layers
+    ]
+    maps = []
+    try:
+        with torch.inference_mode():
+            for image in images:
+                kept.clear()
+                model(image[None])
+                tokens = kept[0].shape[-1]
+                reached = torch.eye(tokens)
+                for weights in kept:
+                    mixed = weights[0].mean(dim=0) + torch.eye(tokens)
+                    reached = (mixed / mixed.sum(dim=-1, keepdim=True)) @ reached
+                maps.append(reached[0, 1:])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return torch.stack(maps)
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Measure and write `results/rollout.json`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=5)
+    arguments = parser.parse_args()
+    where = machine()
+    torch.manual_seed(0)
+    reference = ViTModel(ViTConfig(attn_implementation="eager"), add_pooling_layer=False).eval()
+    ours = TransformersViT(reference)
+    images = torch.randn(arguments.batch, 3, 224, 224)
+    variants: dict[str, Callable[[], object]] = {
+        "hook_loop": lambda: hook_loop(reference, images),
+        "rollout_batch": lambda: rollout_batch(ours, images),
+        "rollout_batch_bf16": lambda: rollout_batch(ours, images, precision="bf16"),
+    }
+    difference = {
+        name: float(
+            abs(
+                torch.as_tensor(rollout_batch(ours, images, precision=precision)).flatten(1)
+                - hook_loop(reference, images)
+            ).max()
+        )
+        for name, precision in (("rollout_batch", "fp32"), ("rollout_batch_bf16", "bf16"))
+    }
+    scale = float(hook_loop(reference, images).mean())
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    for _ in range(arguments.repeats):
+        for name, work in variants.items():
+            seconds[name].append(timed(work))
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    write(
+        "rollout",
+        {
+            "model": "ViT-B/16, 224 px, 12 layers, 12 heads",
+            "batch": arguments.batch,
+            "repeats": arguments.repeats,
+            "seconds": seconds,
+            "median_seconds": medians,
+            "speedup_over_hook_loop": {name: medians["hook_loop"] / value for name, value in medians.items()},
+            "largest_difference": difference,
+            "mean_value": scale,
+            "machine": where,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

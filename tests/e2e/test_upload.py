@@ -1,0 +1,120 @@
+"""Upload a phone photo and see its maps, upright; click a patch; send a bad file and go on."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.data.examples import load_example
+
+
+def phone_photo() -> bytes:
+    """Twelve megapixels, stored on its side with the EXIF tag that says so."""
+    upright = load_example("cat").resize((3024, 4032))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn a quarter clockwise to see it upright
+    buffer = io.BytesIO()
+    upright.transpose(Image.Transpose.ROTATE_90).save(buffer, "JPEG", quality=80, exif=exif)
+    return buffer.getvalue()
+
+
+def open_uploader(page: Any) -> None:
+    page.get_by_role("button", name="Image:").first.click()
+    page.get_by_text("Upload", exact=True).first.click()
+
+
+def settle(page: Any) -> None:
+    page.wait_for_timeout(500)
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+
+
+def canvas_pixels(page: Any) -> np.ndarray:
+    """What the attention canvas shows."""
+    return np.asarray(Image.open(io.BytesIO(page.locator("canvas").first.screenshot())).convert("RGB")).astype(int)
+
+
+def test_phone_photo_to_maps(start_server: Callable[[], str], page: Any) -> None:
+    page.goto(start_server() + "/attention?model=vit_p4")
+    page.locator("canvas").first.wait_for()
+    open_uploader(page)
+    page.locator('input[type="file"]').first.set_input_files(
+        {"name": "IMG_0001.JPG", "mimeType": "image/jpeg", "buffer": phone_photo()}
+    )
+    page.get_by_role("button", name="Image: IMG_0001.JPG").wait_for()
+    page.keyboard.press("Escape")
+    settle(page)
+    assert page.locator('[data-testid="stException"]').count() == 0
+    # Upright: the brightness of what is shown follows the upright photo, not the stored one.
+    shown = canvas_pixels(page).mean(axis=2)
+    square = load_example("cat").resize((3024, 4032)).crop((0, 504, 3024, 3528)).convert("L")
+    upright = np.asarray(square.resize((24, 24)), dtype=float)
+    seen = np.asarray(Image.fromarray(shown.astype(np.uint8)).resize((24, 24)), dtype=float)
+    agreement = [np.corrcoef(np.rot90(upright, turns).ravel(), seen.ravel())[0, 1] for turns in range(4)]
+    assert int(np.argmax(agreement)) == 0, agreement
+
+
+def test_a_patch_can_be_chosen_by_mouse_and_keyboard(start_server: Callable[[], str], page: Any) -> None:
+    page.goto(start_server() + "/attention?model=vit_p4&image=example:cat")
+    canvas = page.locator("canvas").first
+    canvas.wait_for()
+    settle(page)
+    caption = page.get_by_text("The class token attends most")
+    caption.wait_for()
+    box = canvas.bounding_box()
+    before = canvas_pixels(page)
+    canvas.hover(position={"x": box["width"] * 0.95, "y": box["height"] * 0.05})
+    page.get_by_text("The patch at row 1, column 8 attends most").wait_for()
+    assert np.abs(canvas_pixels(page) - before).mean() > 1
+    canvas.click(position={"x": box["width"] * 0.05, "y": box["height"] * 0.95})
+    settle(page)
+    canvas.focus()
+    page.mouse.move(5, 5)
+    page.get_by_text("The patch at row 8, column 1 attends most").wait_for()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.get_by_text("The patch at row 8, column 2 attends most").wait_for()
+
+
+BAD = {
+    "renamed.jpg": b"These are words, not pixels.\n" * 20,
+    "empty.png": b"",
+    "drawing.svg": b"<svg xmlns='http://www.w3.org/2000/svg'></svg>",
+    "labels.csv": b"file,label\na.jpg,cat\n",
+    "weights.pkl": b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00}\x94\x8c\x01a\x94K\x01s.",
+}
+
+
+def test_bad_files_cost_a_sentence_each(start_server: Callable[[], str], page: Any, tmp_path: Path) -> None:
+    page.goto(start_server() + "/attention?model=vit_p4")
+    page.locator("canvas").first.wait_for()
+    open_uploader(page)
+    good = io.BytesIO()
+    load_example("flower").save(good, "PNG")
+    files = [{"name": name, "mimeType": "image/jpeg", "buffer": data} for name, data in BAD.items()]
+    page.locator('input[type="file"]').first.set_input_files(
+        [*files, {"name": "good.png", "mimeType": "image/png", "buffer": good.getvalue()}]
+    )
+    page.get_by_role("button", name="Image: good.png").wait_for()
+    settle(page)
+    for name in BAD:
+        assert page.get_by_text(name).count() >= 1, name
+    assert page.locator('[data-testid="stAlert"]').count() >= len(BAD)
+    assert page.locator('[data-testid="stException"]').count() == 0
+    assert page.locator("canvas").count() >= 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["model=nonsense", "model=hub:nobody/nothing", "image=upload:0123", "layer=99", "head=77", "image=example:x"],
+)
+def test_addresses_that_are_wrong_still_show_a_page(start_server: Callable[[], str], page: Any, query: str) -> None:
+    page.goto(start_server() + f"/attention?{query}")
+    page.get_by_text("What does each part of the picture look at?").first.wait_for()
+    settle(page)
+    assert page.locator('[data-testid="stException"]').count() == 0

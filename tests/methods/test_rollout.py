@@ -1,0 +1,127 @@
+"""Rollout: the oracles and properties of ALGORITHMS §1."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.errors import ConfigError
+from core.methods.attention import attention_maps
+from core.methods.rollout import attention_rollout, rollout_batch
+from core.models.differential import DifferentialViT
+from core.models.vit import ViT, ViTConfig
+
+FIRST = [[0.2, 0.5, 0.3], [0.1, 0.6, 0.3], [0.3, 0.3, 0.4]]
+SECOND = [[0.4, 0.2, 0.4], [0.2, 0.7, 0.1], [0.25, 0.25, 0.5]]
+TINY = {"image_size": 16, "patch_size": 4, "embed_dim": 32, "depth": 3, "num_heads": 2}
+
+
+def random_attention(seed: int, layers: int = 3, heads: int = 2, tokens: int = 10) -> np.ndarray:
+    logits = np.random.default_rng(seed).normal(size=(layers, heads, tokens, tokens)) * 2
+    return np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+
+
+def test_oracles() -> None:
+    weights = np.array([FIRST, SECOND])[:, None]
+    np.testing.assert_allclose(attention_rollout(weights)[-1, 0], [0.455, 0.285, 0.260], atol=1e-9)
+    np.testing.assert_allclose(attention_rollout(weights[::-1])[-1, 0], [0.46375, 0.29125, 0.245], atol=1e-9)
+    np.testing.assert_allclose(attention_rollout(weights, residual=False)[-1, 0], [0.22, 0.44, 0.34], atol=1e-9)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.integers(0, 10_000),
+    st.sampled_from(["mean", "max", "min"]),
+    st.floats(0, 0.99),
+    st.booleans(),
+    st.integers(1, 3),
+)
+def test_rows_sum_to_one_whatever_is_discarded(
+    seed: int, fusion: str, discard: float, residual: bool, prefix: int
+) -> None:
+    weights = random_attention(seed)
+    reached = attention_rollout(
+        weights,
+        fusion=fusion,
+        discard_ratio=discard,
+        residual=residual,
+        prefix_tokens=prefix,  # type: ignore[arg-type]
+    )
+    np.testing.assert_allclose(reached.sum(axis=-1), 1, atol=1e-9)
+    assert (reached >= 0).all()
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10_000), st.floats(0, 0.95))
+def test_a_batch_equals_its_items(seed: int, discard: float) -> None:
+    batch = np.stack([random_attention(seed + item) for item in range(3)])
+    together = attention_rollout(batch, discard_ratio=discard, fusion="max")
+    for item in range(3):
+        np.testing.assert_allclose(together[item], attention_rollout(batch[item], discard_ratio=discard, fusion="max"))
+
+
+def test_discarding_counts_per_image_and_keeps_the_class_token() -> None:
+    weights = np.full((1, 1, 5, 5), 0.2)
+    weights[..., 0] = 0.01  # the class token would be the first to go
+    weights[..., 1:] = 0.2475
+    reached = attention_rollout(weights, discard_ratio=0.9, residual=False)
+    assert (reached[0, :, 0] > 0).all()
+
+
+def test_identity_attention_rolls_out_to_identity() -> None:
+    weights = np.broadcast_to(np.eye(6), (4, 2, 6, 6))
+    np.testing.assert_allclose(attention_rollout(weights)[-1], np.eye(6))
+
+
+def test_uniform_attention_gives_a_flat_map() -> None:
+    weights = np.full((3, 2, 6, 6), 1 / 6)
+    assert np.ptp(attention_rollout(weights)[-1, 0, 1:]) < 1e-12
+
+
+def test_one_layer_is_half_its_attention() -> None:
+    weights = random_attention(1, layers=1)
+    np.testing.assert_allclose(attention_rollout(weights)[-1, 0, 1:], 0.5 * weights[0].mean(axis=0)[0, 1:])
+
+
+def test_relabelling_tokens_permutes_the_rollout() -> None:
+    weights = random_attention(2)
+    order = np.random.default_rng(3).permutation(10)
+    permuted = weights[:, :, order][:, :, :, order]
+    np.testing.assert_allclose(attention_rollout(permuted)[-1], attention_rollout(weights)[-1][order][:, order])
+
+
+def test_signed_rows_are_made_stochastic() -> None:
+    signed = random_attention(4) - 0.6 * random_attention(5)
+    np.testing.assert_allclose(attention_rollout(signed).sum(axis=-1), 1, atol=1e-9)
+
+
+def test_input_is_left_alone() -> None:
+    weights = random_attention(6)
+    before = weights.copy()
+    attention_rollout(weights, discard_ratio=0.5)
+    np.testing.assert_array_equal(weights, before)
+
+
+def test_impossible_discard_ratio() -> None:
+    with pytest.raises(ConfigError, match="discard_ratio"):
+        attention_rollout(random_attention(0), discard_ratio=1.0)
+
+
+@pytest.mark.parametrize("family", [ViT, DifferentialViT])
+def test_batch_rollout_of_a_model_equals_image_by_image(family: type[ViT]) -> None:
+    torch.manual_seed(0)
+    model = family(ViTConfig(**TINY)).eval()
+    with torch.no_grad():  # at initialisation attention is almost uniform; make it choose
+        for block in model.blocks:
+            block.attention.qkv.weight.mul_(20)  # type: ignore[union-attr, operator]
+    images = torch.randn(4, 3, 16, 16)
+    together = rollout_batch(model, images)
+    assert together.shape == (4, 4, 4)
+    for item in range(4):
+        maps = attention_maps(model, images[item : item + 1])
+        alone = attention_rollout(maps.weights)[-1, 0, 1:].reshape(4, 4)
+        assert np.ptp(alone) > 1e-3
+        np.testing.assert_allclose(together[item], alone, atol=1e-6)
