@@ -1,0 +1,348 @@
+"""Importing image data: an archive or a folder becomes a data set below `core.paths.data_root()`.
+
+`core.data.layout` says which paths become which splits and classes. Images that all have one size of at most 96 pixels
+are decoded once, to arrays (`core.data.arrays`); all others are kept as files. `dataset.json` is written last:
+
+| key          | meaning                                                                                     |
+|--------------|---------------------------------------------------------------------------------------------|
+| name, title  | key and words for people                                                                    |
+| classes      | names in label order                                                                        |
+| class_titles | readable names in the same order; absent where the classes are readable themselves          |
+| splits       | name → number of images                                                                     |
+| storage      | "arrays": `SPLIT_images.npy`, `SPLIT_labels.npy`; "folder": `files/`, listed with labels in |
+|              | `SPLIT_files.json` as [path, label]                                                         |
+| image_size   | [height, width] of arrays                                                                   |
+| licence      | from the catalogue, where it knows the data set                                             |
+| source       | name of the imported file or folder                                                         |
+| skipped      | path → why it was left out                                                                  |
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import time
+import uuid
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from core.data.arrays import save_arrays
+from core.data.catalogue import DATASETS, imported_title
+from core.data.extract import DISK_FULL, Limits, Parts, Progress, extract_archive, printable
+from core.data.formats import HEAD_BYTES, describe, image_format
+from core.data.images import MAX_BYTES, decode_image
+from core.data.layout import Layout, read_layout
+from core.data.spec import check_dataset_name
+from core.errors import ArchiveError, CoreError, ImageError
+from core.paths import data_root
+
+ARRAY_SIDE = 96
+ARRAY_BYTES = 8 * 2**30
+LIMITS = Limits(file_bytes=MAX_BYTES)
+
+_REPORT_EVERY = 256
+_TITLES_FILE = "classes.tsv"
+_TITLES_BYTES = 4 * 2**20
+_STALE_SECONDS = 24 * 3600
+
+
+def import_archive(source: Path, name: str, on_progress: Progress | None = None) -> Path:
+    """Import an archive (.zip, .tar, .tar.gz, .tar.xz) or a folder of images as the data set `name`.
+
+    Everything is built beside the target and moved there in one step, so an import that is interrupted leaves nothing
+    to trip over. A broken image is left out and named in `dataset.json`.
+
+    Args:
+        on_progress: called with the share done and what is happening; may raise to cancel.
+
+    Returns:
+        The folder of the data set.
+
+    Raises:
+        CoreError: `name` cannot name a data set or is taken, or the disk is full.
+        ArchiveError: the archive is damaged, unsafe or too large, or holds no images in class folders.
+    """
+    check_dataset_name(name)
+    source, target = Path(source), data_root() / name
+    _check_paths(source, target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_stale(name)
+    workshop = target.parent / f".{name}.importing-{uuid.uuid4().hex[:8]}"
+    workshop.mkdir()
+    report = on_progress or (lambda share, text: None)
+    try:
+        files: _Files
+        if source.is_dir():
+            files, start = _Folder(source), 0.0
+        else:
+            files = extract_archive(source, workshop / "spool", LIMITS, lambda share, text: report(0.4 * share, text))
+            start = 0.4
+        with closing(files):
+            builder = _Builder(files, workshop / "built")
+            builder.build(name, source.name, lambda share, text: report(start + (1 - start) * share, text))
+        try:
+            os.replace(workshop / "built", target)
+        except OSError as error:
+            raise _taken(target) from error
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise CoreError(f"The disk that holds {target.parent} is full.", "Free some space and retry.") from error
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)
+    report(1.0, "Done")
+    return target
+
+
+def _check_paths(source: Path, target: Path) -> None:
+    if target.exists():
+        raise _taken(target)
+    if not source.is_dir() and not source.is_file():
+        raise ArchiveError(f"There is no file or folder {source}.", "Check the path.")
+    if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
+        raise ArchiveError(f"{source} holds Vitrine's own data folder.", "Import a folder of images only.")
+
+
+def _taken(target: Path) -> CoreError:
+    return CoreError(
+        f"There is already a data set named {target.name!r}.", f"Choose another name, or delete {target} first."
+    )
+
+
+def _remove_stale(name: str) -> None:
+    """Remove what killed imports of this name left; a young folder may belong to one that is still at work."""
+    for folder in data_root().glob(f".{name}.importing-*"):
+        if time.time() - folder.stat().st_mtime > _STALE_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Files(Protocol):
+    """Where images come from: an unpacked archive or a folder."""
+
+    def sizes(self) -> dict[Parts, int]: ...
+
+    def read(self, parts: Parts, count: int | None = None) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+class _Folder:
+    """The plain files below a folder; links are not followed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._paths: dict[Parts, Path] = {}
+        for directory, _, files in os.walk(folder):
+            for file in files:
+                path = Path(directory) / file
+                if stat.S_ISREG(path.lstat().st_mode):
+                    self._paths[tuple(printable(part) for part in path.relative_to(folder).parts)] = path
+
+    def sizes(self) -> dict[Parts, int]:
+        return {parts: path.lstat().st_size for parts, path in self._paths.items()}
+
+    def read(self, parts: Parts, count: int | None = None) -> bytes:
+        with self._paths[parts].open("rb") as file:
+            return file.read(-1 if count is None else count)
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sorted:
+    """The files of a source, by what to do with them."""
+
+    images: list[Parts]
+    titles: Parts | None
+    skipped: dict[Parts, str]
+
+
+class _Builder:
+    """Turns files into a finished data set folder."""
+
+    def __init__(self, files: _Files, target: Path) -> None:
+        self._files = files
+        self._target = target
+        self._lossy = False
+
+    def build(self, name: str, source: str, report: Progress) -> None:
+        """Read, decode and write everything; `dataset.json` last."""
+        found = _sort_files(self._files, source)
+        if not found.images:
+            raise ArchiveError(
+                f"{source} holds no images.",
+                "Give JPEG, PNG, WebP, GIF, BMP or TIFF images; links are not followed.",
+            )
+        layout = read_layout(found.images)
+        self._target.mkdir()
+        kept, broken, size = self._decode(layout, report)
+        counts = {split: len(rows) for split, rows in kept.items() if rows}
+        if not counts:
+            raise ArchiveError(
+                f"None of the {len(found.images):,} images in {source} can be read: {next(iter(broken.values()))}",
+                "Download or pack them again.",
+            )
+        if size is None:
+            self._keep_files(kept)
+        spec, classes = DATASETS.get(name), len(layout.classes)
+        info: dict[str, object] = {
+            "name": name,
+            "title": imported_title(name, classes, lossy=self._lossy),
+            "classes": layout.classes,
+            "splits": counts,
+            "storage": "folder" if size is None else "arrays",
+            "source": source,
+        }
+        table = b"" if found.titles is None else self._files.read(found.titles)
+        titles = {**layout.titles, **_read_titles(table)}
+        if any(each in titles for each in layout.classes):
+            info["class_titles"] = [titles.get(each, each) for each in layout.classes]
+        if size is not None:
+            info["image_size"] = size
+        if spec is not None and spec.classes == classes:
+            info["licence"] = spec.licence
+        skipped = {**found.skipped, **layout.skipped, **broken}
+        info["skipped"] = {"/".join(parts): reason for parts, reason in sorted(skipped.items())}
+        if table:
+            (self._target / "meta").mkdir()
+            (self._target / "meta" / _TITLES_FILE).write_bytes(table)
+        (self._target / "dataset.json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
+
+    def _decode(
+        self, layout: Layout, report: Progress
+    ) -> tuple[dict[str, list[tuple[Parts, int]]], dict[Parts, str], tuple[int, int] | None]:
+        """Decode every image once: to find the broken ones, and to arrays for as long as all have one small size.
+
+        Returns:
+            The images that can be read with their labels per split, the reasons of those that cannot, and the common
+            (height, width) if the images are now stored as arrays.
+        """
+        kept: dict[str, list[tuple[Parts, int]]] = {split: [] for split in layout.splits}
+        broken: dict[Parts, str] = {}
+        total = sum(len(rows) for rows in layout.splits.values())
+        done = 0
+        with closing(_Scratch(self._target.parent / "scratch.bin", total)) as scratch:
+            for split, rows in layout.splits.items():
+                for parts, label in rows:
+                    if done % _REPORT_EVERY == 0:
+                        report(done / total, f"Reading images: {done:,} of {total:,}")
+                    done += 1
+                    data = self._files.read(parts)
+                    try:
+                        # One pixel more than arrays take is enough to know that an image is too large for them.
+                        image = decode_image(data, name=parts[-1], max_side=ARRAY_SIDE + 1)
+                    except ImageError as error:
+                        broken[parts] = error.cause
+                        continue
+                    self._lossy = self._lossy or image_format(data) == "JPEG"
+                    kept[split].append((parts, label))
+                    scratch.add(np.asarray(image))
+            if scratch.size is not None:
+                self._save_arrays(kept, scratch)
+        return kept, broken, scratch.size
+
+    def _save_arrays(self, kept: dict[str, list[tuple[Parts, int]]], scratch: _Scratch) -> None:
+        start = 0
+        images = scratch.images()
+        for split, rows in kept.items():
+            if rows:
+                labels = np.array([label for _, label in rows])
+                save_arrays(self._target, split, images[start : start + len(rows)], labels)
+                start += len(rows)
+
+    def _keep_files(self, kept: dict[str, list[tuple[Parts, int]]]) -> None:
+        for split, rows in kept.items():
+            for parts, _ in rows:
+                path = self._target.joinpath("files", *parts)
+                try:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(self._files.read(parts))
+                except OSError as error:
+                    if error.errno in DISK_FULL:
+                        raise
+                    cause = f"{'/'.join(parts)[:120]} could not be written ({error.strerror})."
+                    raise ArchiveError(cause, "Pack it under a plain, shorter name.") from error
+            if rows:
+                listing = json.dumps([["/".join(parts), label] for parts, label in rows])
+                (self._target / f"{split}_files.json").write_text(listing, encoding="utf-8")
+
+
+class _Scratch:
+    """Images of one size, appended to a file: data sets need not fit into memory, and broken images leave no gaps.
+
+    `size` is None before the first image, and from the first one on that does not fit.
+    """
+
+    def __init__(self, path: Path, total: int) -> None:
+        self._path = path
+        self._file = path.open("wb")
+        self._total = total
+        self._count = 0
+        self._open = True
+        self.size: tuple[int, int] | None = None
+
+    def add(self, pixels: np.ndarray) -> None:
+        """pixels: (height, width, 3) uint8."""
+        if not self._open:
+            return
+        height, width = pixels.shape[:2]
+        if self._count == 0:
+            self.size = (height, width)
+        if self.size != (height, width) or max(height, width) > ARRAY_SIDE or self._total * pixels.nbytes > ARRAY_BYTES:
+            self.size, self._open = None, False
+            self._file.truncate(0)
+            return
+        self._file.write(pixels.tobytes())
+        self._count += 1
+
+    def images(self) -> np.ndarray:
+        """(images, height, width, 3) uint8, mapped from the file."""
+        self._file.flush()
+        assert self.size is not None
+        return np.memmap(self._path, dtype=np.uint8, mode="r", shape=(self._count, *self.size, 3))
+
+    def close(self) -> None:
+        self._file.close()
+        self._path.unlink()
+
+
+def _sort_files(files: _Files, source: str) -> _Sorted:
+    """Every visible file, told apart by its first bytes."""
+    images: list[Parts] = []
+    skipped: dict[Parts, str] = {}
+    titles = None
+    sizes = {parts: size for parts, size in files.sizes().items() if not any(_hidden(part) for part in parts)}
+    # Archives were held to the limits as they were unpacked; a folder is asked here.
+    if len(sizes) > LIMITS.members or sum(sizes.values()) > LIMITS.total_bytes:
+        most = f"{LIMITS.members:,} files or {LIMITS.total_bytes / 2**30:.0f} GiB"
+        raise ArchiveError(f"{source} holds more than {most}.", "Import a part of it.")
+    for parts, size in sizes.items():
+        if parts[-1] == _TITLES_FILE and size <= _TITLES_BYTES:
+            titles = parts
+        elif size > LIMITS.file_bytes:
+            skipped[parts] = f"larger than {LIMITS.file_bytes // 2**20} MiB"
+        else:
+            head = files.read(parts, HEAD_BYTES)
+            if image_format(head):
+                images.append(parts)
+            else:
+                kind = describe(head)
+                skipped[parts] = kind if kind == "empty" else f"not an image ({kind})"
+    return _Sorted(images=images, titles=titles, skipped=skipped)
+
+
+def _hidden(name: str) -> bool:
+    """What systems leave in folders, which nobody means as data."""
+    return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
+
+
+def _read_titles(table: bytes) -> dict[str, str]:
+    """Class → readable name, from lines of class, tab, name."""
+    rows = (line.split("\t") for line in table.decode("utf-8", errors="replace").splitlines())
+    return {row[0].strip(): row[1].strip() for row in rows if len(row) > 1 and row[1].strip()}

@@ -1,0 +1,366 @@
+"""Every kind of file that someone will upload: decoded as seen on screen, or refused in one sentence."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import struct
+import tracemalloc
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from core.data import images
+from core.data.images import decode_image, image_digest
+from core.errors import ImageError
+
+
+def encode(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def photo(width: int = 60, height: int = 40) -> Image.Image:
+    """Smooth, and different in every corner."""
+    y, x = np.mgrid[0:height, 0:width]
+    channels = (255 * x / width, 255 * y / height, 255 - 255 * x / width)
+    return Image.fromarray(np.stack(channels, -1).astype(np.uint8))
+
+
+def difference(first: Image.Image, second: Image.Image) -> float:
+    return float(np.abs(np.asarray(first, dtype=float) - np.asarray(second, dtype=float)).mean())
+
+
+def png_header(width: int, height: int) -> bytes:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_each_format_by_content_whatever_its_name(kind: str) -> None:
+    decoded = decode_image(encode(photo(), kind), name="labels.csv")
+    assert decoded.mode == "RGB"
+    assert type(decoded) is Image.Image
+    assert difference(decoded, photo()) < 12
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_orientation_is_applied(kind: str, orientation: int) -> None:
+    upright = photo()
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the transpose that a camera held this way has applied
+    stored = upright.transpose(Image.Transpose(undo[orientation])) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    decoded = decode_image(encode(stored, kind, exif=exif), max_side=30)
+    assert decoded.size == (30, 20)
+    assert difference(decoded, upright.resize((30, 20), Image.Resampling.LANCZOS)) < 12
+
+
+def test_damaged_exif_does_not_cost_the_picture() -> None:
+    data = encode(photo(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xffgarbage")
+    assert decode_image(data).size == (60, 40)
+
+
+def test_metadata_does_not_survive() -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "at home"
+    assert decode_image(encode(photo(), "JPEG", exif=exif, icc_profile=b"profile", comment=b"me")).info == {}
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("PNG", "RGBA"), ("PNG", "LA"), ("WEBP", "RGBA"), ("TIFF", "RGBA")])
+def test_transparency_is_laid_on_white(kind: str, mode: str) -> None:
+    picture = Image.new("RGBA", (8, 4), (0, 0, 0, 0))
+    picture.paste((0, 0, 0, 255), (0, 0, 4, 4))
+    options = {"lossless": True} if kind == "WEBP" else {}
+    decoded = decode_image(encode(picture.convert(mode), kind, **options))
+    assert decoded.getpixel((1, 1)) == (0, 0, 0)
+    assert decoded.getpixel((6, 1)) == (255, 255, 255)
+
+
+def test_half_transparency_and_reduction() -> None:
+    decoded = decode_image(encode(Image.new("RGBA", (64, 64), (255, 0, 0, 128)), "PNG"), max_side=16)
+    red, green, blue = decoded.getpixel((8, 8))
+    assert red == 255
+    assert abs(green - 127) <= 2
+    assert green == blue
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF"])
+def test_palette_with_transparency(kind: str) -> None:
+    picture = Image.new("P", (8, 4), 0)
+    picture.putpalette([10, 20, 30, 200, 100, 50])
+    picture.paste(1, (4, 0, 8, 4))
+    decoded = decode_image(encode(picture, kind, transparency=0))
+    assert decoded.getpixel((1, 1)) == (255, 255, 255)
+    assert decoded.getpixel((6, 1)) == (200, 100, 50)
+
+
+def test_palette_with_graded_transparency() -> None:
+    picture = Image.new("P", (8, 4), 0)
+    picture.putpalette([0, 0, 0, 200, 100, 50])
+    decoded = decode_image(encode(picture, "PNG", transparency=bytes([128, 255])))
+    assert abs(decoded.getpixel((1, 1))[0] - 127) <= 2
+
+
+def test_bilevel() -> None:
+    decoded = decode_image(encode(Image.new("1", (8, 8), 1), "PNG"))
+    assert decoded.getpixel((0, 0)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_sixteen_bits_are_scaled_not_clipped(kind: str) -> None:
+    ramp = np.linspace(0, 65535, 256).round().astype(np.uint16)
+    decoded = decode_image(encode(Image.fromarray(np.tile(ramp, (8, 1))), kind))
+    assert np.array_equal(np.asarray(decoded)[0, :, 0], np.arange(256))
+
+
+def test_sixteen_bits_of_the_other_byte_order() -> None:
+    ramp = np.linspace(0, 65535, 256).round().astype(">u2")
+    picture = Image.frombytes("I;16B", (256, 8), np.tile(ramp, (8, 1)).tobytes())
+    assert np.array_equal(np.asarray(decode_image(encode(picture, "TIFF")))[0, :, 0], np.arange(256))
+
+
+def test_sixteen_bits_with_a_transparent_value() -> None:
+    values = np.full((4, 4), 30000, dtype=np.uint16)
+    values[0, 0] = 1234
+    plain = encode(Image.fromarray(values), "PNG")
+    body = struct.pack(">H", 1234)
+    chunk = struct.pack(">I", 2) + b"tRNS" + body + struct.pack(">I", zlib.crc32(b"tRNS" + body))
+    end = plain.index(b"IDAT") - 4
+    decoded = decode_image(plain[:end] + chunk + plain[end:])
+    assert decoded.getpixel((0, 0)) == (255, 255, 255)
+    assert decoded.getpixel((2, 2)) == (117, 117, 117)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array([[0, 65535], [32768, 257]], dtype=np.int32), [[0, 255], [128, 1]]),
+        (np.array([[0, 255], [128, 7]], dtype=np.int32), [[0, 255], [128, 7]]),
+        (np.array([[-100, 100], [0, -100]], dtype=np.int32), [[0, 255], [128, 0]]),
+        (np.array([[0.0, 1.0], [0.5, np.nan]], dtype=np.float32), [[0, 255], [128, 0]]),
+        (np.full((2, 2), -5, dtype=np.int32), [[0, 0], [0, 0]]),
+        (np.zeros((2, 2), dtype=np.float32), [[0, 0], [0, 0]]),
+    ],
+)
+def test_greyscale_of_32_bits(values: np.ndarray, expected: list[list[int]]) -> None:
+    decoded = decode_image(encode(Image.fromarray(values), "TIFF"))
+    assert np.asarray(decoded)[..., 0].tolist() == expected
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_cmyk(kind: str) -> None:
+    # Pillow writes CMYK JPEG the Adobe way: inverted, with Adobe's marker.
+    data = encode(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), kind)
+    assert (b"Adobe" in data) == (kind == "JPEG")
+    red, green, blue = decode_image(data).getpixel((8, 8))
+    assert red > 240
+    assert green < 15
+    assert blue < 15
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_animation_gives_its_first_frame(kind: str) -> None:
+    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue", "green")]
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = encode(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+    assert decode_image(data).getpixel((8, 8)) == (255, 0, 0)
+
+
+def test_a_large_jpeg_is_decoded_at_a_fraction(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    original = images._to_eight_bits
+    monkeypatch.setattr(images, "_to_eight_bits", lambda image: sizes.append(image.size) or original(image))
+    decoded = decode_image(encode(photo(4000, 3000), "JPEG"), max_side=1600)
+    assert sizes == [(2000, 1500)]
+    assert decoded.size == (1600, 1200)
+
+
+@given(width=st.integers(2, 300), height=st.integers(2, 300), max_side=st.integers(2, 320))
+@settings(max_examples=40, deadline=None)
+def test_longer_side_is_bounded_and_never_enlarged(width: int, height: int, max_side: int) -> None:
+    if max(width, height) > images.MAX_ASPECT * min(width, height):
+        return
+    decoded = decode_image(encode(Image.new("RGB", (width, height), (9, 9, 9)), "PNG"), max_side=max_side)
+    assert max(decoded.size) == min(max(width, height), max_side)
+    assert min(decoded.size) >= 1
+
+
+def test_torch_checkpoint_names() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("model/data.pkl", b"")
+    assert "PyTorch checkpoint" in refusal(buffer.getvalue(), "weights.pt").cause
+
+
+def refusal(data: bytes, name: str) -> ImageError:
+    with pytest.raises(ImageError) as caught:
+        decode_image(data, name=name)
+    error = caught.value
+    assert name in error.cause
+    assert error.cause.endswith(".")
+    assert error.remedy.endswith(".")
+    assert "\n" not in str(error)
+    return error
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "looks"),
+    [
+        ("empty.jpg", b"", "empty"),
+        ("renamed.jpg", b"Dear diary,\ntoday I was no image.", "text file"),
+        ("drawing.svg", b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
+        ("page.png", b"<!DOCTYPE html><html></html>", "web page"),
+        ("feed.png", b"<?xml version='1.0'?><rss/>", "XML"),
+        ("paper.pdf", b"%PDF-1.7\n%\xe2\xe3", "PDF"),
+        ("labels.csv", b"file,label\na.jpg,0\nb.jpg,1\n", "CSV"),
+        ("labels.tsv", "datei\tklasse\nä.jpg\t0\n".encode(), "CSV"),
+        ("card.json", b'{"family": "vit"}', "JSON"),
+        ("object.pkl", pickle.dumps({"a": 1}), "pickle"),
+        ("legacy.pt", pickle.dumps([1, 2], protocol=2), "pickle"),
+        ("model.safetensors", struct.pack("<Q", 40) + json.dumps({"weight": {"dtype": "F32"}}).encode(), "safetensors"),
+        ("photo.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        ("photo.avif", b"\0\0\0\x18ftypavif\0\0\0\0mif1avif", "AVIF"),
+        ("clip.mp4", b"\0\0\0\x18ftypisom\0\0\0\0isom", "video"),
+        ("array.npy", b"\x93NUMPY\x01\0", "NumPy"),
+        ("set.zip", b"PK\x03\x04rest", "zip"),
+        ("set.tar.gz", b"\x1f\x8b\x08\0", "gzip"),
+        ("noise.png", bytes(range(128, 256)), "unknown"),
+        ("almost.bmp", b"BMW is a car, and this is a text.", "text file"),
+    ],
+)
+def test_what_is_no_image_is_named(name: str, data: bytes, looks: str) -> None:
+    assert looks in refusal(data, name).cause
+
+
+def test_heic_says_how_to_convert() -> None:
+    assert "JPEG" in refusal(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "photo.heic").remedy
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_truncated(kind: str, share: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    data = encode(Image.fromarray(noise), kind)
+    assert "damaged" in refusal(data[: int(len(data) * share)], f"half.{kind.lower()}").cause
+
+
+def test_thirty_thousand_squared_is_refused_by_its_header() -> None:
+    tracemalloc.start()
+    try:
+        error = refusal(png_header(30_000, 30_000), "bomb.png")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert "megapixels" in error.cause
+    assert peak < 2**20
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png_header(10_001, 10_000),
+        png_header(2**31 - 1, 2**31 - 1),
+        b"BM" + struct.pack("<IHHIIiiHHIIiiII", 70, 0, 0, 54, 40, 12_000, 12_000, 1, 24, 0, 0, 0, 0, 0, 0) + b"\0" * 16,
+        b"GIF89a"
+        + struct.pack("<HHBBB", 60_000, 60_000, 0, 0, 0)
+        + b"\x2c"
+        + struct.pack("<HHHHB", 0, 0, 9, 9, 0)
+        + b"\2\0;",
+    ],
+    ids=["just above", "largest", "bmp", "gif"],
+)
+def test_pixel_limit_holds_for_every_format(data: bytes) -> None:
+    assert "megapixels" in refusal(data, "bomb").cause
+
+
+def test_file_size_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "MAX_BYTES", 2**20)
+    assert "limit is 1 MiB" in refusal(b"\xff\xd8\xff" + bytes(2**20), "huge.jpg").cause
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1)])
+def test_too_small(size: tuple[int, int]) -> None:
+    assert "too few" in refusal(encode(Image.new("RGB", size), "PNG"), "dot.png").cause
+
+
+def test_smallest_that_is_shown() -> None:
+    assert decode_image(encode(Image.new("RGB", (2, 2)), "PNG")).size == (2, 2)
+
+
+def test_absurdly_narrow() -> None:
+    assert "as long as wide" in refusal(encode(Image.new("RGB", (4000, 3)), "PNG"), "line.png").cause
+
+
+def test_names_are_made_printable_and_short() -> None:
+    with pytest.raises(ImageError) as caught:
+        decode_image(b"", name="a\nb\x1b[31m" + "x" * 500)
+    assert "\n" not in caught.value.cause
+    assert "\x1b" not in caught.value.cause
+    assert len(caught.value.cause) < 120
+
+
+def assert_picture_or_sentence(data: bytes) -> None:
+    try:
+        decoded = decode_image(data)
+    except ImageError:
+        return
+    assert decoded.mode == "RGB"
+
+
+@given(data=st.binary(max_size=200))
+@settings(max_examples=100, deadline=None)
+def test_any_bytes_give_a_picture_or_a_sentence(data: bytes) -> None:
+    assert_picture_or_sentence(data)
+
+
+_SEEDS = [
+    encode(photo(24, 16), kind, **options)
+    for kind, options in (
+        ("JPEG", {}),
+        ("PNG", {}),
+        ("WEBP", {}),
+        ("GIF", {}),
+        ("BMP", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+    )
+]
+
+
+@given(
+    seed=st.sampled_from(_SEEDS),
+    edits=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=6),
+)
+@settings(max_examples=150, deadline=None)
+def test_damaged_files_give_a_picture_or_a_sentence(seed: bytes, edits: list[tuple[int, int]]) -> None:
+    data = bytearray(seed)
+    for position, value in edits:
+        data[position % len(data)] = value
+    assert_picture_or_sentence(bytes(data))
+
+
+def test_digest_tells_pixels_and_size_apart() -> None:
+    first = photo()
+    assert image_digest(first) == image_digest(photo())
+    assert image_digest(first) == image_digest(decode_image(encode(first, "PNG")))
+    changed = first.copy()
+    changed.putpixel((3, 3), (1, 2, 3))
+    assert image_digest(changed) != image_digest(first)
+    assert image_digest(Image.new("RGB", (4, 2))) != image_digest(Image.new("RGB", (2, 4)))
+    assert len(image_digest(first)) == 64
