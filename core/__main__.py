@@ -93,7 +93,7 @@ def train(
     from core.runs.store import RunFolder
 
     found = find_recipe(recipe)
-    config = parse_overrides(found.config, settings or [])
+    config: object = parse_overrides(found.config, settings or [])
     folder = RunFolder(runs_root() / name)
     folder.path.mkdir(parents=True, exist_ok=True)
     overrides = "".join(f" --set {shlex.quote(pair)}" for pair in settings or [])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pandas as pd
 import streamlit as st
 
@@ -9,7 +11,7 @@ from core.errors import CoreError
 from core.figures.anatomy import plot_anatomy, plot_comparison, plot_layers, plot_roles
 from core.figures.positional import plot_distance_profile, positional_tile, positional_tiles
 from core.methods.anatomy import FACTS, Anatomy, compare_anatomy
-from core.methods.positional import distance_profile
+from core.methods.positional import Measure, distance_profile
 from core.ui.cache import anatomy_of, data_uri, loaded_model, positional_of
 from core.ui.components.head_mosaic import head_mosaic
 from core.ui.errors import guard
@@ -45,9 +47,9 @@ def table_of(parts: Anatomy) -> pd.DataFrame:
 
 def parameters_tab() -> None:
     parts = anatomy_of(name)
-    largest = max(parts.by_role().items(), key=lambda item: item[1])
+    role, count = max(parts.by_role().items(), key=lambda item: item[1])
     st.markdown(
-        f"#### {spec.title}: {parts.total / 1e6:.2f} million parameters, {largest[1] / parts.total:.0%} of them {largest[0]}"
+        f"#### {spec.title}: {parts.total / 1e6:.2f} million parameters, {count / parts.total:.0%} of them {role}"
     )
     left, right = st.columns([2, 1])
     left.plotly_chart(
@@ -118,35 +120,40 @@ def _text(value: object) -> str:
 @st.fragment
 def positions_tab() -> None:
     """The tiles mirror the image; the chosen one is enlarged beside them."""
+    measures: tuple[Measure, ...] = get_args(Measure)
     measure = st.segmented_control(
-        "Measure", ["cosine", "dot"], default="cosine", required=True, key="measure", bind="query-params"
+        "Measure", measures, default="cosine", required=True, key="measure", bind="query-params"
     )
     similarity = positional_of(name, measure)
     rows, columns = similarity.grid
+    every = max(1, -(-max(rows, columns) // 14))  # about 14 tiles a side are still readable
     if (st.session_state.get("tile_row") or rows) >= rows or (
         st.session_state.get("tile_column") or columns
     ) >= columns:
         st.session_state["tile_row"], st.session_state["tile_column"] = rows // 2, columns // 2
 
     def choose(row: int, column: int) -> None:
-        st.session_state["tile_row"], st.session_state["tile_column"] = row, column
+        st.session_state["tile_row"], st.session_state["tile_column"] = row * every, column * every
 
     row, column = st.session_state["tile_row"], st.session_state["tile_column"]
     left, right = st.columns([3, 2], gap="medium")
     with left:
         scale, gap = max(2, 48 // columns), 3
+        tiles = positional_tiles(similarity, scale=scale, gap=gap, every=every)
         head_mosaic(
-            data_uri(positional_tiles(similarity, scale=scale, gap=gap), f"tiles/{name}/{measure}"),
-            rows,
-            columns,
+            data_uri(tiles, f"tiles/{name}/{measure}"),
+            -(-rows // every),
+            -(-columns // every),
             cell=columns * scale,
             gap=gap,
-            selected=(row, column),
+            selected=(row // every, column // every),
             key=f"tiles_{name}",
-            alt=f"{rows} by {columns} small maps: the similarity of each patch's position with all others.",
+            alt=f"Small maps laid out like the {rows} by {columns} patches: each one's similarity with all others.",
             on_choice=choose,
-            noun=("row", "column"),
+            noun=("tile row", "tile column"),
         )
+        if every > 1:
+            st.caption(f"Every {every}th patch of the {rows} × {columns} in each direction has a tile.")
     with right:
         st.markdown(f"**Row {row + 1}, column {column + 1}** against all others")
         st.plotly_chart(positional_tile(similarity, row, column), width="stretch", key="tile")

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from core.figures.attention import plot_attention_distance, plot_predictions, short_label
 from core.figures.overlay import difference, dim_outside, overlay, scale_of
-from core.methods.attention import attention_distance, attention_entropy, attention_mass, class_token_maps, fuse_heads
+from core.methods.attention import (
+    Fusion,
+    attention_distance,
+    attention_entropy,
+    attention_mass,
+    class_token_maps,
+    fuse_heads,
+)
 from core.methods.explanations import explanations_for
 from core.methods.predictions import top_predictions
 from core.ui.cache import (
@@ -33,7 +42,7 @@ from core.ui.recipes import attention_recipe
 from core.ui.says import attention_sentence, second_opinion
 
 CELL, GAP = 72, 4
-FUSIONS = ("mean", "max", "min")
+FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
 
 heading("Attention", "What does each part of the picture look at?")
 bar = st.columns([3, 4, 2, 2], vertical_alignment="bottom")
@@ -93,7 +102,7 @@ def look(picture: Picture) -> None:
             rows,
             maps.grid,
             key="canvas",
-            alt=f"{picture.title} with a grid of {maps.grid[0]} by {maps.grid[1]} patches. Arrow keys move, Enter selects.",
+            alt=f"{picture.title}, {maps.grid[0]} by {maps.grid[1]} patches. Arrow keys move, Enter selects.",
             signed=maps.signed,
             direction="from" if direction == "is attended by" else "to",
             smooth=not as_seen,
@@ -150,27 +159,21 @@ def explanations_tab() -> None:
     class_index = class_choice()
     photo = display_photo(model, picture.digest, picture.image)
     methods = explanations_for(model.spec)
-    settings: dict[str, object] = {}
+    fusion: Fusion = "mean"
+    discard, residual = 0, True
     if attends:
         columns = st.columns(3)
-        settings["fusion"] = columns[0].segmented_control(
+        fusion = columns[0].segmented_control(
             "Rollout: heads", FUSIONS, default="mean", required=True, key="fusion", bind="query-params"
         )
-        settings["discard"] = columns[1].slider(
+        discard = columns[1].slider(
             "Rollout: discard the smallest", 0, 95, 0, 5, format="%d %%", key="discard", bind="query-params"
         )
-        settings["residual"] = columns[2].toggle("Rollout: skip connections", value=True, key="residual")
+        residual = columns[2].toggle("Rollout: skip connections", value=True, key="residual")
     for column, method in zip(st.columns(max(3, len(methods))), methods, strict=False):
         with column:
             if method.name == "rollout":
-                values = rollout_of(
-                    name,
-                    picture.digest,
-                    settings["fusion"],
-                    settings["discard"] / 100,
-                    settings["residual"],  # type: ignore[arg-type, operator]
-                    picture.image,
-                )[-1]
+                values = rollout_of(name, picture.digest, fusion, discard / 100, residual, picture.image)[-1]
             else:
                 values = explanation_of(name, picture.digest, method.name, class_index, picture.image)
             st.image(overlay(photo, values), caption=method.title, width="stretch")

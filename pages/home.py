@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import streamlit as st
 from PIL import Image
 
+from core.errors import CoreError
 from core.figures.masking import masked_thumbnail
 from core.figures.overlay import mosaic, overlay
 from core.figures.positional import positional_thumbnail
@@ -24,7 +27,6 @@ from core.ui.cache import (
 from core.ui.errors import guard, show_error
 from core.ui.layout import page_link
 from core.ui.pickers import PREFERRED, Picture, image_picker
-from core.errors import CoreError
 
 OFFLINE_SET = ("vit_s14_saliency", "efficientnet_lite0")
 
@@ -119,7 +121,7 @@ def readiness() -> None:
                     for name in missing:
                         with_progress(
                             f"Fetching {MODELS[name].title} …",
-                            lambda on_progress, name=name: fetch(MODELS[name], on_progress),
+                            partial(fetch, MODELS[name]),
                         )
                 except CoreError as error:
                     show_error(error)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -9,10 +12,19 @@ import streamlit as st
 from core.figures.attention import short_label
 from core.figures.faithfulness import plot_faithfulness, plot_track_record
 from core.figures.masking import masked_photo, plot_masking_curves
+from core.figures.theme import Figure
 from core.methods.explanations import EXPLANATIONS, explanations_for
 from core.methods.faithfulness import verdict
-from core.methods.masking import PUBLISHED, Fill, MaskingCurve, Strategy, keep_for_setting, keep_from_patches
-from core.methods.predictions import top_predictions
+from core.methods.masking import (
+    PUBLISHED,
+    Fill,
+    MaskingCurve,
+    RandomBand,
+    Strategy,
+    keep_for_setting,
+    keep_from_patches,
+)
+from core.methods.predictions import class_name, top_predictions
 from core.ui.cache import (
     MaskingQuestion,
     band_of,
@@ -36,14 +48,14 @@ from core.ui.track_records import track_record
 
 STEPS = 16
 ORDERS = 5
-STRATEGIES = {
+STRATEGIES: dict[Strategy | Literal["hand"], str] = {
     "most_attended": "Most attended",
     "least_attended": "Least attended",
     "centre": "Centre",
     "random": "Random",
     "hand": "By hand",
 }
-FILLS = {"mean": "mean colour", "blur": "blur", "black": "black", "noise": "noise"}
+FILLS: dict[Fill, str] = {"mean": "mean colour", "blur": "blur", "black": "black", "noise": "noise"}
 
 heading("Masking", "What does the model need to see?")
 bar = st.columns([3, 4, 2, 2], vertical_alignment="bottom")
@@ -72,7 +84,7 @@ def said(curve: MaskingCurve, step: int) -> str:
     confidence = float(curve.confidence[step])
     if curve.top_class is None or curve.top_probability is None:
         return f"{confidence:.2f} similar to the whole photo"
-    label = short_label(model.classes[int(curve.top_class[step])])
+    label = short_label(class_name(model.classes, int(curve.top_class[step])))
     return f"{label} {curve.top_probability[step]:.0%}"
 
 
@@ -83,7 +95,7 @@ def remove() -> None:
     strategy = first.segmented_control(
         "Remove",
         list(STRATEGIES),
-        format_func=STRATEGIES.get,
+        format_func=STRATEGIES.__getitem__,
         default="most_attended",
         required=True,
         key="strategy",
@@ -100,7 +112,7 @@ def remove() -> None:
     fill = third.segmented_control(
         "Show instead",
         list(FILLS),
-        format_func=FILLS.get,
+        format_func=FILLS.__getitem__,
         default="mean",
         required=True,
         key="fill",
@@ -117,7 +129,7 @@ def remove() -> None:
             "Patches removed", 0, 100, 25, 100 // STEPS + 1, format="%d %%", key="share", bind="query-params"
         )
     grid = mask_grid(name, picture.digest, picture.image)
-    curves = {strategy: masking_of(question, strategy, method, 0, picture.image)}
+    curves: dict[str, MaskingCurve] = {strategy: masking_of(question, strategy, method, 0, picture.image)}
     if strategy == "most_attended":
         curves["least_attended"] = masking_of(question, "least_attended", method, 0, picture.image)
     curve = curves[strategy]
@@ -145,14 +157,14 @@ def remove() -> None:
         st.caption(sentence(curve, band.mean))
 
 
-def figure_of(curves: dict[str, MaskingCurve], band: object, current: tuple[str, int]) -> object:
+def figure_of(curves: Mapping[str, MaskingCurve], band: RandomBand | None, current: tuple[str, int]) -> Figure:
     return plot_masking_curves(
         curves,
-        STRATEGIES,
+        dict(STRATEGIES),
         band,
         current=current,
         classes=model.classes,
-        measure=measure,  # type: ignore[arg-type]
+        measure=measure,
     )
 
 
@@ -179,17 +191,16 @@ def by_hand(question: MaskingQuestion, photo: np.ndarray) -> None:
         )
         st.caption(f"Drag over the photo. {len(removed)} of {grid[0] * grid[1]} patches removed.")
     with right:
-        presets = {
-            "Nothing removed": [],
-            **{setting.title: np.flatnonzero(~keep_for_setting(setting, grid)) for setting in PUBLISHED.values()},
-        }
+        masks: dict[str, list[int]] = {"Your mask": removed, "Nothing removed": []}
+        for setting in PUBLISHED.values():
+            masks[setting.title] = np.flatnonzero(~keep_for_setting(setting, grid)).tolist()
         rows = []
-        for title, patches in [("Your mask", removed), *presets.items()]:
-            response = response_of(question, tuple(int(patch) for patch in patches), picture.image)
+        for title, patches in masks.items():
+            response = response_of(question, tuple(patches), picture.image)
             row = {"mask": title, "removed": len(patches) / (grid[0] * grid[1]), measure: float(response.confidence[0])}
             if response.top_class is not None and response.top_probability is not None:
                 row |= {
-                    "says": short_label(model.classes[int(response.top_class[0])]),
+                    "says": short_label(class_name(model.classes, int(response.top_class[0]))),
                     "sure": float(response.top_probability[0]),
                 }
             rows.append(row)
@@ -279,7 +290,7 @@ def make_export() -> Export:
         {"removed": curve.shares, "confidence": curve.confidence, "random": band.mean, "random_sd": band.std}
     )
     if curve.top_class is not None:
-        table["says"] = [model.classes[int(index)] for index in curve.top_class]
+        table["says"] = [class_name(model.classes, int(index)) for index in curve.top_class]
     photo = display_photo(model, picture.digest, picture.image)
     grid = mask_grid(name, picture.digest, picture.image)
     half = order_of(question, strategy, method, 0, picture.image)[: grid[0] * grid[1] // 2]
@@ -288,7 +299,7 @@ def make_export() -> Export:
         recipe=masking_recipe(
             name, picture.key, strategy=strategy, method=method, fill=question.fill, steps=STEPS, seed=0
         ),
-        figures={"curve": figure_of({strategy: curve}, band, (strategy, 0))},  # type: ignore[dict-item]
+        figures={"curve": figure_of({strategy: curve}, band, (strategy, 0))},
         pictures={"half_removed": masked_photo(photo, keep_from_patches(half, grid), question.fill)},
         table=table,
         facts={"model": name, "image": picture.title, "sha256": picture.digest, "strategy": strategy, "method": method},
@@ -299,7 +310,8 @@ with guard():
     if classifier:
         best = top_predictions(logits_of(name, picture.digest, picture.image), model.classes, count=1)[0]
         st.caption(
-            f"On the whole photo {model.spec.title} says {short_label(best.label)} ({best.probability:.0%}). {model.spec.note}"
+            f"On the whole photo {model.spec.title} says {short_label(best.label)} ({best.probability:.0%}). "
+            f"{model.spec.note}"
         )
     else:
         st.caption(f"{model.spec.title} has no classifier: the measure is how similar its embedding stays.")

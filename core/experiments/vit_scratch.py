@@ -71,8 +71,9 @@ def run(config: Config, folder: RunFolder, command: str) -> Iterator[EpochReport
 def _publish(config: Config, folder: RunFolder, fit: Fit, command: str) -> None:
     """Measure the averaged weights on the test split and write the finished model beside its card."""
     test = load_arrays(config.dataset, "test")
-    # The stored weights are fp16, so those are what is measured.
-    result = evaluate(fit.average.half().float(), test, fit.normalisation)
+    # The stored weights are fp16, so those are what is measured; what is not stored keeps its precision.
+    fit.average.load_state_dict({name: tensor.half().float() for name, tensor in fit.average.state_dict().items()})
+    result = evaluate(fit.average, test, fit.normalisation)
     names = {"vit": "ViT", "differential_vit": "Differential ViT"}
     card = ModelCard(
         family=config.family,

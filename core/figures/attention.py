@@ -49,7 +49,7 @@ def plot_attention_distance(distances: Sequence[np.ndarray], names: Sequence[str
                 name=name,
                 marker={"size": 9, "opacity": 0.75, "color": CATEGORICAL[index]},
                 customdata=[[layer + 1, head + 1] for layer in range(layers) for head in range(heads)],
-                hovertemplate="layer %{customdata[0]}, head %{customdata[1]}: %{y:.1f} px<extra>%{fullData.name}</extra>",
+                hovertemplate="layer %{customdata[0]}, head %{customdata[1]}: %{y:.1f}<extra>%{fullData.name}</extra>",
             )
         )
         figure.add_trace(

@@ -33,8 +33,8 @@ def plot_faithfulness(result: Faithfulness, titles: Mapping[str, str], *, measur
                 row=1,
                 col=column,
             )
-    for index, (method, curves) in enumerate(result.methods.items()):
-        for column, curve in ((1, curves.deletion), (2, curves.insertion)):
+    for index, (method, tested) in enumerate(result.methods.items()):
+        for column, curve in ((1, tested.deletion), (2, tested.insertion)):
             figure.add_trace(
                 go.Scatter(
                     x=percent,
@@ -57,7 +57,7 @@ def plot_faithfulness(result: Faithfulness, titles: Mapping[str, str], *, measur
 
 def plot_track_record(tracks: Mapping[str, TrackRecord], titles: Mapping[str, str]) -> go.Figure:
     """Mean gain over random orders on the same images, with 95 % intervals; right of zero beats random."""
-    methods = list(reversed(tracks))
+    methods = list(tracks)[::-1]
     figure = go.Figure()
     for label, colour, pick, shift in (
         ("deletion", CATEGORICAL[1], lambda track: track.deletion_gain, 0.16),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -12,6 +13,7 @@ from core.figures.attention import short_label
 from core.figures.overlay import PAPER
 from core.figures.theme import BASELINE, CATEGORICAL, finish
 from core.methods.masking import Fill, MaskingCurve, RandomBand, keep_from_order, masking_order
+from core.methods.predictions import class_name
 
 STRATEGY_COLOURS = {
     "most_attended": CATEGORICAL[1],
@@ -23,7 +25,7 @@ STRATEGY_COLOURS = {
 
 
 def masked_photo(photo: np.ndarray, keep: np.ndarray, fill: Fill = "mean") -> np.ndarray:
-    """The photo (height, width, 3) uint8 with the patches outside `keep` (rows, columns) filled as the model sees it."""
+    """The photo (height, width, 3) uint8 with the patches outside `keep` (rows, columns) filled."""
     height, width = photo.shape[:2]
     rows, columns = keep.shape
     wide = keep[np.arange(height) * rows // height][:, np.arange(width) * columns // width]
@@ -48,8 +50,8 @@ def masked_thumbnail(photo: np.ndarray, scores: np.ndarray, *, share: float) -> 
 
 
 def plot_masking_curves(
-    curves: dict[str, MaskingCurve],
-    titles: dict[str, str],
+    curves: Mapping[str, MaskingCurve],
+    titles: Mapping[Any, str],
     band: RandomBand | None,
     *,
     current: tuple[str, int] | None,
@@ -89,7 +91,7 @@ def plot_masking_curves(
         named = [""] * len(curve.shares)
         if curve.top_class is not None and curve.top_probability is not None:
             named = [
-                f"<br>says {short_label(_name(classes, int(index)))} {probability:.0%}"
+                f"<br>says {short_label(class_name(classes, int(index)))} {probability:.0%}"
                 for index, probability in zip(curve.top_class, curve.top_probability, strict=True)
             ]
         figure.add_trace(
@@ -118,7 +120,3 @@ def plot_masking_curves(
     figure.update_xaxes(title="patches removed (%)", range=[-1, 101])
     figure.update_yaxes(title=measure, range=[min(-0.02, *(float(c.confidence.min()) for c in curves.values())), 1.03])
     return finish(figure, height=400)
-
-
-def _name(classes: Sequence[str], index: int) -> str:
-    return classes[index] if index < len(classes) else f"class {index}"

@@ -64,8 +64,12 @@ def positional_tile(similarity: PositionalSimilarity, row: int, column: int) -> 
 def plot_distance_profile(profile: DistanceProfile, measure: str) -> go.Figure:
     """How similarity fades along a row, along a column and over all directions."""
     figure = go.Figure()
+    # Hundreds of distances that differ by a hair would draw noise: whole patches are fine enough.
+    whole = np.round(profile.distances).astype(int)
+    pairs = np.bincount(whole, weights=profile.pairs)
+    rounded = np.bincount(whole, weights=profile.similarity * profile.pairs) / np.maximum(pairs, 1)
     for name, x, y, colour, dash in (
-        ("all directions", profile.distances, profile.similarity, "#8A8F98", "dot"),
+        ("all directions", np.arange(len(rounded)), rounded, "#8A8F98", "dot"),
         ("along a row", np.arange(len(profile.along_row)), profile.along_row, CATEGORICAL[0], "solid"),
         ("along a column", np.arange(len(profile.along_column)), profile.along_column, CATEGORICAL[1], "solid"),
     ):

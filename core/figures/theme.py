@@ -8,6 +8,9 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale, unlabel_rgb
 
+# For code outside of `core/figures`, which does not import plotly.
+Figure = go.Figure
+
 # Okabe & Ito 2008, in an order that keeps neighbours apart; the grey stands for baselines.
 CATEGORICAL = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F5AB6")
 BASELINE = "#8A8F98"

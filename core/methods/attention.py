@@ -64,7 +64,9 @@ def attention_maps(module: nn.Module, image: Tensor) -> AttentionMaps:
 
 def fuse_heads(weights: np.ndarray, fusion: Fusion) -> np.ndarray:
     """(..., heads, tokens, tokens) → (..., tokens, tokens). Only the mean keeps row sums."""
-    return {"mean": np.mean, "max": np.max, "min": np.min}[fusion](weights, axis=-3)
+    if fusion == "mean":
+        return weights.mean(axis=-3)
+    return weights.max(axis=-3) if fusion == "max" else weights.min(axis=-3)
 
 
 def class_token_maps(maps: AttentionMaps) -> np.ndarray:
@@ -115,7 +117,7 @@ def attention_distance(maps: AttentionMaps, patch_pixels: float) -> np.ndarray:
 
 
 def attention_entropy(maps: AttentionMaps) -> np.ndarray:
-    """How spread the class token's attention is over the patches, in bits: (layers, heads); log2(patches) is uniform."""
+    """How spread the class token's attention is over the patches, in bits: (layers, heads)."""
     row = np.abs(class_token_maps(maps)).reshape(maps.layers, maps.heads, -1)
     share = row / np.maximum(row.sum(axis=-1, keepdims=True), 1e-12)
     return -(share * np.log2(np.maximum(share, 1e-12))).sum(axis=-1)

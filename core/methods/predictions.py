@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,13 +25,18 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return np.exp(shifted) / np.exp(shifted).sum(axis=-1, keepdims=True)
 
 
+def class_name(classes: Sequence[str], index: int) -> str:
+    """The name of a class, or its number where the model does not name it."""
+    return classes[index] if index < len(classes) else f"class {index}"
+
+
 def top_predictions(logits: np.ndarray, classes: tuple[str, ...], count: int = 5) -> list[Prediction]:
-    """The `count` likeliest classes of (classes,) logits; unnamed classes are called by their number."""
+    """The `count` likeliest classes of (classes,) logits."""
     probabilities = softmax(logits)
     best = np.argsort(-probabilities, kind="stable")[:count]
     return [
         Prediction(
-            label=classes[index] if index < len(classes) else f"class {index}",
+            label=class_name(classes, int(index)),
             class_index=int(index),
             probability=float(probabilities[index]),
         )

@@ -25,7 +25,7 @@ class Target:
 
 @torch.inference_mode()
 def pick_target(module: nn.Module, image: Tensor, class_index: int | None = None, *, classifier: bool = True) -> Target:
-    """The target for `image` (1, channels, height, width): the given class, else the predicted one, else its embedding."""
+    """What to explain about `image` (1, channels, height, width): the given class, the predicted one, its embedding."""
     if not classifier:
         return Target(reference=module.embed(image)[0].clone())  # type: ignore[operator]
     if class_index is None:

@@ -10,19 +10,19 @@ import streamlit as st
 
 
 def remembered(name: str, default: str) -> str:
-    """The current value of `name`: of this session, else of the address it was opened with, else `default`."""
+    """The current value of `name`: of this session, else of the address it was opened with, else `default`.
+
+    It is written into the address even when it is the default, because what the default is depends on the machine.
+    """
     if name not in st.session_state:
         st.session_state[name] = st.query_params.get(name, default)
     value: str = st.session_state[name]
     # Written on every run: switching pages clears the address.
-    if value != default:
-        if st.query_params.get(name) != value:
-            st.query_params[name] = value
-    elif name in st.query_params:
-        del st.query_params[name]
+    if st.query_params.get(name) != value:
+        st.query_params[name] = value
     return value
 
 
 def remember(name: str, value: str) -> None:
-    """Choose `value` for `name`; the address follows in the same run."""
+    """Choose `value` for `name`; the address follows in the next run."""
     st.session_state[name] = value

@@ -346,7 +346,11 @@ def faithfulness_of(
 def with_progress(text: str, work: Callable[[Progress], object]) -> None:
     """Run `work(on_progress)` under a bar that says what is happening."""
     bar = st.progress(0.0, text=text)
+
+    def on_progress(share: float, message: str) -> None:
+        bar.progress(min(1.0, max(0.0, share)), text=message)
+
     try:
-        work(lambda share, message: bar.progress(min(1.0, max(0.0, share)), text=message))
+        work(on_progress)
     finally:
         bar.empty()

@@ -6,14 +6,18 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from core.figures.export import can_draw, figure_html, figure_image
 from core.figures.overlay import to_png
+from core.figures.theme import Figure
+
+IMAGE_KINDS: tuple[Literal["png", "svg"], ...] = ("png", "svg")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +27,7 @@ class Export:
     stem: str
     recipe: str
     pictures: dict[str, np.ndarray] = field(default_factory=dict)
-    figures: dict[str, go.Figure] = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
     table: pd.DataFrame | None = None
     facts: dict[str, object] = field(default_factory=dict)
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
@@ -37,16 +41,14 @@ def export_popover(make: Callable[[], Export], *, key: str) -> None:
         export = make()
         st.caption("Pictures and figures")
         for name, pixels in export.pictures.items():
-            _button(f"{name} (PNG)", lambda pixels=pixels: to_png(pixels), f"{export.stem}_{name}.png", "image/png")
+            _button(f"{name} (PNG)", partial(to_png, pixels), f"{export.stem}_{name}.png", "image/png")
         for name, figure in export.figures.items():
-            _button(
-                f"{name} (HTML)", lambda figure=figure: figure_html(figure), f"{export.stem}_{name}.html", "text/html"
-            )
+            _button(f"{name} (HTML)", partial(figure_html, figure), f"{export.stem}_{name}.html", "text/html")
             if can_draw():
-                for kind in ("png", "svg"):
+                for kind in IMAGE_KINDS:
                     _button(
                         f"{name} ({kind.upper()})",
-                        lambda figure=figure, kind=kind: figure_image(figure, kind),
+                        partial(figure_image, figure, kind),
                         f"{export.stem}_{name}.{kind}",
                         f"image/{kind}",
                     )

@@ -16,6 +16,7 @@ from core.errors import CoreError
 from core.models.catalogue import MODELS, find_model
 from core.models.spec import Capability, ModelSpec
 from core.models.weights import Availability, availability, fetch
+from core.runs.store import list_runs
 from core.ui.address import remember, remembered
 from core.ui.cache import loaded_model, with_progress
 from core.ui.errors import guard, show_error
@@ -77,27 +78,29 @@ def model_picker(
     here while the chosen model is not ready.
     """
     names = [spec.name for spec in MODELS.values() if _fits(spec, capability) and spec.name != exclude]
-    names += [extra for extra in st.session_state.get("own_models", []) if _fits(find_model(extra), capability)]
-    wanted = st.query_params.get(name)
-    if wanted and wanted not in names and wanted.partition(":")[0] in ("run", "folder", "hub"):
-        with guard():
-            find_model(wanted)
-            names.append(wanted)
-            st.session_state["own_models"] = [*st.session_state.get("own_models", []), wanted]
+    names += [own for own in _own_models() if _fits(find_model(own), capability) and own != exclude]
     states = {candidate: availability(find_model(candidate)) for candidate in names}
-    ready = [
-        candidate for candidate in (*preferred, *names) if candidate in names and states[candidate].state == "ready"
-    ]
+    usable = [candidate for candidate in names if states[candidate].state == "ready"]
+    default = next((each for each in (*preferred, *usable) if each in usable), names[0])
+    wanted = remembered(name, default)
+    if wanted not in names and wanted != exclude:
+        wanted = _from_address(wanted, capability)
+        if wanted:
+            names.append(wanted)
+            states[wanted] = availability(find_model(wanted))
+    if wanted not in names:
+        remember(name, default)
+        wanted = default
     names.sort(key=lambda candidate: ("ready", "fetchable", "unavailable").index(states[candidate].state))
+    widget = f"{name}_choice"
+    st.session_state[widget] = wanted
     chosen = st.selectbox(
         label,
         names,
-        index=names.index(ready[0]) if ready else 0,
         format_func=lambda candidate: _describe(find_model(candidate), states[candidate]),
-        key=name,
-        bind="query-params",
+        key=widget,
         label_visibility="collapsed",
-        help=None,
+        on_change=lambda: remember(name, st.session_state[widget]),
     )
     _ensure_ready(chosen, states[chosen])
     return chosen
@@ -124,9 +127,30 @@ def own_model_form() -> None:
                 # Loading now tells apart a typing mistake, a missing network and a file that is not a model.
                 with st.spinner(f"Loading {location.strip()} …"):
                     loaded_model(candidate)
-                known = st.session_state.get("own_models", [])
-                st.session_state["own_models"] = [*known, candidate] if candidate not in known else known
-                st.success("Added. It is now in the list of models.")
+                if candidate not in _own_models():
+                    st.session_state["own_models"] = [*st.session_state.get("own_models", []), candidate]
+                remember("model", candidate)
+                st.rerun()
+
+
+def _own_models() -> list[str]:
+    """Finished runs, and what this session added."""
+    runs = [f"run:{run.name}" for run in list_runs() if (run.model / "card.json").is_file()]
+    added: list[str] = st.session_state.get("own_models", [])
+    return [*runs, *(name for name in added if name not in runs)]
+
+
+def _from_address(name: str, capability: Capability | None) -> str:
+    """A model that the address asks for but the list does not have: itself if it can be used here, else empty."""
+    try:
+        spec = find_model(name)
+        if capability is not None and spec.lacks(capability):
+            raise CoreError(f"{spec.title} cannot be used on this page: {spec.lacks(capability)}.", "Another is shown.")
+    except CoreError as error:
+        show_error(error)
+        return ""
+    st.session_state["own_models"] = [*st.session_state.get("own_models", []), name]
+    return name
 
 
 def _fits(spec: ModelSpec, capability: Capability | None) -> bool:

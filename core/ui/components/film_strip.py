@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ _COMPONENT = st.components.v2.component(
 )
 
 
-def film_strip(rows: dict[str, Sequence[np.ndarray]], labels: Sequence[str], *, key: str, start: int = 0) -> None:
+def film_strip(rows: Mapping[str, Sequence[np.ndarray]], labels: Sequence[str], *, key: str, start: int = 0) -> None:
     """Show rows of pictures of equal size that advance together; `labels` names the steps."""
     encoded = [{"title": title, "frames": [to_data_uri(frame) for frame in frames]} for title, frames in rows.items()]
     # Frames are rebuilt only when they change, so that a rerun elsewhere does not stop the film.

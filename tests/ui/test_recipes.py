@@ -1,0 +1,45 @@
+"""The recipes that pages hand out are run, not admired."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.paths import CHECKOUT
+from core.ui.recipes import anatomy_recipe, attention_recipe, masking_recipe
+
+RECIPES = {
+    "attention": (attention_recipe("vit_p4", "example:cat"), "Attention rollout (8, 8)"),
+    "masking": (
+        masking_recipe(
+            "vit_p4", "example:cat", strategy="most_attended", method="rollout", fill="mean", steps=4, seed=0
+        ),
+        "100% removed",
+    ),
+    "anatomy": (anatomy_recipe("vit_p4"), "MLP"),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipe_runs(name: str, tmp_path: Path) -> None:
+    recipe, expected = RECIPES[name]
+    done = subprocess.run(
+        [sys.executable, "-c", recipe],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "VITRINE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert expected in done.stdout
+
+
+def test_recipes_name_the_image_they_were_made_from() -> None:
+    assert "load_example('flower')" in attention_recipe("vit_p4", "example:flower")
+    assert "sample_images('cifar10', 'test', 12, 3)[5][0]" in attention_recipe("vit_p4", "data:cifar10/test/3/5")
+    assert "decode_image" in attention_recipe("vit_p4", "upload:0123")
