@@ -20,6 +20,11 @@ from core.methods.targets import pick_target
 from core.models.weights import load
 
 
+def _same_class(predicted: str, label: str) -> bool:
+    """Whether a class name and a data set's title agree, which write their spaces differently."""
+    return predicted.lower().replace(" ", "_") == label.lower().replace(" ", "_")
+
+
 def main() -> None:
     """Measure one model and write `results/faithfulness_MODEL.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -39,12 +44,14 @@ def main() -> None:
     methods = explanations_for(model.spec)
     records, right = [], 0
     started = time.perf_counter()
+    card = installed_datasets()[arguments.dataset]
+    names = card.get("class_titles", card["classes"])
     samples = sample_images(arguments.dataset, arguments.split, arguments.count, arguments.seed)
     for index, (image, label) in enumerate(samples):
         batch = to_batch([image], preprocessing)
         target = pick_target(model.module, batch, classifier=classifier)
         if target.class_index is not None:
-            right += model.classes[target.class_index] == label
+            right += _same_class(model.classes[target.class_index], names[label])
         scores = {method.name: method.explain(model.module, batch, target) for method in methods}
         grid = next(iter(scores.values())).shape
         if model.spec.lacks("attention"):
@@ -70,7 +77,7 @@ def main() -> None:
         f"faithfulness_{arguments.model}",
         {
             "model": arguments.model,
-            "dataset": installed_datasets()[arguments.dataset]["title"],
+            "dataset": card["title"],
             "split": arguments.split,
             "count": len(samples),
             "seed": arguments.seed,

@@ -25,7 +25,7 @@ from core.ui.cache import (
     with_progress,
 )
 from core.ui.errors import guard, show_error
-from core.ui.layout import page_link
+from core.ui.layout import accuracy_sentence, page_link
 from core.ui.pickers import PREFERRED, Picture, image_picker
 
 OFFLINE_SET = ("vit_s14_saliency", "efficientnet_lite0")
@@ -133,7 +133,8 @@ def readiness() -> None:
     with left:
         st.markdown(f"**Ready on this machine ({len(ready)})**")
         for spec in ready:
-            st.markdown(f":material/check_circle: {spec.title}  \n:small[{spec.paper} · {spec.licence}]")
+            facts = " · ".join(filter(None, (spec.paper, spec.licence, accuracy_sentence(spec.name))))
+            st.markdown(f":material/check_circle: {spec.title}  \n:small[{facts}]")
     with right, st.expander(f"One download away, or not reachable ({len(rest)})"):
         for spec in rest:
             st.markdown(f"{spec.title}  \n:small[{states[spec.name].text}]")

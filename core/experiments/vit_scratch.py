@@ -20,6 +20,7 @@ import torch
 
 from core.configs import check_options, option, to_json
 from core.data.arrays import load_arrays
+from core.data.catalogue import read_dataset
 from core.data.transforms import CIFAR10_NORMALISATION
 from core.errors import ConfigError
 from core.models.checkpoint import ModelCard, build, save_model
@@ -82,7 +83,7 @@ def _publish(config: Config, folder: RunFolder, fit: Fit, command: str) -> None:
         classes=test.classes,
         mean=fit.normalisation.mean,
         std=fit.normalisation.std,
-        dataset=config.dataset,
+        dataset=read_dataset(config.dataset)["title"],
         recipe=to_json(config.training),
         command=command,
         date=datetime.date.today().isoformat(),

@@ -72,7 +72,5 @@ def check_trace(trace: Trace, depth: int) -> Trace:
             sums = weights.detach().float().sum(dim=-1)
             tolerance = 1e-3 if weights.dtype == torch.float32 else 2e-2
             if not torch.allclose(sums, torch.ones_like(sums), atol=tolerance):
-                raise ShapeError(
-                    f"Rows of layer {layer} sum to {sums.min():.3f} to {sums.max():.3f}; expected 1."
-                )
+                raise ShapeError(f"Rows of layer {layer} sum to {sums.min():.3f} to {sums.max():.3f}; expected 1.")
     return trace

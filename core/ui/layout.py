@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.paths import CHECKOUT
+from core.models.checkpoint import read_card
+from core.paths import BUNDLED, CHECKOUT
 
 CARDS = CHECKOUT / "assets" / "cards"
 SECTIONS = {
@@ -24,6 +25,21 @@ def heading(title: str, question: str) -> None:
 def page_link(stem: str, label: str, icon: str = "arrow_forward") -> None:
     """A link to another page; Streamlit wants its path from the script in `core/ui`, or the whole path."""
     st.page_link(str(CHECKOUT / "pages" / f"{stem}.py"), label=label, icon=f":material/{icon}:")
+
+
+def accuracy_sentence(name: str) -> str:
+    """What was measured on a bundled model, from its card; empty for models of others."""
+    card_file = BUNDLED / name / "card.json"
+    if not card_file.is_file():
+        return ""
+    card = read_card(card_file.parent)
+    if "test_accuracy" not in card.metrics:
+        return ""
+    low, high = card.metrics["test_interval_95"]
+    return (
+        f"{card.metrics['test_accuracy']:.1%} right on {card.metrics['test_count']:,} test images of {card.dataset} "
+        f"(95 % interval {low:.1%} to {high:.1%}, seed {card.metrics['seed']})"
+    )
 
 
 def teaching_cards(stem: str) -> None:

@@ -205,8 +205,10 @@ def _example(key: str) -> Picture:
 @st.cache_resource(max_entries=256, show_spinner=False)
 def _dataset_sample(name: str, split: str, seed: int, position: int) -> Picture:
     image, label = sample_images(name, split, 12, seed)[position]
+    card = installed_datasets()[name]
     key = f"data:{name}/{split}/{seed}/{position}"
-    return Picture(key=key, title=f"{label} ({name})", image=image, digest=image_digest(image))
+    title = card.get("class_titles", card["classes"])[label]
+    return Picture(key=key, title=f"{title} ({name})", image=image, digest=image_digest(image))
 
 
 def _picture(key: str) -> Picture:
