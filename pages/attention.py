@@ -15,11 +15,12 @@ from core.methods.attention import (
     attention_distance,
     attention_entropy,
     attention_mass,
-    class_token_maps,
     fuse_heads,
+    readout_maps,
 )
 from core.methods.explanations import explanations_for
 from core.methods.predictions import top_predictions
+from core.models.trace import readout
 from core.ui.cache import (
     data_uri,
     display_photo,
@@ -96,7 +97,7 @@ def look(picture: Picture) -> None:
         fused = fuse_heads(weights, head) if head in FUSIONS else weights[int(head) - 1]  # type: ignore[arg-type]
         prefix = maps.prefix_tokens
         photo = display_photo(model, picture.digest, picture.image, as_seen=as_seen)
-        rows = np.concatenate([fused[:1, prefix:], fused[prefix:, prefix:]])
+        rows = np.concatenate([readout(fused, maps.pooling, prefix)[None, prefix:], fused[prefix:, prefix:]])
         attention_canvas(
             data_uri(photo, f"{picture.digest}/{photo.shape}/{model.network.preprocessing.crop_share}"),
             rows,
@@ -106,6 +107,7 @@ def look(picture: Picture) -> None:
             signed=maps.signed,
             direction="from" if direction == "is attended by" else "to",
             smooth=not as_seen,
+            reader="The class token" if maps.pooling == "class_token" else "The mean of all patches",
         )
     with right:
         layer_column, head_column = st.columns([3, 2])
@@ -187,7 +189,7 @@ def mass_tab() -> None:
         st.slider("Share of the attention to keep", 5, 95, 60, 5, format="%d %%", key="mass", bind="query-params") / 100
     )
     photo = display_photo(model, picture.digest, picture.image)
-    last = np.abs(class_token_maps(maps)[-1])
+    last = np.abs(readout_maps(maps)[-1])
     cells = [("all heads", last.mean(axis=0)), *((f"head {head + 1}", last[head]) for head in range(maps.heads))]
     columns = st.columns(min(7, len(cells)))
     for index, (title, values) in enumerate(cells):
@@ -242,7 +244,7 @@ def compare_tab() -> None:
         if kind == "Rollout":
             values = rollout_of(side_name, side.digest, "mean", 0.0, True, side.image)[-1]
         else:
-            values = np.abs(class_token_maps(maps)[-1]).mean(axis=0)
+            values = np.abs(readout_maps(maps)[-1]).mean(axis=0)
         # Shares per unit of area, so that 64 patches and 256 patches can share one scale.
         density = values / values.sum() * values.size
         side_model = loaded_model(side_name)
@@ -285,20 +287,20 @@ def make_export() -> Export:
         layer, head = selected_head(maps.layers, maps.heads)
         weights = maps.weights[layer]
         fused = fuse_heads(weights, head) if head in FUSIONS else weights[int(head) - 1]  # type: ignore[arg-type]
-        row = fused[0, maps.prefix_tokens :].reshape(maps.grid)
+        row = readout(fused, maps.pooling, maps.prefix_tokens)[maps.prefix_tokens :].reshape(maps.grid)
         pictures = {
             "map": overlay(photo, row, signed=maps.signed),
             "mosaic": mosaic_of(name, picture.digest, CELL, False, picture.image),
         }
         arrays = {
-            "class_token": class_token_maps(maps),
+            "readout": readout_maps(maps),
             "rollout": rollout_of(name, picture.digest, "mean", 0.0, True, picture.image),
         }
         distances = attention_distance(maps, model.network.preprocessing.size / maps.grid[0])
         figures["distance"] = plot_attention_distance(
             [distances], [model.spec.title], image_size=model.network.preprocessing.size
         )
-        facts |= {"layer": layer + 1, "head": head, "grid": maps.grid, "row_sum": float(fused[0].sum())}
+        facts |= {"layer": layer + 1, "head": head, "grid": maps.grid, "pooling": maps.pooling}
     else:
         pictures = {"grad-cam": overlay(photo, explanation_of(name, picture.digest, "gradcam", None, picture.image))}
     recipe = attention_recipe(name, picture.key)

@@ -12,7 +12,7 @@ from core.errors import CoreError
 from core.figures.masking import masked_thumbnail
 from core.figures.overlay import mosaic, overlay
 from core.figures.positional import positional_thumbnail
-from core.methods.attention import class_token_maps
+from core.methods.attention import readout_maps
 from core.models.catalogue import MODELS
 from core.models.weights import availability, fetch
 from core.ui.cache import (
@@ -59,7 +59,7 @@ def thumbnails(picture: Picture) -> None:
     small = "vit_p4"
     maps = maps_of(eye, picture.digest, picture.image)
     photo = display_photo(loaded_model(eye), picture.digest, picture.image)
-    last = np.abs(class_token_maps(maps)[-1])
+    last = np.abs(readout_maps(maps)[-1])
     relevance = explanation_of(small, picture.digest, "relevance", None, picture.image)
     wide = st.columns(3)
     with wide[0]:
@@ -70,7 +70,7 @@ def thumbnails(picture: Picture) -> None:
             "attention",
         )
     with wide[1]:
-        grid = mosaic(photo, class_token_maps(maps)[-maps.heads :], cell=72, signed=maps.signed)
+        grid = mosaic(photo, readout_maps(maps)[-maps.heads :], cell=72, signed=maps.signed)
         tile(square(grid), "Layers and heads", "The last layers (rows) and every head (columns).", "attention")
     with wide[2]:
         rollout = rollout_of(eye, picture.digest, "mean", 0.0, True, picture.image)[-1]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import ShapeError
+from core.models.trace import Pooling, readout
 
 Fusion = Literal["mean", "max", "min"]
 
@@ -26,6 +27,7 @@ class AttentionMaps:
         weights: (layers, heads, tokens, tokens), row = query; rows sum to 1, or to 1 - λ where `signed`.
         grid: rows and columns of patches.
         prefix_tokens: tokens before the patches; the first is the class token.
+        pooling: what the head reads: the class token, or the mean of the patches.
         signed: the maps come from differential attention.
         logits: (classes,), or None for a backbone without a head.
     """
@@ -33,6 +35,7 @@ class AttentionMaps:
     weights: np.ndarray
     grid: tuple[int, int]
     prefix_tokens: int
+    pooling: Pooling
     signed: bool
     logits: np.ndarray | None
 
@@ -58,7 +61,12 @@ def attention_maps(module: nn.Module, image: Tensor) -> AttentionMaps:
     weights = torch.stack([layer[0].float() for layer in trace.attention]).cpu().numpy()
     logits = None if trace.logits is None else trace.logits[0].float().cpu().numpy()
     return AttentionMaps(
-        weights=weights, grid=trace.grid, prefix_tokens=trace.prefix_tokens, signed=trace.signed, logits=logits
+        weights=weights,
+        grid=trace.grid,
+        prefix_tokens=trace.prefix_tokens,
+        pooling=trace.pooling,
+        signed=trace.signed,
+        logits=logits,
     )
 
 
@@ -69,9 +77,13 @@ def fuse_heads(weights: np.ndarray, fusion: Fusion) -> np.ndarray:
     return weights.max(axis=-3) if fusion == "max" else weights.min(axis=-3)
 
 
-def class_token_maps(maps: AttentionMaps) -> np.ndarray:
-    """What the class token attends to: (layers, heads, rows, columns), prefix tokens left out."""
-    return query_maps(maps, query=0)
+def readout_maps(maps: AttentionMaps) -> np.ndarray:
+    """What the head's input attends to: (layers, heads, rows, columns), prefix tokens left out.
+
+    The class token's row, or the mean over the patches for models that pool by mean.
+    """
+    row = readout(maps.weights, maps.pooling, maps.prefix_tokens)
+    return row[..., maps.prefix_tokens :].reshape(maps.layers, maps.heads, *maps.grid)
 
 
 def query_maps(maps: AttentionMaps, query: int) -> np.ndarray:
@@ -117,7 +129,7 @@ def attention_distance(maps: AttentionMaps, patch_pixels: float) -> np.ndarray:
 
 
 def attention_entropy(maps: AttentionMaps) -> np.ndarray:
-    """How spread the class token's attention is over the patches, in bits: (layers, heads)."""
-    row = np.abs(class_token_maps(maps)).reshape(maps.layers, maps.heads, -1)
+    """How spread the readout's attention is over the patches, in bits: (layers, heads)."""
+    row = np.abs(readout_maps(maps)).reshape(maps.layers, maps.heads, -1)
     share = row / np.maximum(row.sum(axis=-1, keepdims=True), 1e-12)
     return -(share * np.log2(np.maximum(share, 1e-12))).sum(axis=-1)

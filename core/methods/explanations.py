@@ -9,12 +9,13 @@ import numpy as np
 from torch import Tensor, nn
 
 from core.errors import UnknownNameError
-from core.methods.attention import attention_maps, class_token_maps
+from core.methods.attention import attention_maps, readout_maps
 from core.methods.gradcam import grad_cam
 from core.methods.relevance import gradient_relevance
 from core.methods.rollout import attention_rollout
 from core.methods.targets import Target
 from core.models.spec import Capability, ModelSpec
+from core.models.trace import readout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +30,13 @@ class Explanation:
 
 
 def _last_attention(module: nn.Module, image: Tensor, target: Target) -> np.ndarray:
-    return np.abs(class_token_maps(attention_maps(module, image))[-1]).mean(axis=0)
+    return np.abs(readout_maps(attention_maps(module, image))[-1]).mean(axis=0)
 
 
 def _rollout(module: nn.Module, image: Tensor, target: Target) -> np.ndarray:
     maps = attention_maps(module, image)
-    reached = attention_rollout(maps.weights, prefix_tokens=maps.prefix_tokens)
-    return reached[-1, 0, maps.prefix_tokens :].reshape(maps.grid)
+    reached = attention_rollout(maps.weights, prefix_tokens=maps.prefix_tokens)[-1]
+    return readout(reached, maps.pooling, maps.prefix_tokens)[maps.prefix_tokens :].reshape(maps.grid)
 
 
 def _relevance(module: nn.Module, image: Tensor, target: Target) -> np.ndarray:
@@ -48,7 +49,7 @@ EXPLANATIONS: dict[str, Explanation] = {
         Explanation(
             name="attention",
             title="Last-layer attention",
-            summary="What the class token attends to in the last block, mean of the heads.",
+            summary="What the class token (or mean patch) attends to in the last block, mean of the heads.",
             needs="attention",
             explain=_last_attention,
         ),

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from core.methods.targets import Target, trace_score
+from core.models.trace import readout
 
 
 def gradient_relevance(module: nn.Module, image: Tensor, target: Target) -> np.ndarray:
@@ -37,5 +38,6 @@ def gradient_relevance(module: nn.Module, image: Tensor, target: Target) -> np.n
     for weights, gradient in zip(trace.attention, gradients, strict=True):
         helpful = (gradient * weights.detach()).clamp(min=0)[0].mean(dim=0).float()
         relevance = relevance + helpful @ relevance
-        steps.append(relevance[0, trace.prefix_tokens :].reshape(trace.grid))
+        row = readout(relevance, trace.pooling, trace.prefix_tokens)
+        steps.append(row[trace.prefix_tokens :].reshape(trace.grid))
     return torch.stack(steps).cpu().numpy()

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from core.device import Precision, autocast
 from core.errors import ConfigError
 from core.methods.attention import Fusion, fuse_heads
+from core.models.trace import readout
 
 
 def attention_rollout(
@@ -29,7 +30,7 @@ def attention_rollout(
     """How much of each input token has reached each token after every layer.
 
     `weights`: (..., layers, heads, tokens, tokens). Returns (..., layers, tokens, tokens), row-stochastic;
-    `[..., -1, 0, prefix_tokens:]` is the usual map.
+    `[..., -1, 0, prefix_tokens:]` is the usual map of a model that reads its class token.
 
     Args:
         discard_ratio: share of the smallest entries of each fused map that is set to 0, in [0, 1).
@@ -63,16 +64,16 @@ def mixing_matrices(
 
 
 def rollout_batch(module: nn.Module, images: Tensor, *, precision: Precision = "fp32") -> np.ndarray:
-    """Class-token rollout of a whole batch in one forward pass: (batch, rows, columns).
+    """Rollout of what the head reads, for a whole batch in one forward pass: (batch, rows, columns).
 
     Head mean, residual, nothing discarded. Equals `attention_rollout` image by image, but keeps one vector per image
-    instead of a product of matrices: only the class token's row of the product is ever needed, and multiplying from
-    the last layer backwards, that row is a vector. `precision` is that of the network; the product is fp32.
+    instead of a product of matrices: only one row of the product is ever needed, and multiplying from the last
+    layer backwards, that row is a vector. `precision` is that of the network; the product is fp32.
     """
     with torch.inference_mode(), autocast(images.device, precision):
         trace = module.trace(images)  # type: ignore[operator]
-        reached = torch.zeros(len(images), 1, trace.attention[0].shape[-1], device=images.device)
-        reached[:, :, 0] = 1
+        identity = torch.eye(trace.attention[0].shape[-1], device=images.device)
+        reached = readout(identity, trace.pooling, trace.prefix_tokens).expand(len(images), 1, -1)
         for layer in reversed(trace.attention):
             mixed = layer.float().mean(dim=1)
             if trace.signed:

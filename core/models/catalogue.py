@@ -75,7 +75,7 @@ BUNDLED_SPECS = (
         paper="Ye et al. 2024, arXiv:2410.05258",
         sources=(Source(kind="bundled", location="differential_vit_p4"),),
         load=load_any,
-        note="It sees 32 × 32 pixels in patches of 4 and knows ten classes. Its attention is signed: rows sum to 1 − λ.",
+        note="It sees 32 × 32 pixels and knows ten classes. Its attention is signed: rows sum to 1 − λ.",
     ),
 )
 

@@ -57,6 +57,7 @@ class TimmViT(nn.Module):
             logits=self.model.forward_head(features) if self.classifies else None,
             grid=self.model.patch_embed.grid_size,
             prefix_tokens=self.model.num_prefix_tokens,
+            pooling="class_token" if self.model.global_pool == "token" else "mean",
         )
         return check_trace(trace, self.depth)
 

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from core.errors import IncompatibleError, ShapeError
+
+Pooling = Literal["class_token", "mean"]
+Array = TypeVar("Array", np.ndarray, Tensor)
+
+
+def readout(matrix: Array, pooling: Pooling, prefix_tokens: int) -> Array:
+    """The rows of `matrix` (..., tokens, tokens) that the embedding is made of, as one: (..., tokens).
+
+    The class token's row; the mean of the patches' rows for models that pool by mean, whose class token, if there is
+    one, is read by nobody.
+    """
+    return matrix[..., 0, :] if pooling == "class_token" else matrix[..., prefix_tokens:, :].mean(-2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +35,7 @@ class Trace:
         embedding: (batch, dim), what the head reads: the normalised class token or mean patch.
         logits: (batch, classes), or None for a backbone without a classifier.
         grid: rows and columns of patches.
+        pooling: what the embedding is made of.
         prefix_tokens: tokens before the patches (class token, distillation token, registers).
         signed: the maps come from differential attention and may be negative.
     """
@@ -32,6 +46,7 @@ class Trace:
     logits: Tensor | None
     grid: tuple[int, int]
     prefix_tokens: int = 1
+    pooling: Pooling = "class_token"
     signed: bool = False
 
 

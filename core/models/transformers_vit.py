@@ -84,6 +84,7 @@ class TransformersViT(nn.Module):
             logits=output.logits if self.heads else None,
             grid=grid,
             prefix_tokens=tokens[-1].shape[1] - grid[0] * grid[1],
+            pooling="class_token" if tokens[-1].shape[1] > grid[0] * grid[1] else "mean",
         )
         return check_trace(trace, self.depth)
 

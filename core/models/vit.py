@@ -7,7 +7,6 @@ Differs from the paper: stochastic depth is available; no hidden layer in the cl
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +15,7 @@ from core.configs import check_options, option
 from core.errors import ConfigError, ShapeError
 from core.models.attention import MultiHeadAttention
 from core.models.positions import Positional, build_positions
-from core.models.trace import Trace, check_trace
+from core.models.trace import Pooling, Trace, check_trace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +31,7 @@ class ViTConfig:
     num_heads: int = option(6, "Heads", "Attention heads per block.", minimum=1, maximum=64)
     mlp_ratio: float = option(2.0, "MLP ratio", "Hidden width of the MLP over the embedding dim.", minimum=0.25)
     positional: Positional = option("learned_1d", "Positional embedding", "How the model knows where a patch is.")
-    pooling: Literal["class_token", "mean"] = option(
-        "class_token", "Pooling", "What the classifier reads: the class token or the mean patch."
-    )
+    pooling: Pooling = option("class_token", "Pooling", "What the classifier reads: the class token or the mean patch.")
     drop_path: float = option(0.0, "Drop path", "Chance to skip a block while training.", minimum=0, maximum=0.9)
     norm_eps: float = option(1e-6, "LayerNorm epsilon", minimum=0)
 
@@ -148,6 +145,7 @@ class ViT(nn.Module):
             embedding=embedding,
             logits=self.head(embedding),
             grid=self.config.grid,
+            pooling=self.config.pooling,
             signed=bool(self.blocks[0].attention.signed),  # type: ignore[union-attr]
         )
         return check_trace(trace, self.depth)

@@ -22,7 +22,7 @@ from core.data.transforms import HALF_NORMALISATION, Preprocessing, crop_to_squa
 from core.errors import CoreError
 from core.figures.overlay import mosaic, overlay, to_data_uri
 from core.methods.anatomy import Anatomy, anatomy
-from core.methods.attention import AttentionMaps, Fusion, attention_maps, class_token_maps
+from core.methods.attention import AttentionMaps, Fusion, attention_maps, readout_maps
 from core.methods.explanations import find_explanation
 from core.methods.faithfulness import Faithfulness, faithfulness
 from core.methods.masking import (
@@ -44,6 +44,7 @@ from core.methods.predictions import predict_logits
 from core.methods.rollout import attention_rollout
 from core.methods.targets import Target, pick_target
 from core.models.spec import LoadedModel
+from core.models.trace import readout
 from core.models.weights import load
 
 DISPLAY_SIDE = 560
@@ -116,7 +117,8 @@ def rollout_of(
         residual=residual,
         prefix_tokens=maps.prefix_tokens,
     )
-    return reached[:, 0, maps.prefix_tokens :].reshape(maps.layers, *maps.grid)
+    rows = readout(reached, maps.pooling, maps.prefix_tokens)
+    return rows[:, maps.prefix_tokens :].reshape(maps.layers, *maps.grid)
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)
@@ -136,7 +138,7 @@ def mosaic_of(name: str, digest: str, cell: int, shared_scale: bool, _image: Ima
     """The picture of every layer and head."""
     maps = maps_of(name, digest, _image)
     photo = display_photo(loaded_model(name), digest, _image)
-    return mosaic(photo, class_token_maps(maps), cell=cell, signed=maps.signed, shared_scale=shared_scale)
+    return mosaic(photo, readout_maps(maps), cell=cell, signed=maps.signed, shared_scale=shared_scale)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
@@ -145,7 +147,7 @@ def film_of(name: str, digest: str, _image: Image.Image) -> dict[str, list[np.nd
     maps = maps_of(name, digest, _image)
     photo = display_photo(loaded_model(name), digest, _image)
     small = np.asarray(Image.fromarray(photo).resize((176, 176), Image.Resampling.LANCZOS))
-    attention = class_token_maps(maps).mean(axis=1)
+    attention = readout_maps(maps).mean(axis=1)
     rollout = rollout_of(name, digest, "mean", 0.0, True, _image)
     return {
         "Attention of the class token, mean of the heads": [

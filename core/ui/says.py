@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.figures.attention import short_label
-from core.methods.attention import attention_mass, class_token_maps
+from core.methods.attention import attention_mass, readout_maps
 from core.methods.predictions import top_predictions
 from core.models.catalogue import MODELS
 from core.models.weights import availability
@@ -18,7 +18,7 @@ def attention_sentence(name: str, picture: Picture) -> str:
     model = loaded_model(name)
     if model.spec.lacks("attention"):
         return f"{_prediction(name, picture)}: a CNN has no attention, so Grad-CAM shows what spoke for it."
-    last = np.abs(class_token_maps(maps_of(name, picture.digest, picture.image))[-1]).mean(axis=0)
+    last = np.abs(readout_maps(maps_of(name, picture.digest, picture.image))[-1]).mean(axis=0)
     held = f"holds 60 % of its attention in {int(attention_mass(last, 0.6).sum())} of {last.size} patches"
     if model.spec.lacks("classifier"):
         return f"The last layer of {model.spec.title} {held}. {second_opinion(picture)}"

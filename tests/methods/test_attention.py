@@ -16,10 +16,10 @@ from core.methods.attention import (
     attention_entropy,
     attention_maps,
     attention_mass,
-    class_token_maps,
     fuse_heads,
     key_maps,
     query_maps,
+    readout_maps,
 )
 from core.models.differential import DifferentialViT
 from core.models.vit import ViT, ViTConfig
@@ -28,7 +28,9 @@ TINY = {"image_size": 16, "patch_size": 4, "embed_dim": 32, "depth": 2, "num_hea
 
 
 def make_maps(weights: np.ndarray, grid: tuple[int, int], prefix: int = 1, signed: bool = False) -> AttentionMaps:
-    return AttentionMaps(weights=weights, grid=grid, prefix_tokens=prefix, signed=signed, logits=None)
+    return AttentionMaps(
+        weights=weights, grid=grid, prefix_tokens=prefix, pooling="class_token", signed=signed, logits=None
+    )
 
 
 @pytest.mark.parametrize(("family", "signed"), [(ViT, False), (DifferentialViT, True)])
@@ -40,7 +42,7 @@ def test_maps_are_complete(family: type[ViT], signed: bool) -> None:
     assert maps.signed is signed
     if not signed:
         np.testing.assert_allclose(maps.weights.sum(axis=-1), 1, atol=1e-5)
-    assert class_token_maps(maps).shape == (2, 2, 4, 4)
+    assert readout_maps(maps).shape == (2, 2, 4, 4)
 
 
 def test_only_single_images() -> None:
@@ -55,9 +57,16 @@ def test_queries_and_keys_are_rows_and_columns() -> None:
     np.testing.assert_array_equal(key_maps(maps, 2)[0, 0], [[7, 12], [17, 22]])
 
 
+def test_models_that_pool_by_mean_are_read_from_their_patches() -> None:
+    model = ViT(ViTConfig(**TINY, pooling="mean")).eval()
+    maps = attention_maps(model, torch.randn(1, 3, 16, 16))
+    assert maps.pooling == "mean"
+    np.testing.assert_allclose(readout_maps(maps), maps.weights[:, :, 1:, 1:].mean(axis=2).reshape(2, 2, 4, 4))
+
+
 def test_grids_need_not_be_square() -> None:
     weights = np.random.default_rng(0).random((1, 1, 7, 7))
-    assert class_token_maps(make_maps(weights, (2, 3))).shape == (1, 1, 2, 3)
+    assert readout_maps(make_maps(weights, (2, 3))).shape == (1, 1, 2, 3)
 
 
 def test_only_the_mean_keeps_row_sums() -> None:
@@ -110,5 +119,5 @@ def test_entropy_runs_from_none_to_all_patches() -> None:
 def test_inputs_are_left_alone() -> None:
     weights = torch.randn(2, 2, 5, 5).softmax(-1).numpy()
     before, maps = weights.copy(), make_maps(weights, (2, 2))
-    attention_distance(maps, 4), attention_entropy(maps), attention_mass(class_token_maps(maps)[0, 0], 0.5)
+    attention_distance(maps, 4), attention_entropy(maps), attention_mass(readout_maps(maps)[0, 0], 0.5)
     np.testing.assert_array_equal(weights, before)

@@ -110,10 +110,11 @@ def test_impossible_discard_ratio() -> None:
         attention_rollout(random_attention(0), discard_ratio=1.0)
 
 
+@pytest.mark.parametrize("pooling", ["class_token", "mean"])
 @pytest.mark.parametrize("family", [ViT, DifferentialViT])
-def test_batch_rollout_of_a_model_equals_image_by_image(family: type[ViT]) -> None:
+def test_batch_rollout_of_a_model_equals_image_by_image(family: type[ViT], pooling: str) -> None:
     torch.manual_seed(0)
-    model = family(ViTConfig(**TINY)).eval()
+    model = family(ViTConfig(**TINY, pooling=pooling)).eval()
     with torch.no_grad():  # at initialisation attention is almost uniform; make it choose
         for block in model.blocks:
             block.attention.qkv.weight.mul_(20)  # type: ignore[union-attr, operator]
@@ -122,6 +123,7 @@ def test_batch_rollout_of_a_model_equals_image_by_image(family: type[ViT]) -> No
     assert together.shape == (4, 4, 4)
     for item in range(4):
         maps = attention_maps(model, images[item : item + 1])
-        alone = attention_rollout(maps.weights)[-1, 0, 1:].reshape(4, 4)
+        reached = attention_rollout(maps.weights)[-1]
+        alone = (reached[0] if pooling == "class_token" else reached[1:].mean(axis=0))[1:].reshape(4, 4)
         assert np.ptp(alone) > 1e-3
         np.testing.assert_allclose(together[item], alone, atol=1e-6)

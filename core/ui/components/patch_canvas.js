@@ -227,7 +227,7 @@ function caption(view, values, query) {
   const strongest = `${(100 * values[best]).toFixed(1)} % at ${place(best)}`
   view.caption.textContent =
     query < 0
-      ? `The class token attends most, ${strongest}.`
+      ? `${view.data.reader} attends most, ${strongest}.`
       : direction === "from"
         ? `The patch at ${place(query)} is attended to most by ${place(best)}, which gives it ${(100 * values[best]).toFixed(1)} %.`
         : `The patch at ${place(query)} attends most, ${strongest}.`

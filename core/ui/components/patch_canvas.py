@@ -37,10 +37,12 @@ def attention_canvas(
     signed: bool = False,
     direction: Literal["to", "from"] = "to",
     smooth: bool = True,
+    reader: str = "The class token",
 ) -> int:
     """Show attention live under the pointer and return the selected patch, -1 for the class token.
 
-    `photo`: a square picture as a `data:` address. `weights`: (1 + patches, patches), first the class token's row.
+    `photo`: a square picture as a `data:` address. `weights`: (1 + patches, patches), first the row of the
+    `reader`, shown while no patch is chosen.
     """
     stored, peaks = _quantise(weights, signed)
     colours = colour_table(DIVERGING if signed else SEQUENTIAL)
@@ -55,6 +57,7 @@ def attention_canvas(
             "signed": signed,
             "direction": direction,
             "smooth": smooth,
+            "reader": reader,
             "colours": base64.b64encode(colours.tobytes()).decode(),
             "selected": selected_patch(key, grid),
             "mode": "look",
