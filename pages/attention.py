@@ -21,6 +21,7 @@ from core.methods.attention import (
 from core.methods.explanations import explanations_for
 from core.methods.predictions import top_predictions
 from core.models.trace import readout
+from core.ui.address import remember, remembered
 from core.ui.cache import (
     data_uri,
     display_photo,
@@ -75,6 +76,9 @@ def look(picture: Picture) -> None:
     maps = maps_of(name, picture.digest, picture.image)
     layer, head = selected_head(maps.layers, maps.heads)
 
+    patch = remembered("patch", "-1")
+    selected = int(patch) if patch.isdecimal() and int(patch) < maps.patches else -1
+
     def choose(new_layer: int, new_head: int) -> None:
         st.session_state["layer"], st.session_state["head"] = new_layer + 1, str(new_head + 1)
 
@@ -108,6 +112,8 @@ def look(picture: Picture) -> None:
             direction="from" if direction == "is attended by" else "to",
             smooth=not as_seen,
             reader="The class token" if maps.pooling == "class_token" else "The mean of all patches",
+            selected=selected,
+            on_choice=lambda chosen: remember("patch", str(chosen)),
         )
     with right:
         layer_column, head_column = st.columns([3, 2])

@@ -229,7 +229,7 @@ def _picture(key: str) -> Picture:
             "Upload the image again, or choose an example.",
         )
     parts = rest.split("/")
-    if kind == "data" and len(parts) == 4 and parts[2].isdigit() and parts[3].isdigit() and int(parts[3]) < 12:
+    if kind == "data" and len(parts) == 4 and parts[2].isdecimal() and parts[3].isdecimal() and int(parts[3]) < 12:
         return _dataset_sample(parts[0], parts[1], int(parts[2]), int(parts[3]))
     raise CoreError(f"The address names an unknown image, {key!r}.", "The example is shown instead.")
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import pickle
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,32 +84,105 @@ def test_a_patch_can_be_chosen_by_mouse_and_keyboard(start_server: Callable[[], 
     page.get_by_text("The patch at row 8, column 2 attends most").wait_for()
 
 
-BAD = {
-    "renamed.jpg": b"These are words, not pixels.\n" * 20,
-    "empty.png": b"",
-    "drawing.svg": b"<svg xmlns='http://www.w3.org/2000/svg'></svg>",
-    "labels.csv": b"file,label\na.jpg,cat\n",
-    "weights.pkl": b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00}\x94\x8c\x01a\x94K\x01s.",
-}
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    """`image` as a file."""
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
 
 
-def test_bad_files_cost_a_sentence_each(start_server: Callable[[], str], page: Any, tmp_path: Path) -> None:
+def huge_header() -> bytes:
+    """A PNG of a few bytes that claims 30,000 × 30,000 pixels."""
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", len(header)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+
+
+def bad_files() -> dict[str, bytes]:
+    """What people drop on an uploader by mistake."""
+    photo = encoded(load_example("cat"), "JPEG")
+    return {
+        "renamed.jpg": b"These are words, not pixels.\n" * 20,
+        "empty.png": b"",
+        "truncated.jpg": photo[: len(photo) // 3],
+        "huge.png": huge_header(),
+        "drawing.svg": b"<svg xmlns='http://www.w3.org/2000/svg'></svg>",
+        "labels.csv": b"file,label\na.jpg,cat\n",
+        "weights.pkl": pickle.dumps({"a": 1}),
+    }
+
+
+def odd_files() -> dict[str, bytes]:
+    """Photos that are unusual but fine."""
+    cat = load_example("cat")
+    deep = Image.fromarray(np.asarray(cat.convert("L")).astype(np.uint16) * 257)
+    return {
+        "cmyk.jpg": encoded(cat.convert("CMYK"), "JPEG"),
+        "deep.png": encoded(deep, "PNG"),
+        "palette.png": encoded(cat.convert("P"), "PNG", transparency=0),
+        "moving.gif": encoded(cat, "GIF", save_all=True, append_images=[cat.rotate(90)]),
+    }
+
+
+def test_bad_files_cost_a_sentence_each_and_odd_ones_work(start_server: Callable[[], str], page: Any) -> None:
     page.goto(start_server() + "/attention?model=vit_p4")
     page.locator("canvas").first.wait_for()
     open_uploader(page)
-    good = io.BytesIO()
-    load_example("flower").save(good, "PNG")
-    files = [{"name": name, "mimeType": "image/jpeg", "buffer": data} for name, data in BAD.items()]
+    bad, odd = bad_files(), odd_files()
     page.locator('input[type="file"]').first.set_input_files(
-        [*files, {"name": "good.png", "mimeType": "image/png", "buffer": good.getvalue()}]
+        [
+            {"name": name, "mimeType": "application/octet-stream", "buffer": data}
+            for name, data in [*bad.items(), *odd.items()]
+        ]
     )
-    page.get_by_role("button", name="Image: good.png").wait_for()
+    page.get_by_role("button", name="Image: moving.gif").wait_for()
     settle(page)
-    for name in BAD:
-        assert page.get_by_text(name).count() >= 1, name
-    assert page.locator('[data-testid="stAlert"]').count() >= len(BAD)
+    alerts = " ".join(page.locator('[data-testid="stAlert"]').all_inner_texts())
+    for name in bad:
+        assert name in alerts, name
+    for name in odd:
+        assert name not in alerts, name
     assert page.locator('[data-testid="stException"]').count() == 0
     assert page.locator("canvas").count() >= 1
+
+
+def add_own_model(page: Any, kind: str, location: str) -> str:
+    """Ask for a model of one's own and return the sentence that comes back."""
+    page.get_by_role("button", name="Your own model").click()
+    page.get_by_text(kind, exact=True).click()
+    page.get_by_label("Name or path").fill(location)
+    page.keyboard.press("Enter")
+    settle(page)
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.locator('[data-testid="stAlert"]').first.wait_for()
+    settle(page)
+    assert page.locator('[data-testid="stException"]').count() == 0
+    said = " ".join(page.locator('[data-testid="stAlert"]').all_inner_texts())
+    page.keyboard.press("Escape")
+    return said
+
+
+def test_own_models_that_cannot_be(start_server: Callable[[], str], page: Any, tmp_path: Path) -> None:
+    page.goto(start_server() + "/attention?model=vit_p4")
+    page.locator("canvas").first.wait_for()
+    pickled = tmp_path / "model.pt"
+    pickled.write_bytes(pickle.dumps({"weights": [1, 2, 3]}))
+    said = add_own_model(page, "Local folder or file", str(pickled))
+    assert "Traceback" not in said
+    assert len(said) > 40
+    page.reload()
+    page.locator("canvas").first.wait_for()
+    settle(page)
+    said = add_own_model(page, "Local folder or file", "/no/such/folder")
+    assert "/no/such/folder" in said or "folder" in said
+    assert page.locator("canvas").count() >= 1
+
+
+def test_the_address_restores_the_view(start_server: Callable[[], str], page: Any) -> None:
+    page.goto(start_server() + "/attention?model=vit_p4&image=example:flower&layer=2&patch=9")
+    page.get_by_text("The patch at row 2, column 2 attends most").wait_for()
+    page.get_by_role("button", name="Image: Dahlia").wait_for()
+    assert page.get_by_role("slider", name="Layer").first.get_attribute("aria-valuenow") == "2"
 
 
 @pytest.mark.parametrize(

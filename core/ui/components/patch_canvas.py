@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -38,15 +39,23 @@ def attention_canvas(
     direction: Literal["to", "from"] = "to",
     smooth: bool = True,
     reader: str = "The class token",
-) -> int:
-    """Show attention live under the pointer and return the selected patch, -1 for the class token.
+    selected: int = -1,
+    on_choice: Callable[[int], None],
+) -> None:
+    """Show attention live under the pointer; `on_choice(patch)`, -1 for none, runs before the next rerun.
 
     `photo`: a square picture as a `data:` address. `weights`: (1 + patches, patches), first the row of the
     `reader`, shown while no patch is chosen.
     """
     stored, peaks = _quantise(weights, signed)
     colours = colour_table(DIVERGING if signed else SEQUENTIAL)
-    result = _COMPONENT(
+
+    def report() -> None:
+        chosen = (st.session_state.get(key) or {}).get("selected", -1)
+        if isinstance(chosen, int) and -1 <= chosen < grid[0] * grid[1]:
+            on_choice(chosen)
+
+    _COMPONENT(
         key=key,
         data={
             "image": photo,
@@ -59,20 +68,12 @@ def attention_canvas(
             "smooth": smooth,
             "reader": reader,
             "colours": base64.b64encode(colours.tobytes()).decode(),
-            "selected": selected_patch(key, grid),
+            "selected": selected,
             "mode": "look",
             "alt": alt,
         },
-        on_selected_change=lambda: None,
+        on_selected_change=report,
     )
-    del result  # the state is read before mounting, so that one run shows one truth
-    return selected_patch(key, grid)
-
-
-def selected_patch(key: str, grid: tuple[int, int]) -> int:
-    """The patch selected on the canvas called `key`; -1, the class token, if none is or the grid has changed."""
-    chosen = (st.session_state.get(key) or {}).get("selected", -1)
-    return chosen if isinstance(chosen, int) and -1 <= chosen < grid[0] * grid[1] else -1
 
 
 def paint_canvas(photo: str, grid: tuple[int, int], *, key: str, alt: str) -> list[int]:
