@@ -88,7 +88,8 @@ def display_photo(model: LoadedModel, digest: str, image: Image.Image, *, as_see
     return square_photo(digest, side, preprocessing.crop_share, image)
 
 
-@st.cache_resource(max_entries=48, show_spinner=False)
+# A ViT-L/16 leaves 60 MB of maps behind.
+@st.cache_resource(max_entries=12, show_spinner=False)
 def maps_of(name: str, digest: str, _image: Image.Image) -> AttentionMaps:
     """Attention of every layer and head for one photo."""
     with in_use(name) as model:
@@ -118,7 +119,8 @@ def rollout_of(
         prefix_tokens=maps.prefix_tokens,
     )
     rows = readout(reached, maps.pooling, maps.prefix_tokens)
-    return rows[:, maps.prefix_tokens :].reshape(maps.layers, *maps.grid)
+    # A copy: a view would keep all the matrices alive.
+    return rows[:, maps.prefix_tokens :].reshape(maps.layers, *maps.grid).astype(np.float32)
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)
@@ -133,7 +135,7 @@ def explanation_of(name: str, digest: str, method: str, class_index: int | None,
         return explanation.explain(model.module, batch, target)
 
 
-@st.cache_resource(max_entries=96, show_spinner=False)
+@st.cache_resource(max_entries=24, show_spinner=False)
 def mosaic_of(name: str, digest: str, cell: int, shared_scale: bool, _image: Image.Image) -> np.ndarray:
     """The picture of every layer and head."""
     maps = maps_of(name, digest, _image)
