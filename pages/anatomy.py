@@ -14,6 +14,7 @@ from core.methods.anatomy import FACTS, Anatomy, compare_anatomy
 from core.methods.positional import Measure, distance_profile
 from core.ui.cache import anatomy_of, data_uri, loaded_model, positional_of
 from core.ui.components.head_mosaic import head_mosaic
+from core.ui.components.keys import component_key
 from core.ui.errors import guard
 from core.ui.export import Export, export_popover
 from core.ui.layout import heading, teaching_cards
@@ -84,26 +85,27 @@ def compare_tab() -> None:
     second = model_picker(None, name="model_b", exclude=name)
     comparison = compare_anatomy(anatomy_of(name), anatomy_of(second))
     other = loaded_model(second).spec
-    st.markdown(f"#### {spec.title} and {other.title}: {len(comparison.differences)} differences")
+    ours, theirs = spec.title, other.title
+    if ours == theirs:  # two folders may share a title
+        ours, theirs = f"{ours} (1)", f"{theirs} (2)"
+    st.markdown(f"#### {ours} and {theirs}: {len(comparison.differences)} differences")
     left, right = st.columns([3, 2])
     left.plotly_chart(
-        plot_comparison(comparison, spec.title, other.title),
+        plot_comparison(comparison, ours, theirs),
         width="stretch",
         key="mirror",
         alt="Parameters by role of both models, mirrored.",
     )
     with right:
         rows = [(entry.topic, _text(entry.first), _text(entry.second)) for entry in comparison.differences]
-        st.dataframe(
-            pd.DataFrame(rows, columns=["differs in", spec.title, other.title]), hide_index=True, width="stretch"
-        )
+        st.dataframe(pd.DataFrame(rows, columns=["differs in", ours, theirs]), hide_index=True, width="stretch")
     with st.expander("Block by block"):
         blocks = [
             {
                 "block": "–" if row.layer is None else row.layer + 1,
                 "role": row.role,
-                spec.title: row.first,
-                other.title: row.second,
+                ours: row.first,
+                theirs: row.second,
                 "differs": row.differs,
             }
             for row in comparison.rows
@@ -127,10 +129,10 @@ def positions_tab() -> None:
     similarity = positional_of(name, measure)
     rows, columns = similarity.grid
     every = max(1, -(-max(rows, columns) // 14))  # about 14 tiles a side are still readable
-    if (st.session_state.get("tile_row") or rows) >= rows or (
-        st.session_state.get("tile_column") or columns
-    ) >= columns:
-        st.session_state["tile_row"], st.session_state["tile_column"] = rows // 2, columns // 2
+    row, column = st.session_state.get("tile_row", -1), st.session_state.get("tile_column", -1)
+    if not (0 <= row < rows and 0 <= column < columns):
+        st.session_state["tile_row"] = rows // 2 // every * every
+        st.session_state["tile_column"] = columns // 2 // every * every
 
     def choose(row: int, column: int) -> None:
         st.session_state["tile_row"], st.session_state["tile_column"] = row * every, column * every
@@ -147,7 +149,7 @@ def positions_tab() -> None:
             cell=columns * scale,
             gap=gap,
             selected=(row // every, column // every),
-            key=f"tiles_{name}",
+            key=component_key("tiles", name),
             alt=f"Small maps laid out like the {rows} by {columns} patches: each one's similarity with all others.",
             on_choice=choose,
             noun=("tile row", "tile column"),
@@ -156,8 +158,18 @@ def positions_tab() -> None:
             st.caption(f"Every {every}th patch of the {rows} × {columns} in each direction has a tile.")
     with right:
         st.markdown(f"**Row {row + 1}, column {column + 1}** against all others")
-        st.plotly_chart(positional_tile(similarity, row, column), width="stretch", key="tile")
-        st.plotly_chart(plot_distance_profile(distance_profile(similarity), measure), width="stretch", key="profile")
+        st.plotly_chart(
+            positional_tile(similarity, row, column),
+            width="stretch",
+            key="tile",
+            alt="One patch's similarity with all others.",
+        )
+        st.plotly_chart(
+            plot_distance_profile(distance_profile(similarity), measure),
+            width="stretch",
+            key="profile",
+            alt="Mean similarity by distance",
+        )
 
 
 def make_export() -> Export:

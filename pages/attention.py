@@ -9,8 +9,9 @@ import pandas as pd
 import streamlit as st
 
 from core.figures.attention import plot_attention_distance, plot_predictions, short_label
-from core.figures.overlay import difference, dim_outside, overlay, scale_of
+from core.figures.overlay import centre, difference, dim_outside, overlay, scale_of
 from core.methods.attention import (
+    AttentionMaps,
     Fusion,
     attention_distance,
     attention_entropy,
@@ -31,10 +32,12 @@ from core.ui.cache import (
     logits_of,
     maps_of,
     mosaic_of,
+    reader_name,
     rollout_of,
 )
 from core.ui.components.film_strip import film_strip
 from core.ui.components.head_mosaic import head_mosaic
+from core.ui.components.keys import component_key
 from core.ui.components.patch_canvas import attention_canvas
 from core.ui.errors import guard
 from core.ui.export import Export, export_popover
@@ -73,71 +76,94 @@ def selected_head(layers: int, heads: int) -> tuple[int, str]:
 @st.fragment
 def look(picture: Picture) -> None:
     """The photo under the pointer, and the mosaic to choose a map from."""
-    maps = maps_of(name, picture.digest, picture.image)
-    layer, head = selected_head(maps.layers, maps.heads)
+    with guard():
+        maps = maps_of(name, picture.digest, picture.image)
+        left, right = st.columns([11, 9], gap="medium")
+        with right:
+            layer, head = choose_map(maps)
+            mosaic_view(maps, layer, head)
+        with left:
+            canvas_view(maps, layer, head)
+        if maps.signed:
+            st.caption("Red attends, blue is subtracted: differential attention is signed, and zero is in the middle.")
 
+
+def choose_map(maps: AttentionMaps) -> tuple[int, str]:
+    """The widgets for layer and head, and what they say; what another model left in them is mended first."""
+    selected_head(maps.layers, maps.heads)
+    layer_column, head_column = st.columns([3, 2])
+    if maps.layers > 1:  # a slider needs two ends
+        layer_column.slider("Layer", 1, maps.layers, value=maps.layers, key="layer", bind="query-params")
+    head_column.selectbox(
+        "Heads",
+        [*FUSIONS, *(str(index + 1) for index in range(maps.heads))],
+        format_func=lambda each: f"{each} of all" if each in FUSIONS else f"head {each}",
+        key="head",
+        bind="query-params",
+    )
+    # Read again: only now do the widgets hold what the address asked for.
+    return selected_head(maps.layers, maps.heads)
+
+
+def fused_map(maps: AttentionMaps, layer: int, head: str) -> np.ndarray:
+    """(tokens, tokens): the chosen head's weights, or all heads fused."""
+    weights = maps.weights[layer]
+    return fuse_heads(weights, head) if head in FUSIONS else weights[int(head) - 1]  # type: ignore[arg-type]
+
+
+def canvas_view(maps: AttentionMaps, layer: int, head: str) -> None:
+    """The photo that answers to the pointer."""
+    controls = st.columns([3, 2])
+    direction = controls[0].segmented_control(
+        "Direction",
+        ["attends to", "is attended by"],
+        default="attends to",
+        required=True,
+        key="direction",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    as_seen = controls[1].toggle(
+        f"{model.network.preprocessing.size} px input",
+        key="as_seen",
+        bind="query-params",
+        help="Show the pixels the model really gets.",
+    )
+    fused, prefix = fused_map(maps, layer, head), maps.prefix_tokens
+    photo = display_photo(model, picture.digest, picture.image, as_seen=as_seen)
     patch = remembered("patch", "-1")
-    selected = int(patch) if patch.isdecimal() and int(patch) < maps.patches else -1
+    attention_canvas(
+        data_uri(photo, f"{picture.digest}/{photo.shape}/{model.network.preprocessing}"),
+        np.concatenate([readout(fused, maps.pooling, prefix)[None, prefix:], fused[prefix:, prefix:]]),
+        maps.grid,
+        key="canvas",
+        alt=f"{picture.title}, {maps.grid[0]} by {maps.grid[1]} patches. Arrow keys move, Enter selects.",
+        signed=maps.signed,
+        direction="from" if direction == "is attended by" else "to",
+        smooth=not as_seen,
+        reader=reader_name(maps).capitalize(),
+        selected=int(patch) if patch.isdecimal() and int(patch) < maps.patches else -1,
+        on_choice=lambda chosen: remember("patch", str(chosen)),
+    )
+
+
+def mosaic_view(maps: AttentionMaps, layer: int, head: str) -> None:
+    """Every layer and head; a click chooses one."""
 
     def choose(new_layer: int, new_head: int) -> None:
         st.session_state["layer"], st.session_state["head"] = new_layer + 1, str(new_head + 1)
 
-    left, right = st.columns([11, 9], gap="medium")
-    with left:
-        controls = st.columns([3, 2])
-        direction = controls[0].segmented_control(
-            "Direction",
-            ["attends to", "is attended by"],
-            default="attends to",
-            required=True,
-            key="direction",
-            bind="query-params",
-            label_visibility="collapsed",
-        )
-        as_seen = controls[1].toggle(
-            f"{model.network.preprocessing.size} px input", key="as_seen", help="Show the pixels the model really gets."
-        )
-        weights = maps.weights[layer]
-        fused = fuse_heads(weights, head) if head in FUSIONS else weights[int(head) - 1]  # type: ignore[arg-type]
-        prefix = maps.prefix_tokens
-        photo = display_photo(model, picture.digest, picture.image, as_seen=as_seen)
-        rows = np.concatenate([readout(fused, maps.pooling, prefix)[None, prefix:], fused[prefix:, prefix:]])
-        attention_canvas(
-            data_uri(photo, f"{picture.digest}/{photo.shape}/{model.network.preprocessing.crop_share}"),
-            rows,
-            maps.grid,
-            key="canvas",
-            alt=f"{picture.title}, {maps.grid[0]} by {maps.grid[1]} patches. Arrow keys move, Enter selects.",
-            signed=maps.signed,
-            direction="from" if direction == "is attended by" else "to",
-            smooth=not as_seen,
-            reader="The class token" if maps.pooling == "class_token" else "The mean of all patches",
-            selected=selected,
-            on_choice=lambda chosen: remember("patch", str(chosen)),
-        )
-    with right:
-        layer_column, head_column = st.columns([3, 2])
-        layer_column.slider("Layer", 1, maps.layers, value=maps.layers, key="layer", bind="query-params")
-        head_column.selectbox(
-            "Heads",
-            [*FUSIONS, *(str(index + 1) for index in range(maps.heads))],
-            format_func=lambda each: f"{each} of all" if each in FUSIONS else f"head {each}",
-            key="head",
-            bind="query-params",
-        )
-        head_mosaic(
-            data_uri(mosaic_of(name, picture.digest, CELL, False, picture.image), f"mosaic/{name}/{picture.digest}"),
-            maps.layers,
-            maps.heads,
-            cell=CELL,
-            gap=GAP,
-            selected=(layer, -1 if head in FUSIONS else int(head) - 1),
-            key=f"mosaic_{name}",
-            alt=f"Class-token attention of {maps.layers} layers (rows) and {maps.heads} heads (columns).",
-            on_choice=choose,
-        )
-    if maps.signed:
-        st.caption("Red attends, blue is subtracted: differential attention is signed, and zero is in the middle.")
+    head_mosaic(
+        data_uri(mosaic_of(name, picture.digest, CELL, False, picture.image), f"mosaic/{name}/{picture.digest}"),
+        maps.layers,
+        maps.heads,
+        cell=CELL,
+        gap=GAP,
+        selected=(layer, -1 if head in FUSIONS else int(head) - 1),
+        key=component_key("mosaic", name),
+        alt=f"Attention of {reader_name(maps)}: {maps.layers} layers (rows), {maps.heads} heads (columns).",
+        on_choice=choose,
+    )
 
 
 def film_tab() -> None:
@@ -177,7 +203,7 @@ def explanations_tab() -> None:
         discard = columns[1].slider(
             "Rollout: discard the smallest", 0, 95, 0, 5, format="%d %%", key="discard", bind="query-params"
         )
-        residual = columns[2].toggle("Rollout: skip connections", value=True, key="residual")
+        residual = columns[2].toggle("Rollout: skip connections", value=True, key="residual", bind="query-params")
     for column, method in zip(st.columns(max(3, len(methods))), methods, strict=False):
         with column:
             if method.name == "rollout":
@@ -218,7 +244,7 @@ def distance_tab() -> None:
     entropy = attention_entropy(maps)
     layers = [f"layer {layer + 1}" for layer in range(maps.layers)]
     heads = [f"head {head + 1}" for head in range(maps.heads)]
-    with st.expander("As tables: distance (px) and spread of the class token's attention (bits)"):
+    with st.expander(f"As tables: distance (px) and spread of the attention of {reader_name(maps)} (bits)"):
         st.dataframe(pd.DataFrame(distances, layers, heads).round(1))
         st.dataframe(pd.DataFrame(entropy, layers, heads).round(2))
 
@@ -261,7 +287,10 @@ def compare_tab() -> None:
         caption = f"{title} – {image_title}; at its peak {density.max():.1f}× an even spread"
         column.image(overlay(photo, density, scale=scale), caption=caption, width="stretch")
     if what == "Another model":
-        changed = difference(sides[0][1], sides[0][0], sides[1][0])
+        # Models cut the photo differently: compare the part that both see.
+        crops = [loaded_model(side).network.preprocessing.crop_share for side in (name, other_name)]
+        common = [centre(side[0], min(crops) / crop) for side, crop in zip(sides, crops, strict=True)]
+        changed = difference(sides[int(np.argmin(crops))][1], *common)
         columns[2].image(changed, caption="Difference: red where the second looks more, blue less", width="stretch")
     if what == "Another model" and not loaded_model(other_name).spec.lacks("attention"):
         size = [loaded_model(side).network.preprocessing.size for side in (name, other_name)]
@@ -277,7 +306,7 @@ def compare_tab() -> None:
             image_size=100,
         )
         figure.update_yaxes(title="mean attention distance (% of the side)")
-        st.plotly_chart(figure, width="stretch", key="compare_distance")
+        st.plotly_chart(figure, width="stretch", key="compare_distance", alt="Attention distance of both models.")
 
 
 def make_export() -> Export:
@@ -291,8 +320,7 @@ def make_export() -> Export:
     if attends:
         maps = maps_of(name, picture.digest, picture.image)
         layer, head = selected_head(maps.layers, maps.heads)
-        weights = maps.weights[layer]
-        fused = fuse_heads(weights, head) if head in FUSIONS else weights[int(head) - 1]  # type: ignore[arg-type]
+        fused = fused_map(maps, layer, head)
         row = readout(fused, maps.pooling, maps.prefix_tokens)[maps.prefix_tokens :].reshape(maps.grid)
         pictures = {
             "map": overlay(photo, row, signed=maps.signed),
@@ -307,7 +335,7 @@ def make_export() -> Export:
             [distances], [model.spec.title], image_size=model.network.preprocessing.size
         )
         facts |= {"layer": layer + 1, "head": head, "grid": maps.grid, "pooling": maps.pooling}
-    else:
+    elif not model.spec.lacks("classifier"):
         pictures = {"grad-cam": overlay(photo, explanation_of(name, picture.digest, "gradcam", None, picture.image))}
     recipe = attention_recipe(name, picture.key)
     return Export(

@@ -39,7 +39,7 @@ def first_ready(*names: str) -> str:
 def tile(pixels: np.ndarray, title: str, text: str, page: str) -> None:
     """One live thumbnail with a link to its page."""
     with st.container(border=True):
-        st.image(pixels, width="stretch")
+        st.image(pixels, width="stretch", alt=text)
         page_link(page, f"**{title}**")
         st.caption(text)
 
@@ -66,7 +66,7 @@ def thumbnails(picture: Picture) -> None:
         tile(
             square(overlay(photo, last.mean(axis=0))),
             "Attention",
-            f"What the class token of {loaded_model(eye).spec.title} looks at in its last layer.",
+            f"What {loaded_model(eye).spec.title} looks at in its last layer.",
             "attention",
         )
     with wide[1]:

@@ -38,7 +38,8 @@ from core.ui.cache import (
     order_of,
     response_of,
 )
-from core.ui.components.patch_canvas import paint_canvas
+from core.ui.components.keys import component_key
+from core.ui.components.patch_canvas import paint_canvas, painted_patches
 from core.ui.errors import guard
 from core.ui.export import Export, export_popover
 from core.ui.layout import heading, teaching_cards
@@ -68,6 +69,9 @@ with bar[2]:
 model = loaded_model(name)
 classifier = not model.spec.lacks("classifier")
 methods = explanations_for(model.spec)
+if not methods:
+    st.info(f"{model.spec.title} has neither attention nor a class to explain, so no map can rank its patches.")
+    st.stop()
 measure = "probability" if classifier else "similarity to the whole photo"
 
 
@@ -91,6 +95,12 @@ def said(curve: MaskingCurve, step: int) -> str:
 @st.fragment
 def remove() -> None:
     """The photo, the slider and the curve."""
+    with guard():
+        remove_patches()
+
+
+def remove_patches() -> None:
+    """What `remove` shows."""
     first, second, third = st.columns([9, 4, 6], vertical_alignment="bottom")
     strategy = first.segmented_control(
         "Remove",
@@ -118,6 +128,9 @@ def remove() -> None:
         key="fill",
         bind="query-params",
     )
+    if st.session_state.setdefault("fill_shown", fill) != fill:
+        st.session_state["fill_shown"] = fill
+        st.rerun()  # the curves below this fragment depend on it too
     question = ask(fill)
     photo = display_photo(model, picture.digest, picture.image)
     if strategy == "hand":
@@ -126,7 +139,7 @@ def remove() -> None:
     left, right = st.columns([2, 3], gap="medium")
     with left:
         share = st.slider(
-            "Patches removed", 0, 100, 25, 100 // STEPS + 1, format="%d %%", key="share", bind="query-params"
+            "Patches removed", 0.0, 100.0, 25.0, 100 / STEPS, format="%.0f %%", key="share", bind="query-params"
         )
     grid = mask_grid(name, picture.digest, picture.image)
     curves: dict[str, MaskingCurve] = {strategy: masking_of(question, strategy, method, 0, picture.image)}
@@ -146,7 +159,12 @@ def remove() -> None:
     with right:
         st.markdown(f"#### {said(curve, 0)} → {said(curve, step)}")
         slot = st.empty()
-        slot.plotly_chart(figure_of(curves, None, (strategy, step)), width="stretch", key="curve_first")
+        slot.plotly_chart(
+            figure_of(curves, None, (strategy, step)),
+            width="stretch",
+            key="curve_first",
+            alt="The curve so far.",
+        )
         band = band_of(question, ORDERS, picture.image)
         slot.plotly_chart(
             figure_of(curves, band, (strategy, step)),
@@ -184,9 +202,9 @@ def by_hand(question: MaskingQuestion, photo: np.ndarray) -> None:
     left, right = st.columns([2, 3], gap="medium")
     with left:
         removed = paint_canvas(
-            data_uri(photo, f"{picture.digest}/{photo.shape}/{model.network.preprocessing.crop_share}"),
+            data_uri(photo, f"{picture.digest}/{photo.shape}/{model.network.preprocessing}"),
             grid,
-            key=f"paint_{name}",
+            key=component_key("paint", name),
             alt=f"{picture.title}: drag over patches to remove them, or move with the arrow keys and press Enter.",
         )
         st.caption(f"Drag over the photo. {len(removed)} of {grid[0] * grid[1]} patches removed.")
@@ -282,8 +300,16 @@ def make_export() -> Export:
     question = ask(st.session_state.get("fill", "mean"))
     strategy: Strategy = st.session_state.get("strategy", "most_attended")
     method = st.session_state.get("ranked_by", methods[0].name)
-    if strategy == "hand":
-        strategy = "most_attended"
+    photo = display_photo(model, picture.digest, picture.image)
+    grid = mask_grid(name, picture.digest, picture.image)
+    facts: dict[str, object] = {"model": name, "image": picture.title, "sha256": picture.digest, "fill": question.fill}
+    removed: list[int] = []
+    by_hand_now = st.session_state.get("strategy") == "hand"
+    if by_hand_now:
+        removed = painted_patches(component_key("paint", name), grid)
+        response = response_of(question, tuple(removed), picture.image)
+        facts |= {"removed": removed, "grid": grid, measure: float(response.confidence[0])}
+        strategy = "most_attended"  # the curve that is exported beside the mask
     curve = masking_of(question, strategy, method, 0, picture.image)
     band = band_of(question, ORDERS, picture.image)
     table = pd.DataFrame(
@@ -291,18 +317,19 @@ def make_export() -> Export:
     )
     if curve.top_class is not None:
         table["says"] = [class_name(model.classes, int(index)) for index in curve.top_class]
-    photo = display_photo(model, picture.digest, picture.image)
-    grid = mask_grid(name, picture.digest, picture.image)
     half = order_of(question, strategy, method, 0, picture.image)[: grid[0] * grid[1] // 2]
+    hidden = removed if by_hand_now else half.tolist()
     return Export(
         stem="masking",
         recipe=masking_recipe(
-            name, picture.key, strategy=strategy, method=method, fill=question.fill, steps=STEPS, seed=0
+            name, picture.key, grid=grid, strategy=strategy, method=method, fill=question.fill, steps=STEPS, seed=0
         ),
         figures={"curve": figure_of({strategy: curve}, band, (strategy, 0))},
-        pictures={"half_removed": masked_photo(photo, keep_from_patches(half, grid), question.fill)},
+        pictures={
+            "masked": masked_photo(photo, keep_from_patches(removed if by_hand_now else half, grid), question.fill)
+        },
         table=table,
-        facts={"model": name, "image": picture.title, "sha256": picture.digest, "strategy": strategy, "method": method},
+        facts={**facts, "strategy": strategy, "method": method},
     )
 
 

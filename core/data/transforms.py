@@ -10,6 +10,9 @@ if TYPE_CHECKING:  # model catalogues describe preprocessing without paying for 
     from torch import Tensor
 
 
+Resample = Literal["bilinear", "bicubic"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Normalisation:
     """Per-channel mean and standard deviation of pixels in [0, 1]."""
@@ -33,7 +36,7 @@ class Preprocessing:
     size: int
     normalisation: Normalisation
     crop_share: float = 1.0
-    resample: Literal["bilinear", "bicubic"] = "bicubic"
+    resample: Resample = "bicubic"
 
 
 def crop_to_square(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:

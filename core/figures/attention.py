@@ -18,16 +18,20 @@ def plot_predictions(predictions: Sequence[Prediction], *, title: str = "") -> g
     figure = go.Figure(
         go.Bar(
             x=values,
-            y=[f"{label} " for label in labels],
+            y=list(range(len(labels))),
+            customdata=labels,
             orientation="h",
             text=[f"{value:.1f} %" for value in values],
             textposition="outside",
             cliponaxis=False,
             marker_color=[CATEGORICAL[0]] + ["rgba(0,114,178,0.45)"] * (len(values) - 1),
-            hovertemplate="%{y}: %{x:.2f} %<extra></extra>",
+            hovertemplate="%{customdata}: %{x:.2f} %<extra></extra>",
         )
     )
-    figure.update_yaxes(autorange="reversed")
+    # By position: ImageNet has two classes called crane.
+    figure.update_yaxes(
+        autorange="reversed", tickvals=list(range(len(labels))), ticktext=[f"{label} " for label in labels]
+    )
     figure.update_xaxes(range=[0, max(100.0, max(values)) * 1.15], title="probability (%)")
     return finish(figure, height=60 + 38 * len(values), title=title, showlegend=False)
 

@@ -112,6 +112,15 @@ def difference(photo: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.n
     return overlay(photo, theirs - ours, signed=True, scale=(-reach, reach))
 
 
+def centre(values: np.ndarray, share: float) -> np.ndarray:
+    """The middle `share` of each side of a map (rows, columns), on the same grid."""
+    rows, columns = values.shape
+    cut = (1 - share) / 2
+    box = (cut * columns, cut * rows, (1 - cut) * columns, (1 - cut) * rows)
+    picture = Image.fromarray(values.astype(np.float32))
+    return np.asarray(picture.resize((columns, rows), Image.Resampling.BILINEAR, box=box))
+
+
 def captioned(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> np.ndarray:
     """Pictures of one height in a row, each under its caption: for export."""
     strip = 28

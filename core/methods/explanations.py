@@ -79,8 +79,9 @@ EXPLANATIONS: dict[str, Explanation] = {
 
 
 def explanations_for(spec: ModelSpec) -> list[Explanation]:
-    """The methods that work with a model, in order of presentation."""
-    return [explanation for explanation in EXPLANATIONS.values() if not spec.lacks(explanation.needs)]
+    """The methods that work with a model, in order of presentation; Grad-CAM needs a class too."""
+    usable = [explanation for explanation in EXPLANATIONS.values() if not spec.lacks(explanation.needs)]
+    return [each for each in usable if each.name != "gradcam" or not spec.lacks("classifier")]
 
 
 def find_explanation(name: str) -> Explanation:

@@ -79,7 +79,8 @@ def rollout_batch(module: nn.Module, images: Tensor, *, precision: Precision = "
             if trace.signed:
                 mixed = mixed.relu()
             total = mixed.sum(dim=-1, keepdim=True)
-            carried = (reached / total.transpose(1, 2)) @ mixed
+            normal = torch.where(total > 0, mixed / torch.where(total > 0, total, 1), identity)
+            carried = reached @ normal
             reached = 0.5 * carried.float() + 0.5 * reached
         return reached[:, 0, trace.prefix_tokens :].reshape(len(images), *trace.grid).cpu().numpy()
 

@@ -18,7 +18,7 @@ import streamlit as st
 import torch
 from PIL import Image
 
-from core.data.transforms import HALF_NORMALISATION, Preprocessing, crop_to_square, to_batch
+from core.data.transforms import HALF_NORMALISATION, Preprocessing, Resample, crop_to_square, to_batch
 from core.errors import CoreError
 from core.figures.overlay import mosaic, overlay, to_data_uri
 from core.methods.anatomy import Anatomy, anatomy
@@ -72,10 +72,15 @@ def in_use(name: str) -> Iterator[LoadedModel]:
         model.lock.release()
 
 
+def reader_name(maps: AttentionMaps) -> str:
+    """Whose attention is shown while no patch is chosen."""
+    return "the class token" if maps.pooling == "class_token" else "the mean of all patches"
+
+
 @st.cache_resource(max_entries=64, show_spinner=False)
-def square_photo(digest: str, size: int, crop_share: float, _image: Image.Image) -> np.ndarray:
+def square_photo(digest: str, size: int, crop_share: float, resample: Resample, _image: Image.Image) -> np.ndarray:
     """The part of the photo that a model with this crop sees, (size, size, 3) uint8."""
-    preprocessing = Preprocessing(size=size, crop_share=crop_share, normalisation=HALF_NORMALISATION)
+    preprocessing = Preprocessing(size=size, crop_share=crop_share, resample=resample, normalisation=HALF_NORMALISATION)
     return np.asarray(crop_to_square(_image, preprocessing))
 
 
@@ -83,9 +88,9 @@ def display_photo(model: LoadedModel, digest: str, image: Image.Image, *, as_see
     """What to draw maps on: the model's crop at screen resolution, or at its own resolution (`as_seen`)."""
     preprocessing = model.network.preprocessing
     if as_seen:
-        return square_photo(digest, preprocessing.size, preprocessing.crop_share, image)
+        return square_photo(digest, preprocessing.size, preprocessing.crop_share, preprocessing.resample, image)
     side = DISPLAY_SIDE if min(image.size) > 96 else preprocessing.size
-    return square_photo(digest, side, preprocessing.crop_share, image)
+    return square_photo(digest, side, preprocessing.crop_share, "bicubic", image)
 
 
 # A ViT-L/16 leaves 60 MB of maps behind.
@@ -109,7 +114,7 @@ def logits_of(name: str, digest: str, _image: Image.Image) -> np.ndarray:
 def rollout_of(
     name: str, digest: str, fusion: Fusion, discard_ratio: float, residual: bool, _image: Image.Image
 ) -> np.ndarray:
-    """Class-token rollout after every layer: (layers, rows, columns)."""
+    """Rollout of what the head reads, after every layer: (layers, rows, columns)."""
     maps = maps_of(name, digest, _image)
     reached = attention_rollout(
         maps.weights,
@@ -145,14 +150,14 @@ def mosaic_of(name: str, digest: str, cell: int, shared_scale: bool, _image: Ima
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def film_of(name: str, digest: str, _image: Image.Image) -> dict[str, list[np.ndarray]]:
-    """Frames of the film strip: class-token attention and rollout, layer by layer."""
+    """Frames of the film strip: attention and rollout of what the head reads, layer by layer."""
     maps = maps_of(name, digest, _image)
     photo = display_photo(loaded_model(name), digest, _image)
     small = np.asarray(Image.fromarray(photo).resize((176, 176), Image.Resampling.LANCZOS))
     attention = readout_maps(maps).mean(axis=1)
     rollout = rollout_of(name, digest, "mean", 0.0, True, _image)
     return {
-        "Attention of the class token, mean of the heads": [
+        f"Attention of {reader_name(maps)}, mean of the heads": [
             overlay(small, layer, signed=maps.signed) for layer in attention
         ],
         "Attention rollout up to this layer": [overlay(small, layer) for layer in rollout],
@@ -250,13 +255,15 @@ def masking_of(
 
     def work(on_progress: Progress) -> MaskingCurve:
         grid = mask_grid(question.name, question.digest, image)
+        # Before the model is locked: a cached function has a lock of its own, which others take first.
+        order = order_of(question, strategy, method, seed, image)
         with in_use(question.name) as model:
             batch, target = question.prepare(model, image)
             return masking_curve(
                 model.module,
                 batch,
                 target,
-                order_of(question, strategy, method, seed, image),
+                order,
                 grid=grid,
                 fill=question.fill,
                 steps=question.steps,

@@ -16,6 +16,7 @@ import streamlit as st
 from core.figures.export import can_draw, figure_html, figure_image
 from core.figures.overlay import to_png
 from core.figures.theme import Figure
+from core.ui.errors import guard
 
 IMAGE_KINDS: tuple[Literal["png", "svg"], ...] = ("png", "svg")
 
@@ -36,36 +37,40 @@ class Export:
 def export_popover(make: Callable[[], Export], *, key: str) -> None:
     """The export menu of a page; `make` runs only when it is open."""
     with st.popover("Export", icon=":material/download:", width="stretch", key=key, on_change="rerun") as menu:
-        if not menu.open:
-            return
-        export = make()
-        st.caption("Pictures and figures")
-        for name, pixels in export.pictures.items():
-            _button(f"{name} (PNG)", partial(to_png, pixels), f"{export.stem}_{name}.png", "image/png")
-        for name, figure in export.figures.items():
-            _button(f"{name} (HTML)", partial(figure_html, figure), f"{export.stem}_{name}.html", "text/html")
-            if can_draw():
-                for kind in IMAGE_KINDS:
-                    _button(
-                        f"{name} ({kind.upper()})",
-                        partial(figure_image, figure, kind),
-                        f"{export.stem}_{name}.{kind}",
-                        f"image/{kind}",
-                    )
-        if export.figures and not can_draw():
-            st.caption("PNG and SVG of charts need Chromium on this machine; the HTML file's tool bar saves SVG.")
-        st.caption("Data")
-        if export.table is not None:
-            table = export.table
-            _button("Table (CSV)", lambda: table.to_csv(index=False).encode(), f"{export.stem}.csv", "text/csv")
-        if export.facts:
-            text = json.dumps(export.facts, indent=2, default=float)
-            _button("Figures in words (JSON)", lambda: text.encode(), f"{export.stem}.json", "application/json")
-        if export.arrays:
-            _button("Maps (NPZ)", lambda: _npz(export.arrays), f"{export.stem}.npz", "application/octet-stream")
-        st.caption("Python that makes it again")
-        _button("Recipe (PY)", lambda: export.recipe.encode(), f"{export.stem}.py", "text/x-python")
-        st.code(export.recipe, language="python", height=220)
+        if menu.open:
+            with guard():
+                _menu(make())
+
+
+def _menu(export: Export) -> None:
+    """The buttons, grouped by what they give."""
+    st.caption("Pictures and figures")
+    for name, pixels in export.pictures.items():
+        _button(f"{name} (PNG)", partial(to_png, pixels), f"{export.stem}_{name}.png", "image/png")
+    for name, figure in export.figures.items():
+        _button(f"{name} (HTML)", partial(figure_html, figure), f"{export.stem}_{name}.html", "text/html")
+        if can_draw():
+            for kind in IMAGE_KINDS:
+                _button(
+                    f"{name} ({kind.upper()})",
+                    partial(figure_image, figure, kind),
+                    f"{export.stem}_{name}.{kind}",
+                    f"image/{kind}",
+                )
+    if export.figures and not can_draw():
+        st.caption("PNG and SVG of charts need Chromium on this machine; the HTML file's tool bar saves SVG.")
+    st.caption("Data")
+    if export.table is not None:
+        table = export.table
+        _button("Table (CSV)", lambda: table.to_csv(index=False).encode(), f"{export.stem}.csv", "text/csv")
+    if export.facts:
+        text = json.dumps(export.facts, indent=2, default=float)
+        _button("Figures in words (JSON)", lambda: text.encode(), f"{export.stem}.json", "application/json")
+    if export.arrays:
+        _button("Maps (NPZ)", lambda: _npz(export.arrays), f"{export.stem}.npz", "application/octet-stream")
+    st.caption("Python that makes it again")
+    _button("Recipe (PY)", lambda: export.recipe.encode(), f"{export.stem}.py", "text/x-python")
+    st.code(export.recipe, language="python", height=220)
 
 
 def _button(label: str, make: Callable[[], bytes], file_name: str, mime: str) -> None:

@@ -11,11 +11,11 @@ from PIL import Image
 
 from core.data.catalogue import installed_datasets, sample_images
 from core.data.examples import EXAMPLES, load_example
-from core.data.images import decode_image, image_digest
+from core.data.images import MAX_BYTES, decode_image, image_digest
 from core.errors import CoreError
 from core.models.catalogue import MODELS, find_model
 from core.models.spec import Capability, ModelSpec
-from core.models.weights import Availability, availability, fetch
+from core.models.weights import Availability, availability, fetch, resolve
 from core.runs.store import list_runs
 from core.ui.address import remember, remembered
 from core.ui.cache import loaded_model, with_progress
@@ -137,13 +137,23 @@ def _own_models() -> list[str]:
     """Finished runs, and what this session added."""
     runs = [f"run:{run.name}" for run in list_runs() if (run.model / "card.json").is_file()]
     added: list[str] = st.session_state.get("own_models", [])
-    return [*runs, *(name for name in added if name not in runs)]
+    return [name for name in dict.fromkeys([*runs, *added]) if _opens(name)]
+
+
+def _opens(name: str) -> bool:
+    """Whether a run or folder is still what it was: folders move, and cards get damaged."""
+    try:
+        availability(find_model(name))
+    except CoreError:
+        return False
+    return True
 
 
 def _from_address(name: str, capability: Capability | None) -> str:
     """A model that the address asks for but the list does not have: itself if it can be used here, else empty."""
     try:
         spec = find_model(name)
+        availability(spec)
         if capability is not None and spec.lacks(capability):
             raise CoreError(f"{spec.title} cannot be used on this page: {spec.lacks(capability)}.", "Another is shown.")
     except CoreError as error:
@@ -167,6 +177,8 @@ def _describe(spec: ModelSpec, state: Availability) -> str:
 def _ensure_ready(name: str, state: Availability) -> None:
     spec = find_model(name)
     if state.state == "ready":
+        if name.partition(":")[0] in ("run", "folder"):
+            _forget_if_changed(name)
         try:
             if name not in st.session_state.setdefault("loaded_once", set()):
                 with st.spinner(f"Loading {spec.title} …"):
@@ -186,6 +198,23 @@ def _ensure_ready(name: str, state: Availability) -> None:
     st.stop()
 
 
+def _forget_if_changed(name: str) -> None:
+    """Drop every cached result when the files of a run or folder are others than last time."""
+    location = Path(resolve(find_model(name)))
+    files = sorted(location.iterdir()) if location.is_dir() else [location]
+    stamp = tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+    if _stamps().get(name, stamp) != stamp:
+        st.cache_resource.clear()
+        st.cache_data.clear()
+    _stamps()[name] = stamp
+
+
+@st.cache_resource(show_spinner=False)
+def _stamps() -> dict[str, tuple[tuple[str, int, int], ...]]:
+    """What the files of each own model looked like when they were last used."""
+    return {}
+
+
 def _download(spec: ModelSpec) -> None:
     try:
         with_progress(f"Fetching {spec.title} …", lambda on_progress: fetch(spec, on_progress))
@@ -202,13 +231,22 @@ def _example(key: str) -> Picture:
     return Picture(key=key, title=example.title, image=image, digest=image_digest(image))
 
 
-@st.cache_resource(max_entries=256, show_spinner=False)
-def _dataset_sample(name: str, split: str, seed: int, position: int) -> Picture:
-    image, label = sample_images(name, split, 12, seed)[position]
-    card = installed_datasets()[name]
-    key = f"data:{name}/{split}/{seed}/{position}"
-    title = card.get("class_titles", card["classes"])[label]
-    return Picture(key=key, title=f"{title} ({name})", image=image, digest=image_digest(image))
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _dataset_pictures(name: str, split: str, seed: int) -> tuple[Picture, ...]:
+    """Up to twelve random images of a split."""
+    card = installed_datasets().get(name)
+    if card is None:
+        raise CoreError(f"The data set {name!r} is not on this machine.", "Import it, or choose an example.")
+    titles = card.get("class_titles", card["classes"])
+    return tuple(
+        Picture(
+            key=f"data:{name}/{split}/{seed}/{position}",
+            title=f"{titles[label]} ({name})",
+            image=image,
+            digest=image_digest(image),
+        )
+        for position, (image, label) in enumerate(sample_images(name, split, 12, seed))
+    )
 
 
 def _picture(key: str) -> Picture:
@@ -229,8 +267,10 @@ def _picture(key: str) -> Picture:
             "Upload the image again, or choose an example.",
         )
     parts = rest.split("/")
-    if kind == "data" and len(parts) == 4 and parts[2].isdecimal() and parts[3].isdecimal() and int(parts[3]) < 12:
-        return _dataset_sample(parts[0], parts[1], int(parts[2]), int(parts[3]))
+    if kind == "data" and len(parts) == 4 and parts[2].isdecimal() and parts[3].isdecimal():
+        pictures = _dataset_pictures(parts[0], parts[1], int(parts[2]))
+        if int(parts[3]) < len(pictures):
+            return pictures[int(parts[3])]
     raise CoreError(f"The address names an unknown image, {key!r}.", "The example is shown instead.")
 
 
@@ -244,7 +284,7 @@ def _thumbnails(name: str, pictures: list[Picture], label: Callable[[Picture], s
         with columns[index % 4]:
             side = min(picture.image.size)
             left, top = (picture.image.width - side) // 2, (picture.image.height - side) // 2
-            st.image(picture.image.crop((left, top, left + side, top + side)).resize((120, 120)))
+            st.image(picture.image.crop((left, top, left + side, top + side)).resize((120, 120)), alt=picture.title)
             st.button(label(picture), key=f"{name}_{picture.key}", on_click=_choose, args=(name, picture.key))
 
 
@@ -283,7 +323,8 @@ def _uploads(name: str) -> None:
                 handled[file.file_id] = picture.key
                 newest = picture.key
             except CoreError as error:
-                handled[file.file_id] = error
+                # A fresh one: the traceback of the caught one keeps the whole file in memory.
+                handled[file.file_id] = CoreError(error.cause, error.remedy)
         if isinstance(handled[file.file_id], CoreError):
             show_error(handled[file.file_id])
     if newest:
@@ -323,7 +364,7 @@ def _dataset_samples(name: str) -> None:
         "Draw", min_value=0, max_value=9999, value=0, help="Another number, other images.", key=f"{name}_seed"
     )
     with guard():
-        pictures = [_dataset_sample(chosen, split, int(seed), position) for position in range(12)]
+        pictures = list(_dataset_pictures(chosen, split, int(seed)))
         _thumbnails(name, pictures, lambda picture: picture.title.partition(" (")[0][:14])
 
 
@@ -332,18 +373,30 @@ def _folder(name: str) -> None:
     text = st.text_input("Folder", placeholder="/photos", key=f"{name}_folder")
     if not text.strip():
         return
-    folder = Path(text.strip()).expanduser()
     with guard():
-        if not folder.is_dir():
-            raise CoreError(f"There is no folder {text.strip()!r} on this machine.", "Check the path.")
-        files = sorted(path for path in folder.iterdir() if path.suffix.lower().lstrip(".") in UPLOAD_TYPES)[:200]
-        if not files:
-            raise CoreError(
-                f"{text.strip()!r} holds no JPEG, PNG, WebP, GIF, BMP or TIFF files.", "Try another folder."
-            )
+        files = _image_files(text.strip())
         chosen = st.selectbox("File", files, format_func=lambda path: path.name, key=f"{name}_file")
         if st.button("Use this image", key=f"{name}_use"):
-            picture = _decode(chosen.read_bytes(), chosen.name)
+            try:
+                with chosen.open("rb") as file:
+                    data = file.read(MAX_BYTES + 1)  # enough for the decoder to see that it is too much
+            except OSError as error:
+                raise CoreError(f"{chosen.name} cannot be read ({error.strerror}).", "Choose another file.") from error
+            picture = _decode(data, chosen.name)
             _keep_upload(picture)
             remember(name, picture.key)
             st.rerun()
+
+
+def _image_files(text: str) -> list[Path]:
+    """Up to 200 image files of a folder on this machine."""
+    try:
+        folder = Path(text).expanduser()
+        files = sorted(
+            path for path in folder.iterdir() if path.suffix.lower().lstrip(".") in UPLOAD_TYPES and path.is_file()
+        )
+    except (OSError, RuntimeError) as error:  # RuntimeError: the home of a user who does not exist
+        raise CoreError(f"{text!r} is no folder that can be read on this machine.", "Check the path.") from error
+    if not files:
+        raise CoreError(f"{text!r} holds no JPEG, PNG, WebP, GIF, BMP or TIFF files.", "Try another folder.")
+    return files[:200]

@@ -47,7 +47,17 @@ for method in explanations_for(model.spec):
     )
 
 
-def masking_recipe(name: str, image_key: str, *, strategy: str, method: str, fill: str, steps: int, seed: int) -> str:
+def masking_recipe(
+    name: str,
+    image_key: str,
+    *,
+    grid: tuple[int, int],
+    strategy: str,
+    method: str,
+    fill: str,
+    steps: int,
+    seed: int,
+) -> str:
     """The masking curve of one photo."""
     head = _head(
         "How a prediction changes as patches are removed",
@@ -55,21 +65,22 @@ def masking_recipe(name: str, image_key: str, *, strategy: str, method: str, fil
         name,
         image_key,
         "from core.methods.explanations import find_explanation",
-        "from core.methods.masking import masking_curve, masking_order",
+        "from core.methods.masking import masking_curve, masking_order, scores_on_grid",
         "from core.methods.targets import pick_target",
     )
     return (
         head
         + f"""
 target = pick_target(model.module, batch, classifier=not model.spec.lacks("classifier"))
-scores = find_explanation({method!r}).explain(model.module, batch, target)
-order = masking_order({strategy!r}, scores.shape, scores=scores, seed={seed})
+grid = {grid!r}
+scores = scores_on_grid(find_explanation({method!r}).explain(model.module, batch, target), grid)
+order = masking_order({strategy!r}, grid, scores=scores, seed={seed})
 curve = masking_curve(
     model.module,
     batch,
     target,
     order,
-    grid=scores.shape,
+    grid=grid,
     fill={fill!r},
     steps={steps},
     normalisation=model.network.preprocessing.normalisation,

@@ -16,10 +16,12 @@ from core.ui.pickers import Picture
 def attention_sentence(name: str, picture: Picture) -> str:
     """What the model says and how concentrated its last layer is."""
     model = loaded_model(name)
+    if model.spec.lacks("attention") and model.spec.lacks("classifier"):
+        return f"{model.spec.title} has neither attention nor a classifier: there is nothing to explain."
     if model.spec.lacks("attention"):
         return f"{_prediction(name, picture)}: a CNN has no attention, so Grad-CAM shows what spoke for it."
     last = np.abs(readout_maps(maps_of(name, picture.digest, picture.image))[-1]).mean(axis=0)
-    held = f"holds 60 % of its attention in {int(attention_mass(last, 0.6).sum())} of {last.size} patches"
+    held = f"holds 60 % of its attention to patches in {int(attention_mass(last, 0.6).sum())} of {last.size} patches"
     if model.spec.lacks("classifier"):
         return f"The last layer of {model.spec.title} {held}. {second_opinion(picture)}"
     return f"{_prediction(name, picture)} – the last layer {held}."

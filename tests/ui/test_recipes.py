@@ -16,7 +16,14 @@ RECIPES = {
     "attention": (attention_recipe("vit_p4", "example:cat"), "Attention rollout (8, 8)"),
     "masking": (
         masking_recipe(
-            "vit_p4", "example:cat", strategy="most_attended", method="rollout", fill="mean", steps=4, seed=0
+            "vit_p4",
+            "example:cat",
+            grid=(8, 8),
+            strategy="most_attended",
+            method="rollout",
+            fill="mean",
+            steps=4,
+            seed=0,
         ),
         "100% removed",
     ),

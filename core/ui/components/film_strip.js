@@ -13,6 +13,7 @@ export default function (component) {
     build(view)
   }
   show(view)
+  return () => clearInterval(view.timer)
 }
 
 function mount(parent) {

@@ -47,8 +47,8 @@ def head_mosaic(
 
     def report() -> None:
         cell_chosen = (st.session_state.get(key) or {}).get("cell")
-        if isinstance(cell_chosen, list) and len(cell_chosen) == 2:
-            layer, head = cell_chosen
+        if isinstance(cell_chosen, list) and len(cell_chosen) == 3:
+            layer, head, _ = cell_chosen
             if 0 <= layer < layers and 0 <= head < heads:
                 on_choice(layer, head)
 

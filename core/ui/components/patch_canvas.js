@@ -13,6 +13,8 @@ export default function (component) {
   view.weights = data.weights ? bytes(data.weights) : null
   view.colours = bytes(data.colours)
   view.canvas.setAttribute("aria-label", data.alt)
+  if (view.hover !== null && view.hover >= data.rows * data.cols) view.hover = null // left from a finer grid
+  view.canvas.style.touchAction = data.mode === "paint" ? "none" : "manipulation"
   view.canvas.style.cursor = data.mode === "paint" ? "cell" : "crosshair"
   if (view.source !== data.image) {
     view.source = data.image
@@ -52,6 +54,11 @@ function mount(parent) {
     if (view.painting === null) return
     view.painting = null
     view.send("removed", [...view.removed].sort((a, b) => a - b))
+  })
+  canvas.addEventListener("pointercancel", () => (view.painting = null))
+  canvas.addEventListener("blur", () => {
+    view.hover = null
+    draw(view)
   })
   canvas.addEventListener("click", (event) => {
     if (view.data.mode !== "paint") select(view, patchAt(view, event))
@@ -222,7 +229,7 @@ function caption(view, values, query) {
   const place = (patch) => `row ${Math.floor(patch / cols) + 1}, column ${(patch % cols) + 1}`
   let best = 0
   values.forEach((value, patch) => {
-    if (Math.abs(value) > Math.abs(values[best])) best = patch
+    if (value > values[best]) best = patch
   })
   const strongest = `${(100 * values[best]).toFixed(1)} % at ${place(best)}`
   view.caption.textContent =

@@ -18,7 +18,7 @@ HTML = """
 """
 CSS = """
 canvas { width: 100%; aspect-ratio: 1; display: block; border-radius: var(--st-base-radius);
-  touch-action: manipulation; }
+}
 canvas:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 2px; }
 p { min-height: 1.5em; margin: .4rem 0 0; font-size: .9rem; color: var(--st-text-color); opacity: .85;
     font-family: var(--st-font); }
@@ -78,9 +78,7 @@ def attention_canvas(
 
 def paint_canvas(photo: str, grid: tuple[int, int], *, key: str, alt: str) -> list[int]:
     """Let patches be removed by hand; returns the removed ones, in raster order."""
-    patches = grid[0] * grid[1]
-    stored = (st.session_state.get(key) or {}).get("removed") or []
-    removed = [patch for patch in stored if isinstance(patch, int) and 0 <= patch < patches]
+    removed = painted_patches(key, grid)
     _COMPONENT(
         key=key,
         data={
@@ -95,6 +93,12 @@ def paint_canvas(photo: str, grid: tuple[int, int], *, key: str, alt: str) -> li
         on_removed_change=lambda: None,
     )
     return removed
+
+
+def painted_patches(key: str, grid: tuple[int, int]) -> list[int]:
+    """What has been removed on the canvas called `key`."""
+    stored = (st.session_state.get(key) or {}).get("removed") or []
+    return [patch for patch in stored if isinstance(patch, int) and 0 <= patch < grid[0] * grid[1]]
 
 
 def _quantise(weights: np.ndarray, signed: bool) -> tuple[np.ndarray, np.ndarray]:
