@@ -47,8 +47,8 @@ from core.ui.pickers import image_picker, model_picker, own_model_form
 from core.ui.recipes import masking_recipe
 from core.ui.track_records import track_record
 
-STEPS = 16
-ORDERS = 5
+STEPS = 12
+ORDERS = 4
 STRATEGIES: dict[Strategy | Literal["hand"], str] = {
     "most_attended": "Most attended",
     "least_attended": "Least attended",
@@ -325,9 +325,7 @@ def make_export() -> Export:
             name, picture.key, grid=grid, strategy=strategy, method=method, fill=question.fill, steps=STEPS, seed=0
         ),
         figures={"curve": figure_of({strategy: curve}, band, (strategy, 0))},
-        pictures={
-            "masked": masked_photo(photo, keep_from_patches(removed if by_hand_now else half, grid), question.fill)
-        },
+        pictures={"masked": masked_photo(photo, keep_from_patches(hidden, grid), question.fill)},
         table=table,
         facts={**facts, "strategy": strategy, "method": method},
     )

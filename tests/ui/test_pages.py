@@ -80,7 +80,7 @@ def test_a_layer_and_a_head_can_be_chosen_and_a_bad_layer_is_mended() -> None:
 
 def test_masking_more_removes_more() -> None:
     app = open_page("masking")
-    app.slider(key="share").set_value(77).run()
+    app.slider(key="share").set_value(75.0).run()
     assert not app.exception
     assert "→" in text_of(app)
 
