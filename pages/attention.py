@@ -189,21 +189,31 @@ def class_choice() -> int | None:
     )
 
 
+def cnn_view() -> None:
+    """A CNN has no attention to look at: Grad-CAM, large, beside what the model says."""
+    left, right = st.columns([11, 9], gap="medium")
+    with right:
+        class_index = class_choice()
+        predictions_tab()
+        page_link("masking", "Does the map matter? Take those patches away", "grid_off")
+    with left:
+        values = explanation_of(name, picture.digest, "gradcam", class_index, picture.image)
+        photo = display_photo(model, picture.digest, picture.image)
+        st.image(overlay(photo, values), caption="Grad-CAM: what spoke for the chosen class", width="stretch")
+
+
 def explanations_tab() -> None:
     class_index = class_choice()
     photo = display_photo(model, picture.digest, picture.image)
     methods = explanations_for(model.spec)
-    fusion: Fusion = "mean"
-    discard, residual = 0, True
-    if attends:
-        columns = st.columns(3)
-        fusion = columns[0].segmented_control(
-            "Rollout: heads", FUSIONS, default="mean", required=True, key="fusion", bind="query-params"
-        )
-        discard = columns[1].slider(
-            "Rollout: discard the smallest", 0, 95, 0, 5, format="%d %%", key="discard", bind="query-params"
-        )
-        residual = columns[2].toggle("Rollout: skip connections", value=True, key="residual", bind="query-params")
+    columns = st.columns(3)
+    fusion = columns[0].segmented_control(
+        "Rollout: heads", FUSIONS, default="mean", required=True, key="fusion", bind="query-params"
+    )
+    discard = columns[1].slider(
+        "Rollout: discard the smallest", 0, 95, 0, 5, format="%d %%", key="discard", bind="query-params"
+    )
+    residual = columns[2].toggle("Rollout: skip connections", value=True, key="residual", bind="query-params")
     for column, method in zip(st.columns(max(3, len(methods))), methods, strict=False):
         with column:
             if method.name == "rollout":
@@ -357,12 +367,12 @@ with guard():
             "Predictions": predictions_tab,
             "Compare": compare_tab,
         }
-    else:
-        tabs = {"Explanations": explanations_tab, "Predictions": predictions_tab}
-    for tab, body in zip(st.tabs(list(tabs), key="tabs", on_change="rerun"), tabs.values(), strict=True):
-        if tab.open:
-            with tab, guard():
-                body()
+        for tab, body in zip(st.tabs(list(tabs), key="tabs", on_change="rerun"), tabs.values(), strict=True):
+            if tab.open:
+                with tab, guard():
+                    body()
+    elif not model.spec.lacks("classifier"):
+        cnn_view()
 with bar[3]:
     export_popover(make_export, key="export")
 teaching_cards("attention")

@@ -21,7 +21,7 @@ def attention_sentence(name: str, picture: Picture) -> str:
     if model.spec.lacks("attention"):
         return f"{_prediction(name, picture)}: a CNN has no attention, so Grad-CAM shows what spoke for it."
     last = np.abs(readout_maps(maps_of(name, picture.digest, picture.image))[-1]).mean(axis=0)
-    held = f"holds 60 % of its attention to patches in {int(attention_mass(last, 0.6).sum())} of {last.size} patches"
+    held = f"holds 60 % of its patch attention in {int(attention_mass(last, 0.6).sum())} of {last.size} patches"
     if model.spec.lacks("classifier"):
         return f"The last layer of {model.spec.title} {held}. {second_opinion(picture)}"
     return f"{_prediction(name, picture)} – the last layer {held}."

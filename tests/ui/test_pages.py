@@ -60,9 +60,7 @@ def test_every_page_has_its_three_cards(stem: str) -> None:
 
 def test_the_headline_is_computed_from_the_chosen_image() -> None:
     cat, flower = open_page("attention", image="example:cat"), open_page("attention", image="example:flower")
-    headline = [
-        next(m.value for m in app.markdown if "of its attention to patches in" in m.value) for app in (cat, flower)
-    ]
+    headline = [next(m.value for m in app.markdown if "of its patch attention in" in m.value) for app in (cat, flower)]
     assert headline[0] != headline[1]
 
 
@@ -88,7 +86,7 @@ def test_masking_more_removes_more() -> None:
 def test_an_unknown_image_in_the_address_costs_a_sentence() -> None:
     app = open_page("attention", image="upload:deadbeef")
     assert any("only the session that made it" in error.value for error in app.error)
-    assert any("of its attention to patches in" in element.value for element in app.markdown)
+    assert any("of its patch attention in" in element.value for element in app.markdown)
 
 
 @pytest.mark.parametrize("model", ["no-such-model", "folder:/nonexistent", "run:../../etc"])
