@@ -375,4 +375,4 @@ with guard():
         cnn_view()
 with bar[3]:
     export_popover(make_export, key="export")
-teaching_cards("attention")
+teaching_cards("attention" if attends else "gradcam")
