@@ -131,7 +131,7 @@ def main() -> None:
             }
             wait_idle(page)
             slider = page.get_by_role("slider", name="Layer").first
-            depth = int(slider.get_attribute("aria-valuemax") or 12)
+            depth = int(slider.get_attribute("max") or 12)
             latencies = key_latencies(page, slider, "ArrowLeft", "ArrowRight", depth, arguments.changes)
             page.goto(f"{address}/attention?model={arguments.model}")
             page.wait_for_selector("canvas")

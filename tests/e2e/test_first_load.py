@@ -32,5 +32,5 @@ def test_first_request_is_a_deep_link(start_server: Callable[[], str], page: Any
     assert page.get_by_text("Look inside").count() >= 1
     assert page.get_by_role("dialog").count() == 0
     assert page.locator('[data-testid="stException"]').count() == 0
-    assert page.locator("canvas, img, .js-plotly-plot").count() > 1
+    page.locator("canvas, img, .js-plotly-plot").nth(1).wait_for()  # more than the logo: filled on arrival
     assert outside == []

@@ -182,7 +182,8 @@ def test_the_address_restores_the_view(start_server: Callable[[], str], page: An
     page.goto(start_server() + "/attention?model=vit_p4&image=example:flower&layer=2&patch=9")
     page.get_by_text("The patch at row 2, column 2 attends most").wait_for()
     page.get_by_role("button", name="Image: Dahlia").wait_for()
-    assert page.get_by_role("slider", name="Layer").first.get_attribute("aria-valuenow") == "2"
+    assert page.get_by_role("slider", name="Layer").first.input_value() == "2"
+    page.get_by_text("Layer 2, all heads").wait_for()
 
 
 @pytest.mark.parametrize(
