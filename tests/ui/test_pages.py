@@ -131,7 +131,9 @@ def test_uploads_two_at_once_one_bad() -> None:
 def test_results_that_the_pages_quote_exist_and_say_what_they_are() -> None:
     from core.ui.track_records import RESULTS, track_record
 
-    for path in RESULTS.glob("faithfulness_*.json"):
+    paths = list(RESULTS.glob("faithfulness_*.json"))
+    assert paths
+    for path in paths:
         record = track_record(path.stem.removeprefix("faithfulness_"))
         assert record is not None
         stored = json.loads(path.read_text())
