@@ -5,7 +5,6 @@ Heavy imports happen inside the commands, so that `--help` answers at once.
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -87,17 +86,20 @@ def train(
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, repeatable.")] = None,
 ) -> None:
     """Train in the foreground; interrupt it and call it again to resume."""
+    from dataclasses import asdict
+
     from core.configs import parse_overrides
     from core.experiments.catalogue import find_recipe
     from core.paths import runs_root
-    from core.runs.store import RunFolder
+    from core.runs.store import RunFolder, RunSpec, create_run
 
     found = find_recipe(recipe)
     config: object = parse_overrides(found.config, settings or [])
     folder = RunFolder(runs_root() / name)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    overrides = "".join(f" --set {shlex.quote(pair)}" for pair in settings or [])
-    for report in found.run(config, folder, f"python -m core train {recipe} --name {name}{overrides}"):
+    if not folder.spec.is_file():
+        spec = RunSpec(recipe=recipe, config=asdict(config), overrides=tuple(settings or []))  # type: ignore[call-overload]
+        folder = create_run(name, spec)
+    for report in found.run(config, folder):
         steps = report.step // report.epoch
         left = (report.epochs - report.epoch) * steps
         typer.echo(

@@ -84,6 +84,40 @@ def parse_overrides(kind: type[Config], pairs: list[str], base: Config | None = 
     return from_dict(kind, values)
 
 
+def differences(config: Any) -> list[str]:
+    """The `key=value` texts in which `config` differs from its class's defaults: what `parse_overrides` reads."""
+    default = dataclasses.asdict(type(config)())
+    return [
+        f"{key}={_text(value)}" for key, value in _leaves(dataclasses.asdict(config)) if _pick(default, key) != value
+    ]
+
+
+def _leaves(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Dotted key and value of everything in a nested dictionary that is no dictionary."""
+    return [
+        leaf
+        for key, value in values.items()
+        for leaf in (_leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)])
+    ]
+
+
+def _pick(values: dict[str, Any], key: str) -> Any:
+    for part in key.split("."):
+        values = values.get(part, {})
+    return values
+
+
+def _text(value: Any) -> str:
+    """As `parse_overrides` reads it back: a text that is no JSON stays bare."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    try:
+        json.loads(value)
+    except json.JSONDecodeError:
+        return value
+    return json.dumps(value)
+
+
 def _convert(key: str, value: Any, hint: Any) -> Any:
     """`value` as `hint` wants it; only lossless conversions (a whole number for a float, a list for a tuple)."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
-
 from core.errors import UnknownNameError
 from core.experiments import vit_scratch
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """One experiment: what can be set, and what runs."""
-
-    name: str
-    summary: str
-    config: type
-    run: Callable[..., Iterator[Any]]
-
+from core.experiments.spec import Recipe
 
 RECIPES: dict[str, Recipe] = {
     "vit_scratch": Recipe(
         name="vit_scratch",
+        title="ViT from scratch",
         summary="ViT or Differential ViT from scratch on small images",
         config=vit_scratch.Config,
         run=vit_scratch.run,

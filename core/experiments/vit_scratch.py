@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import datetime
 import io
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Literal
@@ -45,7 +44,7 @@ class Config:
         check_options(self)
 
 
-def run(config: Config, folder: RunFolder, command: str) -> Iterator[EpochReport]:
+def run(config: Config, folder: RunFolder) -> Iterator[EpochReport]:
     """Train in `folder`, continuing from its checkpoint if it has one; the test split is read once, at the end."""
     train, val = load_arrays(config.dataset, "train"), load_arrays(config.dataset, "val")
     if len(train.classes) != config.model.classes:
@@ -58,18 +57,16 @@ def run(config: Config, folder: RunFolder, command: str) -> Iterator[EpochReport
     fit = Fit(model, train, val, CIFAR10_NORMALISATION, config.training)
     if folder.checkpoint.is_file():
         fit.load_state(torch.load(folder.checkpoint, weights_only=True, map_location=fit.device))
-    else:
-        write_atomically(folder.spec, json.dumps({"recipe": "vit_scratch", "config": json.loads(to_json(config))}))
     for report in fit.run():
         buffer = io.BytesIO()
         torch.save(fit.state(), buffer)
         write_atomically(folder.checkpoint, buffer.getvalue())
         folder.append_metrics(asdict(report))
         yield report
-    _publish(config, folder, fit, command)
+    _publish(config, folder, fit)
 
 
-def _publish(config: Config, folder: RunFolder, fit: Fit, command: str) -> None:
+def _publish(config: Config, folder: RunFolder, fit: Fit) -> None:
     """Measure the averaged weights on the test split and write the finished model beside its card."""
     test = load_arrays(config.dataset, "test")
     # The stored weights are fp16, so those are what is measured; what is not stored keeps its precision.
@@ -85,7 +82,7 @@ def _publish(config: Config, folder: RunFolder, fit: Fit, command: str) -> None:
         std=fit.normalisation.std,
         dataset=read_dataset(config.dataset)["title"],
         recipe=to_json(config.training),
-        command=command,
+        command=folder.read_spec().command(folder.name),
         date=datetime.date.today().isoformat(),
         metrics={
             "test_accuracy": result.accuracy,

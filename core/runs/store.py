@@ -4,12 +4,52 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from core.configs import from_dict
+from core.errors import CoreError, UnknownNameError
 from core.paths import runs_root
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """What a run is: written once when it is created, never changed.
+
+    Attributes:
+        recipe: key of `core.experiments.catalogue.RECIPES`.
+        config: the recipe's config as plain values.
+        overrides: the `key=value` texts in which it differs from the recipe's defaults.
+        device: "auto", "cpu", "cuda" or "cuda:1".
+        processes: how many take part; more than one means `torch.distributed.run`.
+        launcher: who starts it.
+        launcher_options: such as a Slurm partition.
+        created: ISO 8601 with time zone.
+        code_version: `git describe` of the checkout, or the package's version.
+        parent: the run that it is a clone of.
+        study: the sweep that it is a trial of.
+    """
+
+    recipe: str
+    config: dict[str, Any]
+    overrides: tuple[str, ...] = ()
+    device: str = "auto"
+    processes: int = 1
+    launcher: Literal["local", "slurm"] = "local"
+    launcher_options: dict[str, Any] = field(default_factory=dict)
+    created: str = ""
+    code_version: str = ""
+    parent: str | None = None
+    study: str | None = None
+
+    def command(self, name: str) -> str:
+        """The command line that runs the same under `name`."""
+        pairs = "".join(f" --set {shlex.quote(pair)}" for pair in self.overrides)
+        return f"python -m core train {self.recipe} --name {shlex.quote(name)}{pairs}"
 
 
 @dataclass(frozen=True)
@@ -48,6 +88,26 @@ class RunFolder:
         return self.path / "STOP"
 
     @property
+    def proc(self) -> Path:
+        """Which process works on it: pid, when that process began, host."""
+        return self.path / "proc.json"
+
+    @property
+    def log(self) -> Path:
+        """All that the worker printed."""
+        return self.path / "log.txt"
+
+    @property
+    def samples(self) -> Path:
+        """Pictures that the recipe writes while it runs."""
+        return self.path / "samples"
+
+    @property
+    def events(self) -> Path:
+        """TensorBoard's event files."""
+        return self.path / "events"
+
+    @property
     def model(self) -> Path:
         """The finished model: `model.safetensors` and `card.json`."""
         return self.path / "model"
@@ -63,6 +123,56 @@ class RunFolder:
         """Add one report."""
         with self.metrics.open("a") as file:
             file.write(json.dumps(report) + "\n")
+
+    def truncate_metrics(self, step: int) -> None:
+        """Forget the lines after `step` and a half-written last one: a resumed run computes them again."""
+        kept = [line for line in self.history() if line["step"] <= step]
+        write_atomically(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def read_spec(self) -> RunSpec:
+        """What the run is.
+
+        Raises:
+            CoreError: `spec.json` is missing or damaged.
+        """
+        try:
+            values = json.loads(self.spec.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CoreError(f"The run {self.name!r} has no readable spec.json ({error}).", "Delete the run.") from error
+        return from_dict(RunSpec, values)
+
+
+def create_run(name: str, spec: RunSpec) -> RunFolder:
+    """A new folder that holds `spec`.
+
+    Raises:
+        CoreError: the name cannot be a folder, or is taken.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
+        raise CoreError(
+            f"{name!r} cannot name a run.",
+            "Use up to 80 letters, digits, dots, hyphens or underscores, a letter first.",
+        )
+    folder = RunFolder(runs_root() / name)
+    runs_root().mkdir(parents=True, exist_ok=True)
+    try:
+        folder.path.mkdir()
+    except FileExistsError as error:
+        raise CoreError(f"There is a run named {name!r} already.", "Choose another name.") from error
+    write_atomically(folder.spec, json.dumps(asdict(spec), indent=1) + "\n")
+    return folder
+
+
+def find_run(name: str) -> RunFolder:
+    """The run called `name`.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    runs = {run.name: run for run in list_runs()}
+    if name not in runs:
+        raise UnknownNameError("run", name, runs)
+    return runs[name]
 
 
 def write_atomically(path: Path, data: str | bytes) -> None:

@@ -16,7 +16,7 @@ from core.experiments import vit_scratch
 from core.models.checkpoint import load_model
 from core.models.vit import ViTConfig
 from core.paths import data_root
-from core.runs.store import RunFolder
+from core.runs.store import RunFolder, RunSpec, create_run
 from core.training.config import TrainingConfig
 from core.training.evaluate import evaluate
 
@@ -57,9 +57,7 @@ def config(positional: str = "learned_1d", epochs: int = 3) -> vit_scratch.Confi
 
 
 def folder_called(tmp_path: Path, name: str) -> RunFolder:
-    path = tmp_path / "runs" / name
-    path.mkdir(parents=True)
-    return RunFolder(path)
+    return create_run(name, RunSpec(recipe="vit_scratch", config={}))
 
 
 def reports(run: list[object]) -> list[dict[str, object]]:
@@ -68,12 +66,12 @@ def reports(run: list[object]) -> list[dict[str, object]]:
 
 
 def test_an_interrupted_run_continues_number_by_number(tmp_path: Path) -> None:
-    whole = list(vit_scratch.run(config(), folder_called(tmp_path, "whole"), "-"))
+    whole = list(vit_scratch.run(config(), folder_called(tmp_path, "whole")))
     folder = folder_called(tmp_path, "cut")
-    started = vit_scratch.run(config(), folder, "-")
+    started = vit_scratch.run(config(), folder)
     first = [next(started)]
     started.close()
-    rest = list(vit_scratch.run(config(), folder, "-"))
+    rest = list(vit_scratch.run(config(), folder))
     assert reports(first + rest) == reports(whole)
     assert len(folder.history()) == 3
 
@@ -81,7 +79,7 @@ def test_an_interrupted_run_continues_number_by_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize("positional", ["none", "learned_2d", "sinusoidal"])
 def test_what_is_saved_is_what_was_measured(tmp_path: Path, positional: str) -> None:
     folder = folder_called(tmp_path, positional)
-    list(vit_scratch.run(config(positional, epochs=1), folder, "-"))
+    list(vit_scratch.run(config(positional, epochs=1), folder))
     measured = json.loads((folder.model / "card.json").read_text())["metrics"]
     again = evaluate(load_model(folder.model), load_arrays("toy", "test"), CIFAR10_NORMALISATION)
     assert again.accuracy == measured["test_accuracy"]
@@ -91,4 +89,4 @@ def test_what_is_saved_is_what_was_measured(tmp_path: Path, positional: str) -> 
 def test_classes_that_do_not_match(tmp_path: Path) -> None:
     wrong = vit_scratch.Config(dataset="toy", model=ViTConfig(image_size=8, classes=10))
     with pytest.raises(ConfigError, match=r"model\.classes=2"):
-        next(vit_scratch.run(wrong, folder_called(tmp_path, "wrong"), "-"))
+        next(vit_scratch.run(wrong, folder_called(tmp_path, "wrong")))

@@ -1,0 +1,29 @@
+"""What an experiment is to those who launch it: a config that a form can draw, and a generator that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from core.runs.store import RunFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One row of the catalogue of experiments.
+
+    Attributes:
+        name: key in the catalogue, on the command line and in a run's specification.
+        title: what people read.
+        summary: what it does, in one sentence.
+        config: a frozen dataclass of options; nested dataclasses are sections of the form.
+        run: `run(config, folder)` yields `core.reports.Progress` after every step, and now and then a frozen dataclass
+            with `step`, `steps` and the numbers of a line of metrics. It continues from `folder.checkpoint` by itself.
+    """
+
+    name: str
+    title: str
+    summary: str
+    config: type
+    run: Callable[[Any, RunFolder], Iterator[Any]]
