@@ -24,6 +24,11 @@ def weights_root() -> Path:
     return home() / "weights"
 
 
+def studies_root() -> Path:
+    """Where the journals of sweeps live, one file each."""
+    return home() / "studies"
+
+
 def runs_root() -> Path:
     """Where training runs live, one folder each."""
     return home() / "runs"
