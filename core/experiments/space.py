@@ -101,9 +101,8 @@ def parse_parameter(text: str) -> Parameter:
         raise ConfigError(f"{text!r} is an empty range.", "The first end has to be the smaller one.")
     if kind == "log" and (low <= 0 or step is not None):
         raise ConfigError(f"{text!r}: a logarithmic range starts above 0 and has no step.", EXAMPLE)
-    if step is not None and not (
-        step > 0 and math.isclose((high - low) / step, round((high - low) / step), abs_tol=1e-6)
-    ):
+    steps = (high - low) / step if step else 0.0
+    if step is not None and (steps < 1 or not math.isclose(steps, round(steps), abs_tol=1e-6)):
         raise ConfigError(f"{text!r}: steps of {step_text.strip()} do not lead from one end to the other.", EXAMPLE)
     return Parameter(key=key, kind=kind, low=low, high=high, step=step)  # type: ignore[arg-type]
 
