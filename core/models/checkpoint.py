@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from core.configs import from_dict
 from core.errors import MissingWeightsError, UnknownNameError
 from core.models.differential import DifferentialViT
+from core.models.small_cnn import SmallCNN, SmallCNNConfig
 from core.models.vit import ViT, ViTConfig
 
-FAMILIES: dict[str, type[ViT]] = {"vit": ViT, "differential_vit": DifferentialViT}
+
+class Family(NamedTuple):
+    """An architecture of ours: the module is built from its config alone."""
+
+    module: Callable[[Any], nn.Module]
+    config: type
+
+
+FAMILIES: dict[str, Family] = {
+    "vit": Family(ViT, ViTConfig),
+    "differential_vit": Family(DifferentialViT, ViTConfig),
+    "small_cnn": Family(SmallCNN, SmallCNNConfig),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,17 +52,26 @@ class ModelCard:
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
-def build(family: str, config: dict[str, Any]) -> ViT:
+def build(family: str, config: dict[str, Any]) -> nn.Module:
     """A freshly initialised model of `family`."""
     if family not in FAMILIES:
         raise UnknownNameError("model family", family, FAMILIES)
-    return FAMILIES[family](from_dict(ViTConfig, config))
+    module, kind = FAMILIES[family]
+    return module(from_dict(kind, config))
+
+
+def stored_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The state dict as it is stored: floats in fp16, whole numbers (batch norm's counter) as they are."""
+    return {
+        name: tensor.detach().to(torch.half if tensor.is_floating_point() else tensor.dtype)
+        for name, tensor in model.state_dict().items()
+    }
 
 
 def save_model(folder: Path, model: nn.Module, card: ModelCard) -> None:
     """Write weights in fp16 and the card."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: tensor.detach().half().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    weights = {name: tensor.cpu().contiguous() for name, tensor in stored_weights(model).items()}
     save_file(weights, folder / "model.safetensors")
     (folder / "card.json").write_text(json.dumps(asdict(card), indent=1) + "\n")
 
@@ -64,7 +87,7 @@ def read_card(folder: Path) -> ModelCard:
     return from_dict(ModelCard, values)
 
 
-def load_model(folder: Path) -> ViT:
+def load_model(folder: Path) -> nn.Module:
     """The trained model of a folder, in fp32 and eval mode.
 
     Raises:
@@ -77,7 +100,7 @@ def load_model(folder: Path) -> ViT:
     except (OSError, SafetensorError) as error:
         raise MissingWeightsError(f"{folder.name}/model.safetensors cannot be read ({error}).") from error
     try:
-        model.load_state_dict({name: tensor.to(torch.float32) for name, tensor in weights.items()})
+        model.load_state_dict(weights)  # into fp32 parameters
     except RuntimeError as error:
         raise MissingWeightsError(f"{folder.name} does not fit its card: {error}") from error
     return model.eval()

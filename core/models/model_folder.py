@@ -23,6 +23,7 @@ WEIGHT_FILES = (".safetensors", ".pt", ".pth")
 _OWN: dict[str, frozenset[Capability]] = {
     "vit": frozenset({"classifier", "attention", "positions"}),
     "differential_vit": frozenset({"classifier", "attention", "signed_attention", "positions"}),
+    "small_cnn": frozenset({"classifier", "convolution"}),
 }
 _WITH_POSITION_TABLE = ("vit", "deit", "dinov2", "dinov2_with_registers", "vit_msn")
 _TIMM_VIT = re.compile(r"(vit_(?!relpos|srelpos)|deit|flexivit)")

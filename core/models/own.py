@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from core.data.transforms import Normalisation, Preprocessing
 from core.models.checkpoint import load_model, read_card
@@ -17,7 +18,7 @@ def load_own(folder: str | Path) -> Network:
     """
     folder = Path(folder)
     card = read_card(folder)
-    model = load_model(folder)
+    model: Any = load_model(folder)
     return Network(
         module=model,
         preprocessing=Preprocessing(
