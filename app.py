@@ -6,4 +6,7 @@ older kind of app until the first session has run, and then opens the first deep
 
 import streamlit as st
 
+from core.ui.start import heavy_imports
+
+heavy_imports()
 app = st.App("core/ui/main.py")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.paths import CHECKOUT
+from core.ui.start import wait_for_imports
 
 PAGES = CHECKOUT / "pages"
 
@@ -32,4 +33,6 @@ SECTIONS = {
 st.set_page_config(page_title="Vitrine", page_icon=str(CHECKOUT / "assets" / "icon.svg"), layout="wide")
 st.logo(str(CHECKOUT / "assets" / "logo.svg"), size="large")
 # On top, so that the pictures get the width of the screen.
-st.navigation(SECTIONS, position="top").run()
+chosen = st.navigation(SECTIONS, position="top")
+wait_for_imports()
+chosen.run()
