@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
 
 from core.configs import check_options, option, to_json
@@ -39,6 +40,8 @@ class Config:
     dataset: str = option("cifar10", "Data set", "An imported data set of small images.")
     model: ViTConfig = field(default_factory=ViTConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    max_images: int = option(0, "Training images", "A fixed random part of the training split; 0 is all.", minimum=0)
+    evaluate_test: bool = option(True, "Read the test split", "Off for trials of a sweep, which choose by validation.")
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -52,6 +55,8 @@ def run(config: Config, folder: RunFolder) -> Iterator[EpochReport]:
             f"{config.dataset} has {len(train.classes)} classes, the model {config.model.classes}.",
             f"Set model.classes={len(train.classes)}.",
         )
+    if 0 < config.max_images < len(train):
+        train = train.subset(np.sort(np.random.default_rng(0).permutation(len(train))[: config.max_images]), "train")
     seed_everything(config.training.seed)
     model = build(config.family, asdict(config.model))
     fit = Fit(model, train, val, CIFAR10_NORMALISATION, config.training)
@@ -68,7 +73,8 @@ def run(config: Config, folder: RunFolder) -> Iterator[EpochReport]:
 
 def _publish(config: Config, folder: RunFolder, fit: Fit) -> None:
     """Measure the averaged weights on the test split and write the finished model beside its card."""
-    test = load_arrays(config.dataset, "test")
+    split = "test" if config.evaluate_test else "val"
+    test = load_arrays(config.dataset, split)
     # The stored weights are fp16, so those are what is measured; what is not stored keeps its precision.
     fit.average.load_state_dict({name: tensor.half().float() for name, tensor in fit.average.state_dict().items()})
     result = evaluate(fit.average, test, fit.normalisation)
@@ -85,12 +91,14 @@ def _publish(config: Config, folder: RunFolder, fit: Fit) -> None:
         command=folder.read_spec().command(folder.name),
         date=datetime.date.today().isoformat(),
         metrics={
-            "test_accuracy": result.accuracy,
-            "test_interval_95": result.interval,
-            "test_count": result.count,
-            "test_loss": result.loss,
+            f"{split}_accuracy": result.accuracy,
+            f"{split}_interval_95": result.interval,
+            f"{split}_count": result.count,
+            f"{split}_loss": result.loss,
             "seed": config.training.seed,
-            "split": "test, read once after the last epoch",
+            "split": "test, read once after the last epoch"
+            if config.evaluate_test
+            else "val; the test split was not read",
         },
         history=folder.history(),
     )
