@@ -108,6 +108,58 @@ def train(
         )
 
 
+@app.command()
+def estimate(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe, such as vit_scratch.")],
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, repeatable.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line: progress, then the result.")] = False,
+) -> None:
+    """How long a training would take, measured over a few of its own steps."""
+    import json
+    from dataclasses import asdict
+
+    from core.configs import parse_overrides
+    from core.experiments.catalogue import find_recipe
+    from core.experiments.estimate import Estimate
+    from core.experiments.estimate import estimate as measure
+
+    found = find_recipe(recipe)
+    config: object = parse_overrides(found.config, settings or [])
+    for report in measure(found, config, device=device):
+        if as_json:
+            typer.echo(json.dumps(asdict(report)))
+        elif isinstance(report, Estimate):
+            typer.echo(report.sentence())
+
+
+@app.command()
+def bundle(
+    names: Annotated[list[str] | None, typer.Argument(help="Folders of checkpoints/, such as vit_p4.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value on top, repeatable.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of them, one after the other.")] = False,
+    put: Annotated[bool, typer.Option("--install", help="Copy what is finished into checkpoints/.")] = False,
+    listing: Annotated[bool, typer.Option("--list", help="Only say which there are and how they are made.")] = False,
+) -> None:
+    """Train the models that come with Vitrine again; what is begun is resumed, what is finished is left alone."""
+    from core.experiments.bundled import BUNDLED_RUNS, bundled_run, find_bundled, install
+    from core.experiments.execute import execute
+    from core.reports import Progress, as_line
+
+    rows = BUNDLED_RUNS if everything or listing else tuple(find_bundled(name) for name in names or [])
+    for row in rows:
+        if listing:
+            typer.echo(" ".join([f"{row.name:26} {row.recipe}", *row.overrides]))
+            continue
+        run = bundled_run(row.name, tuple(settings or []))
+        if not (run.model / "card.json").is_file():
+            for report in execute(run):
+                if not isinstance(report, Progress):
+                    typer.echo(f"{row.name}  {as_line(report)}")
+        if put:
+            typer.echo(f"Installed into {install(run)}")
+
+
 @runs_app.command("list")
 def show_runs() -> None:
     """Every run: its last epoch and whether it is finished."""

@@ -1,0 +1,94 @@
+"""The models in `checkpoints/`, as recipes: which run each one is, so that anybody can make it again.
+
+    python -m core bundle --list
+    python -m core bundle vit_p4 --install
+    python -m core bundle --all --set training.epochs=50        on a GPU, where that takes minutes
+
+Two ViTs of 192 channels are there to be looked into. The small ones, 96 wide, differ from each other in one thing
+each, at the same budget: a comparison that a laptop can repeat.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from core.configs import differences, parse_overrides
+from core.errors import CoreError, UnknownNameError
+from core.experiments.catalogue import find_recipe
+from core.paths import BUNDLED
+from core.runs.store import RunFolder, RunSpec, create_run, list_runs
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundledRun:
+    """One folder of `checkpoints/`: its name, the recipe, and what differs from the recipe's defaults."""
+
+    name: str
+    recipe: str
+    overrides: tuple[str, ...]
+
+
+_MUON = ("training.optimizer=muon", "training.learning_rate=0.002", "training.compile=true")
+_LARGE = (*_MUON, "training.epochs=16")
+_SMALL = (*_MUON, "training.epochs=8", "model.embed_dim=96", "model.num_heads=4")
+
+BUNDLED_RUNS = (
+    BundledRun(name="vit_p4", recipe="vit_scratch", overrides=_LARGE),
+    BundledRun(
+        name="differential_vit_p4",
+        recipe="vit_scratch",
+        overrides=(*_LARGE, "family=differential_vit", "model.num_heads=3"),
+    ),
+    BundledRun(name="vit_small_p4", recipe="vit_scratch", overrides=_SMALL),
+    BundledRun(name="vit_small_p2", recipe="vit_scratch", overrides=(*_SMALL, "model.patch_size=2")),
+    BundledRun(name="vit_small_p8", recipe="vit_scratch", overrides=(*_SMALL, "model.patch_size=8")),
+    BundledRun(name="vit_small_no_positions", recipe="vit_scratch", overrides=(*_SMALL, "model.positional=none")),
+    BundledRun(name="vit_small_learned_2d", recipe="vit_scratch", overrides=(*_SMALL, "model.positional=learned_2d")),
+    BundledRun(name="vit_small_sinusoidal", recipe="vit_scratch", overrides=(*_SMALL, "model.positional=sinusoidal")),
+    BundledRun(
+        name="cnn_small",
+        recipe="cnn_scratch",
+        overrides=("model.width=48", "training.epochs=12", "training.learning_rate=0.005", "training.compile=true"),
+    ),
+)
+
+
+def find_bundled(name: str) -> BundledRun:
+    """The bundled model called `name`."""
+    known = {row.name: row for row in BUNDLED_RUNS}
+    if name not in known:
+        raise UnknownNameError("bundled model", name, known)
+    return known[name]
+
+
+def bundled_run(name: str, overrides: tuple[str, ...] = ()) -> RunFolder:
+    """The run that trains a bundled model: a new one, or the one begun earlier under the same settings.
+
+    Raises:
+        CoreError: a run of that name has other settings.
+    """
+    row = find_bundled(name)
+    recipe = find_recipe(row.recipe)
+    config = parse_overrides(recipe.config, [*row.overrides, *overrides])
+    spec = RunSpec(recipe=row.recipe, config=asdict(config), overrides=tuple(differences(config)))
+    existing = next((run for run in list_runs() if run.name == name), None)
+    if existing is None:
+        return create_run(name, spec)
+    if existing.read_spec().overrides != spec.overrides:
+        raise CoreError(f"The run {name!r} has other settings.", "Delete it first: python -m core runs delete.")
+    return existing
+
+
+def install(run: RunFolder, checkpoints: Path = BUNDLED) -> Path:
+    """Put a finished run's model where the catalogue looks; returns the folder.
+
+    Raises:
+        CoreError: the run is not finished.
+    """
+    if not (run.model / "card.json").is_file():
+        raise CoreError(f"The run {run.name!r} has no finished model.", f"Train it: python -m core bundle {run.name}")
+    target = checkpoints / run.name
+    shutil.copytree(run.model, target, dirs_exist_ok=True)
+    return target
