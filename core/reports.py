@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,3 +22,41 @@ class Progress:
     step: int
     steps: int
     text: str = ""
+
+
+def as_line(report: Any) -> str:
+    """A report as one line of a log or a terminal; accuracies, which are fractions, in per cent."""
+    values = asdict(report)
+    unit = "epoch" if "epochs" in values else "step"
+    parts = [f"{unit} {values[unit]}/{values[unit + 's']}"]
+    for name, value in values.items():
+        if name in ("step", "steps", "epoch", "epochs") or value is None or value == "":
+            continue
+        if isinstance(value, float):
+            parts.append(f"{name} {value:.1%}" if "accuracy" in name else f"{name} {value:.4g}")
+        elif isinstance(value, int | str):
+            parts.append(f"{name} {value}")
+    return "  ".join(parts)
+
+
+def as_duration(seconds: float) -> str:
+    """Seconds as people say them: 45 s, 3 min 20 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def roughly(seconds: float) -> str:
+    """Seconds in the one or two units that matter: 38 s, 12 min, 3 h 20 min, 2 days."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {rest} min" if rest and hours < 10 else f"{hours} h"
+    return f"{round(hours / 24)} days"

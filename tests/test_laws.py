@@ -29,8 +29,10 @@ MAY_IMPORT: dict[str, set[str]] = {
 EXCEPTIONS: dict[str, set[str]] = {
     # Normalisation belongs to a model as much as to its data.
     "core.models": {"core.data.transforms"},
-    # An experiment writes into its run folder.
-    "core.experiments": {"core.runs.store", "core.runs.status"},
+    # An experiment writes into its run folder, which it holds for itself, and says there why it failed.
+    "core.experiments": {"core.runs.store", "core.runs.status", "core.runs.owner", "core.runs.failures"},
+    # A clone is checked against its recipe's config before it is created.
+    "core.runs.control": {"core.experiments.catalogue"},
     # The worker process is what runs an experiment.
     "core.runs.worker": {"core.experiments"},
 }

@@ -6,14 +6,18 @@ import json
 import os
 import re
 import shlex
+import subprocess
+import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from core.configs import from_dict
+from core.configs import differences, from_dict
 from core.errors import CoreError, UnknownNameError
-from core.paths import runs_root
+from core.paths import CHECKOUT, runs_root
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,11 @@ class RunSpec:
     code_version: str = ""
     parent: str | None = None
     study: str | None = None
+
+    @classmethod
+    def of(cls, recipe: str, config: Any, **rest: Any) -> RunSpec:
+        """The specification of `recipe` under the config object `config`."""
+        return cls(recipe=recipe, config=asdict(config), overrides=tuple(differences(config)), **rest)
 
     def command(self, name: str) -> str:
         """The command line that runs the same under `name`."""
@@ -93,6 +102,11 @@ class RunFolder:
         return self.path / "proc.json"
 
     @property
+    def failure(self) -> Path:
+        """What a process other than the writing one said before it fell."""
+        return self.path / "failure.json"
+
+    @property
     def log(self) -> Path:
         """All that the worker printed."""
         return self.path / "log.txt"
@@ -113,20 +127,21 @@ class RunFolder:
         return self.path / "model"
 
     def history(self) -> list[dict[str, Any]]:
-        """All reports so far; a half-written last line is left out."""
-        if not self.metrics.is_file():
+        """All reports so far; lines that are half-written or damaged are left out."""
+        try:
+            text = self.metrics.read_text(encoding="utf-8", errors="replace")
+        except OSError:
             return []
-        lines = self.metrics.read_text().splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        return [report for line in text.splitlines(keepends=True) if (report := _report(line)) is not None]
 
     def append_metrics(self, report: dict[str, Any]) -> None:
         """Add one report."""
-        with self.metrics.open("a") as file:
+        with self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(report) + "\n")
 
     def truncate_metrics(self, step: int) -> None:
         """Forget the lines after `step` and a half-written last one: a resumed run computes them again."""
-        kept = [line for line in self.history() if line["step"] <= step]
+        kept = [line for line in self.history() if line.get("step", 0) <= step]
         write_atomically(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
 
     def read_spec(self) -> RunSpec:
@@ -143,7 +158,7 @@ class RunFolder:
 
 
 def create_run(name: str, spec: RunSpec) -> RunFolder:
-    """A new folder that holds `spec`.
+    """A new folder that holds `spec`, with its date and the version of the code filled in.
 
     Raises:
         CoreError: the name cannot be a folder, or is taken.
@@ -153,12 +168,21 @@ def create_run(name: str, spec: RunSpec) -> RunFolder:
             f"{name!r} cannot name a run.",
             "Use up to 80 letters, digits, dots, hyphens or underscores, a letter first.",
         )
+    spec = replace(
+        spec,
+        created=spec.created or datetime.now().astimezone().isoformat(timespec="seconds"),
+        code_version=spec.code_version or code_version(),
+    )
     folder = RunFolder(runs_root() / name)
-    runs_root().mkdir(parents=True, exist_ok=True)
     try:
+        runs_root().mkdir(parents=True, exist_ok=True)
         folder.path.mkdir()
     except FileExistsError as error:
         raise CoreError(f"There is a run named {name!r} already.", "Choose another name.") from error
+    except OSError as error:
+        raise CoreError(
+            f"No run can be created in {runs_root()} ({error.strerror}).", "Make it writable, or set VITRINE_HOME."
+        ) from error
     write_atomically(folder.spec, json.dumps(asdict(spec), indent=1) + "\n")
     return folder
 
@@ -178,13 +202,38 @@ def find_run(name: str) -> RunFolder:
 def write_atomically(path: Path, data: str | bytes) -> None:
     """Replace `path` so that a reader sees the old or the new content, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    partial.write_bytes(data.encode() if isinstance(data, str) else data)
-    os.replace(partial, path)
+    # Two threads of a process may write the same file: each has a partial file of its own.
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+    try:
+        partial.write_bytes(data.encode() if isinstance(data, str) else data)
+        os.replace(partial, path)
+    except OSError:
+        partial.unlink(missing_ok=True)  # on a full disk half a checkpoint would keep it full
+        raise
 
 
 def list_runs() -> Iterator[RunFolder]:
-    """All runs on this machine, newest name last."""
+    """All runs on this machine, newest name last; a folder being deleted begins with a dot."""
     root = runs_root()
     if root.is_dir():
-        yield from (RunFolder(path) for path in sorted(root.iterdir()) if (path / "spec.json").is_file())
+        folders = (path for path in sorted(root.iterdir()) if not path.name.startswith("."))
+        yield from (RunFolder(path) for path in folders if (path / "spec.json").is_file())
+
+
+@cache
+def code_version() -> str:
+    """`git describe` of the checkout; nothing where there is no git."""
+    command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--tags"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _report(line: str) -> dict[str, Any] | None:
+    """One line of metrics; None if it is not a whole one."""
+    try:
+        values = json.loads(line) if line.endswith("\n") else None
+    except ValueError:
+        return None
+    return values if isinstance(values, dict) else None

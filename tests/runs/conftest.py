@@ -1,0 +1,88 @@
+"""A home of their own for the runs of a test, a cheap recipe for their workers, and no process left behind."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from core.experiments.catalogue import RECIPES
+from core.runs import queue
+from core.runs.owner import read_owner
+from core.runs.status import RunState, read_state
+from core.runs.store import RunFolder, RunSpec, create_run, list_runs
+from tests.runs import counting
+
+# Workers import this before anything else: the counting recipe for a catalogue, and no torch at all.
+SITE = """
+import sys, types
+writer = type("SummaryWriter", (), {"__init__": lambda *a, **k: None, "__getattr__": lambda *a: lambda *a, **k: None})
+sys.modules["torch.utils.tensorboard"] = types.SimpleNamespace(SummaryWriter=writer)
+catalogue = types.ModuleType("core.experiments.catalogue")
+def find_recipe(name):
+    from tests.runs import counting
+    return counting.find_recipe(name)
+catalogue.find_recipe = find_recipe
+sys.modules["core.experiments.catalogue"] = catalogue
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty VITRINE_HOME whose workers end with the test."""
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("VITRINE_DATA", raising=False)
+    monkeypatch.setattr(queue, "devices", lambda: ("cpu",))
+    yield tmp_path / "home"
+    end_all()
+
+
+@pytest.fixture
+def cheap(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, where the recipe "counting" exists, here and in workers."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(SITE)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    monkeypatch.setitem(RECIPES, "counting", counting.RECIPE)
+    return home
+
+
+def end_all() -> None:
+    """Kill what still works on a run of this home, and its family."""
+    queue.runs_root().mkdir(parents=True, exist_ok=True)
+    with queue.queue_lock():  # nothing new starts meanwhile
+        for folder in list_runs():
+            owner = read_owner(folder)
+            for pid in (owner.pid, owner.leader) if owner else ():
+                with suppress(psutil.Error):
+                    if pid and pid != os.getpid():
+                        process = psutil.Process(pid)
+                        for each in (*process.children(recursive=True), process):
+                            each.kill()
+
+
+def make_run(name: str, **settings: Any) -> RunFolder:
+    """A run of the counting recipe; `spec` among the settings goes to the specification."""
+    rest = settings.pop("spec", {})
+    return create_run(name, RunSpec.of("counting", counting.Config(**settings), **{"device": "cpu", **rest}))
+
+
+def wait_for(folder: RunFolder, *statuses: str, timeout_s: float = 60) -> RunState:
+    """The state of the run once it is one of `statuses`."""
+    return wait_until(lambda: (state := read_state(folder)).status in statuses and state, f"{folder.name}: {statuses}")
+
+
+def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 60) -> Any:
+    """What `condition` returns once it is true."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"after {timeout_s} s still not: {what}")
