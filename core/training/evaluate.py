@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,33 @@ class Evaluation:
     count: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """What a model said about every image of a split; all (images,), in the split's order.
+
+    Attributes:
+        labels: int64, the true classes.
+        predicted: int64, the likeliest classes.
+        confidence: float32, their probabilities.
+        loss: float32, the cross-entropy of the true classes in nats.
+    """
+
+    labels: np.ndarray
+    predicted: np.ndarray
+    confidence: np.ndarray
+    loss: np.ndarray
+
+    def evaluation(self) -> Evaluation:
+        """The split as four numbers."""
+        correct, count = int((self.labels == self.predicted).sum()), len(self.labels)
+        return Evaluation(
+            accuracy=correct / count,
+            interval=wilson_interval(correct, count),
+            loss=float(self.loss.sum(dtype=np.float64)) / count,
+            count=count,
+        )
+
+
 def wilson_interval(correct: int, count: int, z: float = 1.959964) -> tuple[float, float]:
     """The score interval of a proportion (Wilson 1927), sensible at 0 and 1 too."""
     if count == 0:
@@ -36,7 +64,6 @@ def wilson_interval(correct: int, count: int, z: float = 1.959964) -> tuple[floa
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-@torch.inference_mode()
 def evaluate(
     model: nn.Module,
     dataset: ArrayDataset,
@@ -46,17 +73,49 @@ def evaluate(
     precision: Precision = "fp32",
 ) -> Evaluation:
     """Top-1 accuracy and loss of `model` on every image of `dataset`, on the device the model is on."""
+    parts = predict(model, dataset, normalisation, np.arange(len(dataset)), batch_size=batch_size, precision=precision)
+    return join(list(parts)).evaluation()
+
+
+@torch.inference_mode()
+def predict(
+    model: nn.Module,
+    dataset: ArrayDataset,
+    normalisation: Normalisation,
+    rows: np.ndarray,
+    *,
+    batch_size: int = 256,
+    precision: Precision = "fp32",
+) -> Iterator[Predictions]:
+    """Predictions for the images `rows` of `dataset`, batch by batch; `model` is put into eval mode."""
     device = next(model.parameters()).device
     model.eval()
-    correct, loss = 0, 0.0
-    for start in range(0, len(dataset), batch_size):
-        images = torch.from_numpy(np.array(dataset.images[start : start + batch_size])).to(device)
-        labels = torch.from_numpy(np.array(dataset.labels[start : start + batch_size])).to(device)
+    for start in range(0, len(rows), batch_size):
+        chosen = rows[start : start + batch_size]
+        images = torch.from_numpy(np.array(dataset.images[chosen])).to(device)
+        labels = torch.from_numpy(np.array(dataset.labels[chosen])).to(device)
         with autocast(device, precision):
             logits = model(normalise(images, normalisation)).float()
-        correct += int((logits.argmax(dim=1) == labels).sum())
-        loss += float(F.cross_entropy(logits, labels, reduction="sum"))
-    count = len(dataset)
-    return Evaluation(
-        accuracy=correct / count, interval=wilson_interval(correct, count), loss=loss / count, count=count
+        confidence, predicted = logits.softmax(dim=1).max(dim=1)
+        loss = F.cross_entropy(logits, labels, reduction="none")
+        yield Predictions(
+            labels=labels.cpu().numpy(),
+            predicted=predicted.cpu().numpy(),
+            confidence=confidence.cpu().numpy(),
+            loss=loss.cpu().numpy(),
+        )
+
+
+def join(parts: Sequence[Predictions], order: np.ndarray | None = None) -> Predictions:
+    """`parts` one after another; item i then goes to place `order[i]`."""
+    back = slice(None) if order is None else np.argsort(order)
+
+    def joined(name: str) -> np.ndarray:
+        return np.concatenate([getattr(part, name) for part in parts])[back]
+
+    return Predictions(
+        labels=joined("labels"),
+        predicted=joined("predicted"),
+        confidence=joined("confidence"),
+        loss=joined("loss"),
     )

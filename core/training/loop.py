@@ -1,4 +1,4 @@
-"""The training loop as a generator: it yields a report after every epoch and never prints, draws or asks.
+"""The training loop as a generator: it yields what it did after every step and never prints, draws or asks.
 
 Whoever consumes it writes the metrics, shows the curve or decides to stop (by simply not asking for more).
 """
@@ -6,34 +6,45 @@ Whoever consumes it writes the metrics, shows the curve or decides to stop (by s
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from core.data.arrays import ArrayDataset
 from core.data.transforms import Normalisation, standardise
-from core.device import autocast, pick_device
-from core.errors import RunFailedError
-from core.seeding import torch_generator
-from core.training.augment import augment
+from core.device import autocast
+from core.errors import CoreError, RunFailedError
+from core.reports import Progress
+from core.training.batches import Batch, Batches, draw_seed
 from core.training.config import TrainingConfig
-from core.training.evaluate import evaluate
+from core.training.distributed import gather, rank, share_gradients, start, sum_up, world_size
+from core.training.evaluate import Predictions, join, predict
+from core.training.optim import build_optimizer, schedule, trainable_parameters
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochReport:
-    """One line of a run's history; accuracies in [0, 1], losses in nats per image."""
+    """One line of a run's history; accuracies in [0, 1], losses in nats per image.
+
+    Training numbers are of augmented images, under the weights as they were at each step. Where images are mixed,
+    `train_accuracy` counts the class with the larger share, and does not compare with that of unmixed images.
+    Validation numbers are of the averaged weights.
+    """
 
     epoch: int
     epochs: int
     step: int
+    steps: int
     train_loss: float
     train_accuracy: float
     val_loss: float
@@ -43,7 +54,16 @@ class EpochReport:
 
 
 class Fit:
-    """The state of one training, which can be saved after any epoch and continued as if it had never stopped."""
+    """The state of one training, which can be saved at any yield and continued as if it had never stopped.
+
+    Nothing that is drawn depends on what was drawn before: order, augmentation and stochastic depth follow from the
+    seed and the place in the training alone, so that no state of a random generator has to be kept.
+
+    Attributes:
+        average: the exponential moving average of the weights, which is evaluated and kept; once `run` is through with
+            `patience` set, that of the best validation epoch.
+        predictions: of the last validation, in the order of the split; None before the first.
+    """
 
     def __init__(
         self,
@@ -54,23 +74,77 @@ class Fit:
         config: TrainingConfig,
         device: str = "auto",
     ) -> None:
-        self.device = pick_device(device)
+        """`model` is moved to `device` ("auto", "cpu", "cuda", "cuda:1") and trained in place.
+
+        Raises:
+            ConfigError: the device or the optimizer does not suit.
+        """
+        self.accelerator, self.device = start(device, config.precision)
         self.model = model.to(self.device)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.train_set, self.val_set = train, val
         self.normalisation, self.config = normalisation, config
-        self.optimizer = torch.optim.AdamW(_decay_groups(self.model, config.weight_decay), lr=config.learning_rate)
-        self.steps_per_epoch = math.ceil(len(train) / config.batch_size)
-        self.epoch = 0
-        self._forward = torch.compile(self.model) if config.compile else self.model
+        optimizer = build_optimizer(self.model, config.optimizer, config.learning_rate, config.weight_decay)
+        self.optimizer = self.accelerator.prepare_optimizer(optimizer, device_placement=False)
+        self.batches = Batches(
+            train,
+            batch_size=config.batch_size,
+            regime=config.augmentation,
+            seed=config.seed,
+            device=self.device,
+            rank=rank(),
+            world_size=world_size(),
+        )
+        self.epoch = self.batch = 0
+        self.predictions: Predictions | None = None
+        self._totals = self._zeros()
+        self._seconds = 0.0
+        self._best: dict[str, Any] | None = None
+        self._eager = share_gradients(self.accelerator, self.model)
+        self._forward = torch.compile(self._eager) if config.compile else self._eager
+        self._warning = ""
+        self._unchecked: deque[tuple[int, Tensor]] = deque()
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps of one epoch."""
+        return len(self.batches)
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps done."""
+        return self.epoch * self.steps_per_epoch + self.batch
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps in all, if nothing stops early."""
+        return self.config.epochs * self.steps_per_epoch
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no epoch is left, or patience is at its end."""
+        patience, best = self.config.patience, self._best
+        is_stuck = patience is not None and best is not None and self.epoch - best["epoch"] >= patience
+        return self.epoch >= self.config.epochs or is_stuck
 
     def state(self) -> dict[str, Any]:
-        """Everything that the rest of the training depends on; tensors and plain values only."""
+        """Everything that the rest of the training depends on; tensors and plain values only.
+
+        Raises:
+            RunFailedError: the weights are no longer worth keeping.
+        """
+        self._check_losses(keep=0)
+        scaler = self.accelerator.scaler
         return {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "scaler": scaler.state_dict() if scaler else None,
             "epoch": self.epoch,
+            "batch": self.batch,
+            "totals": self._totals,
+            "seconds": self._seconds,
+            "best": self._best,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -78,90 +152,147 @@ class Fit:
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.epoch = state["epoch"]
+        if self.accelerator.scaler and state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.epoch, self.batch = state["epoch"], state["batch"]
+        self._totals = state["totals"].to(self.device, copy=True)
+        self._seconds, self._best = state["seconds"], state["best"]
 
-    def run(self) -> Iterator[EpochReport]:
-        """Train the epochs that are left, yielding after each; `average` holds the weights to keep.
+    def run(self) -> Iterator[Progress | EpochReport]:
+        """Train what is left: `Progress` after every step and validation batch, `EpochReport` after every epoch.
 
         Raises:
-            RunFailedError: the loss is no longer a number.
+            RunFailedError: the loss is no longer a number, or the GPU's memory is full.
         """
-        while self.epoch < self.config.epochs:
-            started = time.perf_counter()
-            loss, accuracy = self._train_epoch()
-            elapsed = time.perf_counter() - started
-            self.epoch += 1
-            held_out = evaluate(self.average, self.val_set, self.normalisation)
-            yield EpochReport(
-                epoch=self.epoch,
-                epochs=self.config.epochs,
-                step=self.epoch * self.steps_per_epoch,
-                train_loss=loss,
-                train_accuracy=accuracy,
-                val_loss=held_out.loss,
-                val_accuracy=held_out.accuracy,
-                learning_rate=self.optimizer.param_groups[0]["lr"],
-                images_per_second=len(self.train_set) / elapsed,
-            )
+        try:
+            while not self.is_done:
+                yield from self._train_epoch()
+                yield from self._validate()
+                yield self._close_epoch()
+        except torch.OutOfMemoryError as error:
+            raise RunFailedError(
+                f"{self.device} ran out of memory at step {self.step}, in batches of {self.config.batch_size} images.",
+                "Choose a smaller batch size or a smaller model.",
+            ) from error
+        if self._best is not None:
+            self.average.load_state_dict(self._best["average"])
 
-    def _train_epoch(self) -> tuple[float, float]:
-        """Mean loss and accuracy over the augmented training images."""
-        # Order and augmentation depend on seed and epoch alone, so a resumed run sees the same batches.
-        seed = self.config.seed * 100_003 + self.epoch
-        torch.manual_seed(seed)  # stochastic depth draws from the global generator
-        generator = torch_generator(seed, self.device)
-        order = np.random.default_rng(seed).permutation(len(self.train_set))
+    def _train_epoch(self) -> Iterator[Progress]:
         self.model.train()
-        total_loss, correct = 0.0, 0
-        for batch in range(self.steps_per_epoch):
-            chosen = order[batch * self.config.batch_size : (batch + 1) * self.config.batch_size]
-            loss, hits = self._step(chosen, generator, self.epoch * self.steps_per_epoch + batch)
-            total_loss += loss * len(chosen)
-            correct += hits
-        return total_loss / len(self.train_set), correct / len(self.train_set)
+        batches = self.batches.epoch(self.epoch, self.batch)
+        while self.batch < self.steps_per_epoch:
+            started = time.perf_counter()
+            self._step(next(batches))
+            self._check_losses(keep=0 if self.batch + 1 == self.steps_per_epoch else 1)
+            self._seconds += time.perf_counter() - started
+            self.batch += 1
+            yield self._progress(f"epoch {self.epoch + 1} of {self.config.epochs}")
 
-    def _step(self, chosen: np.ndarray, generator: torch.Generator, step: int) -> tuple[float, int]:
+    def _step(self, batch: Batch) -> None:
         config = self.config
-        images = torch.from_numpy(self.train_set.images[chosen]).to(self.device).permute(0, 3, 1, 2).float() / 255
-        labels = torch.from_numpy(self.train_set.labels[chosen]).to(self.device)
-        images = standardise(augment(images, config.augmentation, generator), self.normalisation)
-        rate = config.learning_rate * schedule(step, self.steps_per_epoch * config.epochs, config.warmup_share)
+        rate = config.learning_rate * schedule(self.step, self.steps, config.warmup_share)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with autocast(self.device, config.precision):
-            logits = self._forward(images).float()
-        loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
-        if not torch.isfinite(loss):
-            raise RunFailedError(
-                f"The loss became {loss.item()} at step {step}.", "Lower the learning rate or train in fp32."
-            )
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), config.gradient_clip)
+        self._backward(batch)
+        self.accelerator.clip_grad_norm_(trainable_parameters(self.model), config.gradient_clip)
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self._update_average(step)
-        return loss.item(), int((logits.argmax(dim=1) == labels).sum())
+        self.optimizer.zero_grad()
+        self._update_average()
+
+    def _backward(self, batch: Batch) -> None:
+        """Gradients of the mean loss over the whole batch; falls back from a compiled network to a plain one."""
+        try:
+            self._forward_and_backward(batch)
+        except (CoreError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            if self._forward is self._eager:
+                raise
+            # Compilers fail in too many ways to name; without one the same step either works or shows a real fault.
+            self._forward = self._eager
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            self._warning = f"; not compiled: {reason[:160]}"
+            self.optimizer.zero_grad()
+            self._forward_and_backward(batch)
+
+    def _forward_and_backward(self, batch: Batch) -> None:
+        devices = [self.device] if self.device.type == "cuda" else []
+        # Stochastic depth and dropout draw from the global generator: theirs for this step, then the caller's again.
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(draw_seed(self.config.seed, self.epoch, self.batch, rank()))
+            with autocast(self.device, self.config.precision):
+                logits = self._forward(standardise(batch.images, self.normalisation)).float()
+        losses = F.cross_entropy(logits, batch.targets, label_smoothing=self.config.label_smoothing, reduction="none")
+        share = losses.sum() * batch.weight / batch.count
+        hits = (logits.argmax(dim=1) == batch.labels).sum() * batch.weight
+        done = sum_up(torch.stack([share.detach() * batch.count, hits]).to(self._totals.dtype))
+        self._unchecked.append((self.step, done[0]))
+        if self.device.type == "cpu":
+            self._check_losses(keep=0)
+        # Gradients are averaged over processes, and shares are to be summed.
+        self.accelerator.backward(share * world_size())
+        self._totals += done
+
+    def _check_losses(self, keep: int) -> None:
+        """Fail on a loss that is no number; the last `keep` are left for later, so as not to wait for a GPU."""
+        while len(self._unchecked) > keep:
+            step, loss = self._unchecked.popleft()
+            if not math.isfinite(loss.item()):
+                raise RunFailedError(
+                    f"The loss became {loss.item()} at step {step}.", "Lower the learning rate or train in fp32."
+                )
 
     @torch.no_grad()
-    def _update_average(self, step: int) -> None:
+    def _update_average(self) -> None:
         # A short memory at first: otherwise the average remembers its random start for the first epoch.
-        decay = min(self.config.ema_decay, (1 + step) / (10 + step))
-        for kept, current in zip(self.average.parameters(), self.model.parameters(), strict=True):
-            kept.lerp_(current, 1 - decay)
+        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
+        pairs = zip(self.average.parameters(), self.model.parameters(), strict=True)
+        kept, current = zip(*((kept, current) for kept, current in pairs if current.requires_grad), strict=True)
+        get_ema_multi_avg_fn(decay)(kept, current, 0)
         for kept_buffer, buffer in zip(self.average.buffers(), self.model.buffers(), strict=True):
             kept_buffer.copy_(buffer)
 
+    def _validate(self) -> Iterator[Progress]:
+        """Fill `predictions`; every process takes its share of the split."""
+        shares = [np.arange(len(self.val_set))[each :: world_size()] for each in range(world_size())]
+        size = self.config.batch_size
+        predictions = predict(self.average, self.val_set, self.normalisation, shares[rank()], batch_size=size)
+        parts: list[Predictions] = []
+        # Shares differ by an image, yields must not: whoever consumes this may have to agree at each of them.
+        rounds = math.ceil(len(shares[0]) / size)
+        for done in range(1, rounds + 1):
+            parts.extend(itertools.islice(predictions, 1))
+            yield self._progress(f"validating, batch {done} of {rounds}")
+        gathered = cast(list[list[Predictions]], gather(parts))
+        self.predictions = join([part for each in gathered for part in each], np.concatenate(shares))
 
-def schedule(step: int, steps: int, warmup_share: float) -> float:
-    """The learning rate's share of its peak at `step`: linear warm-up, then half a cosine down to 0."""
-    warmup = max(1, round(steps * warmup_share))
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+    def _close_epoch(self) -> EpochReport:
+        """Count the epoch, remember the best, start new totals."""
+        held_out = cast(Predictions, self.predictions).evaluation()
+        loss, hits = self._totals.tolist()
+        report = EpochReport(
+            epoch=self.epoch + 1,
+            epochs=self.config.epochs,
+            step=self.step,
+            steps=self.steps,
+            train_loss=loss / len(self.train_set),
+            train_accuracy=hits / len(self.train_set),
+            val_loss=held_out.loss,
+            val_accuracy=held_out.accuracy,
+            learning_rate=self.optimizer.param_groups[0]["lr"],
+            images_per_second=len(self.train_set) / self._seconds,
+        )
+        self.epoch, self.batch = self.epoch + 1, 0
+        self._totals, self._seconds = self._zeros(), 0.0
+        if self.config.patience is not None and (self._best is None or held_out.accuracy > self._best["accuracy"]):
+            weights = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
+            self._best = {"epoch": self.epoch, "accuracy": held_out.accuracy, "average": weights}
+        return report
 
+    def _progress(self, text: str) -> Progress:
+        return Progress(step=self.step, steps=self.steps, text=text + self._warning)
 
-def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Vectors (norms, biases) are not decayed; all else is, the class token and position table among it."""
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
-    vectors = [parameter for parameter in model.parameters() if parameter.ndim < 2]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    def _zeros(self) -> Tensor:
+        """Sums of loss and hits over an epoch's images so far."""
+        # Apple's GPUs have no float64.
+        return torch.zeros(2, dtype=torch.float32 if self.device.type == "mps" else torch.float64, device=self.device)

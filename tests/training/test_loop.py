@@ -1,5 +1,7 @@
 import dataclasses
 import io
+import itertools
+from collections.abc import Iterable
 from itertools import pairwise
 
 import numpy as np
@@ -7,14 +9,19 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor, nn
 
 from core.data.arrays import ArrayDataset
 from core.data.transforms import HALF_NORMALISATION
 from core.errors import ConfigError, RunFailedError
 from core.models.differential import DifferentialViT
 from core.models.vit import ViT, ViTConfig
+from core.reports import Progress
+from core.training.augment import REGIMES
 from core.training.config import TrainingConfig
-from core.training.loop import EpochReport, Fit, schedule
+from core.training.evaluate import evaluate
+from core.training.loop import EpochReport, Fit
+from core.training.optim import schedule
 
 MODEL = ViTConfig(
     image_size=8, patch_size=4, embed_dim=16, depth=2, num_heads=2, classes=3, drop_path=0.2, pooling="mean"
@@ -41,9 +48,27 @@ def _fit(kind: type[ViT] = ViT, **changes: object) -> Fit:
     return Fit(kind(MODEL), _dataset(50, 0), _dataset(20, 1), HALF_NORMALISATION, config, device="cpu")
 
 
-def _numbers(reports: list[EpochReport]) -> list[dict]:
+def _epochs(run: Iterable[Progress | EpochReport]) -> list[EpochReport]:
+    return [report for report in run if isinstance(report, EpochReport)]
+
+
+def _numbers(run: Iterable[Progress | EpochReport]) -> list[dict]:
     """All that must repeat exactly: everything but the speed."""
-    return [{**dataclasses.asdict(report), "images_per_second": None} for report in reports]
+    return [{**dataclasses.asdict(report), "images_per_second": None} for report in _epochs(run)]
+
+
+def _through_a_file(state: dict) -> dict:
+    stored = io.BytesIO()
+    torch.save(state, stored)
+    stored.seek(0)
+    return torch.load(stored, weights_only=True)
+
+
+def _assert_same_weights(first: Fit, second: Fit) -> None:
+    for part in ("model", "average"):
+        theirs = getattr(second, part).state_dict()
+        for name, tensor in getattr(first, part).state_dict().items():
+            assert torch.equal(tensor, theirs[name]), f"{part}.{name}"
 
 
 @given(steps=st.integers(1, 500), share=st.floats(0, 1))
@@ -63,10 +88,11 @@ def test_oracle_of_the_schedule():
 
 
 def test_reports_count_and_the_rate_they_give_is_the_last_one_used():
-    reports = list(_fit().run())
+    reports = _epochs(_fit().run())
     assert [report.epoch for report in reports] == [1, 2, 3, 4]
     assert [report.step for report in reports] == [4, 8, 12, 16]  # 50 images in batches of 16
     for report in reports:
+        assert report.steps == 16
         assert report.learning_rate == pytest.approx(3e-3 * schedule(report.step - 1, 16, 0.05))
         assert 0 <= report.train_accuracy <= 1
         assert report.images_per_second > 0
@@ -74,36 +100,83 @@ def test_reports_count_and_the_rate_they_give_is_the_last_one_used():
 
 @pytest.mark.parametrize("kind", [ViT, DifferentialViT])
 def test_training_learns(kind):
-    reports = list(_fit(kind, epochs=25, learning_rate=1e-2).run())
+    reports = _epochs(_fit(kind, epochs=25, learning_rate=1e-2).run())
     assert reports[-1].train_loss < 0.5 * reports[0].train_loss
     assert reports[-1].val_accuracy > 0.9
 
 
-@pytest.mark.parametrize("kind", [ViT, DifferentialViT])
-@pytest.mark.parametrize("stop", [1, 3])
-def test_a_resumed_run_equals_one_that_never_stopped(kind, stop):
-    whole = _fit(kind)
-    expected = _numbers(list(whole.run()))
+def test_every_step_and_every_validation_batch_is_told():
+    fit = _fit(epochs=2)
+    reports = list(fit.run())
+    assert [report.step for report in reports] == [1, 2, 3, 4, 4, 4, 4, 5, 6, 7, 8, 8, 8, 8]
+    assert [isinstance(report, EpochReport) for report in reports] == ([False] * 6 + [True]) * 2
+    assert all(report.steps == 8 for report in reports)
+    assert reports[0].text == "epoch 1 of 2"
+    assert reports[5].text == "validating, batch 2 of 2"
+    assert (fit.step, fit.steps) == (8, 8)
 
-    first, reports = _fit(kind), []
-    for report in first.run():
+
+def _resume_after(yields: int, kind: type[ViT], **changes: object) -> tuple[list[dict], Fit]:
+    """Numbers and end of a training that was cut after so many yields and continued by another process."""
+    first, reports = _fit(kind, **changes), []
+    for report in itertools.islice(first.run(), yields):
         reports.append(report)
-        if report.epoch == stop:
-            break
-    stored = io.BytesIO()
-    torch.save(first.state(), stored)
-    stored.seek(0)
-
+    state = _through_a_file(first.state())
     torch.manual_seed(12345)  # another process starts from other weights and another random state
     second = Fit(kind(MODEL), first.train_set, first.val_set, HALF_NORMALISATION, first.config, device="cpu")
-    second.load_state(torch.load(stored, weights_only=True))
+    second.load_state(state)
     reports += list(second.run())
+    return _numbers(reports), second
 
-    assert _numbers(reports) == expected
-    for part in ("model", "average"):
-        theirs = getattr(whole, part).state_dict()
-        for name, tensor in getattr(second, part).state_dict().items():
-            assert torch.equal(tensor, theirs[name]), f"{part}.{name}"
+
+@pytest.mark.parametrize("kind", [ViT, DifferentialViT])
+@pytest.mark.parametrize("yields", [1, 4, 5, 7, 10, 14])  # in an epoch, before, in and after its validation
+def test_a_resumed_run_equals_one_that_never_stopped(kind, yields):
+    whole = _fit(kind, epochs=2)
+    expected = _numbers(whole.run())
+    numbers, resumed = _resume_after(yields, kind, epochs=2)
+    assert numbers == expected
+    _assert_same_weights(resumed, whole)
+
+
+@pytest.mark.parametrize(("regime", "optimizer"), [*((regime, "adamw") for regime in REGIMES), ("strong", "muon")])
+def test_every_regime_resumes_within_an_epoch_and_within_a_chunk(regime, optimizer):
+    changes = {"epochs": 2, "augmentation": regime, "optimizer": optimizer, "label_smoothing": 0.1}
+    whole = _fit(**changes)
+    expected = _numbers(whole.run())
+    numbers, resumed = _resume_after(10, ViT, **changes)
+    assert numbers == expected
+    _assert_same_weights(resumed, whole)
+
+
+def test_training_leaves_the_callers_randomness_alone():
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    fit = _fit(epochs=1)
+    torch.manual_seed(7)
+    list(fit.run())
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_patience_stops_on_validation_and_keeps_the_best_weights():
+    # Random labels: nothing to learn, so accuracy soon stops rising.
+    fit = _fit(epochs=50, patience=2, ema_decay=0.5)
+    fit.val_set = dataclasses.replace(fit.val_set, labels=np.random.default_rng(3).integers(0, 3, 20))
+    kept, accuracies = [], []
+    for report in fit.run():
+        if isinstance(report, EpochReport):
+            accuracies.append(report.val_accuracy)
+            kept.append({name: tensor.clone() for name, tensor in fit.average.state_dict().items()})
+    best = int(np.argmax(accuracies))
+    assert len(accuracies) == best + 3 < 50
+    for name, tensor in fit.average.state_dict().items():
+        assert torch.equal(tensor, kept[best][name])
+    assert any(not torch.equal(tensor, kept[-1][name]) for name, tensor in fit.average.state_dict().items())
+    # Resumed at its end, it is still over, and still gives the best.
+    again = _fit(epochs=50, patience=2, ema_decay=0.5)
+    again.load_state(_through_a_file(fit.state()))
+    assert list(again.run()) == []
+    assert torch.equal(again.average.head.weight, kept[best]["head.weight"])
 
 
 def test_a_finished_run_resumed_does_nothing():
@@ -145,10 +218,121 @@ def test_only_matrices_are_decayed():
     fit = _fit(weight_decay=0.3)
     decayed, spared = fit.optimizer.param_groups
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.3, 0.0)
-    assert all(parameter.ndim >= 2 for parameter in decayed["params"])
     names = {id(parameter): name for name, parameter in fit.model.named_parameters()}
-    assert {names[id(parameter)].split(".")[-1] for parameter in spared["params"]} == {"weight", "bias"}
+    in_blocks = {"attention.qkv", "attention.projection", "mlp.expand", "mlp.contract"}
+    matrices = {f"blocks.{layer}.{name}.weight" for layer in (0, 1) for name in in_blocks}
+    assert {names[id(each)] for each in decayed["params"]} == matrices | {"patch_embedding.weight", "head.weight"}
+    assert {"class_token", "position_embedding.positions"} <= {names[id(each)] for each in spared["params"]}
     assert len(decayed["params"]) + len(spared["params"]) == len(names)
+
+
+def test_muon_takes_the_matrices_inside_blocks_and_learns():
+    fit = _fit(optimizer="muon", epochs=12, learning_rate=3e-3)
+    muon, adamw = fit.optimizer.optimizer.parts
+    names = {id(parameter): name for name, parameter in fit.model.named_parameters()}
+    hidden = {names[id(each)] for group in muon.param_groups for each in group["params"]}
+    assert len(hidden) == 8
+    assert all(name.startswith("blocks.") and name.endswith(".weight") for name in hidden)
+    rest = {names[id(each)] for group in adamw.param_groups for each in group["params"]}
+    assert hidden | rest == set(names.values())
+    assert not hidden & rest
+    reports = _epochs(fit.run())
+    assert reports[-1].train_loss < 0.5 * reports[0].train_loss
+
+
+def test_muon_refuses_a_model_without_blocks():
+    config = dataclasses.replace(TRAINING, optimizer="muon")
+    model = nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
+    with pytest.raises(ConfigError, match="inside blocks"):
+        Fit(model, _dataset(50, 0), _dataset(20, 1), HALF_NORMALISATION, config, device="cpu")
+
+
+def test_frozen_parameters_stay_and_a_model_frozen_whole_is_refused():
+    model = ViT(MODEL)
+    model.requires_grad_(False)
+    with pytest.raises(ConfigError, match="frozen"):
+        Fit(model, _dataset(50, 0), _dataset(20, 1), HALF_NORMALISATION, TRAINING, device="cpu")
+    model.head.requires_grad_(True)
+    before = model.state_dict()["blocks.0.mlp.expand.weight"].clone()
+    fit = Fit(model, _dataset(50, 0), _dataset(20, 1), HALF_NORMALISATION, TRAINING, device="cpu")
+    list(fit.run())
+    assert torch.equal(fit.average.blocks[0].mlp.expand.weight, before)
+    assert not torch.equal(fit.average.head.weight, torch.zeros_like(fit.average.head.weight))
+
+
+class Normed(nn.Module):
+    """A linear model behind a batch norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3)
+        self.head = nn.Linear(192, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.norm(images).flatten(1))
+
+
+def test_the_average_has_the_models_batch_statistics():
+    fit = Fit(Normed(), _dataset(50, 0), _dataset(20, 1), HALF_NORMALISATION, TRAINING, device="cpu")
+    list(fit.run())
+    assert torch.equal(fit.average.norm.running_mean, fit.model.norm.running_mean)
+    assert fit.average.norm.running_mean.abs().sum() > 0
+    assert int(fit.average.norm.num_batches_tracked) == 16
+
+
+@pytest.mark.parametrize("place", ["forward", "backward"])
+def test_a_compiler_that_fails_costs_nothing_but_speed(monkeypatch, place):
+    class Breaks(torch.autograd.Function):
+        @staticmethod
+        def forward(_, logits):
+            return logits.clone()
+
+        @staticmethod
+        def backward(_, gradient):
+            raise RuntimeError("CppCompileError: no C++ compiler\nand a long story")
+
+    def compiled(model):
+        def forward(images):
+            if place == "forward":
+                raise RuntimeError("CppCompileError: no C++ compiler\nand a long story")
+            return Breaks.apply(model(images))
+
+        return forward
+
+    expected = _numbers(_fit(epochs=1).run())
+    monkeypatch.setattr(torch, "compile", compiled)
+    fit = _fit(epochs=1, compile=True)
+    reports = list(fit.run())
+    assert reports[0].text == "epoch 1 of 1; not compiled: CppCompileError: no C++ compiler"
+    assert _numbers(reports) == expected
+
+
+def test_memory_that_runs_out_is_a_sentence():
+    fit = _fit()
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    fit._forward = full
+    with pytest.raises(RunFailedError, match="out of memory at step 0, in batches of 16 images") as failure:
+        next(fit.run())
+    assert "smaller batch" in failure.value.remedy
+
+
+def test_predictions_of_the_last_validation_are_kept():
+    fit = _fit(epochs=1)
+    report = _epochs(fit.run())[0]
+    assert fit.predictions is not None
+    assert np.array_equal(fit.predictions.labels, fit.val_set.labels)
+    assert fit.predictions.evaluation() == evaluate(fit.average, fit.val_set, HALF_NORMALISATION, batch_size=16)
+    assert fit.predictions.evaluation().accuracy == report.val_accuracy
+
+
+@pytest.mark.parametrize(("device", "precision"), [("cuda:99", "fp32"), ("gpu", "fp32"), ("cpu", "fp16")])
+def test_devices_that_cannot_do_it_are_refused(device, precision):
+    config = dataclasses.replace(TRAINING, precision=precision)
+    with pytest.raises(ConfigError):
+        Fit(ViT(MODEL), _dataset(50, 0), _dataset(20, 1), HALF_NORMALISATION, config, device=device)
 
 
 def test_impossible_settings_are_refused():
@@ -156,3 +340,5 @@ def test_impossible_settings_are_refused():
         TrainingConfig(warmup_share=1.5)
     with pytest.raises(ConfigError, match="augmentation"):
         TrainingConfig(augmentation="mixup")
+    with pytest.raises(ConfigError, match="patience"):
+        TrainingConfig(patience=0)

@@ -1,0 +1,102 @@
+"""Which parameter is updated by what: AdamW, or Muon for the matrices inside blocks; and the learning rate's course."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from torch.optim import AdamW, Muon, Optimizer
+
+from core.errors import ConfigError
+
+OptimizerName = Literal["adamw", "muon"]
+
+
+def schedule(step: int, steps: int, warmup_share: float) -> float:
+    """The learning rate's share of its peak at `step`: linear warm-up, then half a cosine down to 0."""
+    warmup = max(1, round(steps * warmup_share))
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def build_optimizer(model: nn.Module, name: OptimizerName, learning_rate: float, weight_decay: float) -> Optimizer:
+    """An optimizer of all trainable parameters of `model`.
+
+    Only true matrices are decayed: the weights of linear and convolutional layers. Biases, norms, the class token and
+    position tables are not, because pulling those towards 0 is no preference for simpler functions.
+
+    Args:
+        name: "muon" takes the matrices inside blocks (`blocks.` in their name), at the scale at which AdamW's rate and
+            weight decay fit (`match_rms_adamw`); AdamW takes the rest.
+
+    Raises:
+        ConfigError: nothing can be trained, or Muon is asked for and the model has no blocks.
+    """
+    trainable = [(key, parameter) for key, parameter in model.named_parameters() if parameter.requires_grad]
+    if not trainable:
+        raise ConfigError("Every parameter of the model is frozen.", "Leave at least the head trainable.")
+    tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    matrices = {
+        key: parameter
+        for key, parameter in trainable
+        if parameter.ndim >= 2 and key.endswith("weight") and id(parameter) not in tables
+    }
+    hidden = {
+        key: parameter
+        for key, parameter in matrices.items()
+        if name == "muon" and "blocks." in key and parameter.ndim == 2
+    }
+    if name == "muon" and not hidden:
+        raise ConfigError("Muon is for the matrices inside blocks and this model has none.", "Set optimizer=adamw.")
+    groups = [
+        {"params": [each for key, each in matrices.items() if key not in hidden], "weight_decay": weight_decay},
+        {"params": [each for key, each in trainable if key not in matrices], "weight_decay": 0.0},
+    ]
+    adamw = AdamW([group for group in groups if group["params"]], lr=learning_rate, fused=True)
+    if not hidden:
+        return adamw
+    muon = Muon(hidden.values(), lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+    return Together(muon, adamw)
+
+
+class Together(Optimizer):
+    """Several optimizers that step as one, so that a gradient scaler and a checkpoint see only one."""
+
+    def __init__(self, *parts: Optimizer) -> None:
+        # Not `super().__init__`: groups and state stay with the parts, which replace them when a checkpoint is loaded.
+        self.parts = parts
+        self.defaults: dict[str, Any] = {}
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """The groups of all parts, first part first."""
+        return [group for part in self.parts for group in part.param_groups]
+
+    @property
+    def state(self) -> dict[torch.Tensor, Any]:  # type: ignore[override]
+        """What all parts remember, by parameter."""
+        return {parameter: kept for part in self.parts for parameter, kept in part.state.items()}
+
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for part in self.parts:
+            part.step()
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        for part in self.parts:
+            part.zero_grad(set_to_none=set_to_none)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for part, kept in zip(self.parts, state_dict["parts"], strict=True):
+            part.load_state_dict(kept)
+
+
+def trainable_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
+    """The parameters of `model` that ask for a gradient."""
+    return (parameter for parameter in model.parameters() if parameter.requires_grad)
