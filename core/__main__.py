@@ -6,13 +6,17 @@ Heavy imports happen inside the commands, so that `--help` answers at once.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from core.errors import CoreError
+
+if TYPE_CHECKING:
+    from core.runs.store import RunFolder
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Vitrine without the browser.")
 weights_app = typer.Typer(no_args_is_help=True, help="What is on this machine, and fetching what is not.")
@@ -69,6 +73,21 @@ def import_data(
     typer.echo(f"Imported into {folder}")
 
 
+@data_app.command("get")
+def get_data(
+    name: Annotated[str, typer.Argument(help="cifar10, cifar100, mnist, fashion_mnist or stl10.")],
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Convert the published files in this folder; nothing is downloaded.")
+    ] = None,
+) -> None:
+    """Download one of torchvision's data sets, or convert its published files."""
+    from core.data.download import get_dataset
+
+    with typer.progressbar(length=1000, label=name) as bar:
+        folder = get_dataset(name, source, _advance(bar))
+    typer.echo(f"Converted into {folder}")
+
+
 @data_app.command("list")
 def list_data() -> None:
     """The data sets that have been imported."""
@@ -84,28 +103,42 @@ def train(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe, such as vit_scratch.")],
     name: Annotated[str, typer.Option(help="Name of the run; an unfinished run of that name is resumed.")],
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, repeatable.")] = None,
+    background: Annotated[bool, typer.Option(help="Queue it and return at once.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    processes: Annotated[int, typer.Option(min=1, help="Several take part, each on a GPU; implies --background.")] = 1,
+    launcher: Annotated[str, typer.Option(help="local or slurm; slurm implies --background.")] = "local",
+    partition: Annotated[str | None, typer.Option(help="Of the Slurm cluster.")] = None,
+    slurm: Annotated[list[str] | None, typer.Option(help="key=value for Slurm: gpus=1, timeout_min=600 ...")] = None,
 ) -> None:
-    """Train in the foreground; interrupt it and call it again to resume."""
+    """Train; Ctrl-C saves a checkpoint and stops, and the same command continues."""
+    import json
     from dataclasses import asdict
 
     from core.configs import parse_overrides
+    from core.errors import ConfigError
     from core.experiments.catalogue import find_recipe
-    from core.paths import runs_root
-    from core.runs.store import RunFolder, RunSpec, create_run
+    from core.runs import queue
+    from core.runs.store import RunSpec, create_run, list_runs
 
-    found = find_recipe(recipe)
-    config: object = parse_overrides(found.config, settings or [])
-    folder = RunFolder(runs_root() / name)
-    if not folder.spec.is_file():
-        spec = RunSpec(recipe=recipe, config=asdict(config), overrides=tuple(settings or []))  # type: ignore[call-overload]
-        folder = create_run(name, spec)
-    for report in found.run(config, folder):
-        steps = report.step // report.epoch
-        left = (report.epochs - report.epoch) * steps
-        typer.echo(
-            f"epoch {report.epoch}/{report.epochs}  loss {report.train_loss:.3f}  val {report.val_accuracy:.1%}  "
-            f"{report.images_per_second:.0f} images/s  {left} steps left"
-        )
+    if launcher not in ("local", "slurm"):
+        raise ConfigError(f"launcher is {launcher!r}.", "Choose local or slurm.")
+    config: object = parse_overrides(find_recipe(recipe).config, settings or [])
+    folder = next((run for run in list_runs() if run.name == name), None)
+    if folder is None:
+        chosen = [*(slurm or []), *([f"partition={partition}"] if partition else [])]
+        rest = {"device": device, "processes": processes, "launcher_options": _options(chosen)}
+        folder = create_run(name, RunSpec.of(recipe, config, launcher=launcher, **rest))
+    spec = folder.read_spec()
+    same = json.dumps(spec.config) == json.dumps(asdict(config)) or not settings  # type: ignore[call-overload]
+    if spec.recipe != recipe or not same:
+        raise CoreError(f"There is a run named {name!r} already, with other settings.", "Choose another name.")
+    if (folder.model / "card.json").is_file():
+        raise CoreError(f"The run {name!r} is finished already.", "Choose another name.")
+    if background or spec.processes > 1 or spec.launcher == "slurm":
+        queue.submit(folder)
+        typer.echo(f"{name} is queued. Follow it with: python -m core runs log {name} --follow")
+    else:
+        _train_here(folder)
 
 
 @app.command()
@@ -162,28 +195,149 @@ def bundle(
 
 @runs_app.command("list")
 def show_runs() -> None:
-    """Every run: its last epoch and whether it is finished."""
+    """Every run: status, progress, time left, accuracy; looking also moves the queue on."""
+    from core.reports import as_duration
+    from core.runs.queue import advance
+    from core.runs.status import eta_seconds, read_state
     from core.runs.store import list_runs
 
+    advance()
     for run in list_runs():
-        history = run.history()
-        last = f"epoch {history[-1]['epoch']}/{history[-1]['epochs']}" if history else "no epoch yet"
-        typer.echo(f"{run.name:32} {last:18} {'finished' if run.model.is_dir() else 'unfinished'}")
+        state, history = read_state(run), run.history()
+        done = f"{state.step}/{state.steps} steps" if state.steps else ""
+        left = eta_seconds(run)
+        accuracy = next((line["val_accuracy"] for line in reversed(history) if "val_accuracy" in line), None)
+        said = [
+            f"{run.name:32} {state.status:12} {done:20}",
+            f"{as_duration(left) + ' left' if left is not None else '':18}",
+            f"val {accuracy:.1%}" if accuracy is not None else "",
+            state.cause,
+        ]
+        typer.echo(" ".join(said).rstrip())
 
 
 @runs_app.command("show")
 def show_run(name: str) -> None:
-    """The metrics of a run, one line an epoch."""
+    """The state of a run and its metrics, one line an epoch."""
+    import json
+    from dataclasses import asdict
+
+    from core.runs.status import read_state
+    from core.runs.store import find_run
+
+    folder = find_run(name)
+    for key, value in asdict(read_state(folder)).items():
+        if value not in ("", None):
+            typer.echo(f"{key}: {value}")
+    typer.echo(folder.read_spec().command(name))
+    for line in folder.history():
+        typer.echo(json.dumps(line))
+
+
+@runs_app.command("stop")
+def stop_run(
+    name: str, force: Annotated[bool, typer.Option(help="End its process if it does not react in time.")] = False
+) -> None:
+    """Ask a run to save its checkpoint and stop."""
+    from core.runs.control import request_stop
+    from core.runs.store import find_run
+
+    request_stop(find_run(name), force=force)
+    typer.echo(f"{name} was asked to stop. It continues with: python -m core runs resume {name}")
+
+
+@runs_app.command("resume")
+def resume_run(name: str) -> None:
+    """Queue a run that ended early; it continues from its checkpoint."""
+    from core.runs.control import resume
+    from core.runs.store import find_run
+
+    resume(find_run(name))
+    typer.echo(f"{name} is queued.")
+
+
+@runs_app.command("clone")
+def clone_run(
+    name: str,
+    new: Annotated[str, typer.Argument(help="Name of the new run.")],
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, repeatable.")] = None,
+) -> None:
+    """Queue a new run with the settings of another, changed where --set says so."""
+    from core.runs.control import clone
+    from core.runs.queue import submit
+    from core.runs.store import find_run
+
+    submit(clone(find_run(name), new, settings or []))
+    typer.echo(f"{new} is queued.")
+
+
+@runs_app.command("delete")
+def delete_run(name: str, yes: Annotated[bool, typer.Option(help="Do not ask.")] = False) -> None:
+    """Remove a run with its model, metrics and checkpoints."""
+    from core.runs.control import delete
+    from core.runs.store import find_run
+
+    folder = find_run(name)
+    if not yes:
+        typer.confirm(f"Delete {folder.path}?", abort=True)
+    delete(folder)
+
+
+@runs_app.command("log")
+def show_log(
+    name: str, follow: Annotated[bool, typer.Option(help="Go on until the run ends; Ctrl-C ends only this.")] = False
+) -> None:
+    """What the run's process printed."""
+    from core.runs.status import TERMINAL, read_state
+    from core.runs.store import find_run
+
+    folder, shown = find_run(name), 0
+    while True:
+        ended = not follow or read_state(folder).status in TERMINAL
+        if folder.log.is_file():
+            text = folder.log.read_bytes()[shown:]
+            shown += len(text)
+            typer.echo(text.decode(errors="replace"), nl=False)
+        if ended:
+            break
+        time.sleep(1)
+
+
+def _train_here(folder: RunFolder) -> None:
+    """Work on a run in this process, with a line for every report and one that counts the steps."""
+    from core.experiments.execute import execute
+    from core.reports import Progress, as_duration, as_line
+    from core.runs.status import eta_seconds, read_state
+
+    folder.stop.unlink(missing_ok=True)
+    shown, counter = 0.0, sys.stderr.isatty()
+    for report in execute(folder):
+        if not isinstance(report, Progress):
+            typer.echo(("\r\x1b[K" if counter else "") + as_line(report))
+        elif counter and time.monotonic() - shown > 0.5:
+            shown, left = time.monotonic(), eta_seconds(folder)
+            rest = f", {as_duration(left)} left" if left is not None else ""
+            typer.echo(f"\r\x1b[K{as_line(report)}{rest}", nl=False, err=True)
+    state = read_state(folder)
+    if state.status == "stopped":
+        typer.echo(f"\nStopped at step {state.step} of {state.steps}; the same command continues.", err=True)
+        raise typer.Exit(130)
+
+
+def _options(pairs: list[str]) -> dict[str, Any]:
+    """`key=value` texts as a dictionary; values that are JSON become what they say."""
     import json
 
-    from core.errors import UnknownNameError
-    from core.runs.store import list_runs
-
-    runs = {run.name: run for run in list_runs()}
-    if name not in runs:
-        raise UnknownNameError("run", name, runs)
-    for line in runs[name].history():
-        typer.echo(json.dumps(line))
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise CoreError(f"Got {pair!r}; expected key=value.")
+        try:
+            options[key] = json.loads(text)
+        except ValueError:
+            options[key] = text
+    return options
 
 
 def _advance(bar: object) -> Callable[[float, str], None]:
