@@ -21,7 +21,10 @@ def _from_archive(name: str) -> str:
 
 
 def _from_torchvision(name: str) -> str:
-    return f"torchvision downloads it; without a network, python -m core data import FILE --name {name}"
+    return (
+        f"Download it: python -m core data get {name} (add --from FOLDER to convert published files that are already "
+        f"here), or import an archive of images: python -m core data import FILE --name {name}"
+    )
 
 
 _ALL = (
