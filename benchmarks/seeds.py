@@ -32,7 +32,7 @@ def summary(cards: list[ModelCard]) -> dict[str, Any]:
             for card in cards
         ],
         "commands": [card.command for card in cards],
-        "model": {name: value for name, value in cards[0].config.items()},
+        "model": cards[0].config,
     }
 
 
