@@ -88,21 +88,6 @@ def get_data(
     typer.echo(f"Converted into {folder}")
 
 
-@data_app.command("get")
-def get_data(
-    name: Annotated[str, typer.Argument(help="cifar10, cifar100, mnist, fashion_mnist or stl10.")],
-    source: Annotated[
-        Path | None, typer.Option("--from", help="Convert the published files in this folder; nothing is downloaded.")
-    ] = None,
-) -> None:
-    """Download one of torchvision's data sets, or convert its published files."""
-    from core.data.download import get_dataset
-
-    with typer.progressbar(length=1000, label=name) as bar:
-        folder = get_dataset(name, source, _advance(bar))
-    typer.echo(f"Converted into {folder}")
-
-
 @data_app.command("list")
 def list_data() -> None:
     """The data sets that have been imported."""
@@ -324,7 +309,8 @@ def _train_here(folder: RunFolder) -> None:
     from core.reports import Progress, as_duration, as_line
     from core.runs.status import eta_seconds, read_state
 
-    folder.stop.unlink(missing_ok=True)
+    if folder.stop.exists():
+        folder.stop.unlink()
     shown, counter = 0.0, sys.stderr.isatty()
     for report in execute(folder):
         if not isinstance(report, Progress):

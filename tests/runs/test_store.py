@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from core.runs.store import RunFolder, list_runs, write_atomically
+from core.errors import CoreError
+from core.runs.store import RunFolder, RunSpec, code_version, create_run, list_runs, write_atomically
 
 
 def test_a_half_written_line_is_left_out(tmp_path: Path) -> None:
@@ -33,3 +35,41 @@ def test_only_folders_with_a_spec_are_runs(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "runs" / "b").mkdir(parents=True)
     write_atomically(RunFolder(tmp_path / "runs" / "a").spec, "{}")
     assert [run.name for run in list_runs()] == ["a"]
+
+
+def test_damaged_lines_are_left_out_and_truncation_forgets_them(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    for step in (5, 10, 15):
+        run.append_metrics({"step": step})
+    run.metrics.write_bytes(run.metrics.read_bytes().replace(b'{"step": 5}', b"\x00\xff\x00") + b'{"st')
+    assert [line["step"] for line in run.history()] == [10, 15]
+    run.truncate_metrics(10)
+    assert run.metrics.read_text() == '{"step": 10}\n'
+
+
+def test_a_new_run_says_when_and_from_which_code_it_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
+    run = create_run("new", RunSpec(recipe="vit_scratch", config={}))
+    assert datetime.fromisoformat(run.read_spec().created).tzinfo is not None
+    assert run.read_spec().code_version == code_version()
+    with pytest.raises(CoreError, match="named 'new' already"):
+        create_run("new", RunSpec(recipe="vit_scratch", config={}))
+    for name in ("", "../x", ".hidden", "a/b", "x" * 81):
+        with pytest.raises(CoreError, match="cannot name a run"):
+            create_run(name, RunSpec(recipe="vit_scratch", config={}))
+
+
+def test_a_write_that_fails_leaves_the_old_content_and_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "state.json"
+    write_atomically(target, "old")
+
+    def full(self: Path, data: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(data[:2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(target, "new content")
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
