@@ -10,24 +10,26 @@ their cards (checkpoints/*/card.json).
 from __future__ import annotations
 
 import datetime
-import io
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 import numpy as np
-import torch
 
 from core.configs import check_options, option, to_json
-from core.data.arrays import load_arrays
+from core.data.arrays import ArrayDataset, load_arrays
 from core.data.catalogue import read_dataset
+from core.data.loading import measure_normalisation
 from core.data.transforms import CIFAR10_NORMALISATION
 from core.errors import ConfigError
-from core.models.checkpoint import ModelCard, build, save_model
+from core.experiments.checkpointing import resumable
+from core.models.checkpoint import ModelCard, build, save_model, stored_weights
 from core.models.vit import ViTConfig
-from core.runs.store import RunFolder, write_atomically
+from core.reports import Progress
+from core.runs.store import RunFolder
 from core.seeding import seed_everything
 from core.training.config import TrainingConfig
+from core.training.distributed import is_main
 from core.training.evaluate import evaluate
 from core.training.loop import EpochReport, Fit
 
@@ -47,28 +49,41 @@ class Config:
         check_options(self)
 
 
-def run(config: Config, folder: RunFolder) -> Iterator[EpochReport]:
-    """Train in `folder`, continuing from its checkpoint if it has one; the test split is read once, at the end."""
+def run(config: Config, folder: RunFolder) -> Iterator[Progress | EpochReport]:
+    """Train in `folder`, continuing from its checkpoint if it has one; the test split is read once, at the end.
+
+    Raises:
+        ConfigError: the model does not fit the images; the message names the setting.
+        CoreError: the data set is not on this machine, or the checkpoint is damaged.
+        RunFailedError: the training broke down.
+    """
     train, val = load_arrays(config.dataset, "train"), load_arrays(config.dataset, "val")
-    if len(train.classes) != config.model.classes:
-        raise ConfigError(
-            f"{config.dataset} has {len(train.classes)} classes, the model {config.model.classes}.",
-            f"Set model.classes={len(train.classes)}.",
-        )
+    _check_fit(config, train)
     if 0 < config.max_images < len(train):
         train = train.subset(np.sort(np.random.default_rng(0).permutation(len(train))[: config.max_images]), "train")
+    normalisation = CIFAR10_NORMALISATION if config.dataset == "cifar10" else measure_normalisation(train)
     seed_everything(config.training.seed)
     model = build(config.family, asdict(config.model))
-    fit = Fit(model, train, val, CIFAR10_NORMALISATION, config.training)
-    if folder.checkpoint.is_file():
-        fit.load_state(torch.load(folder.checkpoint, weights_only=True, map_location=fit.device))
-    for report in fit.run():
-        buffer = io.BytesIO()
-        torch.save(fit.state(), buffer)
-        write_atomically(folder.checkpoint, buffer.getvalue())
-        folder.append_metrics(asdict(report))
-        yield report
-    _publish(config, folder, fit)
+    fit = Fit(model, train, val, normalisation, config.training, device=folder.read_spec().device)
+    yield from resumable(folder, fit)
+    if is_main():
+        _publish(config, folder, fit)
+
+
+def _check_fit(config: Config, train: ArrayDataset) -> None:
+    """Raise `ConfigError` unless the model takes the images and tells their classes apart."""
+    height, width, channels = train.images.shape[1:]
+    if height != width:
+        raise ConfigError(
+            f"{config.dataset} has images of {height} by {width} pixels; this model takes squares.",
+            "Choose another data set.",
+        )
+    for name, expected in (("classes", len(train.classes)), ("image_size", height), ("channels", channels)):
+        given = getattr(config.model, name)
+        if given != expected:
+            raise ConfigError(
+                f"model.{name} is {given}, and {config.dataset} has {expected}.", f"Set model.{name}={expected}."
+            )
 
 
 def _publish(config: Config, folder: RunFolder, fit: Fit) -> None:
@@ -76,7 +91,7 @@ def _publish(config: Config, folder: RunFolder, fit: Fit) -> None:
     split = "test" if config.evaluate_test else "val"
     test = load_arrays(config.dataset, split)
     # The stored weights are fp16, so those are what is measured; what is not stored keeps its precision.
-    fit.average.load_state_dict({name: tensor.half().float() for name, tensor in fit.average.state_dict().items()})
+    fit.average.load_state_dict(stored_weights(fit.average))
     result = evaluate(fit.average, test, fit.normalisation)
     names = {"vit": "ViT", "differential_vit": "Differential ViT"}
     card = ModelCard(

@@ -114,4 +114,6 @@ def _place(images: np.ndarray, device: torch.device) -> Tensor | None:
     if device.type != "cuda":
         return None
     free, _ = torch.cuda.mem_get_info(device)
-    return torch.from_numpy(np.array(images)).to(device) if images.nbytes <= _SHARE_OF_GPU * free else None
+    if math.prod(images.shape) > _SHARE_OF_GPU * free:
+        return None
+    return torch.from_numpy(np.array(images[:])).to(device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from torch import nn
 from core.data.arrays import ArrayDataset
 from core.data.transforms import Normalisation, normalise
 from core.device import Precision, autocast
+from core.intervals import wilson_interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,17 +51,6 @@ class Predictions:
             loss=float(self.loss.sum(dtype=np.float64)) / count,
             count=count,
         )
-
-
-def wilson_interval(correct: int, count: int, z: float = 1.959964) -> tuple[float, float]:
-    """The score interval of a proportion (Wilson 1927), sensible at 0 and 1 too."""
-    if count == 0:
-        return 0.0, 1.0
-    share, spread = correct / count, z * z / count
-    centre = (share + spread / 2) / (1 + spread)
-    half = z * math.sqrt(share * (1 - share) / count + spread / (4 * count)) / (1 + spread)
-    # Rounding must not push the ends out of [0, 1].
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def evaluate(

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from core.data.arrays import ArrayDataset
 from core.data.transforms import HALF_NORMALISATION
-from core.training.evaluate import evaluate, wilson_interval
+from core.intervals import wilson_interval
+from core.training.evaluate import evaluate
 
 
 class Threshold(nn.Module):
