@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-TOP = {"errors", "device", "seeding", "paths", "configs", "reports"}
+TOP = {"errors", "device", "seeding", "paths", "configs", "intervals", "reports"}
 EVERYTHING = {"data", "models", "methods", "training", "experiments", "runs", "figures", "ui"}
 
 # Which packages of `core` a package may import, besides itself and the top level.
@@ -30,7 +30,13 @@ EXCEPTIONS: dict[str, set[str]] = {
     # Normalisation belongs to a model as much as to its data.
     "core.models": {"core.data.transforms"},
     # An experiment writes into its run folder, which it holds for itself, and says there why it failed.
-    "core.experiments": {"core.runs.store", "core.runs.status", "core.runs.owner", "core.runs.failures"},
+    "core.experiments": {
+        "core.runs.store",
+        "core.runs.status",
+        "core.runs.owner",
+        "core.runs.failures",
+        "core.runs.studies",
+    },
     # A clone is checked against its recipe's config before it is created.
     "core.runs.control": {"core.experiments.catalogue"},
     # The worker process is what runs an experiment.
@@ -40,7 +46,7 @@ EXCEPTIONS: dict[str, set[str]] = {
 ENTRY_POINTS = {"core.__main__"}
 
 CATALOGUES = ("core.models.catalogue", "core.data.catalogue", "core.experiments.catalogue", "core.methods.explanations")
-HEAVY = ("open_clip", "diffusers", "umap")
+HEAVY = ("open_clip", "diffusers", "umap", "optuna")
 
 
 def _module_name(path: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.errors import UnknownNameError
-from core.experiments import vit_scratch
+from core.experiments import sweep, vit_scratch
 from core.experiments.spec import Recipe
 
 RECIPES: dict[str, Recipe] = {
@@ -13,6 +13,13 @@ RECIPES: dict[str, Recipe] = {
         summary="ViT or Differential ViT from scratch on small images",
         config=vit_scratch.Config,
         run=vit_scratch.run,
+    ),
+    "sweep": Recipe(
+        name="sweep",
+        title="Hyperparameter sweep",
+        summary="Many short trainings of another recipe, each chosen by what the earlier ones reached",
+        config=sweep.Config,
+        run=sweep.run,
     ),
 }
 

@@ -1,0 +1,246 @@
+"""What a sweep has tried so far, read from the journal that all its workers append to.
+
+Optuna keeps a study (Akiba et al. 2019, arXiv:1907.10902); every trial is an ordinary run besides. Writing is
+`core.experiments.sweep`'s; this file only reads, and needs no more than the journal.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from core.errors import CoreError, UnknownNameError
+from core.paths import runs_root, studies_root
+from core.runs.status import STARTING_S, read_state
+from core.runs.store import RunFolder
+
+if TYPE_CHECKING:
+    import optuna
+
+Value = int | float | str | bool
+TrialStatus = Literal["running", "stopped", "finished", "pruned", "failed"]
+
+# Fewer finished trials than this and a forest would rank noise.
+ENOUGH_FOR_IMPORTANCE = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyTrial:
+    """One trial of a study.
+
+    Attributes:
+        number: counted from 0, in the order in which the trials were begun.
+        status: "stopped" is a trial that nobody works on now and that the next worker continues.
+        value: validation accuracy in [0, 1] after the last epoch so far.
+        epochs: (epoch, validation accuracy) of every epoch so far.
+        params: what was varied, by dotted key.
+        overrides: the `key=value` texts that make it again, head numbers worked out.
+        run: the name of its run.
+        reason: why it was pruned or failed.
+        started: ISO 8601, local time.
+        seconds: how long it took; None while it is unfinished.
+    """
+
+    number: int
+    status: TrialStatus
+    value: float | None = None
+    epochs: tuple[tuple[int, float], ...] = ()
+    params: Mapping[str, Value] = field(default_factory=dict)
+    overrides: tuple[str, ...] = ()
+    run: str = ""
+    reason: str = ""
+    started: str = ""
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySummary:
+    """A study as it stands.
+
+    Attributes:
+        name: of the study and its journal.
+        recipe: what every trial trains.
+        base: `key=value` texts that all trials share.
+        space: what is varied, one line a setting.
+        epochs: of every trial that is not pruned.
+        max_images: training images of every trial; 0 means all.
+        budget: how many trials were asked for.
+        trials: in the order in which they were begun.
+    """
+
+    name: str
+    recipe: str
+    base: tuple[str, ...]
+    space: tuple[str, ...]
+    epochs: int
+    max_images: int
+    budget: int
+    trials: tuple[StudyTrial, ...]
+
+    @property
+    def best(self) -> StudyTrial | None:
+        """The finished trial with the highest value, the earliest of equals."""
+        return max(self.having("finished"), key=lambda trial: (trial.value or 0.0, -trial.number), default=None)
+
+    @property
+    def done(self) -> int:
+        """How many trials have ended, in whatever way."""
+        return len(self.having("finished", "pruned", "failed"))
+
+    def having(self, *statuses: TrialStatus) -> list[StudyTrial]:
+        """The trials with one of these statuses."""
+        return [trial for trial in self.trials if trial.status in statuses]
+
+    def overrides(self, trial: StudyTrial) -> tuple[str, ...]:
+        """What makes `trial` an ordinary training on all images: base and varied settings."""
+        varied = {text.partition("=")[0] for text in trial.overrides}
+        return (*(text for text in self.base if text.partition("=")[0] not in varied), *trial.overrides)
+
+    def command(self, trial: StudyTrial, name: str = "") -> str:
+        """The command line that trains `trial`'s configuration on all images for the recipe's usual epochs."""
+        pairs = "".join(f" --set {shlex.quote(pair)}" for pair in self.overrides(trial))
+        return f"python -m core train {self.recipe} --name {shlex.quote(name or f'{self.name}-best')}{pairs}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Importance:
+    """How much of the variance of the value each parameter explains, summing to 1; or why that is not known."""
+
+    method: str
+    shares: Mapping[str, float] = field(default_factory=dict)
+    missing: str = ""
+
+
+def journal_file(name: str) -> Path:
+    """Where the study called `name` is kept.
+
+    Raises:
+        CoreError: the name cannot be a file's.
+    """
+    # Trials are named after their study, and names of runs end at 80 characters.
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,69}", name):
+        raise CoreError(
+            f"{name!r} cannot name a study.",
+            "Use up to 70 letters, digits, dots, hyphens or underscores, a letter first.",
+        )
+    return studies_root() / f"{name}.journal"
+
+
+def list_studies() -> list[str]:
+    """The names of all studies, the most recently written first."""
+    files = studies_root().glob("*.journal")
+    return [path.stem for path in sorted(files, key=lambda path: path.stat().st_mtime, reverse=True)]
+
+
+def load_study(name: str) -> optuna.Study:
+    """The study as Optuna knows it.
+
+    Raises:
+        UnknownNameError: there is none.
+        CoreError: its journal is damaged.
+    """
+    import optuna
+
+    if name not in list_studies():
+        raise UnknownNameError("study", name, list_studies())
+    try:
+        # The sampler is none of a reader's business, but the default one would be built anew at every look.
+        return optuna.load_study(study_name=name, storage=storage(name), sampler=optuna.samplers.RandomSampler())
+    except (ValueError, KeyError) as error:
+        raise CoreError(
+            f"The journal of the study {name!r} is damaged ({error}).", f"Delete {journal_file(name)} and start again."
+        ) from error
+
+
+def storage(name: str) -> optuna.storages.JournalStorage:
+    """The journal of the study called `name`; the file is made if there is none."""
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
+    # Its workers report every trial themselves, in the words of this project.
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    file = journal_file(name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return optuna.storages.JournalStorage(JournalFileBackend(str(file)))
+
+
+def read_study(name: str) -> StudySummary:
+    """The study called `name` as it stands.
+
+    Raises:
+        UnknownNameError: there is none.
+        CoreError: its journal is damaged.
+    """
+    study = load_study(name)
+    about = study.user_attrs
+    trials = [_read_trial(trial) for trial in study.get_trials(deepcopy=False) if not trial.user_attrs.get("surplus")]
+    return StudySummary(
+        name=name,
+        recipe=about.get("recipe", ""),
+        base=tuple(about.get("base", ())),
+        space=tuple(about.get("space", ())),
+        epochs=about.get("epochs", 0),
+        max_images=about.get("max_images", 0),
+        budget=about.get("trials", 0),
+        trials=tuple(trials),
+    )
+
+
+def parameter_importance(name: str) -> Importance:
+    """fANOVA over the finished trials of the study called `name`.
+
+    A forest is fitted to value against parameters, and the variance that each parameter alone explains is read from
+    it, with a fixed seed. Pruned trials are left out: their values are of earlier epochs.
+
+    Source: Hutter, Hoos & Leyton-Brown 2014, "An Efficient Approach for Assessing Hyperparameter Importance", as in
+        Optuna.
+    """
+    import optuna
+
+    study = load_study(name)
+    finished = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    method = f"fANOVA over {len(finished)} finished trials"
+    if len(finished) < ENOUGH_FOR_IMPORTANCE:
+        missing = f"{len(finished)} finished trials are too few to rank parameters; it takes {ENOUGH_FOR_IMPORTANCE}."
+        return Importance(method=method, missing=missing)
+    if len({trial.value for trial in finished}) == 1:
+        return Importance(method=method, missing="All finished trials have the same value.")
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return Importance(method=method, shares={key: float(share) for key, share in shares.items()})
+
+
+def is_abandoned(trial: optuna.trial.FrozenTrial) -> bool:
+    """Whether nobody works on an unfinished trial: its worker was stopped or killed, and any worker may continue it."""
+    if trial.state.is_finished():
+        return False
+    folder = RunFolder(runs_root() / trial.user_attrs.get("run", ""))
+    if trial.user_attrs.get("run") and folder.spec.is_file():
+        return read_state(folder).status != "running"
+    # Between the two lines that begin a trial and create its run there are milliseconds.
+    return trial.datetime_start is None or (datetime.now() - trial.datetime_start).total_seconds() > STARTING_S
+
+
+def _read_trial(trial: optuna.trial.FrozenTrial) -> StudyTrial:
+    about = trial.user_attrs
+    unfinished: TrialStatus = "stopped" if is_abandoned(trial) else "running"
+    statuses: dict[str, TrialStatus] = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed"}
+    epochs = tuple(sorted(trial.intermediate_values.items()))
+    ended = trial.datetime_complete
+    return StudyTrial(
+        number=trial.number,
+        status=statuses.get(trial.state.name, unfinished),
+        value=trial.value if trial.value is not None else (epochs[-1][1] if epochs else None),
+        epochs=epochs,
+        params=dict(trial.params),
+        overrides=tuple(about.get("overrides", ())),
+        run=about.get("run", ""),
+        reason=about.get("reason", ""),
+        started=trial.datetime_start.isoformat(timespec="seconds") if trial.datetime_start else "",
+        seconds=(ended - trial.datetime_start).total_seconds() if ended and trial.datetime_start else None,
+    )
