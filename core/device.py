@@ -22,6 +22,16 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device("cpu")
 
 
+def device_title(name: str) -> str:
+    """A device in words, a GPU with its free memory: "NVIDIA L4 (cuda:0), 21 of 22 GiB free"."""
+    device = pick_device(name)
+    if device.type == "cuda":
+        free, total = (size / 2**30 for size in torch.cuda.mem_get_info(device))
+        return f"{torch.cuda.get_device_name(device)} ({device}), {free:.0f} of {total:.0f} GiB free"
+    threads = torch.get_num_threads()
+    return {"cpu": f"CPU, {threads} thread{'s' * (threads > 1)}", "mps": "Apple GPU"}.get(device.type, device.type)
+
+
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
     """Mixed precision on `device`: weights stay fp32, matrix products run in `precision`."""
     if precision == "fp32":

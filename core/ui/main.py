@@ -28,6 +28,10 @@ SECTIONS = {
         page("masking", "Masking", "grid_off"),
         page("anatomy", "Anatomy", "account_tree"),
     ],
+    "Train": [
+        page("train", "Train", "model_training"),
+        page("runs", "Runs", "monitoring"),
+    ],
 }
 
 st.set_page_config(page_title="Vitrine", page_icon=str(CHECKOUT / "assets" / "icon.svg"), layout="wide")

@@ -109,6 +109,51 @@ for role, parameters in roles.most_common():
 '''
 
 
+def train_recipe(recipe: str, overrides: list[str], name: str) -> str:
+    """A training in the foreground, epoch by epoch."""
+    return f'''"""Train {recipe}. Run it in Vitrine's folder: python train.py"""
+
+from core.configs import parse_overrides
+from core.experiments.catalogue import find_recipe
+from core.experiments.execute import execute
+from core.reports import Progress, as_line
+from core.runs.store import RunSpec, create_run
+
+recipe = find_recipe({recipe!r})
+config = parse_overrides(recipe.config, {overrides!r})
+folder = create_run({name!r}, RunSpec.of(recipe.name, config))
+for report in execute(folder):
+    if not isinstance(report, Progress):
+        print(as_line(report), flush=True)
+print("The model is in", folder.model)
+'''
+
+
+def runs_recipe(runs: list[tuple[str, str]]) -> str:
+    """The learning curves of runs and of bundled models; `runs`: (key, command that trains it again) each."""
+    commands = "\n".join(f"# {command}" for _, command in runs)
+    return f'''"""Learning curves. Run it in Vitrine's folder: python runs.py"""
+
+from core.figures.curves import Curve, plot_learning_curves
+from core.models.checkpoint import read_card
+from core.paths import BUNDLED
+from core.runs.store import find_run
+
+# What trains them again:
+{commands}
+curves = []
+for key in {[key for key, _ in runs]!r}:
+    if key.startswith("bundled:"):
+        history = read_card(BUNDLED / key.removeprefix("bundled:")).history
+    else:
+        history = find_run(key).history()
+    curves.append(Curve(title=key, history=history))
+    print(key, len(history), "reports, the last:", history[-1] if history else "none")
+plot_learning_curves(curves, "accuracy").write_html("accuracy.html")
+plot_learning_curves(curves, "loss").write_html("loss.html")
+'''
+
+
 def _head(title: str, file: str, name: str, image_key: str, *imports: str) -> str:
     kind, _, rest = image_key.partition(":")
     if kind == "example":

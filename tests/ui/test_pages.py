@@ -12,7 +12,7 @@ from core.errors import CoreError
 from core.paths import CHECKOUT
 
 MAIN = CHECKOUT / "core" / "ui" / "main.py"
-PAGES = ("home", "attention", "masking", "anatomy")
+PAGES = ("home", "attention", "masking", "anatomy", "train", "runs")
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def test_every_file_in_pages_is_in_the_navigation() -> None:
     assert {path.stem for path in (CHECKOUT / "pages").glob("*.py")} == set(PAGES)
 
 
-@pytest.mark.parametrize("stem", ["attention", "masking", "anatomy"])
+@pytest.mark.parametrize("stem", [stem for stem in PAGES if stem != "home"])
 def test_every_page_has_its_three_cards(stem: str) -> None:
     text = (CHECKOUT / "assets" / "cards" / f"{stem}.md").read_text()
     assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == ["see", "how", "caveat"]

@@ -1,0 +1,43 @@
+"""Small images, large: what augmentation makes of them, and the patches that a ViT cuts them into."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def image_sheet(rows: Sequence[np.ndarray], *, cell: int = 112, gap: int = 6) -> np.ndarray:
+    """Rows of images, each (count, height, width, 3) uint8, as one picture with every pixel visible.
+
+    A wider gap under the first row sets it apart from the others. RGBA, so that the gaps show the page.
+    """
+    count = max(len(row) for row in rows)
+    height = len(rows) * (cell + gap) + gap
+    sheet = np.zeros((height, count * (cell + gap) - gap, 4), dtype=np.uint8)
+    for line, row in enumerate(rows):
+        top = line * (cell + gap) + (2 * gap if line else 0)
+        for column, image in enumerate(row):
+            left = column * (cell + gap)
+            sheet[top : top + cell, left : left + cell, :3] = enlarge(image, cell)
+            sheet[top : top + cell, left : left + cell, 3] = 255
+    return sheet
+
+
+def patch_grid(image: np.ndarray, patch_size: int, *, side: int = 320) -> np.ndarray:
+    """The image (height, width, 3) uint8 at `side` pixels with a line around every patch."""
+    size = image.shape[0]
+    large = enlarge(image, side).copy()
+    lines = np.round(np.arange(0, size + 1, patch_size) * side / size).astype(int)
+    for line in lines[1:-1]:
+        # Half-way to white: patches of two pixels would drown under full lines.
+        large[max(0, line - 1) : line + 1] = large[max(0, line - 1) : line + 1] // 2 + 127
+        large[:, max(0, line - 1) : line + 1] = large[:, max(0, line - 1) : line + 1] // 2 + 127
+    return large
+
+
+def enlarge(image: np.ndarray, side: int) -> np.ndarray:
+    """Nearest neighbours, so that a pixel stays a square: (side, side, 3) uint8."""
+    rows, columns = np.arange(side) * image.shape[0] // side, np.arange(side) * image.shape[1] // side
+    large = image[rows][:, columns]
+    return np.broadcast_to(large, (side, side, 3)) if large.shape[-1] == 1 else large

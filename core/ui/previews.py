@@ -1,0 +1,102 @@
+"""What the Train page shows of a config, computed once per question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from core.data.catalogue import read_dataset
+from core.errors import CoreError
+from core.experiments.preview import augmented, learning_rates, network_shape, regime_summary, sample_batch
+from core.figures.patches import image_sheet, patch_grid
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """Pictures and numbers of a training that has not begun.
+
+    Attributes:
+        sheet: images as stored and after augmentation, RGBA.
+        patched: one image with its patch grid; None where the network has no patches.
+        real: the images are of the chosen data set, not bundled photos in its place.
+        regime: the augmentation in words.
+        rates: learning rate at equal distances; None where the recipe has no such schedule.
+        problem: why no such network can be built, or nothing.
+    """
+
+    sheet: np.ndarray
+    patched: np.ndarray | None
+    real: bool
+    regime: str
+    rates: np.ndarray | None
+    patch_size: int | None = None
+    patches: int | None = None
+    tokens: int | None = None
+    parameters: int | None = None
+    steps_per_epoch: int | None = None
+    epochs: int | None = None
+    problem: str = ""
+
+
+def preview_of(config: Any, count: int, passes: int) -> Preview:
+    """The preview of any recipe's config, as far as it has the parts that can be shown."""
+    training = getattr(config, "training", None)
+    dataset = getattr(config, "dataset", "")
+    regime = getattr(training, "augmentation", "none")
+    shape, problem = None, ""
+    try:
+        shape = _shape(config)
+    except CoreError as error:
+        problem = str(error)
+    images, real = _images(dataset, count, shape.image_size if shape else 32)
+    patched = patches = None
+    if shape is not None and shape.patch_size is not None and images.shape[1] % shape.patch_size == 0:
+        patches = (images.shape[1] // shape.patch_size) ** 2
+        patched = patch_grid(images[0], shape.patch_size)
+    epochs, size = getattr(training, "epochs", None), getattr(training, "batch_size", None)
+    return Preview(
+        sheet=_sheet(dataset, count, images.shape[1], regime, passes),
+        patched=patched,
+        real=real,
+        regime=regime_summary(regime),
+        rates=_rates(training) if hasattr(training, "warmup_share") else None,
+        patch_size=shape.patch_size if shape else None,
+        patches=patches,
+        tokens=shape.tokens if shape else None,
+        parameters=shape.parameters if shape else None,
+        steps_per_epoch=-(-_train_count(dataset, getattr(config, "max_images", 0)) // size) if size and real else None,
+        epochs=epochs,
+        problem=problem,
+    )
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _shape(config: Any) -> Any:
+    return network_shape(config)
+
+
+@st.cache_data(max_entries=16, ttl=60, show_spinner=False)
+def _images(dataset: str, count: int, side: int) -> tuple[np.ndarray, bool]:
+    return sample_batch(dataset, count, side=side)
+
+
+@st.cache_data(max_entries=32, ttl=60, show_spinner=False)
+def _sheet(dataset: str, count: int, side: int, regime: str, passes: int) -> np.ndarray:
+    images, _ = _images(dataset, count, side)
+    return image_sheet([images, *(augmented(images, regime, seed) for seed in range(passes))])
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _rates(training: Any) -> np.ndarray:
+    return learning_rates(training)
+
+
+def _train_count(dataset: str, most: int) -> int:
+    """Images in an epoch, at `most` so many unless 0: validation is carved from them where it is no split."""
+    splits = read_dataset(dataset)["splits"]
+    whole = int(splits.get("train", 0))
+    count = whole if "val" in splits else round(whole * 0.9)
+    return min(count, most) if most else count
