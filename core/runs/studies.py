@@ -215,6 +215,11 @@ def parameter_importance(name: str) -> Importance:
     return Importance(method=method, shares={key: float(share) for key, share in shares.items()})
 
 
+def short_value(value: Value) -> str:
+    """A parameter's value for people: three digits of a float."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def is_abandoned(trial: optuna.trial.FrozenTrial) -> bool:
     """Whether nobody works on an unfinished trial: its worker was stopped or killed, and any worker may continue it."""
     if trial.state.is_finished():
