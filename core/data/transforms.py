@@ -57,6 +57,15 @@ def normalise(images: Tensor, normalisation: Normalisation) -> Tensor:
     return standardise(images.permute(0, 3, 1, 2).float() / 255, normalisation)
 
 
+def resize(images: Tensor, size: int) -> Tensor:
+    """(batch, channels, height, width) in [0, 1] → the same at `size` pixels a side, bicubic, on their device."""
+    import torch.nn.functional as F
+
+    if images.shape[-2:] == (size, size):
+        return images
+    return F.interpolate(images, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
+
+
 def standardise(images: Tensor, normalisation: Normalisation) -> Tensor:
     """(batch, channels, height, width) in [0, 1] → zero mean and unit spread per channel."""
     import torch

@@ -41,7 +41,8 @@ class Network:
     The module offers, as its capabilities say:
         `module(images) -> logits (batch, classes)` for a "classifier";
         `module.embed(images) -> (batch, dim)` always;
-        `module.trace(images) -> Trace` and `module.depth` for "attention";
+        `module.trace(images) -> Trace`, `module.last_tokens(images) -> (tokens after the last norm, prefix tokens)`
+            and `module.depth` for "attention";
         `module.trace_maps(images) -> (maps (batch, channels, height, width), logits)` for "convolution";
         `module.positions() -> (table (tokens, dim), grid, prefix_tokens)` for "positions".
     """

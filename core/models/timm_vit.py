@@ -45,6 +45,11 @@ class TimmViT(nn.Module):
         """The image as one vector, (batch, dim): what the head reads."""
         return self.model.forward_head(self._features(images), pre_logits=True)
 
+    def last_tokens(self, images: Tensor) -> tuple[Tensor, int]:
+        """The tokens (batch, tokens, dim) after the last norm, and how many of them come before the patches."""
+        # Models that pool by mean norm afterwards; token by token, the same weights serve both poolings.
+        return self.model.fc_norm(self._features(images)), self.model.num_prefix_tokens
+
     def trace(self, images: Tensor) -> Trace:
         """The same forward pass with explicit attention, keeping the tokens and attention of every layer."""
         dropouts = [block.attn.attn_drop for block in self.model.blocks]

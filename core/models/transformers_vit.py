@@ -70,6 +70,12 @@ class TransformersViT(nn.Module):
             output = self._run(images)
         return _embedding(output, read)
 
+    def last_tokens(self, images: Tensor) -> tuple[Tensor, int]:
+        """The tokens (batch, tokens, dim) after the last norm, and how many of them come before the patches."""
+        tokens = self._run(images, self.model.base_model).last_hidden_state
+        rows, columns = self._grid(images)
+        return tokens, tokens.shape[1] - rows * columns
+
     def trace(self, images: Tensor) -> Trace:
         """The same forward pass with explicit attention, keeping the tokens and attention of every layer."""
         with self._explicit_attention(), captured(self.heads, "input") as read:
@@ -98,11 +104,11 @@ class TransformersViT(nn.Module):
             return None, (rows, columns), 0
         return table[0].detach(), (rows, columns), table.shape[1] - rows * columns
 
-    def _run(self, images: Tensor, **options: Any) -> Any:
+    def _run(self, images: Tensor, model: Any = None, **options: Any) -> Any:
         if self.interpolates and tuple(images.shape[-2:]) != _pair(self.config.image_size):
             options["interpolate_pos_encoding"] = True
         try:
-            return self.model(pixel_values=images, **options)
+            return (model or self.model)(pixel_values=images, **options)
         except ValueError as error:  # how transformers reports a wrong image size or channel count
             raise ShapeError(f"The model refuses images of shape {tuple(images.shape)}: {error}") from error
 

@@ -102,7 +102,8 @@ class ViT(nn.Module):
         self.patch_embedding = nn.Linear(patch_dim, config.embed_dim)
         self.class_token = nn.Parameter(torch.zeros(1, 1, config.embed_dim))
         self.position_embedding = build_positions(config.positional, config.grid, config.embed_dim, prefix_tokens=1)
-        rates = torch.linspace(0, config.drop_path, config.depth).tolist()
+        # On the CPU, also while the rest is built on the meta device: these become plain numbers.
+        rates = torch.linspace(0, config.drop_path, config.depth, device="cpu").tolist()
         self.blocks = nn.ModuleList(
             Block(config, self.build_attention(layer), rates[layer]) for layer in range(config.depth)
         )
@@ -121,10 +122,11 @@ class ViT(nn.Module):
 
     def embed(self, images: Tensor) -> Tensor:
         """The image as one vector, (batch, embed_dim): what the head reads."""
-        tokens = self._tokenise(images)
-        for block in self.blocks:
-            tokens = block(tokens)
-        return self._pool(tokens)
+        return self._pool(self._encode(images))
+
+    def last_tokens(self, images: Tensor) -> tuple[Tensor, int]:
+        """The tokens (batch, tokens, embed_dim) after the last norm, and how many of them come before the patches."""
+        return self.norm(self._encode(images)), 1
 
     def positions(self) -> tuple[Tensor | None, tuple[int, int], int]:
         """The positional table (tokens, embed_dim), or None; the grid of patches; the tokens before them."""
@@ -149,6 +151,12 @@ class ViT(nn.Module):
             signed=bool(self.blocks[0].attention.signed),  # type: ignore[union-attr]
         )
         return check_trace(trace, self.depth)
+
+    def _encode(self, images: Tensor) -> Tensor:
+        tokens = self._tokenise(images)
+        for block in self.blocks:
+            tokens = block(tokens)
+        return tokens
 
     def _tokenise(self, images: Tensor) -> Tensor:
         """(batch, channels, height, width) → (batch, 1 + patches, embed_dim), positions added."""

@@ -1,0 +1,168 @@
+"""What a frozen network makes of every image of a split, computed once and kept on disk.
+
+Test transform, eval mode, no gradients. Features of vision transformers are read before any projection and after the
+last norm; the mean is over patches alone, without class token and registers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import threading
+from collections.abc import Callable, Generator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from core.data.arrays import ArrayDataset
+from core.data.transforms import Normalisation, resize, standardise
+from core.device import Precision, autocast, pick_device
+from core.errors import IncompatibleError
+from core.paths import cache_root
+from core.reports import Progress
+
+FeaturePooling = Literal["class_token", "mean", "embedding"]
+
+# One file holds this many images, so that an interrupted extraction goes on where it was.
+_CHUNK = 512
+_SAMPLE = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """The vectors of one split.
+
+    Attributes:
+        vectors: (images, dim) float32.
+        labels: (images,) int64.
+    """
+
+    vectors: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def feature_poolings(module: nn.Module) -> tuple[FeaturePooling, ...]:
+    """How this network's output can become one vector: by class token or mean for a ViT, else as it embeds itself."""
+    return ("class_token", "mean") if hasattr(module, "last_tokens") else ("embedding",)
+
+
+def extract_features(
+    module: nn.Module,
+    data: ArrayDataset,
+    *,
+    model: str,
+    size: int,
+    normalisation: Normalisation,
+    poolings: tuple[FeaturePooling, ...] | None = None,
+    batch_size: int = 64,
+    precision: Precision = "fp32",
+    device: str = "auto",
+    lock: threading.RLock | None = None,
+) -> Generator[Progress, None, dict[FeaturePooling, Features]]:
+    """Yield progress in images, and return the features by pooling; what was computed before is read from the cache.
+
+    Args:
+        module: offers `embed`, or `last_tokens`; put into eval mode and moved to `device`.
+        model: its name, a part of the cache's key beside a hash of its weights.
+        size: images are resized to it on the device.
+        poolings: all that the module offers by default.
+        lock: held during every batch, where the module is shared.
+
+    Raises:
+        IncompatibleError: the module has no such pooling, or there is no class token.
+    """
+    offered = feature_poolings(module)
+    poolings = poolings or offered
+    for pooling in poolings:
+        if pooling not in offered:
+            raise IncompatibleError(f"{model} cannot be pooled by {pooling}.", f"Choose one of: {', '.join(offered)}.")
+    target = pick_device(device)
+    module = module.to(target).eval()
+    key = _key(module, data, model, size=size, normalisation=asdict(normalisation), precision=precision)
+    folders = {pooling: cache_root() / "features" / f"{key}-{pooling}" for pooling in poolings}
+    for start in range(0, len(data), _CHUNK):
+        stop = min(start + _CHUNK, len(data))
+        missing = [pooling for pooling in poolings if not _file(folders[pooling], start).is_file()]
+        if not missing:
+            yield Progress(step=stop, steps=len(data), text=f"{data.split}: features from the cache")
+            continue
+        found: dict[FeaturePooling, list[np.ndarray]] = {pooling: [] for pooling in missing}
+        for first in range(start, stop, batch_size):
+            last = min(first + batch_size, stop)
+            images = torch.from_numpy(np.array(data.images[first:last])).to(target)
+            with lock or threading.RLock(), torch.inference_mode(), autocast(target, precision):
+                pixels = resize(images.permute(0, 3, 1, 2).float() / 255, size)
+                for pooling, vectors in _pool(module, standardise(pixels, normalisation), missing).items():
+                    found[pooling].append(vectors.float().cpu().numpy())
+            yield Progress(
+                step=last, steps=len(data), text=f"{data.split}: features of {last:,} of {len(data):,} images"
+            )
+        for pooling in missing:
+            _save(_file(folders[pooling], start), np.concatenate(found[pooling]))
+    labels = np.array(data.labels)
+    return {
+        pooling: Features(
+            vectors=np.concatenate([np.load(_file(folder, start)) for start in range(0, len(data), _CHUNK)]),
+            labels=labels,
+        )
+        for pooling, folder in folders.items()
+    }
+
+
+def finish(progress: Generator[Any, None, Any], consume: Callable[[Any], object] = lambda report: None) -> Any:
+    """Run a generator that returns a result to its end; `consume` sees what it yields."""
+    while True:
+        try:
+            consume(next(progress))
+        except StopIteration as end:
+            return end.value
+
+
+def _pool(module: Any, images: Tensor, poolings: list[FeaturePooling]) -> dict[FeaturePooling, Tensor]:
+    """(batch, dim) for each of `poolings`."""
+    if not hasattr(module, "last_tokens"):
+        return {"embedding": module.embed(images)}
+    tokens, prefix_tokens = module.last_tokens(images)
+    if not prefix_tokens and "class_token" in poolings:
+        raise IncompatibleError("This model has no class token.", "Choose mean pooling.")
+    pooled: dict[FeaturePooling, Tensor] = {
+        "class_token": tokens[:, 0],
+        "mean": tokens[:, prefix_tokens:].float().mean(dim=1),
+    }
+    return {pooling: pooled[pooling] for pooling in poolings}
+
+
+def _key(module: nn.Module, data: ArrayDataset, model: str, **transform: Any) -> str:
+    """Everything that the features depend on, as a name for a folder."""
+    digest = hashlib.blake2b(digest_size=12)
+    digest.update(repr((model, sorted(transform.items()), data.name, data.split, data.images.shape)).encode())
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().contiguous().cpu().flatten().view(torch.uint8).numpy())
+    digest.update(np.asarray(data.labels).tobytes())
+    # A sample tells one selection of images from another.
+    rows = np.linspace(0, len(data) - 1, min(_SAMPLE, len(data))).astype(np.int64)
+    digest.update(data.images[rows].tobytes())
+    return digest.hexdigest()
+
+
+def _file(folder: Path, start: int) -> Path:
+    return folder / f"{start:08d}.npy"
+
+
+def _save(path: Path, vectors: np.ndarray) -> None:
+    """Complete or not at all: another process may write the same."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    np.save(buffer, vectors)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+    partial.write_bytes(buffer.getvalue())
+    os.replace(partial, path)
