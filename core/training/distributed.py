@@ -47,7 +47,8 @@ def start(name: str, precision: Precision) -> tuple[Accelerator, torch.device]:
             # Only fp16 needs its help, to scale gradients; the step itself enters autocast, for its device.
             mixed_precision="fp16" if precision == "fp16" else "no",
         )
-    return accelerator, accelerator.device if several else device
+    # Accelerate numbers the CPUs of several processes ("cpu:1"); a checkpoint from such a device cannot be loaded.
+    return accelerator, accelerator.device if several and device.type != "cpu" else device
 
 
 def share_gradients(accelerator: Accelerator, model: nn.Module) -> nn.Module:
