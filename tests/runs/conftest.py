@@ -75,7 +75,8 @@ def make_run(name: str, **settings: Any) -> RunFolder:
 
 def wait_for(folder: RunFolder, *statuses: str, timeout_s: float = 60) -> RunState:
     """The state of the run once it is one of `statuses`."""
-    return wait_until(lambda: (state := read_state(folder)).status in statuses and state, f"{folder.name}: {statuses}")
+    what = f"{folder.name}: {statuses}"
+    return wait_until(lambda: (state := read_state(folder)).status in statuses and state, what, timeout_s)
 
 
 def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 60) -> Any:

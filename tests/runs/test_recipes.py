@@ -1,0 +1,108 @@
+"""A real recipe in processes of its own: killed in the middle of an epoch, and shared by two processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core.data.arrays import save_arrays
+from core.experiments import vit_scratch
+from core.models.vit import ViTConfig
+from core.paths import data_root
+from core.runs import control, queue
+from core.runs.owner import birth_of, is_alive, read_owner
+from core.runs.status import read_state
+from core.runs.store import RunFolder, RunSpec, create_run
+from core.training.config import TrainingConfig
+from tests.runs.conftest import wait_for, wait_until
+
+
+@pytest.fixture(autouse=True)
+def _toy(home: Path) -> None:
+    """Sixty-four images of two colours."""
+    random = np.random.default_rng(0)
+    sizes = {"train": 64, "test": 16}
+    for split, count in sizes.items():
+        labels = np.arange(count) % 2
+        images = random.integers(0, 80, (count, 8, 8, 3), dtype=np.uint8)
+        images[labels == 1, :, :, 0] += 60
+        save_arrays(data_root() / "toy", split, images, labels)
+    card = {"name": "toy", "title": "Toy", "classes": ["dark", "red"], "storage": "arrays", "splits": sizes}
+    (data_root() / "toy" / "dataset.json").write_text(json.dumps(card))
+
+
+def vit(name: str, epochs: int, **spec: Any) -> RunFolder:
+    config = vit_scratch.Config(
+        dataset="toy",
+        model=ViTConfig(image_size=8, patch_size=4, embed_dim=16, depth=1, num_heads=2, classes=2),
+        training=TrainingConfig(epochs=epochs, batch_size=8, precision="fp32", seed=3),
+    )
+    return create_run(name, RunSpec.of("vit_scratch", config, **{"device": "cpu", **spec}))
+
+
+def numbers(run: RunFolder) -> list[dict[str, Any]]:
+    """Its metrics, but for how fast it was."""
+    return [{k: v for k, v in line.items() if "second" not in k} for line in run.history()]
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_of_an_epoch_the_curve_continues_with_the_same_numbers() -> None:
+    whole, run = vit("whole", epochs=20), vit("killed", epochs=20)
+    queue.submit(run)
+    wait_until(lambda: len(run.history()) >= 3, "three epochs", timeout_s=120)
+    owner = read_owner(run)
+    assert owner is not None
+    os.kill(owner.pid, signal.SIGKILL)
+    wait_until(lambda: not is_alive(owner), "killed")
+    assert queue.reconcile() == [run]
+    assert read_state(run).status == "interrupted"
+    assert 3 <= len(run.history()) < 20
+    control.resume(run)
+    queue.submit(whole)  # waits for the device
+    assert wait_for(run, "finished", "failed", timeout_s=120).cause == ""
+    assert wait_for(whole, "finished", "failed", timeout_s=120).cause == ""
+    assert len(numbers(run)) == 20
+    assert numbers(run) == numbers(whole)
+    weights = [(folder.model / "model.safetensors").read_bytes() for folder in (run, whole)]
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model_stop_together_and_resume() -> None:
+    run, whole = vit("pair", epochs=30, processes=2), vit("whole_pair", epochs=30, processes=2)
+    queue.submit(run)
+    wait_until(lambda: len(run.history()) >= 3, "three epochs", timeout_s=180)
+    owner = read_owner(run)
+    assert owner is not None
+    assert owner.leader != owner.pid
+    control.request_stop(run)
+    state = wait_for(run, "stopped", "failed", "finished", timeout_s=120)
+    assert state.status == "stopped", state
+    wait_until(lambda: not is_alive(owner), "the worker's end")
+    control.resume(run)
+    queue.submit(whole)
+    assert wait_for(run, "finished", "failed", timeout_s=240).cause == ""
+    assert wait_for(whole, "finished", "failed", timeout_s=240).cause == ""
+    assert len(numbers(run)) == 30
+    assert numbers(run) == numbers(whole)
+
+
+@pytest.mark.slow
+def test_the_first_process_killed_takes_the_second_along() -> None:
+    run = vit("pair", epochs=200, processes=2)
+    queue.submit(run)
+    wait_until(run.history, "first epoch", timeout_s=180)
+    owner = read_owner(run)
+    assert owner is not None
+    os.kill(owner.pid, signal.SIGKILL)
+    wait_until(lambda: not birth_of(owner.leader), "torchrun's end", timeout_s=120)
+    assert read_state(run).status == "interrupted"
+    queue.reconcile()
+    control.delete(run)
+    assert not run.path.exists()
