@@ -55,7 +55,7 @@ def obstacle_to(config: Any | None, preview: Preview | None) -> str:
 
 def picture(preview: Preview) -> None:
     """What the network will be fed."""
-    whose = "training images" if preview.real else "the bundled photos, until a data set is here"
+    whose = "training images" if preview.real else "bundled photos in place of a data set"
     left, right = st.columns([2, 5], gap="medium") if preview.patched is not None else (st.empty(), st.container())
     if preview.patched is not None:
         with left:
@@ -63,14 +63,14 @@ def picture(preview: Preview) -> None:
                 preview.patched,
                 width="stretch",
                 alt=f"A training image cut into patches of {preview.patch_size} pixels.",
-                caption=f"{preview.patches} patches of {preview.patch_size} × {preview.patch_size} pixels: its words",
+                caption=f"{preview.patches} patches of {preview.patch_size} × {preview.patch_size} pixels",
             )
     with right:
         st.image(
             preview.sheet,
             width="stretch",
             alt=f"{IMAGES} images as stored, and as the model sees them in {PASSES} passes.",
-            caption=f"On top {whose} as they are; below, the same ones as three epochs show them ({preview.regime}).",
+            caption=f"Top: {whose}, as they are. Below: what three epochs show of them ({preview.regime}).",
         )
 
 

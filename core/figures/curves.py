@@ -16,7 +16,7 @@ X_TITLES: dict[XAxis, str] = {"epoch": "epoch", "step": "step", "minutes": "minu
 # Counts and clocks, not measurements.
 COUNTERS = ("epoch", "epochs", "step", "steps", "time", "seconds")
 DASHES = ("solid", "dash", "dashdot", "longdash", "longdashdot")
-LABEL_LETTERS = 18
+LABEL_LETTERS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,14 +85,15 @@ def plot_learning_curves(
         if percent and curve.test is not None and curve.history:
             _test_marker(figure, curve, position, x)
     if any(curve.test is not None for curve in curves) and percent:
-        _legend(figure, "test ± 95 %", {"mode": "markers", "marker": {"symbol": "diamond", "size": 10}})
+        _legend(figure, "test", {"mode": "markers", "marker": {"symbol": "diamond", "size": 10}})
     _legend(figure, "validation", {"mode": "lines", "line": {"width": 3}})
     _legend(figure, "training", {"mode": "lines", "line": {"width": 1.5, "dash": "dot"}})
     _label_ends(figure, labels, percent)
     _x_axis(figure, curves, x, total)
     title = quantity if percent else f"{quantity} (nats per image)"
     figure.update_yaxes(title=title, tickformat=".0%" if percent else "")
-    return finish(figure, height=height, margin=_margin(labels), uirevision=f"{quantity}/{x}")
+    legend = {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "itemwidth": 30, "font": {"size": 12}}
+    return finish(figure, height=height, margin=_margin(labels), legend=legend, uirevision=f"{quantity}/{x}")
 
 
 def plot_metric(
@@ -224,6 +225,7 @@ def _test_marker(figure: go.Figure, curve: Curve, position: int, x: XAxis) -> No
             y=[accuracy],
             error_y={"type": "data", "array": [high - accuracy], "arrayminus": [accuracy - low], "thickness": 2},
             mode="markers",
+            cliponaxis=False,
             marker={"symbol": "diamond", "size": 11, "color": colour_of(position)},
             showlegend=False,
             hovertemplate=f"{curve.title}<br>test {accuracy:.1%} ({low:.1%} to {high:.1%})<extra></extra>",

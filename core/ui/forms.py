@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shlex
 import tempfile
 import typing
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar
@@ -15,6 +18,7 @@ import streamlit as st
 from core.configs import from_dict
 from core.data.archives import import_archive
 from core.data.catalogue import DATASETS, installed_datasets
+from core.data.download import Progress, get_dataset
 from core.errors import CoreError
 from core.experiments.preview import decided_by
 from core.models.catalogue import MODELS
@@ -27,7 +31,7 @@ Config = TypeVar("Config")
 
 # What a newcomer changes first; all else waits under "All settings".
 BASIC = (
-    "family", "dataset", "backbone", "stage", "mode", "pooling", "augmentation", "patch_size", "positional",
+    "family", "dataset", "backbone", "stage", "mode", "augmentation", "patch_size", "positional",
     "embed_dim", "depth", "num_heads", "epochs", "batch_size", "learning_rate",
 )  # fmt: skip
 SHORT_CHOICES = 30  # letters that fit into buttons side by side
@@ -89,14 +93,19 @@ def command_line(recipe: str, config: Any, name: str) -> str:
 
 
 def dataset_import(wanted: str, key: str) -> None:
-    """Get a data set onto this machine: an archive from the visitor's computer, or a path on this one."""
+    """Get a data set onto this machine: downloaded, an archive from the visitor's computer, or a path on this one."""
     spec = DATASETS.get(wanted)
-    how = f"{spec.how}." if spec else "Any archive or folder of class folders will do."
-    st.markdown(f":small[{how}]")
-    name = st.text_input("Call it", value=wanted, key=f"{key}-name", help="Letters, digits, - and _.")
-    source = st.segmented_control(
-        "From", ["Upload", "Path on this machine"], default="Upload", required=True, key=f"{key}-from"
-    )
+    sources = ["Upload", "Path on this machine"]
+    if spec is not None and spec.torchvision_name:
+        sources.insert(0, "Download")
+    source = st.segmented_control("From", sources, default=sources[0], required=True, key=f"{key}-from")
+    if source == "Download" and spec is not None:
+        st.markdown(f"{spec.title} comes from its authors' server. Licence: {spec.licence}.")
+        st.code(f"python -m core data get {wanted}", language="bash")
+        if st.button(f"Download {spec.title}", icon=":material/download:", key=f"{key}-download", type="primary"):
+            _fetch_dataset(wanted, partial(get_dataset, wanted, None))
+        return
+    name = st.text_input("Call it", value=wanted, key=f"{key}-name-{wanted}", help="Letters, digits, - and _.").strip()
     if source == "Upload":
         file = st.file_uploader(
             "Archive of class folders",
@@ -111,11 +120,12 @@ def dataset_import(wanted: str, key: str) -> None:
                 suffix = "".join(Path(file.name).suffixes[-2:])
                 archive = Path(folder) / f"upload{suffix}"
                 archive.write_bytes(file.getbuffer())
-                _import(archive, name)
+                _fetch_dataset(name, partial(import_archive, archive, name))
     else:
-        path = st.text_input("Archive or folder", placeholder="/data/cifar10.tar.xz", key=f"{key}-path")
-        if st.button("Import", key=f"{key}-local", disabled=not path.strip()):
-            _import(Path(path.strip()).expanduser(), name)
+        path = st.text_input("Archive or folder", placeholder="/data/cifar10.tar.xz", key=f"{key}-path").strip()
+        st.code(f"python -m core data import {shlex.quote(path or 'FILE')} --name {shlex.quote(name)}", language="bash")
+        if st.button("Import", key=f"{key}-local", disabled=not path):
+            _fetch_dataset(name, partial(import_archive, Path(path).expanduser(), name))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -290,9 +300,14 @@ def _dataset_picker(entry: _Field, value: str, widget: str) -> str:
         **_common(entry, widget),
     )
     if chosen not in installed:
-        st.warning(f"**{_dataset_title(chosen)}** is not on this machine.", icon=":material/database_off:")
-    with st.popover("Import a data set", icon=":material/upload:", type="tertiary", key=f"{widget}-import"):
-        dataset_import(chosen if chosen not in installed else "my_images", f"{widget}-import")
+        st.warning(f"**{_dataset_title(chosen)}** is not on this machine yet.", icon=":material/database_off:")
+    if (arrived := st.session_state.pop("dataset-arrived", "")) in installed:
+        st.toast(f"{installed[arrived]['title']} is here.", icon=":material/database:")
+    missing = chosen not in installed
+    label = f"Get {_dataset_title(chosen)}" if missing else "Import a data set"
+    look: Literal["primary", "tertiary"] = "primary" if missing else "tertiary"
+    with st.popover(label, icon=":material/upload:", type=look, key=f"{widget}-import"):
+        dataset_import(chosen if missing else "my_images", f"{widget}-import")
     return chosen
 
 
@@ -300,9 +315,11 @@ def _dataset_title(name: str) -> str:
     return DATASETS[name].title if name in DATASETS else name
 
 
-def _import(file: Path, name: str) -> None:
+def _fetch_dataset(name: str, work: Callable[[Progress], object]) -> None:
+    """Bring a data set here under a progress bar; what goes wrong is a sentence."""
     with guard():
-        with_progress(f"Importing {name} …", lambda on_progress: import_archive(file, name.strip(), on_progress))
+        with_progress(f"Getting {name} …", work)
+        st.session_state["dataset-arrived"] = name
         st.rerun()
 
 
