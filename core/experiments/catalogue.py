@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.errors import UnknownNameError
-from core.experiments import sweep, vit_scratch
+from core.experiments import cnn_scratch, sweep, vit_scratch
 from core.experiments.spec import Recipe
 
 RECIPES: dict[str, Recipe] = {
@@ -13,6 +13,13 @@ RECIPES: dict[str, Recipe] = {
         summary="ViT or Differential ViT from scratch on small images",
         config=vit_scratch.Config,
         run=vit_scratch.run,
+    ),
+    "cnn_scratch": Recipe(
+        name="cnn_scratch",
+        title="CNN from scratch",
+        summary="A small residual CNN from scratch on small images",
+        config=cnn_scratch.Config,
+        run=cnn_scratch.run,
     ),
     "sweep": Recipe(
         name="sweep",
