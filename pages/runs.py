@@ -10,6 +10,7 @@ from core.ui.export import Export, export_popover
 from core.ui.layout import heading, page_link, teaching_cards
 from core.ui.recipes import runs_recipe
 from core.ui.run_panel import (
+    choose,
     chosen_keys,
     curve_panel,
     details,
@@ -21,6 +22,7 @@ from core.ui.run_panel import (
     views_for,
 )
 from core.ui.run_views import RunView
+from core.ui.sweep_panel import sweep_panel
 from core.ui.train_address import open_train
 
 EVERY = "2s"
@@ -65,6 +67,13 @@ def cockpit() -> None:
     details(chosen)
 
 
+def show_runs(names: list[str]) -> None:
+    """Leave the sweeps and look at these runs."""
+    choose(names)
+    st.session_state["runs-wanted"] = True
+    st.rerun()
+
+
 def make_export() -> Export:
     _, chosen = current()
     return Export(
@@ -77,7 +86,17 @@ def make_export() -> Export:
 
 
 heading("Runs", "Is it learning, and when is it done?")
+if st.session_state.pop("runs-wanted", False):
+    st.session_state["show"] = "Runs"  # a widget's value can be set only before it is drawn
 bar = st.columns([6, 2, 2], vertical_alignment="center")
+show = bar[0].segmented_control(
+    "Show", ["Runs", "Sweeps"], default="Runs", required=True, key="show", bind="query-params",
+    label_visibility="collapsed",
+)  # fmt: skip
+if show == "Sweeps":
+    sweep_panel(show_runs)
+    teaching_cards("sweeps")
+    st.stop()
 with bar[0]:
     if not any(view.folder for view in views_for(trials=True)):
         st.markdown("Nothing was trained on this machine yet; these are the bundled models' own trainings.")

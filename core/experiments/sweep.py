@@ -87,7 +87,7 @@ class TrialReport:
     Attributes:
         step: trials of the study that have ended.
         steps: trials in all.
-        trial: its number, from 0.
+        trial: its number, from 1.
         run: the name of its run.
         status: how it ended.
         value: None if it failed before its first epoch was over.
@@ -133,6 +133,18 @@ def base_config(config: Config) -> Any:
     return parse_overrides(recipe.config, [*config.base, *fixed])
 
 
+def sweepable() -> dict[str, Recipe]:
+    """The recipes whose trainings can be shortened and kept away from the test split, by name."""
+    from core.experiments.catalogue import RECIPES
+
+    found = {}
+    for name, recipe in RECIPES.items():
+        names = setting_names(recipe.config()) if name != "sweep" else []
+        if all(any(key in names for key in keys) for keys in (EPOCHS, IMAGES, READS_TEST)):
+            found[name] = recipe
+    return found
+
+
 def run(config: Config, folder: RunFolder) -> Iterator[Progress | TrialReport]:
     """Run trials until the study has enough of them, beginning with one that another worker left behind.
 
@@ -148,7 +160,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | TrialReport]:
             f"Estimate one training of {config.recipe}, and multiply that by the number of trials.",
         )
     name = config.study or folder.name
-    study = _attach(config, name)
+    study = attach(config, name)
     worker = "" if folder.name == name else folder.name
     # The worker's own state knows which of several GPUs it was given.
     device = stored_state(folder).device or folder.read_spec().device
@@ -185,7 +197,7 @@ def _recipe(name: str) -> Recipe:
     return find_recipe(name)
 
 
-def _attach(config: Config, name: str) -> optuna.Study:
+def attach(config: Config, name: str) -> optuna.Study:
     """The study called `name`, begun if there is none.
 
     Raises:
@@ -302,7 +314,7 @@ def _run_of(trial: optuna.Trial, values: dict[str, Value], config: Config, name:
     base = base_config(config)
     overrides = overrides_for(values, base)
     trial_config = parse_overrides(type(base), list(overrides), base)
-    folder = RunFolder(runs_root() / f"{name}-t{trial.number:03d}")
+    folder = RunFolder(runs_root() / f"{name}-t{trial.number + 1:03d}")
     if trial.user_attrs.get("run") != folder.name or not folder.spec.is_file():
         spec = RunSpec.of(config.recipe, trial_config, device=device, study=name)
         folder = create_run(folder.name, spec)

@@ -34,7 +34,7 @@ class StudyTrial:
     """One trial of a study.
 
     Attributes:
-        number: counted from 0, in the order in which the trials were begun.
+        number: counted from 1, in the order in which the trials were begun.
         status: "stopped" is a trial that nobody works on now and that the next worker continues.
         value: validation accuracy in [0, 1] after the last epoch so far.
         epochs: (epoch, validation accuracy) of every epoch so far.
@@ -95,6 +95,11 @@ class StudySummary:
     def having(self, *statuses: TrialStatus) -> list[StudyTrial]:
         """The trials with one of these statuses."""
         return [trial for trial in self.trials if trial.status in statuses]
+
+    @property
+    def log_scaled(self) -> frozenset[str]:
+        """The keys that are drawn uniformly in their logarithm."""
+        return frozenset(line.partition("=")[0] for line in self.space if "=log:" in line)
 
     def overrides(self, trial: StudyTrial) -> tuple[str, ...]:
         """What makes `trial` an ordinary training on all images: base and varied settings."""
@@ -206,7 +211,9 @@ def parameter_importance(name: str) -> Importance:
     finished = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
     method = f"fANOVA over {len(finished)} finished trials"
     if len(finished) < ENOUGH_FOR_IMPORTANCE:
-        missing = f"{len(finished)} finished trials are too few to rank parameters; it takes {ENOUGH_FOR_IMPORTANCE}."
+        missing = (
+            f"It takes {ENOUGH_FOR_IMPORTANCE} finished trials to rank parameters; so far there are {len(finished)}."
+        )
         return Importance(method=method, missing=missing)
     if len({trial.value for trial in finished}) == 1:
         return Importance(method=method, missing="All finished trials have the same value.")
@@ -238,7 +245,7 @@ def _read_trial(trial: optuna.trial.FrozenTrial) -> StudyTrial:
     epochs = tuple(sorted(trial.intermediate_values.items()))
     ended = trial.datetime_complete
     return StudyTrial(
-        number=trial.number,
+        number=trial.number + 1,
         status=statuses.get(trial.state.name, unfinished),
         value=trial.value if trial.value is not None else (epochs[-1][1] if epochs else None),
         epochs=epochs,
