@@ -217,11 +217,13 @@ class Fit:
 
     def _forward_and_backward(self, batch: Batch) -> None:
         devices = [self.device] if self.device.type == "cuda" else []
+        # The odd batch at the end of an epoch is not worth compiling for a second shape.
+        forward = self._forward if batch.count == self.config.batch_size else self._eager
         # Stochastic depth and dropout draw from the global generator: theirs for this step, then the caller's again.
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(draw_seed(self.config.seed, self.epoch, self.batch, rank()))
             with autocast(self.device, self.config.precision):
-                logits = self._forward(standardise(batch.images, self.normalisation)).float()
+                logits = forward(standardise(batch.images, self.normalisation)).float()
         losses = F.cross_entropy(logits, batch.targets, label_smoothing=self.config.label_smoothing, reduction="none")
         share = losses.sum() * batch.weight / batch.count
         hits = (logits.argmax(dim=1) == batch.labels).sum() * batch.weight

@@ -307,6 +307,17 @@ def test_a_compiler_that_fails_costs_nothing_but_speed(monkeypatch, place):
     assert _numbers(reports) == expected
 
 
+def test_only_whole_batches_are_compiled(monkeypatch):
+    seen = []
+
+    def compiled(model):
+        return lambda images: (seen.append(len(images)), model(images))[1]
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    assert _numbers(_fit(epochs=2, compile=True).run()) == _numbers(_fit(epochs=2).run())
+    assert seen == [16, 16, 16] * 2  # the fourth batch has 2 images
+
+
 def test_memory_that_runs_out_is_a_sentence():
     fit = _fit()
 
