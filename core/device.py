@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -30,6 +31,11 @@ def device_title(name: str) -> str:
         return f"{torch.cuda.get_device_name(device)} ({device}), {free:.0f} of {total:.0f} GiB free"
     threads = torch.get_num_threads()
     return {"cpu": f"CPU, {threads} thread{'s' * (threads > 1)}", "mps": "Apple GPU"}.get(device.type, device.type)
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """`tensor`, from the CPU, on `device`, without waiting for a GPU to finish what it has been given to do."""
+    return tensor.to(device, non_blocking=device.type == "cuda")
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from core.device import send
+
 Regime = Literal["none", "crop_flip", "crop_flip_erase", "randaugment", "autoaugment", "mix", "strong"]
 
 
@@ -91,9 +93,9 @@ def mix(images: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Te
         inside the box after it was clipped to the image.
     """
     batch, _, height, width = images.shape
-    share = _beta(0.8, batch, generator).to(images.device)
+    share = send(_beta(0.8, batch, generator), images.device)
     cut, inside = _boxes(_beta(1.0, batch, generator), height, width, generator, images.device)
-    is_cut = (torch.rand(batch, generator=generator) < 0.5).to(images.device)
+    is_cut = send(torch.rand(batch, generator=generator) < 0.5, images.device)
     # One weight per pixel says how much of the image itself stays: λ everywhere, or 0 in the box and 1 around it.
     weight = torch.where(is_cut[:, None, None], 1 - inside.float(), share[:, None, None])[:, None]
     kept = torch.where(is_cut, 1 - cut, share)[:, None]
@@ -102,13 +104,13 @@ def mix(images: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Te
 
 def _flip(images: Tensor, generator: torch.Generator) -> Tensor:
     mirrored = torch.rand(len(images), 1, 1, 1, generator=generator) < 0.5
-    return torch.where(mirrored.to(images.device), images.flip(-1), images)
+    return torch.where(send(mirrored, images.device), images.flip(-1), images)
 
 
 def _crop(images: Tensor, generator: torch.Generator) -> Tensor:
     batch, _, height, width = images.shape
     margin = height // 8
-    top, left = torch.randint(0, 2 * margin + 1, (2, batch), generator=generator).to(images.device)
+    top, left = send(torch.randint(0, 2 * margin + 1, (2, batch), generator=generator), images.device)
     # (batch, channels, places, places, height, width), a view: every crop that there is.
     crops = F.pad(images, (margin,) * 4).unfold(2, height, 1).unfold(3, width, 1)
     return crops[torch.arange(batch, device=images.device), :, top, left]
@@ -151,16 +153,16 @@ def _rectangles(
     centre: Tensor, half_height: Tensor, half_width: Tensor, height: int, width: int, device: torch.device
 ) -> Tensor:
     """(batch, height, width) bool, True where a pixel is less than half a side from the centre, on both axes."""
-    centre = centre.to(device)
-    rows = (torch.arange(height, device=device) - centre[0][:, None]).abs() < half_height.to(device)[:, None]
-    columns = (torch.arange(width, device=device) - centre[1][:, None]).abs() < half_width.to(device)[:, None]
+    centre, half_height, half_width = (send(each, device) for each in (centre, half_height, half_width))
+    rows = (torch.arange(height, device=device) - centre[0][:, None]).abs() < half_height[:, None]
+    columns = (torch.arange(width, device=device) - centre[1][:, None]).abs() < half_width[:, None]
     return rows[:, :, None] & columns[:, None, :]
 
 
 def _grey_out(images: Tensor, inside: Tensor, chosen: Tensor) -> Tensor:
     """The mean of all its pixels and channels `inside` (batch, height, width) of every `chosen` (batch,) image."""
     mean = images.float().mean(dim=(1, 2, 3), keepdim=True).round().to(images.dtype)
-    mask = inside & chosen.to(images.device)[:, None, None]
+    mask = inside & send(chosen, images.device)[:, None, None]
     return torch.where(mask[:, None], mean, images)
 
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.data.arrays import ArrayDataset
+from core.device import send
 from core.seeding import torch_generator
 from core.training.augment import REGIMES, Regime, augment, mix
 
@@ -88,7 +89,7 @@ class Batches:
         kept = [share if len(share) else rows[:1] for share, rows in zip(shares, whole, strict=True)]
         sizes = [len(rows) for rows in kept]
         images = augment(self._take(np.concatenate(kept)), self.regime, generator).split(sizes)
-        labels = torch.from_numpy(self.data.labels[np.concatenate(kept)]).to(self.device).split(sizes)
+        labels = send(torch.from_numpy(self.data.labels[np.concatenate(kept)]), self.device).split(sizes)
         for place, rows in enumerate(whole):
             pixels, targets = images[place].float() / 255, labels[place]
             if REGIMES[self.regime].mix:
@@ -98,9 +99,9 @@ class Batches:
     def _take(self, rows: np.ndarray) -> Tensor:
         """(rows, channels, height, width) uint8 on the device."""
         if self._on_device is None:
-            taken = torch.from_numpy(self.data.images[rows]).to(self.device, non_blocking=True)
+            taken = send(torch.from_numpy(self.data.images[rows]), self.device)
         else:
-            taken = self._on_device[torch.from_numpy(rows).to(self.device)]
+            taken = self._on_device[send(torch.from_numpy(rows), self.device)]
         return taken.permute(0, 3, 1, 2).contiguous()
 
 

@@ -16,7 +16,7 @@ _AUGMENTATION = "What each training image goes through. " + " ".join(
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """AdamW with linear warm-up and cosine decay; the defaults suit a small ViT on CIFAR-10."""
+    """AdamW or Muon with linear warm-up and cosine decay; the defaults suit a small ViT on CIFAR-10."""
 
     epochs: int = option(12, "Epochs", "Passes over the training split.", minimum=1, maximum=2000)
     batch_size: int = option(128, "Batch size", "Over all processes together.", minimum=1, maximum=8192)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from core.data.arrays import ArrayDataset
-from core.data.transforms import Normalisation, standardise
+from core.data.transforms import Normalisation
 from core.device import autocast
 from core.errors import CoreError, RunFailedError
 from core.reports import Progress
@@ -94,6 +94,10 @@ class Fit:
             device=self.device,
             rank=rank(),
             world_size=world_size(),
+        )
+        # Made once: a step that copies constants to a GPU waits for it.
+        self._mean, self._std = (
+            torch.tensor(each, device=self.device)[:, None, None] for each in (normalisation.mean, normalisation.std)
         )
         self.epoch = self.batch = 0
         self.predictions: Predictions | None = None
@@ -223,7 +227,7 @@ class Fit:
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(draw_seed(self.config.seed, self.epoch, self.batch, rank()))
             with autocast(self.device, self.config.precision):
-                logits = forward(standardise(batch.images, self.normalisation)).float()
+                logits = forward((batch.images - self._mean) / self._std).float()
         losses = F.cross_entropy(logits, batch.targets, label_smoothing=self.config.label_smoothing, reduction="none")
         share = losses.sum() * batch.weight / batch.count
         hits = (logits.argmax(dim=1) == batch.labels).sum() * batch.weight

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
+from core.device import send
 from core.errors import ConfigError
 
 
@@ -144,7 +145,7 @@ def apply_grouped(images: Tensor, table: Sequence[tuple[str, float]], choice: Te
         if each < 0 or table[each // 2][0] == "Identity":
             continue
         name, strength = table[each // 2]
-        rows = (key == each).nonzero().squeeze(1).to(images.device)
+        rows = send((key == each).nonzero().squeeze(1), images.device)
         done[rows] = OPERATIONS[name](images[rows], -strength if each % 2 else strength)
     return done
 
