@@ -26,7 +26,7 @@ from core.experiments.catalogue import find_recipe
 from core.reports import Progress
 from core.runs.failures import explain
 from core.runs.owner import claim, this_host
-from core.runs.status import RunState, read_failure, stored_state, write_state
+from core.runs.status import RunState, Status, read_failure, stored_state, write_state
 from core.runs.store import RunFolder, write_atomically
 
 WRITE_EVERY_S = 1.0
@@ -76,7 +76,7 @@ def _work(folder: RunFolder, journal: _Journal, signalled: Callable[[], bool]) -
             if turns.is_next(report) and _agreed(wishes.look()):
                 journal.say("saving the checkpoint")
                 reports.close()
-                journal.end("stopped")
+                journal.end(wishes.outcome())
                 return
         journal.end("finished")
     except GeneratorExit:
@@ -217,12 +217,13 @@ class _Journal:
             self.state = replace(self.state, text=text)
             self._write()
 
-    def end(self, status: Any, *, cause: str = "", remedy: str = "", traceback: str = "") -> None:
-        """Write the terminal state; nothing is written afterwards."""
+    def end(self, status: Status, *, cause: str = "", remedy: str = "", traceback: str = "") -> None:
+        """Write the last state; nothing is written afterwards."""
         self.over.set()
+        ended = None if status == "queued" else time.time()
         with self.lock:
             self.state = replace(
-                self.state, status=status, text="", ended=time.time(), cause=cause, remedy=remedy, traceback=traceback
+                self.state, status=status, text="", ended=ended, cause=cause, remedy=remedy, traceback=traceback
             )
             self.reserve.unlink(missing_ok=True)
             self._write()
@@ -302,6 +303,11 @@ class _Wishes:
             return False
         self.looked = time.monotonic()
         return self.folder.stop.exists()
+
+    def outcome(self) -> Status:
+        """What the run is after stopping: a job that Slurm takes back is not over, it waits for its next turn."""
+        taken_back = os.environ.get("VITRINE_LAUNCHER") == "slurm" and not self.folder.stop.exists()
+        return "queued" if taken_back else "stopped"
 
 
 class _Turns:

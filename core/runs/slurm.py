@@ -36,8 +36,9 @@ OPTIONS = {
     "cpus": "cpus_per_task",
     "memory_gb": "mem_gb",
 }
-# Two minutes less than the least warning Slurm gives would be too late; saving takes seconds.
+# Slurm warns 90 s before it kills (submitit's default), or for the grace time of the partition.
 SAVING_S = 60
+TAKEN_BACK_S = 120
 
 _WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
 _ALIVE = {"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "PREEMPTED"}
@@ -72,6 +73,11 @@ class WorkerTask:
             time.sleep(0.2)
         if self.process.returncode:
             raise RuntimeError(f"The worker ended with status {self.process.returncode}; see {folder.state}.")
+        # Slurm's SIGTERM reaches the worker at once, its warning reaches this process a little earlier or later. To
+        # return before it came would count as done, and Slurm would not put the job back.
+        deadline = time.monotonic() + TAKEN_BACK_S
+        while stored_state(folder).status == "queued" and time.monotonic() < deadline:
+            time.sleep(0.2)
         return 0
 
     def checkpoint(self) -> Any:
@@ -85,7 +91,7 @@ class WorkerTask:
             while time.monotonic() < deadline and not _has_ended(self.process.pid):
                 time.sleep(0.1)
         state = stored_state(folder)
-        if not folder.stop.exists() and state.status in ("queued", "running", "stopped"):
+        if not folder.stop.exists() and state.status in ("queued", "running"):
             job = os.environ.get("SLURM_JOB_ID", "")
             text = f"preempted or out of time; waiting in Slurm, job {job}"
             write_state(folder, replace(state, status="queued", text=text, ended=None, heartbeat=time.time()))
@@ -182,16 +188,16 @@ def _parameters(folder: RunFolder) -> dict[str, Any]:
     given = {"timeout_min": 24 * 60, "gpus": gpus, "cpus": spec.processes, **spec.launcher_options}
     # The job's Python must find this checkout, and the job this machine's home, wherever it runs.
     exports = {
-        "PYTHONPATH": str(CHECKOUT),
-        "VITRINE_HOME": str(home().resolve()),
-        "VITRINE_DATA": str(data_root().resolve()),
+        "PYTHONPATH": shlex.quote(str(CHECKOUT)) + "${PYTHONPATH:+:$PYTHONPATH}",
+        "VITRINE_HOME": shlex.quote(str(home().resolve())),
+        "VITRINE_DATA": shlex.quote(str(data_root().resolve())),
     }
     return {
         **{OPTIONS[name]: value for name, value in given.items() if name != "gpus" or value},
         "name": f"vitrine-{folder.name}"[:60],
         "nodes": 1,
         "tasks_per_node": 1,
-        "slurm_setup": [f"export {name}={shlex.quote(value)}" for name, value in exports.items()],
+        "slurm_setup": [f"export {name}={value}" for name, value in exports.items()],
     }
 
 
