@@ -170,3 +170,12 @@ def test_mixing_changes_no_input_and_follows_the_generator():
     assert torch.equal(targets, before[1])
     assert torch.equal(first[0], again[0])
     assert torch.equal(first[1], again[1])
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_images_never_leave_their_device(regime):
+    """The meta device stands in for a GPU: mixing it with the CPU's tensors fails."""
+    images = torch.zeros(16, 3, 32, 32, dtype=torch.uint8, device="meta")
+    augmented = augment(images, regime, _generator(0))
+    mixed, targets = mix(augmented.float(), torch.zeros(16, 10, device="meta"), _generator(0))
+    assert {each.device.type for each in (augmented, mixed, targets)} == {"meta"}
