@@ -58,12 +58,12 @@ def normalise(images: Tensor, normalisation: Normalisation) -> Tensor:
 
 
 def resize(images: Tensor, size: int) -> Tensor:
-    """(batch, channels, height, width) in [0, 1] → the same at `size` pixels a side, bicubic, on their device."""
+    """(batch, channels, height, width) float → the same at `size` pixels a side, bicubic, on their device."""
     import torch.nn.functional as F
 
     if images.shape[-2:] == (size, size):
         return images
-    return F.interpolate(images, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
+    return F.interpolate(images, (size, size), mode="bicubic", antialias=True)
 
 
 def standardise(images: Tensor, normalisation: Normalisation) -> Tensor:

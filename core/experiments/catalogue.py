@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.errors import UnknownNameError
-from core.experiments import cnn_scratch, sweep, vit_scratch
+from core.experiments import cnn_scratch, linear_probe, sweep, vit_scratch
 from core.experiments.spec import Recipe
 
 RECIPES: dict[str, Recipe] = {
@@ -20,6 +20,13 @@ RECIPES: dict[str, Recipe] = {
         summary="A small residual CNN from scratch on small images",
         config=cnn_scratch.Config,
         run=cnn_scratch.run,
+    ),
+    "linear_probe": Recipe(
+        name="linear_probe",
+        title="Linear probe",
+        summary="What a network's frozen features know about another data set",
+        config=linear_probe.Config,
+        run=linear_probe.run,
     ),
     "sweep": Recipe(
         name="sweep",
