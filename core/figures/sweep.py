@@ -193,7 +193,7 @@ def plot_parallel(summary: StudySummary, *, height: int = 400) -> go.Figure:
         go.Parcoords(
             dimensions=dimensions,
             line={"color": values, "colorscale": [list(stop) for stop in VALUE_SCALE]},
-            unselected={"line": {"color": BASELINE, "opacity": 0.12}},
+            unselected={"line": {"color": BASELINE, "opacity": 0.2}},
             # Plotly's own white halo behind the labels is for white pages.
             labelfont={"size": 14},
             tickfont={"size": 12},

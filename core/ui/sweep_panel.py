@@ -41,6 +41,8 @@ from core.ui.errors import guard, show_error
 
 EVERY = "3s"
 ICONS: dict[TrialStatus, str] = {"finished": "✔", "pruned": "✂", "failed": "✖", "running": "▶", "stopped": "■"}
+# Plotly draws the axes of parallel coordinates in black and has no setting for that.
+AXES_ON_DARK_PAGES = "<style>.parcoords .domain { stroke: #8A8F98 !important; stroke-opacity: 0.7 }</style>"
 TRIALS_VIEWS = {"parallel": "Parallel coordinates", "slices": "One by one", "epochs": "Epoch by epoch"}
 
 
@@ -177,6 +179,7 @@ def _trials(summary: StudySummary, show_runs: Callable[[list[str]], None]) -> No
     )
     if view == "parallel" and len(summary.having("finished")) > 1:
         alt = "Every finished trial as a line through its settings to its validation accuracy."
+        st.html(AXES_ON_DARK_PAGES)
         _chart(plot_parallel(summary), "parallel", alt)
         st.caption("Finished trials. Drag along an axis to keep only a range of it; drag a name to move its axis.")
     elif view == "slices":
