@@ -10,7 +10,7 @@ import itertools
 import math
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -73,8 +73,13 @@ class Fit:
         normalisation: Normalisation,
         config: TrainingConfig,
         device: str = "auto",
+        *,
+        rate_shares: Mapping[str, float] | None = None,
     ) -> None:
         """`model` is moved to `device` ("auto", "cpu", "cuda", "cuda:1") and trained in place.
+
+        Args:
+            rate_shares: factors of the learning rate by name of the parameter; 1 where none is given.
 
         Raises:
             ConfigError: the device or the optimizer does not suit.
@@ -84,7 +89,9 @@ class Fit:
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.train_set, self.val_set = train, val
         self.normalisation, self.config = normalisation, config
-        optimizer = build_optimizer(self.model, config.optimizer, config.learning_rate, config.weight_decay)
+        optimizer = build_optimizer(
+            self.model, config.optimizer, config.learning_rate, config.weight_decay, rate_shares
+        )
         self.optimizer = self.accelerator.prepare_optimizer(optimizer, device_placement=False)
         self.batches = Batches(
             train,
@@ -196,7 +203,7 @@ class Fit:
         config = self.config
         rate = config.learning_rate * schedule(self.step, self.steps, config.warmup_share)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("share", 1.0)
         self._backward(batch)
         self.accelerator.clip_grad_norm_(trainable_parameters(self.model), config.gradient_clip)
         self.optimizer.step()
@@ -276,6 +283,7 @@ class Fit:
         """Count the epoch, remember the best, start new totals."""
         held_out = cast(Predictions, self.predictions).evaluation()
         loss, hits = self._totals.tolist()
+        first = self.optimizer.param_groups[0]
         report = EpochReport(
             epoch=self.epoch + 1,
             epochs=self.config.epochs,
@@ -285,7 +293,7 @@ class Fit:
             train_accuracy=hits / len(self.train_set),
             val_loss=held_out.loss,
             val_accuracy=held_out.accuracy,
-            learning_rate=self.optimizer.param_groups[0]["lr"],
+            learning_rate=first["lr"] / first.get("share", 1.0),
             images_per_second=len(self.train_set) / self._seconds,
         )
         self.epoch, self.batch = self.epoch + 1, 0

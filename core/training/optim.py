@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import torch
@@ -23,7 +23,13 @@ def schedule(step: int, steps: int, warmup_share: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
-def build_optimizer(model: nn.Module, name: OptimizerName, learning_rate: float, weight_decay: float) -> Optimizer:
+def build_optimizer(
+    model: nn.Module,
+    name: OptimizerName,
+    learning_rate: float,
+    weight_decay: float,
+    rate_shares: Mapping[str, float] | None = None,
+) -> Optimizer:
     """An optimizer of all trainable parameters of `model`.
 
     Only true matrices are decayed: the weights of linear and convolutional layers. Biases, norms, the class token and
@@ -32,6 +38,8 @@ def build_optimizer(model: nn.Module, name: OptimizerName, learning_rate: float,
     Args:
         name: "muon" takes the matrices inside blocks (`blocks.` in their name), at the scale at which AdamW's rate and
             weight decay fit (`match_rms_adamw`); AdamW takes the rest.
+        rate_shares: factors of the learning rate by name of the parameter, such as a lower one for what was trained
+            before; 1 where none is given. A group of the optimizer keeps its factor as "share".
 
     Raises:
         ConfigError: nothing can be trained, or Muon is asked for and the model has no blocks.
@@ -52,11 +60,13 @@ def build_optimizer(model: nn.Module, name: OptimizerName, learning_rate: float,
     }
     if name == "muon" and not hidden:
         raise ConfigError("Muon is for the matrices inside blocks and this model has none.", "Set optimizer=adamw.")
-    groups = [
-        {"params": [each for key, each in matrices.items() if key not in hidden], "weight_decay": weight_decay},
-        {"params": [each for key, each in trainable if key not in matrices], "weight_decay": 0.0},
-    ]
-    adamw = AdamW([group for group in groups if group["params"]], lr=learning_rate, fused=True)
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    for key, parameter in [*matrices.items(), *((key, each) for key, each in trainable if key not in matrices)]:
+        if key not in hidden:
+            kind = (weight_decay if key in matrices else 0.0, (rate_shares or {}).get(key, 1.0))
+            group = groups.setdefault(kind, {"params": [], "weight_decay": kind[0], "share": kind[1]})
+            group["params"].append(parameter)
+    adamw = AdamW(list(groups.values()), lr=learning_rate, fused=True)
     if not hidden:
         return adamw
     muon = Muon(hidden.values(), lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
