@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.errors import UnknownNameError
-from core.experiments import cnn_scratch, linear_probe, sweep, vit_scratch
+from core.experiments import cnn_scratch, linear_probe, sweep, transfer, vit_scratch
 from core.experiments.spec import Recipe
 
 RECIPES: dict[str, Recipe] = {
@@ -20,6 +20,13 @@ RECIPES: dict[str, Recipe] = {
         summary="A small residual CNN from scratch on small images",
         config=cnn_scratch.Config,
         run=cnn_scratch.run,
+    ),
+    "transfer": Recipe(
+        name="transfer",
+        title="Transfer",
+        summary="A pretrained network on another data set: new head, last block, everything, or from random weights",
+        config=transfer.Config,
+        run=transfer.run,
     ),
     "linear_probe": Recipe(
         name="linear_probe",

@@ -50,7 +50,10 @@ class Features:
 
 
 def feature_poolings(module: nn.Module) -> tuple[FeaturePooling, ...]:
-    """How this network's output can become one vector: by class token or mean for a ViT, else as it embeds itself."""
+    """How this network's output becomes one vector: by class token or mean for a ViT, else as it embeds itself.
+
+    "embedding", what the network's own head reads, can be asked of all.
+    """
     return ("class_token", "mean") if hasattr(module, "last_tokens") else ("embedding",)
 
 
@@ -82,7 +85,7 @@ def extract_features(
     offered = feature_poolings(module)
     poolings = poolings or offered
     for pooling in poolings:
-        if pooling not in offered:
+        if pooling not in (*offered, "embedding"):
             raise IncompatibleError(f"{model} cannot be pooled by {pooling}.", f"Choose one of: {', '.join(offered)}.")
     target = pick_device(device)
     module = module.to(target).eval()
@@ -128,7 +131,7 @@ def finish(progress: Generator[Any, None, Any], consume: Callable[[Any], object]
 
 def _pool(module: Any, images: Tensor, poolings: list[FeaturePooling]) -> dict[FeaturePooling, Tensor]:
     """(batch, dim) for each of `poolings`."""
-    if not hasattr(module, "last_tokens"):
+    if poolings == ["embedding"]:
         return {"embedding": module.embed(images)}
     tokens, prefix_tokens = module.last_tokens(images)
     if not prefix_tokens and "class_token" in poolings:
@@ -137,6 +140,8 @@ def _pool(module: Any, images: Tensor, poolings: list[FeaturePooling]) -> dict[F
         "class_token": tokens[:, 0],
         "mean": tokens[:, prefix_tokens:].float().mean(dim=1),
     }
+    if "embedding" in poolings:
+        pooled["embedding"] = module.embed(images)
     return {pooling: pooled[pooling] for pooling in poolings}
 
 

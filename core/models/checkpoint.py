@@ -17,6 +17,7 @@ from core.configs import from_dict
 from core.errors import MissingWeightsError, UnknownNameError
 from core.models.differential import DifferentialViT
 from core.models.small_cnn import SmallCNN, SmallCNNConfig
+from core.models.transfer import TransferConfig, build_transfer
 from core.models.vit import ViT, ViTConfig
 
 
@@ -31,6 +32,7 @@ FAMILIES: dict[str, Family] = {
     "vit": Family(ViT, ViTConfig),
     "differential_vit": Family(DifferentialViT, ViTConfig),
     "small_cnn": Family(SmallCNN, SmallCNNConfig),
+    "transfer": Family(build_transfer, TransferConfig),
 }
 
 

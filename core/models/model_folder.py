@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from core.errors import IncompatibleError, MissingWeightsError
 from core.models.spec import Capability
@@ -72,6 +72,9 @@ def find_capabilities(path: Path, layout: Layout) -> frozenset[Capability]:
     config = read_config(path, "card.json" if layout == "own" else "config.json")
     if layout == "own":
         family = config.get("family")
+        if family == "transfer":
+            stored = (config.get("config") or {}).get("capabilities") or ()
+            return frozenset(each for each in get_args(Capability) if each in stored)
         if family not in _OWN:
             raise IncompatibleError(f"{path.name} holds a {family!r} model, which other pages use.", "Choose another.")
         return _OWN[family]

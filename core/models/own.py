@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from core.data.transforms import Normalisation, Preprocessing
 from core.models.checkpoint import load_model, read_card
@@ -18,11 +17,10 @@ def load_own(folder: str | Path) -> Network:
     """
     folder = Path(folder)
     card = read_card(folder)
-    model: Any = load_model(folder)
     return Network(
-        module=model,
+        module=load_model(folder),
         preprocessing=Preprocessing(
-            size=model.config.image_size, normalisation=Normalisation(mean=tuple(card.mean), std=tuple(card.std))
+            size=int(card.config["image_size"]), normalisation=Normalisation(mean=tuple(card.mean), std=tuple(card.std))
         ),
         classes=tuple(card.classes),
     )

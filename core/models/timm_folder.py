@@ -26,7 +26,7 @@ def load_timm(folder: str | Path) -> Network:
     """
     folder = Path(folder)
     config = read_config(folder)
-    model = _build(config)
+    model = build_timm(config)
     files = weight_files(folder)
     if not files:
         raise MissingWeightsError(f"{folder.name} holds no weights.", "Expected model.safetensors beside config.json.")
@@ -34,13 +34,18 @@ def load_timm(folder: str | Path) -> Network:
     fill(model, weights, folder.name)
     settings = config.get("pretrained_cfg") or {}
     return Network(
-        module=_adapt(model.eval()),
+        module=adapt(model.eval()),
         preprocessing=_preprocessing(settings),
         classes=_classes(config, settings, model),
     )
 
 
-def _build(config: dict[str, Any]) -> Any:
+def build_timm(config: dict[str, Any]) -> Any:
+    """timm's own module as config.json describes it, with weights drawn at random.
+
+    Raises:
+        IncompatibleError: timm does not know the architecture, or cannot build it so.
+    """
     import timm
 
     name = config.get("architecture")
@@ -59,7 +64,8 @@ def _build(config: dict[str, Any]) -> Any:
         raise IncompatibleError(f"timm cannot build {name} as config.json says: {error}.") from error
 
 
-def _adapt(model: Any) -> nn.Module:
+def adapt(model: Any) -> nn.Module:
+    """A module of timm behind our contract."""
     from timm.models.vision_transformer import VisionTransformer
 
     from core.models.cnn import ConvolutionalClassifier

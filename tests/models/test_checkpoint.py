@@ -12,11 +12,18 @@ CONFIGS = {
     "vit": VIT,
     "differential_vit": VIT,
     "small_cnn": {"image_size": 8, "width": 8, "stages": 2, "classes": 3},
+    "transfer": {
+        "layout": "own",
+        "architecture": {"family": "small_cnn", "config": {"width": 8, "stages": 2}},
+        "classes": 3,
+        "image_size": 8,
+        "capabilities": ["classifier", "convolution"],
+    },
 }
 
 
 def test_every_family_is_tested():
-    assert set(CONFIGS) == set(FAMILIES) == set(_OWN)
+    assert set(CONFIGS) == set(FAMILIES) == {*_OWN, "transfer"}
 
 
 def _card(family: str, **changes: object) -> ModelCard:

@@ -1,0 +1,197 @@
+"""What a pretrained network is worth on another data set, by how much of it may learn again.
+
+python -m core train transfer --name probe                                    EfficientNet-Lite0, new head, CIFAR-10
+python -m core train transfer --name full --set mode=full --set backbone=resnet152 --set training.epochs=10
+python -m core train transfer --name nothing --set mode=random --set image_size=64
+
+All modes see the same images at the same size for the same number of steps. A linear probe computes its features once,
+without augmentation, which makes it quick on a CPU. The finished network opens on the other pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import TypeVar, cast
+
+import torch
+from torch import nn
+
+from core.configs import check_options, option
+from core.data.catalogue import read_dataset
+from core.data.loading import Splits, choose_splits, decode_split, limit_images, load_splits
+from core.experiments.checkpointing import resumable
+from core.experiments.scratch import measured, publish
+from core.methods.features import Features, extract_features
+from core.models.checkpoint import stored_weights
+from core.models.transfer import Backbone, TransferConfig, for_classes, head_of, head_parameters, open_backbone
+from core.reports import Progress
+from core.runs.store import RunFolder
+from core.seeding import seed_everything
+from core.training.config import TrainingConfig
+from core.training.distributed import is_main
+from core.training.evaluate import evaluate
+from core.training.freezing import Mode, PartlyFrozen, learning_parameters, rate_shares
+from core.training.head import fit_head
+from core.training.loop import EpochReport, Fit
+
+Result = TypeVar("Result")
+
+_TITLES: dict[Mode, str] = {
+    "linear_probe": "linear probe",
+    "last_block": "last block",
+    "full": "fine-tuned",
+    "random": "from random weights",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Which network, how much of it learns, on which images, trained how."""
+
+    backbone: str = option(
+        "efficientnet_lite0",
+        "Backbone",
+        "A model of the catalogue, run:NAME, folder:PATH, hub:OWNER/NAME, or any CNN of torchvision (resnet18, vgg19).",
+    )
+    mode: Mode = option(
+        "linear_probe",
+        "What learns",
+        "linear_probe: a new head on frozen features. last_block: the last block too. full: everything. "
+        "random: everything, without the pretrained weights.",
+    )
+    dataset: str = option("cifar10", "Data set", "Any imported data set.")
+    train_split: str = option("", "Learn from", "Splits joined by +; empty: train, or all domains but the last.")
+    test_split: str = option(
+        "", "Test on", "Splits joined by +; empty: test, or the last domain. Same as above: a fifth."
+    )
+    image_size: int = option(
+        0, "Image size", "What the network sees, in pixels; 0: its own. 64 or 96 suit a CPU.", minimum=0, maximum=1024
+    )
+    max_images: int = option(0, "Training images", "A fixed random part of them; 0 is all.", minimum=0)
+    max_test: int = option(0, "Test images", "A fixed random part of them; 0 is all.", minimum=0)
+    evaluate_test: bool = option(True, "Read the test split", "Off for trials of a sweep, which choose by validation.")
+    head_rate: float = option(10.0, "Rate of the head", "Times the learning rate; not for random.", minimum=0)
+    backbone_rate: float = option(
+        0.1, "Rate of the backbone", "Times the learning rate, for pretrained weights that learn.", minimum=0
+    )
+    training: TrainingConfig = field(default_factory=lambda: TrainingConfig(epochs=5, batch_size=64, ema_decay=0.99))
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+def run(config: Config, folder: RunFolder) -> Iterator[Progress | EpochReport]:
+    """Train in `folder`, continuing from its checkpoint if it has one; the test split is read once, at the end.
+
+    Raises:
+        CoreError: the backbone or the data set is not on this machine, or the checkpoint is damaged.
+        ConfigError: the backbone does not take images of this size.
+        RunFailedError: the training broke down.
+    """
+    yield Progress(step=0, steps=1, text="loading the network")
+    backbone = open_backbone(config.backbone, pretrained=config.mode != "random")
+    size = config.image_size or backbone.config.image_size
+    for split in dict.fromkeys(sum(choose_splits(config.dataset, config.train_split, config.test_split), ())):
+        for progress in decode_split(config.dataset, split, size):
+            yield Progress(step=0, steps=1, text=progress.text)
+    splits = load_splits(config.dataset, size, config.train_split, config.test_split)
+    seed_everything(config.training.seed)
+    network, built = for_classes(backbone, len(splits.train.classes), size)
+    head = head_parameters(network)
+    device = folder.read_spec().device
+    train = limit_images(splits.train, config.max_images or None)
+    if config.mode == "linear_probe":
+        model = PartlyFrozen(network, head, size)
+        features = {}
+        with torch.no_grad():
+            # From zero, so that the cache's key, a hash of all weights, does not depend on the seed.
+            for parameter in head_of(network).parameters():
+                parameter.zero_()
+        for part in (train, splits.val):
+            extraction = extract_features(
+                network,
+                part,
+                model=config.backbone,
+                size=size,
+                normalisation=backbone.normalisation,
+                poolings=("embedding",),
+                batch_size=config.training.batch_size,
+                precision=config.training.precision,
+                device=device,
+            )
+            features[part.split] = yield from _quiet(extraction)
+        found = {name: each["embedding"] for name, each in features.items()}
+        yield from _fit_head(config, network, found)
+    else:
+        learning = learning_parameters(network, config.mode, head)
+        shares = rate_shares(learning, head, config.mode, backbone=config.backbone_rate, new_head=config.head_rate)
+        fit = Fit(
+            PartlyFrozen(network, learning, size),
+            train,
+            splits.val,
+            backbone.normalisation,
+            config.training,
+            device=device,
+            rate_shares={f"network.{name}": share for name, share in shares.items()},
+        )
+        yield from resumable(folder, fit)
+        model = cast(PartlyFrozen, fit.average)
+    if is_main():
+        _finish(config, folder, backbone, built, splits, model, len(train))
+
+
+def _quiet(extraction: Generator[Progress, None, Result]) -> Generator[Progress, None, Result]:
+    """The same generator; its images are not steps of the training."""
+    while True:
+        try:
+            report = next(extraction)
+        except StopIteration as end:
+            return end.value
+        yield Progress(step=0, steps=1, text=report.text)
+
+
+def _fit_head(config: Config, network: nn.Module, features: dict[str, Features]) -> Iterator[Progress | EpochReport]:
+    head, device = head_of(network), next(network.parameters()).device
+    head.cpu()
+    train, val = ((features[name].vectors, features[name].labels) for name in ("train", "val"))
+    yield from fit_head(head, train, val, config.training, rate_share=config.head_rate)
+    head.to(device)
+
+
+def _finish(
+    config: Config,
+    folder: RunFolder,
+    backbone: Backbone,
+    built: TransferConfig,
+    splits: Splits,
+    model: PartlyFrozen,
+    train_count: int,
+) -> None:
+    """Measure the stored weights and write the network beside its card."""
+    network = model.network
+    network.load_state_dict(stored_weights(network))
+    split = "test" if config.evaluate_test else "val"
+    data = limit_images(splits.test, config.max_test or None) if config.evaluate_test else splits.val
+    result = evaluate(model, data, backbone.normalisation)
+    title = read_dataset(config.dataset)["title"]
+    publish(
+        folder,
+        network,
+        family="transfer",
+        title=f"{backbone.title} on {title}, {_TITLES[config.mode]}",
+        model_config=asdict(built),
+        classes=splits.train.classes,
+        normalisation=backbone.normalisation,
+        dataset=title,
+        training=config.training,
+        metrics={
+            **measured(split, result),
+            "split": f"{splits.held_out}, read once at the end" if config.evaluate_test else "val; test was not read",
+            "mode": config.mode,
+            "backbone": config.backbone,
+            "image_size": built.image_size,
+            "train_count": train_count,
+            "skipped": splits.skipped,
+        },
+    )
