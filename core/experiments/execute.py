@@ -345,13 +345,15 @@ def _stop_signals() -> Iterator[Callable[[], bool]]:
 
 def _device_of(folder: RunFolder) -> str:
     """What a run that no queue has placed computes on."""
-    from core.device import pick_device
-
     try:
-        device = pick_device(folder.read_spec().device)
+        name = folder.read_spec().device
+        if name in ("auto", "cuda"):
+            from core.device import pick_device
+
+            name = str(pick_device(name))
     except Exception:
         return ""  # a specification that cannot be read or asks the impossible is reported by whoever uses it
-    return "cuda:0" if str(device) == "cuda" else str(device)
+    return "cuda:0" if name == "cuda" else name
 
 
 def _alone() -> bool:

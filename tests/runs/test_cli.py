@@ -54,7 +54,7 @@ def test_from_train_in_the_background_to_delete() -> None:
 
 
 def test_ctrl_c_in_the_foreground_saves_and_the_same_command_continues() -> None:
-    arguments = ["train", "counting", "--name", "here", "--set", "steps=40", "--set", "step_s=0.05"]
+    arguments = ["train", "counting", "--name", "here", "--device", "cpu", "--set", "steps=40", "--set", "step_s=0.05"]
     process = subprocess.Popen(
         [sys.executable, "-m", "core", *arguments],
         cwd=CHECKOUT,
