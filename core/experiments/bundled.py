@@ -39,9 +39,21 @@ BUNDLED_RUNS = (
     BundledRun(
         name="differential_vit_p4",
         recipe="vit_scratch",
-        overrides=(*_LARGE, "family=differential_vit", "model.num_heads=3"),
+        # An earlier budget: 12 epochs of AdamW. The fair comparison is between the small ones.
+        overrides=(
+            "training.optimizer=adamw",
+            "training.learning_rate=0.001",
+            "training.compile=true",
+            "family=differential_vit",
+            "model.num_heads=3",
+        ),
     ),
     BundledRun(name="vit_small_p4", recipe="vit_scratch", overrides=_SMALL),
+    BundledRun(
+        name="differential_vit_small_p4",
+        recipe="vit_scratch",
+        overrides=(*_SMALL[:-1], "family=differential_vit", "model.num_heads=2"),
+    ),
     BundledRun(name="vit_small_p2", recipe="vit_scratch", overrides=(*_SMALL, "model.patch_size=2")),
     BundledRun(name="vit_small_p8", recipe="vit_scratch", overrides=(*_SMALL, "model.patch_size=8")),
     BundledRun(name="vit_small_no_positions", recipe="vit_scratch", overrides=(*_SMALL, "model.positional=none")),
