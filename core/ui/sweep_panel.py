@@ -22,7 +22,7 @@ from core.figures.sweep import (
     short_name,
 )
 from core.figures.theme import Figure
-from core.paths import CHECKOUT, runs_root
+from core.paths import runs_root
 from core.runs.queue import submit
 from core.runs.status import read_state
 from core.runs.store import RunFolder, RunSpec, create_run, list_runs
@@ -37,7 +37,9 @@ from core.runs.studies import (
     read_study,
     short_value,
 )
+from core.ui.address import remember, remembered
 from core.ui.errors import guard, show_error
+from core.ui.train_address import open_settings
 
 EVERY = "3s"
 ICONS: dict[TrialStatus, str] = {"finished": "✔", "pruned": "✂", "failed": "✖", "running": "▶", "stopped": "■"}
@@ -61,15 +63,19 @@ def sweep_panel(show_runs: Callable[[list[str]], None]) -> None:
         st.code("python -m core sweep vit_scratch --name first --trials 20", language="bash")
         return
     with bar[0]:
-        if st.session_state.get("study") not in names:
-            # An address may name a study that is gone, and the widget would refuse that.
-            wanted = st.query_params.get("study", "")
-            st.session_state["study"] = wanted if wanted in names else names[0]
-        name = st.selectbox("Study", names, key="study", bind="query-params")
+        # Which study is the newest changes, so the address names it always, and may name one that is gone.
+        name = remembered("study", names[0])
+        name = name if name in names else names[0]
+        st.session_state["study_choice"] = name
+        st.selectbox("Study", names, key="study_choice", on_change=_choose_study)
     with guard():
         st.session_state["study_polls"] = _is_active(read_study(name))
         every = EVERY if st.session_state["study_polls"] else None
         st.fragment(partial(_study, name, show_runs), run_every=every, key="study_view")()
+
+
+def _choose_study() -> None:
+    remember("study", st.session_state["study_choice"])
 
 
 def _study(name: str, show_runs: Callable[[list[str]], None]) -> None:
@@ -159,11 +165,7 @@ def _best(summary: StudySummary) -> None:
                 "Train this with more epochs", type="primary", icon=":material/model_training:", key="train_best",
                 width="stretch", help="Opens Train with these settings, all images and the recipe's usual epochs.",
             ):  # fmt: skip
-                st.session_state.pop("recipe", None)
-                overrides = list(summary.overrides(best))
-                st.switch_page(
-                    str(CHECKOUT / "pages" / "train.py"), query_params={"recipe": summary.recipe, "set": overrides}
-                )
+                open_settings(summary.recipe, summary.overrides(best))
         st.code(summary.command(best), language="bash", wrap_lines=True)
 
 
@@ -289,7 +291,7 @@ def _begin(taken: set[str]) -> None:
         except CoreError as error:
             show_error(error)
             return
-        st.session_state["study"] = name
+        remember("study", name)
         st.rerun()
 
 

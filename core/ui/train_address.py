@@ -74,12 +74,17 @@ def open_train(view: RunView) -> None:
         overrides = tuple(differences(from_dict(kind, nested)))
     except CoreError as error:
         problem = f"{view.title} was trained with other settings than this version has. {error}"
+    open_settings(recipe, overrides, parent=view.key if view.folder is not None else "", problem=problem)
+
+
+def open_settings(recipe: str, overrides: tuple[str, ...], *, parent: str = "", problem: str = "") -> None:
+    """Go to the Train page with `overrides` on top of the defaults of `recipe`."""
     known: Arrival | None = st.session_state.get(ARRIVAL)
     st.session_state[ARRIVAL] = Arrival(
         number=known.number + 1 if known else 0,
         recipe=recipe if recipe in RECIPES else next(iter(RECIPES)),
         overrides=overrides,
-        parent=view.key if view.folder is not None else "",
+        parent=parent,
         problem=problem,
     )
     st.session_state.pop("recipe", None)

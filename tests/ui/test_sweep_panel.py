@@ -68,7 +68,7 @@ def test_a_study_is_shown_with_its_best_and_its_trials_lead_to_their_runs() -> N
     for view in ("slices", "epochs", "parallel"):
         app.segmented_control(key="trials_view").set_value(view).run()
         assert not app.exception
-    app.selectbox(key="study").set_value("first").run()
+    app.selectbox(key="study_choice").set_value("first").run()
     assert "so far there are" in text_of(app)
     app.session_state["trials-first-3"] = {"selection": {"rows": [0], "columns": []}}
     app.run()
@@ -81,7 +81,7 @@ def test_a_study_is_shown_with_its_best_and_its_trials_lead_to_their_runs() -> N
 
 def test_an_unknown_study_in_the_address_shows_another() -> None:
     study("first", 2)
-    assert open_sweeps(study="gone").selectbox(key="study").value == "first"
+    assert open_sweeps(study="gone").selectbox(key="study_choice").value == "first"
 
 
 def test_a_sweep_begun_on_the_page_is_queued_and_a_bad_line_costs_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
