@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.runs.queue import advance, reconcile
+from core.runs.queue import advance
 from core.ui.errors import guard
 from core.ui.export import Export, export_popover
 from core.ui.layout import heading, page_link, teaching_cards
@@ -47,8 +47,7 @@ def clone(view: RunView) -> None:
 def cockpit() -> None:
     """Everything that lives: table, strips, curves."""
     with guard():
-        reconcile()
-        advance()
+        advance()  # also writes down which runs died
     views, chosen = current()
     if st.session_state.get("runs-polls") and not any(view.active for view in views):
         st.session_state["runs-polls"] = False

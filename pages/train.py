@@ -43,7 +43,7 @@ def choose_recipe(default: str) -> str:
 def obstacle_to(config: Any | None, preview: Preview | None) -> str:
     """Why nothing can be launched, or nothing."""
     if config is None:
-        return "Mend the setting that the form complains about."
+        return "One setting is wrong: the form says which."
     if preview is not None and preview.problem:
         return preview.problem
     dataset = getattr(config, "dataset", None)
@@ -70,11 +70,13 @@ def picture(preview: Preview) -> None:
             preview.sheet,
             width="stretch",
             alt=f"{IMAGES} images as stored, and as the model sees them in {PASSES} passes.",
-            caption=f"Top: {whose}, as they are. Below: what three epochs show of them ({preview.regime}).",
+            caption=f"Top: {whose}, as they are. Below: what three epochs show of them ({preview.regime})."
+            if preview.regime
+            else f"{whose.capitalize()}, as the network gets them.",
         )
 
 
-def facts(preview: Preview, config: Any) -> str:
+def facts(preview: Preview) -> str:
     """The size of it all in one line."""
     parts = []
     if preview.tokens:
@@ -124,7 +126,7 @@ def schedule_figure(preview: Preview, config: Any) -> Figure | None:
 
 def make_export() -> Export:
     if config is None or preview is None:
-        raise CoreError("The settings do not describe a training yet.", "Mend the one that the form complains about.")
+        raise CoreError("The settings do not describe a training yet.", "The form says which setting is wrong.")
     figures = {}
     if (schedule := schedule_figure(preview, config)) is not None:
         figures["schedule"] = schedule
@@ -155,12 +157,17 @@ with form:
     st.caption(f"{recipe.summary}." + (f" Settings of {parent}." if parent else ""))
     config = config_form(recipe.config, f"train-{came.number}-{recipe.name}", base_config(came, recipe.name))
 preview = None
+if config is not None:
+    write_address(recipe.name, config, parent)
+    st.session_state["train-last"] = (recipe.name, config)
+# While a setting is wrong the pictures of the last right ones stay.
+last: tuple[str, Any] = st.session_state.get("train-last", ("", None))
+shown = last[1] if last[0] == recipe.name else None
 with stage, guard():
-    if config is not None:
-        write_address(recipe.name, config, parent)
-        preview = preview_of(config, IMAGES, PASSES)
+    if shown is not None:
+        preview = preview_of(shown, IMAGES, PASSES)
         picture(preview)
-        st.markdown(facts(preview, config))
+        st.markdown(facts(preview))
         if preview.problem:
             show_error(CoreError(preview.problem))
 with stage:

@@ -48,6 +48,7 @@ def config_form(config_class: type[Config], key: str, base: Config | None = None
     values = dataclasses.asdict(start)  # type: ignore[call-overload]
     fields = _fields(config_class, "")
     basic = [entry for entry in fields if entry.name in BASIC] or fields
+    complaint = st.container()  # on top, where it is seen wherever the wrong setting is
     _draw(basic, values, key)
     dataset = values.get("dataset")
     decided = decided_by(dataset) if isinstance(dataset, str) else {}
@@ -67,7 +68,8 @@ def config_form(config_class: type[Config], key: str, base: Config | None = None
     try:
         return from_dict(config_class, values)
     except CoreError as error:
-        show_error(error)
+        with complaint:
+            show_error(error)
         return None
 
 
@@ -192,7 +194,7 @@ def _widget(entry: _Field, value: Any, key: str) -> Any:
     if entry.name in ("backbone", "model") and hint is str:
         return _model_picker(entry, value, widget)
     if typing.get_origin(hint) is Literal:
-        return _choice(entry, value, widget)
+        return _choice(entry, value, widget) if len(typing.get_args(hint)) > 1 else value
     if hint is bool:
         return st.toggle(entry.label, value, persist_state="session", **_common(entry, widget))
     if hint is int:

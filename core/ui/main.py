@@ -5,6 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from core.paths import CHECKOUT
+from core.runs.queue import advance
+from core.ui.errors import guard
 from core.ui.start import wait_for_imports
 
 PAGES = CHECKOUT / "pages"
@@ -34,9 +36,18 @@ SECTIONS = {
     ],
 }
 
+
+@st.cache_resource(show_spinner=False)
+def take_up_runs() -> None:
+    """Once after the server starts: write down which runs died meanwhile, and start what waits in the queue."""
+    advance()
+
+
 st.set_page_config(page_title="Vitrine", page_icon=str(CHECKOUT / "assets" / "icon.svg"), layout="wide")
 st.logo(str(CHECKOUT / "assets" / "logo.svg"), size="large")
 # On top, so that the pictures get the width of the screen.
 chosen = st.navigation(SECTIONS, position="top")
 wait_for_imports()
+with guard():
+    take_up_runs()
 chosen.run()

@@ -22,7 +22,7 @@ class Preview:
         sheet: images as stored and after augmentation, RGBA.
         patched: one image with its patch grid; None where the network has no patches.
         real: the images are of the chosen data set, not bundled photos in its place.
-        regime: the augmentation in words.
+        regime: the augmentation in words; empty where the recipe shows the images as they are.
         rates: learning rate at equal distances; None where the recipe has no such schedule.
         problem: why no such network can be built, or nothing.
     """
@@ -45,7 +45,7 @@ def preview_of(config: Any, count: int, passes: int) -> Preview:
     """The preview of any recipe's config, as far as it has the parts that can be shown."""
     training = getattr(config, "training", None)
     dataset = getattr(config, "dataset", "")
-    regime = getattr(training, "augmentation", "none")
+    regime = getattr(training, "augmentation", None)
     shape, problem = None, ""
     try:
         shape = _shape(config)
@@ -61,7 +61,7 @@ def preview_of(config: Any, count: int, passes: int) -> Preview:
         sheet=_sheet(dataset, count, images.shape[1], regime, passes),
         patched=patched,
         real=real,
-        regime=regime_summary(regime),
+        regime=regime_summary(regime) if regime else "",
         rates=_rates(training) if hasattr(training, "warmup_share") else None,
         patch_size=shape.patch_size if shape else None,
         patches=patches,
@@ -84,7 +84,11 @@ def _images(dataset: str, count: int, side: int) -> tuple[np.ndarray, bool]:
 
 
 @st.cache_data(max_entries=32, ttl=60, show_spinner=False)
-def _sheet(dataset: str, count: int, side: int, regime: str, passes: int) -> np.ndarray:
+def _sheet(dataset: str, count: int, side: int, regime: str | None, passes: int) -> np.ndarray:
+    if regime is None:
+        # Nothing happens to them, so more of them are to be seen.
+        images, _ = _images(dataset, 2 * count, side)
+        return image_sheet([row for row in (images[:count], images[count:]) if len(row)])
     images, _ = _images(dataset, count, side)
     return image_sheet([images, *(augmented(images, regime, seed) for seed in range(passes))])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import pandas as pd
@@ -49,6 +50,7 @@ DETAILS: tuple[Detail, ...] = ("Settings", "Metrics", "Samples", "Log")
 def chosen_keys(views: Sequence[RunView]) -> list[str]:
     """The runs to show: those of the address, else what is running, else the newest."""
     single = [key for key in st.query_params.get_all("run") if key] if CHOSEN not in st.session_state else []
+    st.query_params.pop("run", None)  # the short form of an address; from here on it is `runs`
     default = [view.key for view in views if view.active] or [view.key for view in views[:1] if view.folder]
     default = default or [view.key for view in views if view.folder is None]
     text = remembered(CHOSEN, ",".join(single or default[:MOST_CURVES]))
@@ -119,7 +121,7 @@ def strip(view: RunView, position: int, clone: Callable[[RunView], None]) -> Non
     """One run in one line: its colour in the chart, what it does, and what can be done to it."""
     state = view.state
     icon = ICONS[state.status][1]
-    with st.container(border=True, key=f"strip-{_safe(view.key)}"):
+    with st.container(key=f"strip-{_safe(view.key)}"):
         left, right = st.columns([5, 4], vertical_alignment="center")
         with left:
             st.markdown(
@@ -144,6 +146,10 @@ def curve_panel(views: Sequence[RunView]) -> None:
             else "These runs ended before their first report, so there is no curve.",
             icon=":material/show_chart:",
         )
+        return
+    if not any(name.endswith("loss") for name in metric_names(curves)):
+        # Nothing was trained step by step: its reports are results.
+        st.dataframe(metrics_table(views), hide_index=True, width="stretch")
         return
     axes: list[XAxis] = [axis for axis in X_TITLES if has_axis(curves, axis)]
     bar = st.columns([3, 2], vertical_alignment="bottom")
@@ -233,33 +239,31 @@ def _reason(view: RunView) -> None:
 
 def _buttons(view: RunView, clone: Callable[[RunView], None]) -> None:
     folder, safe = view.folder, _safe(view.key)
+    button = partial(st.button, type="tertiary")
     if view.model:
         _open_button("attention", "Attention", "visibility", view)
         _open_button("anatomy", "Anatomy", "account_tree", view)
     if folder is not None and view.active:
         asked = folder.stop.exists()
-        if st.button(
-            "Stopping …" if asked else "Stop", icon=":material/stop:", key=f"stop-{safe}", disabled=asked,
-            help="It saves its checkpoint first; Resume continues from there with the same numbers.",
-        ):  # fmt: skip
+        stop_help = "It saves its checkpoint first; Resume continues from there with the same numbers."
+        label = "Stopping …" if asked else "Stop"
+        if st.button(label, icon=":material/stop:", key=f"stop-{safe}", disabled=asked, help=stop_help):
             _act(request_stop, folder)
+            st.rerun()
     resumable = view.spec is not None and view.state.status in RESUMABLE
-    if (
-        folder is not None
-        and resumable
-        and st.button("Resume", icon=":material/play_arrow:", key=f"resume-{safe}", type="primary")
-    ):
+    if folder is not None and resumable and st.button("Resume", icon=":material/play_arrow:", key=f"resume-{safe}"):
         _act(resume, folder)
-    if view.recipe and st.button(
-        "Clone", icon=":material/content_copy:", key=f"clone-{safe}", help="Open Train with these settings."
-    ):
+        st.rerun()
+    clone_help = "Open Train with these settings."
+    if view.recipe and button("Clone", icon=":material/content_copy:", key=f"clone-{safe}", help=clone_help):
         clone(view)
     if folder is not None and not view.active:
-        with st.popover("Delete", icon=":material/delete:", key=f"delete-{safe}"):
+        with st.popover("Delete", icon=":material/delete:", key=f"delete-{safe}", type="tertiary"):
             st.markdown(f"Delete **{_escape(view.title)}** with its model, checkpoint and curves?")
             if st.button("Delete for good", type="primary", key=f"really-{safe}"):
-                choose([key for key in st.session_state.get(CHOSEN, "").split(",") if key != view.key])
                 _act(delete, folder)
+                _forget(view.key)
+                st.rerun()
 
 
 def _act(action: Callable[[RunFolder], Any], folder: RunFolder) -> None:
@@ -268,11 +272,21 @@ def _act(action: Callable[[RunFolder], Any], folder: RunFolder) -> None:
         action(folder)
     except CoreError as error:
         st.session_state["runs-note"] = f"{error.cause} {error.remedy}".strip()
-    st.rerun()
+
+
+def _forget(key: str) -> None:
+    """Show the others that were chosen, or what is shown on arrival."""
+    others = [each for each in st.session_state.get(CHOSEN, "").split(",") if each not in ("", key)]
+    if others:
+        choose(others)
+    else:
+        st.session_state.pop(CHOSEN, None)
+        st.query_params.pop(CHOSEN, None)
 
 
 def _open_button(page: str, label: str, icon: str, view: RunView) -> None:
-    if st.button(label, icon=f":material/{icon}:", key=f"open-{page}-{_safe(view.key)}", help=f"Open in {label}."):
+    key = f"open-{page}-{_safe(view.key)}"
+    if st.button(label, icon=f":material/{icon}:", key=key, help=f"Open in {label}.", type="tertiary"):
         remember("model", view.model)
         st.switch_page(str(CHECKOUT / "pages" / f"{page}.py"))
 
@@ -295,6 +309,9 @@ def _settings(views: Sequence[RunView]) -> None:
     names = [view.title for view in views]
     if len(views) == 1:
         rows = {key: [value] for key, value in views[0].settings.items()}
+        if not rows:
+            st.info("Its settings cannot be read.", icon=":material/help:")
+            return
         st.caption("All settings. Choose a second run above to see only what differs.")
     else:
         rows = differing(list(views))

@@ -1,0 +1,244 @@
+"""The Runs page and what it reads: filled on a fresh machine, honest about every state, alive while files grow."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.configs import parse_overrides
+from core.experiments.catalogue import RECIPES
+from core.runs.owner import this_host, this_process, write_owner
+from core.runs.status import RunState, read_state, write_state
+from core.runs.store import RunFolder, RunSpec, create_run, list_runs
+from core.ui.run_panel import differing, missing_sentence
+from core.ui.run_views import _Tails, age, bundled_views, comparable, flat_config, view_of
+from tests.ui.test_pages import open_page, text_of
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
+
+
+def epoch(number: int, accuracy: float = 0.5, epochs: int = 4) -> dict[str, Any]:
+    return {
+        "epoch": number, "epochs": epochs, "step": number * 10, "steps": epochs * 10, "train_loss": 2.0 / number,
+        "val_loss": 1.9 / number, "train_accuracy": accuracy, "val_accuracy": accuracy + number / 100,
+        "learning_rate": 1e-3, "images_per_second": 640.0,
+    }  # fmt: skip
+
+
+def prepare(name: str, status: Any, *overrides: str, epochs: int = 2, **state: Any) -> RunFolder:
+    """A run folder in any state, without a process."""
+    config: Any = parse_overrides(RECIPES["vit_scratch"].config, list(overrides))
+    folder = create_run(name, RunSpec.of("vit_scratch", config, device="cpu"))
+    for number in range(1, epochs + 1):
+        folder.append_metrics(epoch(number))
+    write_state(folder, RunState(status=status, step=epochs * 10, steps=40, heartbeat=time.time(), **state))
+    return folder
+
+
+def pretend_to_work_on(folder: RunFolder) -> None:
+    """Make this test the live process of the run."""
+    write_owner(folder, this_process())
+
+
+def button(app: AppTest, label: str) -> Any:
+    return next(each for each in app.button if each.label == label)
+
+
+def test_a_fresh_machine_shows_the_bundled_trainings() -> None:
+    app = open_page("runs")
+    assert {view.title for view in bundled_views()} <= set(app.dataframe[0].value["run"])
+    assert "bundled model, read-only" in text_of(app)
+    assert "64.6%" in text_of(app)
+    assert not [each for each in app.button if each.label in ("Stop", "Resume", "Delete for good")]
+
+
+def test_bundled_trainings_know_the_settings_they_had() -> None:
+    plain = next(view for view in bundled_views() if view.key == "bundled:vit_p4")
+    assert plain.settings["model.depth"] == 6
+    assert plain.settings["training.epochs"] == plain.history[-1]["epochs"]
+    assert plain.settings["dataset"] == "cifar10"
+    seconds = [line["seconds"] for line in plain.history]
+    assert seconds == sorted(seconds)
+    assert seconds[0] == pytest.approx(plain.history[0]["step"] * 128 / plain.history[0]["images_per_second"])
+
+
+@pytest.mark.parametrize(
+    ("status", "offered", "refused"),
+    [
+        ("stopped", {"Resume", "Clone", "Delete for good"}, {"Stop", "Attention"}),
+        ("failed", {"Resume", "Clone", "Delete for good"}, {"Stop", "Attention"}),
+        ("interrupted", {"Resume", "Clone", "Delete for good"}, {"Stop", "Attention"}),
+    ],
+)
+def test_what_can_be_done_follows_from_the_state(status: Any, offered: set[str], refused: set[str]) -> None:
+    prepare("mine", status, cause="The loss became nan at step 20.", remedy="Lower the learning rate.")
+    app = open_page("runs", runs="mine")
+    labels = {each.label for each in app.button}
+    assert offered <= labels
+    assert not refused & labels
+    said = " ".join(element.value for element in [*app.error, *app.info])
+    assert "The loss became nan at step 20. Lower the learning rate." in said.replace("&#46;", ".")
+
+
+def test_a_running_run_says_how_far_it_is_and_stops_when_asked() -> None:
+    folder = prepare("live", "running", device="cpu", seconds_per_step=3.0, host=this_host(), text="epoch 3 of 4")
+    pretend_to_work_on(folder)
+    app = open_page("runs")
+    assert app.session_state["runs"] == "live"
+    row = app.dataframe[0].value.iloc[0]
+    assert (row["run"], row["progress"], row["left"]) == ("live", 0.5, "60 s")
+    assert row["best val"] == pytest.approx(0.52)
+    button(app, "Stop").click().run()
+    assert folder.stop.exists()
+    assert button(app, "Stopping …").disabled
+    assert not app.exception
+
+
+def test_a_run_whose_process_is_dead_reads_as_interrupted() -> None:
+    folder = prepare("dead", "running", host=this_host())
+    write_owner(folder, this_process())
+    values = json.loads(folder.proc.read_text())
+    folder.proc.write_text(json.dumps({**values, "birth": "another"}))
+    app = open_page("runs", runs="dead")
+    assert "interrupted" in app.dataframe[0].value["status"].iloc[0]
+    assert "Resume" in {each.label for each in app.button}
+    assert json.loads(folder.state.read_text())["status"] == "interrupted"  # and it is written down
+
+
+def test_several_runs_show_only_the_settings_in_which_they_differ() -> None:
+    prepare("deep", "stopped", "model.depth=8")
+    prepare("slow", "stopped", "training.learning_rate=0.0001")
+    app = open_page("runs", runs="deep,slow")
+    table = app.dataframe[-1].value.set_index("setting")
+    assert set(table.index) == {"model.depth", "training.learning_rate"}
+    assert list(table.loc["model.depth"]) == ["8", "6"]
+    views = [view for folder in list_runs() if (view := view_of(folder))]
+    assert differing(views[:1]) == {}
+
+
+def test_a_run_in_the_address_that_is_gone_costs_a_sentence() -> None:
+    prepare("here", "stopped")
+    app = open_page("runs", runs="here,gone")
+    assert "'gone' is not on this machine" in app.warning[0].value
+    assert "**here**" in text_of(app)
+    assert missing_sentence(["here"], [view for folder in list_runs() if (view := view_of(folder))]) == ""
+
+
+def test_the_short_address_of_one_run() -> None:
+    prepare("one", "stopped")
+    prepare("two", "stopped")
+    app = open_page("runs", run="one")
+    assert app.session_state["runs"] == "one"
+    assert app.query_params["runs"] == "one"
+    assert "run" not in app.query_params
+
+
+def test_deleting_asks_first_and_leaves_the_others() -> None:
+    prepare("keep", "stopped")
+    folder = prepare("throw", "stopped")
+    app = open_page("runs", runs="throw,keep")
+    deletes = [each for each in app.button if each.label == "Delete for good"]
+    deletes[0].click().run()
+    assert not folder.path.exists()
+    assert app.session_state["runs"] == "keep"
+    assert not app.exception
+    assert not app.warning
+
+
+def test_a_run_that_vanishes_while_it_is_watched() -> None:
+    folder = prepare("watched", "stopped")
+    app = open_page("runs", runs="watched")
+    folder.path.rename(folder.path.with_name(".elsewhere"))
+    app.run()
+    assert not app.exception
+    assert "'watched' is not on this machine" in app.warning[0].value
+
+
+def test_an_unreadable_specification_is_a_row_not_a_crash() -> None:
+    folder = prepare("damaged", "stopped")
+    folder.spec.write_text("{")
+    app = open_page("runs", runs="damaged")
+    assert not app.exception
+    assert "failed" in app.dataframe[0].value["status"].iloc[0]
+    assert "no readable spec.json" in " ".join(error.value for error in app.error).replace("&#46;", ".")
+
+
+def test_names_are_shown_as_they_are() -> None:
+    prepare("a_b_c", "stopped", cause="Not <b>bold</b>, not `code`.")
+    app = open_page("runs", runs="a_b_c")
+    assert "<b>bold" not in " ".join(element.value for element in app.info)
+
+
+def test_cloning_opens_train_with_the_settings_of_the_run() -> None:
+    prepare("origin", "stopped", "model.depth=3", "training.epochs=7")
+    app = open_page("runs", runs="origin")
+    button(app, "Clone").click().run()
+    assert not app.exception
+    values = {str(each.key).rpartition("-")[2]: each.value for each in app.number_input}
+    assert (values["depth"], values["epochs"]) == (3, 7)
+    assert "Settings of origin" in text_of(app)
+    assert app.query_params["parent"] == "origin"
+
+
+def test_log_samples_and_any_metric() -> None:
+    folder = prepare("full", "stopped")
+    folder.log.write_text("first line\nlast words\n")
+    app = open_page("runs", runs="full")
+    part = next(each for each in app.get("button_group") if each.key == "run_detail")
+    part.set_value("Log").run()
+    assert any("last words" in code.value for code in app.code)
+    part = next(each for each in app.get("button_group") if each.key == "run_detail")
+    part.set_value("Samples").run()
+    assert any("draw no samples" in info.value for info in app.info)
+    part = next(each for each in app.get("button_group") if each.key == "run_detail")
+    part.set_value("Metrics").run()
+    assert app.selectbox(key="quantity").value == "learning_rate"
+    assert not app.exception
+
+
+def test_only_new_bytes_are_read_and_a_replaced_file_is_read_anew(tmp_path: Path) -> None:
+    folder = prepare("growing", "stopped", epochs=2)
+    tails = _Tails()
+    first = tails.lines(folder.metrics)
+    assert [line["epoch"] for line in first] == [1, 2]
+    with folder.metrics.open("a") as file:
+        file.write(json.dumps(epoch(3)) + "\n" + '{"step": 40, "half')
+    assert [line["epoch"] for line in tails.lines(folder.metrics)] == [1, 2, 3]
+    assert tails.lines(folder.metrics)[0] is first[0]  # not parsed again
+    folder.truncate_metrics(10)
+    assert [line["epoch"] for line in tails.lines(folder.metrics)] == [1]
+    folder.metrics.unlink()
+    assert tails.lines(folder.metrics) == ()
+
+
+def test_the_most_similar_training_is_found() -> None:
+    config = parse_overrides(RECIPES["vit_scratch"].config, ["family=differential_vit", "model.num_heads=3"])
+    found = comparable("vit_scratch", flat_config(config), list(bundled_views()))
+    assert found is not None
+    assert found.key == "bundled:differential_vit_p4"
+    assert comparable("no_such", {}, list(bundled_views())) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(5, "5 s ago"), (600, "10 min ago"), (12_000, "3 h 20 min ago"), (200_000, "2 days ago")]
+)
+def test_ages_in_words(seconds: float, words: str) -> None:
+    assert age(time.time() - seconds) == words
+    assert age(None) == ""
+
+
+def test_resuming_puts_the_run_back_into_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.runs.queue.devices", lambda: ())  # nothing is free, so it waits
+    folder = prepare("again", "stopped", cause="")
+    app = open_page("runs", runs="again")
+    button(app, "Resume").click().run()
+    assert not app.exception
+    assert read_state(folder).status in ("queued", "failed")
