@@ -12,14 +12,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from core.configs import parse_overrides
+from core.data.arrays import save_arrays
 from core.errors import ConfigError, CoreError, RunFailedError
 from core.experiments import sweep
 from core.experiments.catalogue import RECIPES
 from core.experiments.execute import execute
-from core.paths import CHECKOUT
+from core.experiments.space import usual_space
+from core.models.checkpoint import read_card
+from core.paths import CHECKOUT, data_root
 from core.reports import Progress
 from core.runs.status import read_state
 from core.runs.store import RunFolder, RunSpec, create_run, find_run, list_runs
@@ -32,6 +36,7 @@ SPACE = ("training.learning_rate=float:0..0.5", "model.embed_dim=int:16..64/16",
 @pytest.fixture(autouse=True)
 def _toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
+    monkeypatch.delenv("VITRINE_DATA", raising=False)
     monkeypatch.setitem(RECIPES, "toy", toy_recipe.TOY)
 
 
@@ -159,7 +164,7 @@ def worker(folder: RunFolder) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=subprocess.DEVNULL)
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -176,7 +181,7 @@ def test_two_workers_share_a_study_and_one_takes_over_what_the_other_left_when_k
         processes[0].kill()
         processes[0].wait()
         gate.touch()
-        assert processes[1].wait(timeout=60) == 0
+        assert processes[1].wait(timeout=180) == 0
     finally:
         for process in processes:
             process.kill()
@@ -258,3 +263,35 @@ def test_importance_needs_trials_and_finds_what_matters() -> None:
     assert max(importance.shares, key=lambda key: importance.shares[key]) == "training.learning_rate"
     assert importance.shares["training.learning_rate"] > 0.6
     assert "12 finished trials" in importance.method
+
+
+@pytest.mark.parametrize("family", ["vit", "differential_vit"])
+def test_trials_of_a_real_recipe_do_without_a_test_split(family: str) -> None:
+    labels = np.arange(40) % 2
+    images = np.random.default_rng(0).integers(0, 80, (40, 8, 8, 3), dtype=np.uint8)
+    images[labels == 1, :, :, 0] += 150
+    save_arrays(data_root() / "tiny", "train", images, labels)
+    card = {"name": "tiny", "title": "Tiny", "classes": ["dark", "red"], "storage": "arrays", "splits": {"train": 40}}
+    (data_root() / "tiny" / "dataset.json").write_text(json.dumps(card))
+    shape = ("model.image_size=8", "model.classes=2", "model.patch_size=4", "training.batch_size=8")
+    lines = (
+        "model.embed_dim=int:16..32/16",
+        "model.head_dim=choice:4,8",
+        "model.depth=int:1..2",
+        "training.learning_rate=log:1e-3..1e-2",
+    )
+    base = ("dataset=tiny", f"family={family}", "training.precision=fp32", *shape)
+    reports(begin("study", recipe="vit_scratch", base=base, space=lines, trials=2, epochs=2, max_images=24))
+    summary = read_study("study")
+    assert [trial.status for trial in summary.trials] == ["finished"] * 2
+    assert all(trial.value is not None and 0 <= trial.value <= 1 for trial in summary.trials)
+    measured = read_card(find_run("study-t001").model).metrics
+    assert "test_accuracy" not in measured
+
+
+def test_the_recipes_that_train_from_scratch_can_be_swept() -> None:
+    names = sweep.sweepable()
+    assert {"vit_scratch", "toy"} <= set(names)
+    assert "sweep" not in names
+    for name in names:
+        sweep.Config(recipe=name, space=usual_space(RECIPES[name].config()))
