@@ -23,6 +23,7 @@ from core.runs.queue import devices, submit
 from core.runs.store import RunSpec, create_run, list_runs
 from core.ui.address import remember
 from core.ui.errors import show_error
+from core.ui.layout import page_link
 
 LAUNCHED = "train-launched"
 # A second click within this time is a double click, not a wish for two runs.
@@ -178,6 +179,4 @@ def _launched() -> None:
         return
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(f":material/rocket_launch: **{last[0]}** is launched.")
-        if st.button("Watch it", type="primary", icon=":material/monitoring:", key="run-watch"):
-            remember("runs", last[0])
-            st.switch_page(str(CHECKOUT / "pages" / "runs.py"))
+        page_link("runs", "**Watch it**", "monitoring", run=last[0])

@@ -22,9 +22,10 @@ def heading(title: str, question: str) -> None:
     )
 
 
-def page_link(stem: str, label: str, icon: str = "arrow_forward") -> None:
+def page_link(stem: str, label: str, icon: str = "arrow_forward", **query: str) -> None:
     """A link to another page; Streamlit wants its path from the script in `core/ui`, or the whole path."""
-    st.page_link(str(CHECKOUT / "pages" / f"{stem}.py"), label=label, icon=f":material/{icon}:")
+    path = str(CHECKOUT / "pages" / f"{stem}.py")
+    st.page_link(path, label=label, icon=f":material/{icon}:", query_params=query or None)
 
 
 def accuracy_sentence(name: str) -> str:

@@ -49,11 +49,12 @@ DETAILS: tuple[Detail, ...] = ("Settings", "Metrics", "Samples", "Log")
 
 def chosen_keys(views: Sequence[RunView]) -> list[str]:
     """The runs to show: those of the address, else what is running, else the newest."""
-    single = [key for key in st.query_params.get_all("run") if key] if CHOSEN not in st.session_state else []
-    st.query_params.pop("run", None)  # the short form of an address; from here on it is `runs`
+    if asked := [key for key in st.query_params.get_all("run") if key]:
+        choose(asked)
+        del st.query_params["run"]  # the short form of an address; from here on it is `runs`
     default = [view.key for view in views if view.active] or [view.key for view in views[:1] if view.folder]
     default = default or [view.key for view in views if view.folder is None]
-    text = remembered(CHOSEN, ",".join(single or default[:MOST_CURVES]))
+    text = remembered(CHOSEN, ",".join(default[:MOST_CURVES]))
     return list(dict.fromkeys(key for key in text.split(",") if key))[:MOST_CURVES]
 
 

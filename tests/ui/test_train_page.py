@@ -144,8 +144,15 @@ def test_every_kind_of_field_comes_back_from_its_widget() -> None:
     app.text_input(key="odd-name").set_value(" y ")
     app.run()
     expected = Odd(
-        count=5, share=0.5, many="a long third choice", on=True, limit=2, lines=("three", "four"), numbers=(7, 8), name="y"
-    )  # fmt: skip
+        count=5,
+        share=0.5,
+        many="a long third choice",
+        on=True,
+        limit=2,
+        lines=("three", "four"),
+        numbers=(7, 8),
+        name="y",
+    )
     assert app.session_state["made"] == expected
     assert app.number_input(key="odd-share").help == "Of all."
     assert (app.number_input(key="odd-count").min, app.number_input(key="odd-count").max) == (1, 5)
