@@ -99,15 +99,17 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | EpochReport]:
     seed_everything(config.training.seed)
     network, built = for_classes(backbone, len(splits.train.classes), size)
     head = head_parameters(network)
+    if backbone.module is not None:
+        # From zero: the first gradients do not disturb pretrained weights through a random head, and the key of cached
+        # features, a hash of all weights, does not depend on the seed.
+        with torch.no_grad():
+            for parameter in head_of(network).parameters():
+                parameter.zero_()
     device = folder.read_spec().device
     train = limit_images(splits.train, config.max_images or None)
     if config.mode == "linear_probe":
         model = PartlyFrozen(network, head, size)
         features = {}
-        with torch.no_grad():
-            # From zero, so that the cache's key, a hash of all weights, does not depend on the seed.
-            for parameter in head_of(network).parameters():
-                parameter.zero_()
         for part in (train, splits.val):
             extraction = extract_features(
                 network,
