@@ -101,8 +101,10 @@ class LocalLauncher:
 def worker_command(folder: RunFolder) -> list[str]:
     """The command that works on the run, through `torch.distributed.run` when several processes take part."""
     processes = folder.read_spec().processes
-    # --standalone picks a free port on this machine.
-    several = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
+    # --standalone picks a free port on this machine; without an address the processes would look for each other under
+    # the machine's name, and wait for ever where that cannot be resolved.
+    one_machine = ["--standalone", "--local-addr=127.0.0.1", f"--nproc-per-node={processes}"]
+    several = ["-m", "torch.distributed.run", *one_machine] if processes > 1 else []
     return [sys.executable, *several, "-m", "core.runs.worker", str(folder.path.resolve())]
 
 
