@@ -393,5 +393,5 @@ def _safe(key: str) -> str:
 def _escape(text: str) -> str:
     """Names of runs are no Markdown and no HTML."""
     for character in "\\`*_{}[]()#<>$~|:":
-        text = text.replace(character, f"&#{ord(character)};")
+        text = text.replace(character, "\\" + character)
     return text
