@@ -9,6 +9,7 @@ import streamlit as st
 from PIL import Image
 
 from core.errors import CoreError
+from core.figures.curves import plot_learning_curves
 from core.figures.masking import masked_thumbnail
 from core.figures.overlay import mosaic, overlay
 from core.figures.positional import positional_thumbnail
@@ -27,6 +28,8 @@ from core.ui.cache import (
 from core.ui.errors import guard, show_error
 from core.ui.layout import accuracy_sentence, page_link
 from core.ui.pickers import PREFERRED, Picture, image_picker
+from core.ui.previews import augmented_photo
+from core.ui.run_views import all_views
 
 OFFLINE_SET = ("vit_s14_saliency", "efficientnet_lite0")
 
@@ -106,6 +109,32 @@ def thumbnails(picture: Picture) -> None:
         )
 
 
+def training_tiles(picture: Picture) -> None:
+    """What training makes of the chosen photo, and the curves of what is trained or was."""
+    left, right = st.columns([1, 2])
+    with left:
+        tile(
+            augmented_photo(picture.digest, picture.image),
+            "Train",
+            "The same photo as a ViT meets it in nine epochs of RandAugment, 32 pixels wide.",
+            "train",
+        )
+    with right, st.container(border=True, height="stretch"):
+        views = all_views()
+        shown = [view for view in views if view.active and view.history] or [view for view in views if view.history]
+        shown = shown[:4]
+        st.plotly_chart(
+            plot_learning_curves([view.curve() for view in shown], "accuracy", height=300),
+            width="stretch",
+            key="home_curves",
+            alt="Accuracy over the epochs of the newest trainings.",
+        )
+        page_link("runs", "**Runs**")
+        st.caption(
+            "Accuracy epoch by epoch, of what is running now or else of the newest trainings and the bundled ones."
+        )
+
+
 def readiness() -> None:
     """What can be used now and what one click away; the offline set has its button here."""
     states = {spec.name: availability(spec) for spec in MODELS.values()}
@@ -146,6 +175,7 @@ TOUR = """
 3. **Explanations** tab: three methods, three maps. Which one do you believe?
 4. **Masking**: take the most attended patches away, then as many at random. That is how you find out.
 5. **Anatomy**: the positions that the model learned, without ever being told that images have rows.
+6. **Train**: choose another augmentation and watch the images change; ask how long it would take here.
 """
 
 st.markdown("## See inside vision models")
@@ -155,6 +185,7 @@ with chooser:
     picture = image_picker(default="example:coffee")
 with guard():
     thumbnails(picture)
+    training_tiles(picture)
 st.markdown("#### A five-minute tour")
 st.markdown(TOUR)
 st.markdown("#### Models")

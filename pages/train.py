@@ -72,7 +72,7 @@ def picture(preview: Preview) -> None:
             alt=f"{IMAGES} images as stored, and as the model sees them in {PASSES} passes.",
             caption=f"Top: {whose}, as they are. Below: what three epochs show of them ({preview.regime})."
             if preview.regime
-            else f"{whose.capitalize()}, as the network gets them.",
+            else f"{whose.capitalize()}, before they are scaled to what the network reads.",
         )
 
 

@@ -7,16 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def image_sheet(rows: Sequence[np.ndarray], *, cell: int = 112, gap: int = 6) -> np.ndarray:
+def image_sheet(rows: Sequence[np.ndarray], *, cell: int = 112, gap: int = 6, first_apart: bool = True) -> np.ndarray:
     """Rows of images, each (count, height, width, 3) uint8, as one picture with every pixel visible.
 
-    A wider gap under the first row sets it apart from the others. RGBA, so that the gaps show the page.
+    RGBA, so that the gaps show the page.
+
+    Args:
+        first_apart: a wider gap sets the first row apart from the others.
     """
     count = max(len(row) for row in rows)
-    height = len(rows) * (cell + gap) + gap
+    apart = gap if first_apart and len(rows) > 1 else 0
+    height = len(rows) * (cell + gap) - gap + apart
     sheet = np.zeros((height, count * (cell + gap) - gap, 4), dtype=np.uint8)
     for line, row in enumerate(rows):
-        top = line * (cell + gap) + (2 * gap if line else 0)
+        top = line * (cell + gap) + (apart if line else 0)
         for column, image in enumerate(row):
             left = column * (cell + gap)
             sheet[top : top + cell, left : left + cell, :3] = enlarge(image, cell)

@@ -22,7 +22,7 @@ from core.data.download import Progress, get_dataset
 from core.errors import CoreError
 from core.experiments.preview import decided_by
 from core.models.catalogue import MODELS
-from core.models.weights import availability
+from core.models.weights import availability, fetch
 from core.runs.store import RunSpec
 from core.ui.cache import with_progress
 from core.ui.errors import guard, show_error
@@ -335,7 +335,7 @@ def _model_picker(entry: _Field, value: str, widget: str) -> str:
             return name
         return MODELS[name].title if states[name] == "ready" else f"{MODELS[name].title}  ⇣"
 
-    return st.selectbox(
+    chosen: str = st.selectbox(
         entry.label,
         names,
         index=names.index(value),
@@ -344,6 +344,14 @@ def _model_picker(entry: _Field, value: str, widget: str) -> str:
         persist_state="session",
         **_common(entry, widget),
     )
+    if states.get(chosen) == "fetchable":
+        spec, state = MODELS[chosen], availability(MODELS[chosen])
+        st.caption(f"Its weights are not on this machine. {state.text}")
+        if st.button(f"Download {spec.title}", icon=":material/download:", key=f"{widget}-fetch-{chosen}"):
+            with guard():
+                with_progress(f"Fetching {spec.title} …", partial(fetch, spec))
+                st.rerun()
+    return chosen
 
 
 def _first_value(entry: _Field) -> Any:

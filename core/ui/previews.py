@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
+from PIL import Image
 
 from core.data.catalogue import read_dataset
+from core.data.transforms import HALF_NORMALISATION, Preprocessing, crop_to_square
 from core.errors import CoreError
 from core.experiments.preview import augmented, learning_rates, network_shape, regime_summary, sample_batch
 from core.figures.patches import image_sheet, patch_grid
@@ -71,6 +73,14 @@ def preview_of(config: Any, count: int, passes: int) -> Preview:
         epochs=epochs,
         problem=problem,
     )
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def augmented_photo(digest: str, _image: Image.Image, *, side: int = 32) -> np.ndarray:
+    """A photo as RandAugment shows it in nine passes, three by three, RGBA."""
+    photo = np.asarray(crop_to_square(_image, Preprocessing(size=side, normalisation=HALF_NORMALISATION)))
+    passes = np.concatenate([augmented(photo[None], "randaugment", seed) for seed in range(9)])
+    return image_sheet([passes[:3], passes[3:6], passes[6:]], first_apart=False)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.paths import CHECKOUT
-from core.ui.recipes import anatomy_recipe, attention_recipe, masking_recipe
+from core.ui.recipes import anatomy_recipe, attention_recipe, masking_recipe, runs_recipe
 
 RECIPES = {
     "attention": (attention_recipe("vit_p4", "example:cat"), "Attention rollout (8, 8)"),
@@ -50,3 +50,19 @@ def test_recipes_name_the_image_they_were_made_from() -> None:
     assert "load_example('flower')" in attention_recipe("vit_p4", "example:flower")
     assert "sample_images('cifar10', 'test', 12, 3)[5][0]" in attention_recipe("vit_p4", "data:cifar10/test/3/5")
     assert "decode_image" in attention_recipe("vit_p4", "upload:0123")
+
+
+def test_the_recipe_of_runs_draws_the_curves_of_bundled_models(tmp_path: Path) -> None:
+    recipe = runs_recipe([("bundled:vit_p4", "python -m core train vit_scratch --name vit_p4")])
+    done = subprocess.run(
+        [sys.executable, "-c", recipe],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "VITRINE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "12 reports" in done.stdout
+    assert "# python -m core train vit_scratch --name vit_p4" in recipe
+    assert (tmp_path / "accuracy.html").stat().st_size > 10_000

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -17,8 +20,10 @@ from core.data.arrays import save_arrays
 from core.errors import ConfigError
 from core.experiments.catalogue import RECIPES
 from core.experiments.estimate import Estimate, Probe, estimate
+from core.paths import CHECKOUT
 from core.runs.status import TERMINAL, read_state
 from core.runs.store import find_run, list_runs
+from core.ui.recipes import train_recipe
 from tests.ui.test_pages import open_page, text_of
 
 TINY = [
@@ -272,3 +277,18 @@ def test_a_run_that_is_over_before_the_probe_is_reported_as_measured() -> None:
     assert result.finished
     assert result.total_seconds > 0
     assert "to its end" in result.sentence()
+
+
+@pytest.mark.usefixtures("toy")
+def test_the_recipe_that_the_page_hands_out_trains(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", train_recipe("vit_scratch", TINY, "by-hand")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "epoch 2/2" in done.stdout
+    assert read_state(find_run("by-hand")).status == "finished"
