@@ -65,7 +65,13 @@ def from_dict(kind: type[Config], values: dict[str, Any]) -> Config:
 
 
 def parse_overrides(kind: type[Config], pairs: list[str], base: Config | None = None) -> Config:
-    """Build `kind` from `key=value` texts, as the command line gives them (`model.depth=4` reaches in)."""
+    """Build `kind` from `key=value` texts, as the command line gives them (`model.depth=4` reaches in).
+
+    Without a `base` they are laid over `kind`'s own defaults: a recipe's default section may differ from the defaults
+    of that section's class, and `training.epochs=3` must not change its optimizer.
+    """
+    if base is None and not _required(kind):
+        base = kind()
     values: dict[str, Any] = dataclasses.asdict(base) if base is not None else {}  # type: ignore[call-overload]
     for pair in pairs:
         key, equals, text = pair.partition("=")
@@ -90,6 +96,13 @@ def differences(config: Any) -> list[str]:
     return [
         f"{key}={_text(value)}" for key, value in _leaves(dataclasses.asdict(config)) if _pick(default, key) != value
     ]
+
+
+def _required(kind: type) -> list[str]:
+    """Names of the fields that have no default."""
+    missing = dataclasses.MISSING
+    fields = dataclasses.fields(kind)
+    return [field.name for field in fields if field.default is missing and field.default_factory is missing]
 
 
 def _leaves(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

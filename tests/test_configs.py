@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.configs import check_options, from_dict, option, parse_overrides, to_json
+from core.configs import check_options, differences, from_dict, option, parse_overrides, to_json
 from core.errors import ConfigError, UnknownNameError
 from core.models.vit import ViTConfig
 from core.training.config import TrainingConfig
@@ -111,3 +111,23 @@ def test_overrides_reach_into_nested_configs_and_keep_the_rest():
 def test_an_override_into_a_plain_value_is_refused():
     with pytest.raises(ConfigError, match="name is a single value"):
         parse_overrides(Outer, ["name.first=x"], Outer(name="x"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Two:
+    width: int = 4
+    depth: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A config whose section starts elsewhere than the section's own class."""
+
+    inner: Two = field(default_factory=lambda: Two(width=7))
+
+
+def test_an_override_inside_a_section_keeps_the_defaults_that_the_section_has_here():
+    changed = parse_overrides(Recipe, ["inner.depth=3"])
+    assert (changed.inner.depth, changed.inner.width) == (3, 7)
+    assert differences(changed) == ["inner.depth=3"]
+    assert parse_overrides(Recipe, differences(changed)) == changed
