@@ -62,7 +62,7 @@ BUNDLED_RUNS = (
     BundledRun(
         name="cnn_small",
         recipe="cnn_scratch",
-        overrides=("model.width=48", "training.epochs=12", "training.learning_rate=0.005", "training.compile=true"),
+        overrides=("model.width=48", "training.epochs=20"),
     ),
 )
 
