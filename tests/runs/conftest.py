@@ -38,6 +38,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty VITRINE_HOME whose workers end with the test."""
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("VITRINE_DATA", raising=False)
+    # Two threads of a tiny network wait for each other: on a busy machine a step then takes 100 ms instead of 2.
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr(queue, "devices", lambda: ("cpu",))
     yield tmp_path / "home"
     end_all()
@@ -73,13 +75,13 @@ def make_run(name: str, **settings: Any) -> RunFolder:
     return create_run(name, RunSpec.of("counting", counting.Config(**settings), **{"device": "cpu", **rest}))
 
 
-def wait_for(folder: RunFolder, *statuses: str, timeout_s: float = 60) -> RunState:
+def wait_for(folder: RunFolder, *statuses: str, timeout_s: float = 300) -> RunState:
     """The state of the run once it is one of `statuses`."""
     what = f"{folder.name}: {statuses}"
     return wait_until(lambda: (state := read_state(folder)).status in statuses and state, what, timeout_s)
 
 
-def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 60) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 300) -> Any:
     """What `condition` returns once it is true."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:

@@ -55,7 +55,7 @@ def numbers(run: RunFolder) -> list[dict[str, Any]]:
 def test_killed_in_the_middle_of_an_epoch_the_curve_continues_with_the_same_numbers() -> None:
     whole, run = vit("whole", epochs=20), vit("killed", epochs=20)
     queue.submit(run)
-    wait_until(lambda: len(run.history()) >= 3, "three epochs", timeout_s=120)
+    wait_until(lambda: len(run.history()) >= 3, "three epochs")
     owner = read_owner(run)
     assert owner is not None
     os.kill(owner.pid, signal.SIGKILL)
@@ -65,8 +65,8 @@ def test_killed_in_the_middle_of_an_epoch_the_curve_continues_with_the_same_numb
     assert 3 <= len(run.history()) < 20
     control.resume(run)
     queue.submit(whole)  # waits for the device
-    assert wait_for(run, "finished", "failed", timeout_s=120).cause == ""
-    assert wait_for(whole, "finished", "failed", timeout_s=120).cause == ""
+    assert wait_for(run, "finished", "failed").cause == ""
+    assert wait_for(whole, "finished", "failed").cause == ""
     assert len(numbers(run)) == 20
     assert numbers(run) == numbers(whole)
     weights = [(folder.model / "model.safetensors").read_bytes() for folder in (run, whole)]
@@ -77,18 +77,18 @@ def test_killed_in_the_middle_of_an_epoch_the_curve_continues_with_the_same_numb
 def test_two_processes_train_one_model_stop_together_and_resume() -> None:
     run, whole = vit("pair", epochs=30, processes=2), vit("whole_pair", epochs=30, processes=2)
     queue.submit(run)
-    wait_until(lambda: len(run.history()) >= 3, "three epochs", timeout_s=180)
+    wait_until(lambda: len(run.history()) >= 3, "three epochs")
     owner = read_owner(run)
     assert owner is not None
     assert owner.leader != owner.pid
     control.request_stop(run)
-    state = wait_for(run, "stopped", "failed", "finished", timeout_s=120)
+    state = wait_for(run, "stopped", "failed", "finished")
     assert state.status == "stopped", state
     wait_until(lambda: not is_alive(owner), "the worker's end")
     control.resume(run)
     queue.submit(whole)
-    assert wait_for(run, "finished", "failed", timeout_s=240).cause == ""
-    assert wait_for(whole, "finished", "failed", timeout_s=240).cause == ""
+    assert wait_for(run, "finished", "failed").cause == ""
+    assert wait_for(whole, "finished", "failed").cause == ""
     assert len(numbers(run)) == 30
     assert numbers(run) == numbers(whole)
 
@@ -97,11 +97,11 @@ def test_two_processes_train_one_model_stop_together_and_resume() -> None:
 def test_the_first_process_killed_takes_the_second_along() -> None:
     run = vit("pair", epochs=200, processes=2)
     queue.submit(run)
-    wait_until(run.history, "first epoch", timeout_s=180)
+    wait_until(run.history, "first epoch")
     owner = read_owner(run)
     assert owner is not None
     os.kill(owner.pid, signal.SIGKILL)
-    wait_until(lambda: not birth_of(owner.leader), "torchrun's end", timeout_s=120)
+    wait_until(lambda: not birth_of(owner.leader), "torchrun's end")
     assert read_state(run).status == "interrupted"
     queue.reconcile()
     control.delete(run)

@@ -20,6 +20,15 @@ TINY = {
     "width": 16, "stages": 2,
 }  # fmt: skip
 
+# A transferred network is described by its original.
+TRANSFERRED = {
+    "layout": "own",
+    "architecture": {"family": "small_cnn", "config": {"image_size": 8, "width": 16, "stages": 2, "classes": 3}},
+    "capabilities": ["classifier", "convolution"],
+    "classes": 5,
+    "image_size": 8,
+}
+
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_one_batch_is_learned_by_heart(family: str) -> None:
@@ -28,7 +37,8 @@ def test_one_batch_is_learned_by_heart(family: str) -> None:
     data = ArrayDataset(name="noise", split="train", images=images, labels=labels, classes=tuple("abcde"))
     names = {field.name for field in dataclasses.fields(FAMILIES[family].config)}
     torch.manual_seed(0)
-    model = build(family, {name: size for name, size in TINY.items() if name in names})
+    sizes = TRANSFERRED if family == "transfer" else {name: size for name, size in TINY.items() if name in names}
+    model = build(family, sizes)
     config = TrainingConfig(
         epochs=80, batch_size=10, learning_rate=1e-2, weight_decay=0, augmentation="none", precision="fp32", ema_decay=0
     )
