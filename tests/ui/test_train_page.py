@@ -237,6 +237,7 @@ def test_a_name_that_no_folder_can_have_costs_a_sentence() -> None:
 
 
 @pytest.mark.usefixtures("toy")
+@pytest.mark.slow
 def test_a_click_starts_one_real_run_even_when_doubled() -> None:
     app = open_train(*TINY)
     app.button(key="run-launch").click().run()
@@ -280,6 +281,7 @@ def test_a_run_that_is_over_before_the_probe_is_reported_as_measured() -> None:
 
 
 @pytest.mark.usefixtures("toy")
+@pytest.mark.slow
 def test_the_recipe_that_the_page_hands_out_trains(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", train_recipe("vit_scratch", TINY, "by-hand")],
