@@ -29,7 +29,7 @@ class Config:
     family: Literal["vit", "differential_vit"] = option("vit", "Family")
     dataset: str = option("cifar10", "Data set", "An imported data set of small images.")
     model: ViTConfig = field(default_factory=ViTConfig)
-    # In a schedule of three epochs (batch 128, seed 0, crop_flip) the first reached 55.2 % of the 5,000 validation images
+    # The first of three epochs (batch 128, seed 0, crop_flip) ended at 55.2 % of the 5,000 validation images
     # with Muon at 2e-3, 50.6 % at 6e-3, and 39.9 % with AdamW at 1e-3.
     training: TrainingConfig = field(default_factory=lambda: TrainingConfig(optimizer="muon", learning_rate=2e-3))
     max_images: int = option(0, "Training images", "A fixed random part of the training split; 0 is all.", minimum=0)
