@@ -13,6 +13,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from core.configs import differences, parse_overrides
 from core.errors import CoreError, UnknownNameError
@@ -83,7 +84,7 @@ def bundled_run(name: str, overrides: tuple[str, ...] = ()) -> RunFolder:
     """
     row = find_bundled(name)
     recipe = find_recipe(row.recipe)
-    config = parse_overrides(recipe.config, [*row.overrides, *overrides])
+    config: Any = parse_overrides(recipe.config, [*row.overrides, *overrides])
     spec = RunSpec(recipe=row.recipe, config=asdict(config), overrides=tuple(differences(config)))
     existing = next((run for run in list_runs() if run.name == name), None)
     if existing is None:
