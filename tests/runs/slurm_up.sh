@@ -10,6 +10,7 @@ if ! { command -v munged && command -v slurmctld && command -v slurmd && command
   } >/dev/null
 fi
 mkdir -p "$S"/{run,state,spool,bin}
+chmod 755 "$S" "$S/run" # mktemp makes a private folder, and munged wants its socket within reach of everybody
 grep -qw "$(hostname -s)" /etc/hosts || echo "127.0.0.1 $(hostname -s)" >>/etc/hosts
 (umask 077 && head -c 128 /dev/urandom >"$S/munge.key")
 cat >"$S/slurm.conf" <<C
