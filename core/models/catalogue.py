@@ -77,6 +77,17 @@ BUNDLED_SPECS = (
         load=load_any,
         note="It sees 32 × 32 pixels and knows ten classes. Its attention is signed: rows sum to 1 − λ.",
     ),
+    ModelSpec(
+        name="cnn_small",
+        title="Small CNN on CIFAR-10",
+        family="small_cnn",
+        capabilities=_CNN,
+        licence="trained by this project",
+        paper="after Jordan 2024, arXiv:2404.00498",
+        sources=(Source(kind="bundled", location="cnn_small"),),
+        load=load_any,
+        note="It sees 32 × 32 pixels and knows ten classes, from airplane to truck.",
+    ),
 )
 
 
