@@ -93,9 +93,19 @@ def parse_overrides(kind: type[Config], pairs: list[str], base: Config | None = 
 def differences(config: Any) -> list[str]:
     """The `key=value` texts in which `config` differs from its class's defaults: what `parse_overrides` reads."""
     default = dataclasses.asdict(type(config)())
-    return [
-        f"{key}={_text(value)}" for key, value in _leaves(dataclasses.asdict(config)) if _pick(default, key) != value
-    ]
+    leaves = _leaves(dataclasses.asdict(config))
+    return [f"{key}={value_text(value)}" for key, value in leaves if _pick(default, key) != value]
+
+
+def value_text(value: Any) -> str:
+    """A value as `parse_overrides` reads it back: a text that is no JSON stays bare."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    try:
+        json.loads(value)
+    except json.JSONDecodeError:
+        return value
+    return json.dumps(value)
 
 
 def _required(kind: type) -> list[str]:
@@ -118,17 +128,6 @@ def _pick(values: dict[str, Any], key: str) -> Any:
     for part in key.split("."):
         values = values.get(part, {})
     return values
-
-
-def _text(value: Any) -> str:
-    """As `parse_overrides` reads it back: a text that is no JSON stays bare."""
-    if not isinstance(value, str):
-        return json.dumps(value)
-    try:
-        json.loads(value)
-    except json.JSONDecodeError:
-        return value
-    return json.dumps(value)
 
 
 def _convert(key: str, value: Any, hint: Any) -> Any:

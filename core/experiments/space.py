@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from core.configs import parse_overrides
+from core.configs import parse_overrides, value_text
 from core.errors import ConfigError, UnknownNameError
 
 Value = int | float | str | bool
@@ -64,7 +64,7 @@ class Parameter:
     def text(self) -> str:
         """What `parse_parameter` reads."""
         if self.kind == "choice":
-            return f"{self.key}=choice:{','.join(_choice_text(value) for value in self.choices)}"
+            return f"{self.key}=choice:{','.join(value_text(value) for value in self.choices)}"
         step = "" if self.step is None else f"/{_number_text(self.step)}"
         return f"{self.key}={self.kind}:{_number_text(self.low)}..{_number_text(self.high)}{step}"
 
@@ -180,7 +180,7 @@ def overrides_for(values: Mapping[str, Value], base: Any) -> tuple[str, ...]:
 
 def pair(key: str, value: Value) -> str:
     """`key=value` as `core.configs.parse_overrides` reads it."""
-    return f"{key}={_choice_text(value)}"
+    return f"{key}={value_text(value)}"
 
 
 def _leaf_names(values: dict[str, Any], prefix: str = "") -> list[str]:
@@ -211,16 +211,6 @@ def _read_choice(text: str, line: str) -> Value:
     if not single or (isinstance(value, float) and not math.isfinite(value)):
         raise ConfigError(f"{text!r} in {line!r} is no choice.", EXAMPLE)
     return value
-
-
-def _choice_text(value: Value) -> str:
-    if not isinstance(value, str):
-        return json.dumps(value)
-    try:
-        json.loads(value)
-    except json.JSONDecodeError:
-        return value
-    return json.dumps(value)
 
 
 def _number_text(value: float) -> str:

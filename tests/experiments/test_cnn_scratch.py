@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.data.arrays import load_arrays, save_arrays
+from core.data.arrays import load_arrays
 from core.data.loading import measure_normalisation
 from core.data.transforms import normalise
 from core.errors import ConfigError
@@ -27,19 +27,14 @@ from core.reports import Progress
 from core.runs.store import RunFolder, RunSpec, create_run
 from core.training.config import TrainingConfig
 from core.training.evaluate import evaluate
+from tests.toy import save_toy
 
 
 @pytest.fixture(autouse=True)
 def _tiny_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
     monkeypatch.delenv("VITRINE_DATA", raising=False)
-    random = np.random.default_rng(0)
-    for split, count in (("train", 40), ("test", 20)):
-        labels = np.arange(count) % 2
-        images = random.integers(0, 80, (count, 8, 8, 3), dtype=np.uint8)
-        images[labels == 1, :, :, 0] += 150
-        save_arrays(data_root() / "toy", split, images, labels)
-    (data_root() / "toy" / "dataset.json").write_text(json.dumps({"title": "Toy", "classes": ["dark", "red"]}))
+    save_toy()
 
 
 def config(*, epochs: int = 2, **changes: object) -> cnn_scratch.Config:

@@ -6,21 +6,19 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from core.data.archives import import_archive
-from core.data.arrays import save_arrays
 from core.errors import IncompatibleError
 from core.experiments import linear_probe
 from core.experiments.linear_probe import Config, ProbeReport
 from core.methods import features
 from core.models.checkpoint import ModelCard, build, save_model
-from core.paths import data_root
 from core.reports import Progress
 from core.runs.store import RunFolder, RunSpec, create_run
+from tests.toy import save_toy
 
 FAMILIES = {
     "vit": {"image_size": 8, "patch_size": 4, "embed_dim": 16, "depth": 1, "num_heads": 2, "classes": 3},
@@ -33,13 +31,7 @@ def _tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two classes told by colour, and an untrained network of each family, whose features tell them too."""
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
     monkeypatch.delenv("VITRINE_DATA", raising=False)
-    random = np.random.default_rng(0)
-    for split, count in (("train", 60), ("test", 30)):
-        labels = np.arange(count) % 2
-        images = random.integers(0, 80, (count, 8, 8, 3), dtype=np.uint8)
-        images[labels == 1, :, :, 0] += 150
-        save_arrays(data_root() / "toy", split, images, labels)
-    (data_root() / "toy" / "dataset.json").write_text(json.dumps({"title": "Toy", "classes": ["dark", "red"]}))
+    save_toy({"train": 60, "test": 30})
     torch.manual_seed(0)
     for family, config in FAMILIES.items():
         card = ModelCard(

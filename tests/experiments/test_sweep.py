@@ -12,23 +12,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from core.configs import parse_overrides
-from core.data.arrays import save_arrays
 from core.errors import ConfigError, CoreError, RunFailedError
 from core.experiments import sweep
 from core.experiments.catalogue import RECIPES
 from core.experiments.execute import execute
 from core.experiments.space import usual_space
 from core.models.checkpoint import read_card
-from core.paths import CHECKOUT, data_root
+from core.paths import CHECKOUT
 from core.reports import Progress
 from core.runs.status import read_state
 from core.runs.store import RunFolder, RunSpec, create_run, find_run, list_runs
 from core.runs.studies import list_studies, parameter_importance, read_study
 from tests.experiments import toy_recipe
+from tests.toy import save_toy
 
 SPACE = ("training.learning_rate=float:0..0.5", "model.embed_dim=int:16..64/16", "model.head_dim=choice:4,8")
 
@@ -267,12 +266,7 @@ def test_importance_needs_trials_and_finds_what_matters() -> None:
 
 @pytest.mark.parametrize("family", ["vit", "differential_vit"])
 def test_trials_of_a_real_recipe_do_without_a_test_split(family: str) -> None:
-    labels = np.arange(40) % 2
-    images = np.random.default_rng(0).integers(0, 80, (40, 8, 8, 3), dtype=np.uint8)
-    images[labels == 1, :, :, 0] += 150
-    save_arrays(data_root() / "tiny", "train", images, labels)
-    card = {"name": "tiny", "title": "Tiny", "classes": ["dark", "red"], "storage": "arrays", "splits": {"train": 40}}
-    (data_root() / "tiny" / "dataset.json").write_text(json.dumps(card))
+    save_toy({"train": 40}, name="tiny")
     shape = ("model.image_size=8", "model.classes=2", "model.patch_size=4", "training.batch_size=8")
     lines = (
         "model.embed_dim=int:16..32/16",

@@ -8,22 +8,21 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-from core.data.arrays import load_arrays, save_arrays
+from core.data.arrays import load_arrays
 from core.data.transforms import Normalisation
 from core.experiments import transfer
 from core.experiments.transfer import Config
 from core.models.checkpoint import ModelCard, build, save_model
 from core.models.weights import load
-from core.paths import data_root
 from core.reports import Progress
 from core.runs.store import RunFolder, RunSpec, create_run
 from core.training.config import TrainingConfig
 from core.training.evaluate import evaluate
 from core.training.freezing import PartlyFrozen
+from tests.toy import save_toy
 
 BACKBONE = {"image_size": 16, "width": 8, "stages": 2, "classes": 3}
 NORMALISATION = Normalisation(mean=(0.5,) * 3, std=(0.2,) * 3)
@@ -33,13 +32,7 @@ NORMALISATION = Normalisation(mean=(0.5,) * 3, std=(0.2,) * 3)
 def _tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
     monkeypatch.delenv("VITRINE_DATA", raising=False)
-    random = np.random.default_rng(0)
-    for split, count in (("train", 60), ("test", 30)):
-        labels = np.arange(count) % 2
-        images = random.integers(0, 80, (count, 8, 8, 3), dtype=np.uint8)
-        images[labels == 1, :, :, 0] += 150
-        save_arrays(data_root() / "toy", split, images, labels)
-    (data_root() / "toy" / "dataset.json").write_text(json.dumps({"title": "Toy", "classes": ["dark", "red"]}))
+    save_toy({"train": 60, "test": 30})
     torch.manual_seed(0)
     card = ModelCard(
         family="small_cnn", title="Old", config=BACKBONE, classes=("a", "b", "c"), mean=NORMALISATION.mean,

@@ -24,25 +24,13 @@ from core.reports import Progress
 from core.runs.store import RunFolder, RunSpec, create_run
 from core.training.config import TrainingConfig
 from core.training.evaluate import evaluate
+from tests.toy import save_toy
 
 
 @pytest.fixture(autouse=True)
 def _tiny_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
-    random = np.random.default_rng(0)
-    for split, count in (("train", 40), ("test", 20)):
-        labels = np.arange(count) % 2
-        images = random.integers(0, 80, (count, 8, 8, 3), dtype=np.uint8)
-        images[labels == 1, :, :, 0] += 150
-        save_arrays(data_root() / "toy", split, images, labels)
-    card = {
-        "name": "toy",
-        "title": "Toy",
-        "classes": ["dark", "red"],
-        "storage": "arrays",
-        "splits": {"train": 40, "test": 20},
-    }
-    (data_root() / "toy" / "dataset.json").write_text(json.dumps(card))
+    save_toy()
 
 
 def config(positional: str = "learned_1d", epochs: int = 3) -> vit_scratch.Config:

@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from core.data.arrays import save_arrays
 from core.experiments import vit_scratch
 from core.models.vit import ViTConfig
-from core.paths import data_root
 from core.runs import control, queue
 from core.runs.owner import birth_of, is_alive, read_owner
 from core.runs.status import read_state
 from core.runs.store import RunFolder, RunSpec, create_run
 from core.training.config import TrainingConfig
 from tests.runs.conftest import wait_for, wait_until
+from tests.toy import save_toy
 
 
 @pytest.fixture(autouse=True)
 def _toy(home: Path) -> None:
     """Sixty-four images of two colours."""
-    random = np.random.default_rng(0)
-    sizes = {"train": 64, "test": 16}
-    for split, count in sizes.items():
-        labels = np.arange(count) % 2
-        images = random.integers(0, 80, (count, 8, 8, 3), dtype=np.uint8)
-        images[labels == 1, :, :, 0] += 60
-        save_arrays(data_root() / "toy", split, images, labels)
-    card = {"name": "toy", "title": "Toy", "classes": ["dark", "red"], "storage": "arrays", "splits": sizes}
-    (data_root() / "toy" / "dataset.json").write_text(json.dumps(card))
+    save_toy({"train": 64, "test": 16}, contrast=60)
 
 
 def vit(name: str, epochs: int, **spec: Any) -> RunFolder:

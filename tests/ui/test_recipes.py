@@ -32,19 +32,25 @@ RECIPES = {
 }
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_recipe_runs(name: str, tmp_path: Path) -> None:
-    recipe, expected = RECIPES[name]
+def run_script(recipe: str, folder: Path) -> str:
+    """What a recipe prints when somebody runs it somewhere else."""
     done = subprocess.run(
         [sys.executable, "-c", recipe],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "VITRINE_HOME": str(tmp_path)},
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "VITRINE_HOME": str(folder)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert expected in done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipe_runs(name: str, tmp_path: Path) -> None:
+    recipe, expected = RECIPES[name]
+    printed = run_script(recipe, tmp_path)
+    assert expected in printed
 
 
 def test_recipes_name_the_image_they_were_made_from() -> None:
@@ -55,16 +61,8 @@ def test_recipes_name_the_image_they_were_made_from() -> None:
 
 def test_the_recipe_of_runs_draws_the_curves_of_bundled_models(tmp_path: Path) -> None:
     recipe = runs_recipe([("bundled:vit_p4", "python -m core train vit_scratch --name vit_p4")])
-    done = subprocess.run(
-        [sys.executable, "-c", recipe],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "VITRINE_HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    printed = run_script(recipe, tmp_path)
     epochs = len(read_card(BUNDLED / "vit_p4").history)
-    assert f"{epochs} reports" in done.stdout
+    assert f"{epochs} reports" in printed
     assert "# python -m core train vit_scratch --name vit_p4" in recipe
     assert (tmp_path / "accuracy.html").stat().st_size > 10_000

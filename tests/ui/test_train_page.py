@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import subprocess
 import sys
@@ -11,12 +10,10 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.configs import check_options, option, parse_overrides
-from core.data.arrays import save_arrays
 from core.errors import ConfigError
 from core.experiments.catalogue import RECIPES
 from core.experiments.estimate import Estimate, Probe, estimate
@@ -24,6 +21,7 @@ from core.paths import CHECKOUT
 from core.runs.status import TERMINAL, read_state
 from core.runs.store import find_run, list_runs
 from core.ui.recipes import train_recipe
+from tests.toy import save_toy
 from tests.ui.test_pages import open_page, text_of
 
 TINY = [
@@ -46,15 +44,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def toy(tmp_path: Path) -> None:
-    """A data set of dark and bright 8-pixel images."""
-    folder = tmp_path / "data" / "toy"
-    random = np.random.default_rng(0)
-    for split, count in (("train", 80), ("test", 20)):
-        labels = np.arange(count) % 2
-        noise = random.integers(0, 60, (count, 8, 8, 3))
-        save_arrays(folder, split, (noise + 150 * labels[:, None, None, None]).astype(np.uint8), labels)
-    card = {"name": "toy", "title": "Toy", "classes": ["dark", "bright"], "storage": "arrays", "image_size": [8, 8]}
-    (folder / "dataset.json").write_text(json.dumps({**card, "splits": {"train": 80, "test": 20}}))
+    save_toy({"train": 80, "test": 20}, root=tmp_path / "data")
 
 
 def open_train(*overrides: str, recipe: str = "vit_scratch") -> AppTest:

@@ -1,0 +1,43 @@
+"""A data set that a tiny network learns in a moment, for every test that trains one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from core.data.arrays import save_arrays
+from core.paths import data_root
+
+SIZES = {"train": 40, "test": 20}
+
+
+def save_toy(
+    sizes: Mapping[str, int] = SIZES, *, name: str = "toy", contrast: int = 150, root: Path | None = None
+) -> Path:
+    """Noise of 8 × 8 pixels in two classes, "dark" and "red", as arrays; returns its folder.
+
+    Args:
+        sizes: images of each split, the classes in turns.
+        contrast: how much brighter the red channel of the second class is; a smaller one is learned more slowly.
+        root: the folder of all data sets; by default that of the test's own home.
+    """
+    folder = (root or data_root()) / name
+    random = np.random.default_rng(0)
+    for split, count in sizes.items():
+        labels = np.arange(count) % 2
+        images = random.integers(0, 80, (count, 8, 8, 3), dtype=np.uint8)
+        images[labels == 1, :, :, 0] += contrast
+        save_arrays(folder, split, images, labels)
+    card = {
+        "name": name,
+        "title": name.capitalize(),
+        "classes": ["dark", "red"],
+        "storage": "arrays",
+        "image_size": [8, 8],
+        "splits": dict(sizes),
+    }
+    (folder / "dataset.json").write_text(json.dumps(card))
+    return folder
