@@ -20,12 +20,14 @@ from core.paths import runs_root
 _VIT: frozenset[Capability] = frozenset({"classifier", "attention", "positions"})
 _BACKBONE: frozenset[Capability] = frozenset({"attention", "positions"})
 _CNN: frozenset[Capability] = frozenset({"classifier", "convolution"})
+_IMAGE_TEXT: frozenset[Capability] = frozenset({"image_text"})
 
 _DOSOVITSKIY = "Dosovitskiy et al. 2021, arXiv:2010.11929"
 _TOUVRON = "Touvron et al. 2021, arXiv:2012.12877"
 _CARON = "Caron et al. 2021, arXiv:2104.14294"
 _OQUAB = "Oquab et al. 2023, arXiv:2304.07193"
 _HE = "He et al. 2016, arXiv:1512.03385"
+_RADFORD = "Radford et al. 2021, arXiv:2103.00020"
 _TAN = "Tan & Le 2019, arXiv:1905.11946"
 
 
@@ -43,6 +45,14 @@ def load_any(location: Path | str) -> Network:
         return load_timm(path)
     if layout == "torchvision":
         return _load_torchvision(path)
+    if layout == "open_clip":
+        from core.models.open_clip_folder import load_open_clip
+
+        return load_open_clip(path)
+    if layout == "transformers_clip":
+        from core.models.transformers_clip import load_transformers_clip
+
+        return load_transformers_clip(path)
     from core.models.transformers_vit import load_transformers
 
     return load_transformers(path)
@@ -87,6 +97,22 @@ BUNDLED_SPECS = (
         sources=(Source(kind="bundled", location="cnn_small"),),
         load=load_any,
         note="It sees 32 × 32 pixels and knows ten classes, from airplane to truck.",
+    ),
+)
+
+
+CLIP_SPECS = (
+    ModelSpec(
+        name="clip_small",
+        title="Small CLIP",
+        family="open_clip",
+        capabilities=_IMAGE_TEXT | {"attention", "positions"},
+        licence="trained by this project",
+        paper=_RADFORD,
+        sources=(Source(kind="bundled", location="clip_small"),),
+        load=load_any,
+        note="It sees 64 × 64 pixels and has met few words: the names of 210 kinds of things, from Tiny-ImageNet and "
+        "CIFAR-10, and what WordNet calls their kin. Other labels it can only guess.",
     ),
 )
 
@@ -213,7 +239,43 @@ def gather(*families: Iterable[ModelSpec]) -> dict[str, ModelSpec]:
     return models
 
 
-MODELS = gather(BUNDLED_SPECS, WHEEL_SPECS, HUB_SPECS, TORCHVISION_SPECS)
+def _clip(
+    name: str, title: str, repository: str, size_mib: float, licence: str = "MIT", paper: str = _RADFORD
+) -> ModelSpec:
+    """One row of `CLIP_HUB_SPECS`: a repository in open_clip's layout."""
+    vit = not name.startswith(("clip_rn", "mobileclip", "siglip"))
+    return ModelSpec(
+        name=name,
+        title=title,
+        family="open_clip",
+        capabilities=_IMAGE_TEXT | (_BACKBONE if vit else frozenset()),
+        licence=licence,
+        paper=paper,
+        sources=(Source(kind="hub", location=repository, size_mib=size_mib),),
+        load=load_any,
+    )
+
+
+CLIP_HUB_SPECS = (
+    _clip("clip_vit_b32", "CLIP ViT-B/32", "timm/vit_base_patch32_clip_224.openai", 577),
+    _clip("clip_vit_b16", "CLIP ViT-B/16", "timm/vit_base_patch16_clip_224.openai", 571),
+    _clip("clip_vit_l14", "CLIP ViT-L/14", "timm/vit_large_patch14_clip_224.openai", 1631),
+    _clip("clip_rn50", "CLIP ResNet-50", "timm/resnet50_clip.openai", 390),
+    _clip("clip_vit_b32_laion", "CLIP ViT-B/32 (LAION-2B)", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K", 577),
+    _clip(
+        "mobileclip_s1",
+        "MobileCLIP-S1",
+        "apple/MobileCLIP-S1-OpenCLIP",
+        325,
+        "Apple's research licence (apple-amlr)",
+        "Vasu et al. 2024, arXiv:2311.17049",
+    ),
+    _clip(
+        "siglip_b16", "SigLIP ViT-B/16", "timm/ViT-B-16-SigLIP", 775, "Apache-2.0", "Zhai et al. 2023, arXiv:2303.15343"
+    ),
+)
+
+MODELS = gather(BUNDLED_SPECS, CLIP_SPECS, WHEEL_SPECS, HUB_SPECS, CLIP_HUB_SPECS, TORCHVISION_SPECS)
 
 
 def find_model(name: str) -> ModelSpec:

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import CoreError, MissingWeightsError, OfflineError
-from core.models.model_folder import WEIGHTS, read_shards, weight_files
+from core.models.model_folder import OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS, WEIGHTS, read_shards, weight_files
 
 Progress = Callable[[float, str], None]
 
-CONFIGS = ("config.json", "preprocessor_config.json", "processor_config.json")
+CONFIGS = (OPEN_CLIP_CONFIG, "config.json", "preprocessor_config.json", "processor_config.json")
+_TOKENIZERS = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt", "spiece.model",
+)  # fmt: skip
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _ANSWER_SECONDS = 5
 
@@ -35,11 +38,12 @@ def cached_model(repository: str) -> Path | None:
     """The folder of a model that the local Hub cache holds completely, else None; never asks the network."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(check_repository(repository), "config.json")
-    if not isinstance(found, str):
-        return None
-    folder = Path(found).parent
-    return folder if weight_files(folder) else None
+    for config in CONFIGS[:2]:
+        found = try_to_load_from_cache(check_repository(repository), config)
+        if isinstance(found, str):
+            folder = Path(found).parent
+            return folder if weight_files(folder) else None
+    return None
 
 
 def fetch_model(repository: str, on_progress: Progress | None = None) -> Path:
@@ -59,12 +63,14 @@ def fetch_model(repository: str, on_progress: Progress | None = None) -> Path:
         info = HfApi().model_info(repository, files_metadata=True, timeout=_ANSWER_SECONDS)
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
         names = [name for name in CONFIGS if name in sizes]
-        weights = next((name for name in WEIGHTS if name in sizes), None)
-        if weights is None or "config.json" not in names:
+        of_clip = OPEN_CLIP_WEIGHTS if OPEN_CLIP_CONFIG in names else ()
+        weights = next((name for name in (*of_clip, *WEIGHTS) if name in sizes), None)
+        if weights is None or not {"config.json", OPEN_CLIP_CONFIG} & set(names):
             raise MissingWeightsError(
                 f"The repository {repository} holds no config.json with safetensors or PyTorch weights.",
-                "Choose a repository in transformers or timm format.",
+                "Choose a repository in transformers, timm or open_clip format.",
             )
+        names += [name for name in _TOKENIZERS if name in sizes]
         names.append(weights)
         shards = [name for name in sizes if weights.endswith(".json") and name.startswith(weights.split(".")[0] + "-")]
         total = sum(sizes[name] for name in {*names, *shards})

@@ -10,9 +10,11 @@ from typing import Any, Literal, get_args
 from core.errors import IncompatibleError, MissingWeightsError
 from core.models.spec import Capability
 
-Layout = Literal["own", "transformers", "timm", "torchvision"]
+Layout = Literal["own", "transformers", "transformers_clip", "timm", "torchvision", "open_clip"]
 
 # Best first. A `.bin` is a pickle and is only ever read with torch.load(weights_only=True).
+OPEN_CLIP_CONFIG = "open_clip_config.json"
+OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 WEIGHTS = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -27,8 +29,8 @@ _OWN: dict[str, frozenset[Capability]] = {
 }
 _WITH_POSITION_TABLE = ("vit", "deit", "dinov2", "dinov2_with_registers", "vit_msn")
 _TIMM_VIT = re.compile(r"(vit_(?!relpos|srelpos)|deit|flexivit)")
+_IMAGE_TEXT = ("clip", "siglip")
 _ELSEWHERE = {
-    "open_clip_config.json": "an open_clip model, for the CLIP page",
     "model_index.json": "a diffusers pipeline, for the diffusion page",
 }
 
@@ -49,6 +51,9 @@ def find_layout(path: Path) -> Layout:
         )
     if not path.is_dir():
         raise MissingWeightsError(f"There is no file or folder {path}.", "Check the path.")
+    # Before our own card: the CLIP that we train is an open_clip folder with a card.
+    if (path / OPEN_CLIP_CONFIG).is_file():
+        return "open_clip"
     if (path / "card.json").is_file():
         return "own"
     for name, kind in _ELSEWHERE.items():
@@ -58,7 +63,7 @@ def find_layout(path: Path) -> Layout:
     if "architecture" in config:
         return "timm"
     if "model_type" in config:
-        return "transformers"
+        return "transformers_clip" if config["model_type"] in _IMAGE_TEXT else "transformers"
     raise MissingWeightsError(
         f"config.json of {path.name} names neither a timm architecture nor a transformers model type.",
         "Expected a folder in transformers or timm format.",
@@ -69,6 +74,12 @@ def find_capabilities(path: Path, layout: Layout) -> frozenset[Capability]:
     """What a model of this layout can be asked, before it is loaded."""
     if layout == "torchvision":
         return frozenset({"classifier", "convolution"})
+    if layout == "transformers_clip":
+        return frozenset({"image_text", "attention", "positions"})
+    if layout == "open_clip":
+        vision = (read_config(path, OPEN_CLIP_CONFIG).get("model_cfg") or {}).get("vision_cfg") or {}
+        plain = isinstance(vision.get("layers"), int) and not vision.get("timm_model_name")
+        return frozenset({"image_text", "attention", "positions"} if plain else {"image_text"})
     config = read_config(path, "card.json" if layout == "own" else "config.json")
     if layout == "own":
         family = config.get("family")
@@ -112,8 +123,9 @@ def is_classifier(config: dict[str, Any]) -> bool:
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
-    """The files that hold the weights of a transformers or timm folder; empty if any is missing."""
-    for name in WEIGHTS:
+    """The files that hold the weights of a model folder; empty if any is missing."""
+    # Repositories of timm keep the image tower alone beside the whole CLIP.
+    for name in (*OPEN_CLIP_WEIGHTS, *WEIGHTS) if (folder / OPEN_CLIP_CONFIG).is_file() else WEIGHTS:
         path = folder / name
         if not path.is_file():
             continue

@@ -14,7 +14,7 @@ from core.errors import IncompatibleError
 if TYPE_CHECKING:  # a catalogue of specifications must not cost the import of torch
     from torch import nn
 
-Capability = Literal["classifier", "attention", "signed_attention", "convolution", "positions"]
+Capability = Literal["classifier", "attention", "signed_attention", "convolution", "positions", "image_text"]
 SourceKind = Literal["bundled", "run", "folder", "hub", "torchvision", "wheel"]
 
 
@@ -44,7 +44,8 @@ class Network:
         `module.trace(images) -> Trace`, `module.last_tokens(images) -> (tokens after the last norm, prefix tokens)`
             and `module.depth` for "attention";
         `module.trace_maps(images) -> (maps (batch, channels, height, width), logits)` for "convolution";
-        `module.positions() -> (table (tokens, dim), grid, prefix_tokens)` for "positions".
+        `module.positions() -> (table (tokens, dim), grid, prefix_tokens)` for "positions";
+        all of `core.models.clip.ImageTextEncoder` for "image_text".
     """
 
     module: nn.Module
@@ -94,6 +95,7 @@ class ModelSpec:
             "signed_attention": "its attention is an ordinary softmax",
             "convolution": "it has no convolutional feature maps",
             "positions": "it has no table of positional embeddings",
+            "image_text": "it knows no texts",
         }[capability]
 
 

@@ -194,12 +194,30 @@ def _build(folder: Path, config: dict[str, Any], attn_implementation: str | None
     kind = config.get("model_type")
     if kind in _REFUSED:
         raise IncompatibleError(f"Attention of {kind} models cannot be laid over the image.", "Choose a plain ViT.")
+    options: dict[str, Any] = {"attn_implementation": attn_implementation} if attn_implementation else {}
+    with _explained(folder):
+        settings = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        if not all(hasattr(settings, name) for name in ("patch_size", "image_size", "num_hidden_layers")):
+            raise IncompatibleError(f"{kind} is not a vision transformer with patches.", "Choose a plain ViT.")
+        loader = AutoModelForImageClassification if is_classifier(config) else AutoModel
+        if loader is AutoModel and "add_pooling_layer" in inspect.signature(_class_of(settings)).parameters:
+            # DINO checkpoints carry no pooler; it would be invented, and nothing here reads it.
+            options["add_pooling_layer"] = False
+    return load_pretrained(folder, loader, **options)
+
+
+def load_pretrained(folder: Path, loader: Any, **options: Any) -> Any:
+    """What `loader.from_pretrained` makes of a local folder, in fp32, with every weight from its file.
+
+    Raises:
+        MissingWeightsError: weights are missing, damaged, hold more than tensors, or do not fit the configuration.
+    """
     files = weight_files(folder)
     if not files:
         raise MissingWeightsError(
             f"{folder.name} holds no complete weights.", "Expected model.safetensors beside config.json."
         )
-    options: dict[str, Any] = {
+    options |= {
         "local_files_only": True,
         "trust_remote_code": False,
         "use_safetensors": files[0].suffix == ".safetensors",
@@ -209,29 +227,28 @@ def _build(folder: Path, config: dict[str, Any], attn_implementation: str | None
         "ignore_mismatched_sizes": True,
         "output_loading_info": True,
     }
-    if attn_implementation:
-        options["attn_implementation"] = attn_implementation
     try:
-        settings = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        if not all(hasattr(settings, name) for name in ("patch_size", "image_size", "num_hidden_layers")):
-            raise IncompatibleError(f"{kind} is not a vision transformer with patches.", "Choose a plain ViT.")
-        loader = AutoModelForImageClassification if is_classifier(config) else AutoModel
-        if loader is AutoModel and "add_pooling_layer" in inspect.signature(_class_of(settings)).parameters:
-            # DINO checkpoints carry no pooler; it would be invented, and nothing here reads it.
-            options["add_pooling_layer"] = False
-        model, report = loader.from_pretrained(folder, **options)
+        with _explained(folder):
+            model, report = loader.from_pretrained(folder, **options)
     except pickle.UnpicklingError as error:
         raise MissingWeightsError(
             f"{files[0].name} of {folder.name} holds more than tensors and was not opened.",
             "Convert it to safetensors where you trust it.",
         ) from error
+    _check_report(folder, report)
+    return model
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """What transformers says about a folder that it cannot open, as one sentence."""
+    try:
+        yield
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         if isinstance(error, IncompatibleError | MissingWeightsError):
             raise
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise MissingWeightsError(f"{folder.name} cannot be loaded by transformers: {first}") from error
-    _check_report(folder, report)
-    return model
 
 
 def _class_of(settings: Any) -> Any:

@@ -18,7 +18,7 @@ from core.paths import BUNDLED, runs_root
 
 Progress = Callable[[float, str], None]
 
-_METHODS = {"attention": "trace", "convolution": "trace_maps", "positions": "positions"}
+_METHODS = {"attention": "trace", "convolution": "trace_maps", "positions": "positions", "image_text": "embed_texts"}
 
 
 @dataclass(frozen=True, kw_only=True)
