@@ -221,7 +221,7 @@ def prompts_for(labels: Sequence[str], templates: Sequence[str]) -> list[str]:
 # Quoted stretches, or whatever lies between separators: also the commas of Chinese, Japanese and Arabic.
 _PARTS = re.compile(r'"[^"\n\r]*"|[^,;\t\n\r\v\f\u2028\u2029，、；،؛]+')
 _BULLET = re.compile(r"(?:[-*•·–]|\d{1,4}[.)])\s+")
-_QUOTES = ('""', "''", "“”", "‘’", "«»", "„“")
+_QUOTES = (('"', '"'), ("'", "'"), ("“", "”"), ("‘", "’"), ("«", "»"), ("„", "“"))
 
 
 def _clean(part: str) -> str:
