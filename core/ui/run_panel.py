@@ -213,9 +213,11 @@ def _says(view: RunView) -> str:
     if state.device and view.folder is not None:
         parts.append(f"on {state.device}")
     if view.best is not None:
-        parts.append(f"best validation accuracy {view.best:.1%}")
+        of = f" of {view.val_count:,} images" if view.val_count else ""
+        parts.append(f"best validation accuracy {view.best:.1%}{of}")
     if view.test is not None:
-        parts.append(f"test {view.test[0]:.1%} ({view.test[1]:.1%} to {view.test[2]:.1%})")
+        of = f" of {view.test_count:,} images" if view.test_count else ""
+        parts.append(f"test {view.test[0]:.1%}{of} (95 % interval {view.test[1]:.1%} to {view.test[2]:.1%})")
     return " · ".join(parts)
 
 

@@ -42,6 +42,7 @@ class RunView:
         settings: dotted key → value of everything that was set.
         history: its reports.
         test: test accuracy with its 95 % interval, if it was measured.
+        test_count: on how many images.
         model: what the model pickers call its finished model, or nothing.
         state: where it is.
         folder: None for a bundled one.
@@ -64,6 +65,7 @@ class RunView:
     created: float | None = None
     command: str = ""
     eta: float | None = None
+    test_count: int | None = None
 
     @property
     def active(self) -> bool:
@@ -84,6 +86,11 @@ class RunView:
     def best(self) -> float | None:
         """The highest validation accuracy so far."""
         return max((line["val_accuracy"] for line in self.history if "val_accuracy" in line), default=None)
+
+    @property
+    def val_count(self) -> int | None:
+        """Images behind each validation accuracy, where the reports say."""
+        return next((line["val_count"] for line in reversed(self.history) if line.get("val_count")), None)
 
     def curve(self) -> Curve:
         """What the figures need."""
@@ -118,6 +125,7 @@ def view_of(folder: RunFolder) -> RunView | None:
         settings=settings,
         history=_with_seconds(_tails().lines(folder.metrics), batch_size(settings)),
         test=_test_of(card) if card else None,
+        test_count=card.metrics.get("test_count") if card else None,
         model=f"run:{folder.name}" if card else "",
         state=state,
         folder=folder,
@@ -149,6 +157,7 @@ def bundled_views() -> tuple[RunView, ...]:
                 settings=settings,
                 history=_with_seconds(card.history, batch_size(settings)),
                 test=_test_of(card),
+                test_count=card.metrics.get("test_count"),
                 model=path.parent.name,
                 state=RunState(status="finished", step=steps, steps=steps),
                 created=_seconds(card.date),
