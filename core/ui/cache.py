@@ -221,6 +221,11 @@ def _shelf() -> _Shelf:
     return _Shelf(size=256)
 
 
+def shelved(key: tuple[Hashable, ...], text: str, work: Callable[[Progress], Any]) -> Any:
+    """The result for `key`, which begins with a feature's name; made by `work(on_progress)` under a bar if it is new."""
+    return _shelf().get(key, text, work)
+
+
 @dataclass(frozen=True)
 class MaskingQuestion:
     """What the masking page asks: which model, which photo, which class, which filling, how finely."""
@@ -271,7 +276,7 @@ def masking_of(
                 on_progress=on_progress,
             )
 
-    return _shelf().get(("curve", question, strategy, method, seed), "Removing patches …", work)
+    return shelved(("curve", question, strategy, method, seed), "Removing patches …", work)
 
 
 def order_of(question: MaskingQuestion, strategy: Strategy, method: str, seed: int, image: Image.Image) -> np.ndarray:
@@ -303,7 +308,7 @@ def band_of(question: MaskingQuestion, orders: int, image: Image.Image) -> Rando
                 on_progress=on_progress,
             )
 
-    return _shelf().get(("band", question, orders), "Removing patches at random …", work)
+    return shelved(("band", question, orders), "Removing patches at random …", work)
 
 
 def response_of(question: MaskingQuestion, removed: tuple[int, ...], image: Image.Image) -> Responses:
@@ -322,7 +327,7 @@ def response_of(question: MaskingQuestion, removed: tuple[int, ...], image: Imag
                 normalisation=model.network.preprocessing.normalisation,
             )
 
-    return _shelf().get(("response", question, removed), "Asking the model …", work)
+    return shelved(("response", question, removed), "Asking the model …", work)
 
 
 def faithfulness_of(
@@ -351,7 +356,7 @@ def faithfulness_of(
                 on_progress=on_progress,
             )
 
-    return _shelf().get(("faithfulness", question, methods, orders), "Deleting and inserting patches …", work)
+    return shelved(("faithfulness", question, methods, orders), "Deleting and inserting patches …", work)
 
 
 def with_progress(text: str, work: Callable[[Progress], object]) -> None:
