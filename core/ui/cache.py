@@ -222,7 +222,7 @@ def _shelf() -> _Shelf:
 
 
 def shelved(key: tuple[Hashable, ...], text: str, work: Callable[[Progress], Any]) -> Any:
-    """The result for `key`, which begins with a feature's name; made by `work(on_progress)` under a bar if it is new."""
+    """The result for `key` (first the feature's name), made by `work(on_progress)` under a bar if it is new."""
     return _shelf().get(key, text, work)
 
 
