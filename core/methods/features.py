@@ -10,10 +10,10 @@ import hashlib
 import io
 import os
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from core.paths import cache_root
 from core.reports import Progress
 
 FeaturePooling = Literal["class_token", "mean", "embedding"]
+Name = TypeVar("Name", bound=Hashable)
 
 # One file holds this many images, so that an interrupted extraction goes on where it was.
 _CHUNK = 512
@@ -87,36 +88,73 @@ def extract_features(
     for pooling in poolings:
         if pooling not in (*offered, "embedding"):
             raise IncompatibleError(f"{model} cannot be pooled by {pooling}.", f"Choose one of: {', '.join(offered)}.")
+    return (
+        yield from cached_vectors(
+            module,
+            data,
+            lambda pixels, missing: pool_last(module, standardise(pixels, normalisation), missing),
+            {pooling: pooling for pooling in poolings},
+            model=model,
+            size=size,
+            normalisation=normalisation,
+            batch_size=batch_size,
+            precision=precision,
+            device=device,
+            lock=lock,
+        )
+    )
+
+
+def cached_vectors(
+    module: nn.Module,
+    data: ArrayDataset,
+    read: Callable[[Tensor, list[Name]], Mapping[Name, Tensor]],
+    names: Mapping[Name, str],
+    *,
+    model: str,
+    size: int,
+    normalisation: Normalisation,
+    batch_size: int = 64,
+    precision: Precision = "fp32",
+    device: str = "auto",
+    lock: threading.RLock | None = None,
+) -> Generator[Progress, None, dict[Name, Features]]:
+    """Whatever `read` makes of every image, computed once: what `extract_features` does for any kind of vector.
+
+    Args:
+        read: pixels (batch, 3, size, size) in [0, 1] and the keys of `names` that are missing → (batch, dim) for each.
+        names: what is wanted, and how the folder of each in the cache ends.
+    """
     target = pick_device(device)
     module = module.to(target).eval()
     key = _key(module, data, model, size=size, normalisation=asdict(normalisation), precision=precision)
-    folders = {pooling: cache_root() / "features" / f"{key}-{pooling}" for pooling in poolings}
+    folders = {name: cache_root() / "features" / f"{key}-{suffix}" for name, suffix in names.items()}
     for start in range(0, len(data), _CHUNK):
         stop = min(start + _CHUNK, len(data))
-        missing = [pooling for pooling in poolings if not _file(folders[pooling], start).is_file()]
+        missing = [name for name in names if not _file(folders[name], start).is_file()]
         if not missing:
             yield Progress(step=stop, steps=len(data), text=f"{data.split}: features from the cache")
             continue
-        found: dict[FeaturePooling, list[np.ndarray]] = {pooling: [] for pooling in missing}
+        found: dict[Name, list[np.ndarray]] = {name: [] for name in missing}
         for first in range(start, stop, batch_size):
             last = min(first + batch_size, stop)
             images = torch.from_numpy(np.array(data.images[first:last])).to(target)
             with lock or threading.RLock(), torch.inference_mode(), autocast(target, precision):
                 pixels = resize(images.permute(0, 3, 1, 2).float() / 255, size)
-                for pooling, vectors in _pool(module, standardise(pixels, normalisation), missing).items():
-                    found[pooling].append(vectors.float().cpu().numpy())
+                for name, vectors in read(pixels, missing).items():
+                    found[name].append(vectors.float().cpu().numpy())
             yield Progress(
                 step=last, steps=len(data), text=f"{data.split}: features of {last:,} of {len(data):,} images"
             )
-        for pooling in missing:
-            _save(_file(folders[pooling], start), np.concatenate(found[pooling]))
+        for name in missing:
+            _save(_file(folders[name], start), np.concatenate(found[name]))
     labels = np.array(data.labels)
     return {
-        pooling: Features(
+        name: Features(
             vectors=np.concatenate([np.load(_file(folder, start)) for start in range(0, len(data), _CHUNK)]),
             labels=labels,
         )
-        for pooling, folder in folders.items()
+        for name, folder in folders.items()
     }
 
 
@@ -129,8 +167,8 @@ def finish(progress: Generator[Any, None, Any], consume: Callable[[Any], object]
             return end.value
 
 
-def _pool(module: Any, images: Tensor, poolings: list[FeaturePooling]) -> dict[FeaturePooling, Tensor]:
-    """(batch, dim) for each of `poolings`."""
+def pool_last(module: Any, images: Tensor, poolings: list[FeaturePooling]) -> dict[FeaturePooling, Tensor]:
+    """Normalised images → (batch, dim) for each of `poolings`, read where the network ends."""
     if poolings == ["embedding"]:
         return {"embedding": module.embed(images)}
     tokens, prefix_tokens = module.last_tokens(images)

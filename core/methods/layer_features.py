@@ -1,0 +1,208 @@
+"""Features of any layer of a network, from the pixels it is shown to what its head reads, computed once.
+
+Blocks of a transformer are read as they leave the block: before the norm of the next one; the last block is read after
+the network's last norm, so that it equals `extract_features`. Stages of a convolutional network are averaged over all
+positions. The embedding is what the head reads, or for models of images and texts the projected vector.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core.data.arrays import ArrayDataset
+from core.data.transforms import Normalisation, standardise
+from core.device import Precision
+from core.errors import IncompatibleError
+from core.methods.features import FeaturePooling, Features, cached_vectors, pool_last
+from core.models.capture import captured
+from core.models.layers import Layer, find_layers, first_tensor, layer_at
+from core.reports import Progress
+
+Depth = Literal["pixels", "early", "middle", "late"]
+
+SHARES: dict[Depth, float] = {"pixels": 0, "early": 0.25, "middle": 0.5, "late": 1}
+POOLING_TITLES: dict[FeaturePooling, str] = {
+    "class_token": "class token",
+    "mean": "mean of all positions",
+    "embedding": "embedding",
+}
+
+# Raw pixels are a baseline, not a representation: as a thumbnail of this side they say what colours alone can tell.
+_PIXELS_SIDE = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """What is read off a network: the output of one layer, made one vector.
+
+    Attributes:
+        layer: counted from 1; 0 is the picture itself, as the network is shown it. An embedding is read at the end,
+            whatever the layer.
+        pooling: ignored for pixels.
+    """
+
+    layer: int
+    pooling: FeaturePooling
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cuts:
+    """Where one network can be cut, and how its tokens or maps become one vector there.
+
+    Attributes:
+        prefix_tokens: tokens before the patches, which are left out of the mean.
+    """
+
+    layers: tuple[Layer, ...]
+    poolings: tuple[FeaturePooling, ...]
+    prefix_tokens: int = 0
+
+    def at(self, depth: Depth) -> int:
+        """The number of the layer that stands for a depth: a quarter, half, and all of the way."""
+        if depth == "pixels" or not self.layers:
+            return 0
+        return layer_at(self.layers, SHARES[depth]).number
+
+    def title(self, cut: Cut) -> str:
+        """The cut in words: "block 3 of 6, class token"."""
+        if cut.layer == 0 and cut.pooling != "embedding":
+            return "pixels"
+        if cut.pooling == "embedding":
+            return "embedding"
+        layer = self.layers[cut.layer - 1]
+        return f"{layer.kind} {layer.number} of {len(self.layers)}, {POOLING_TITLES[cut.pooling]}"
+
+
+@torch.inference_mode()
+def find_cuts(module: nn.Module, size: int) -> Cuts:
+    """Where `module`, in eval mode and in nobody else's use, can be cut; it is shown one black image for it."""
+    layers = find_layers(module, size)
+    if not hasattr(module, "last_tokens"):
+        return Cuts(layers=layers, poolings=("mean", "embedding") if layers else ("embedding",))
+    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
+    _, prefix_tokens = module.last_tokens(torch.zeros(1, 3, size, size, device=device))  # type: ignore[operator]
+    return Cuts(
+        layers=layers,
+        poolings=("class_token", "mean", "embedding") if prefix_tokens else ("mean", "embedding"),
+        prefix_tokens=prefix_tokens,
+    )
+
+
+def extract_layers(
+    module: nn.Module,
+    data: ArrayDataset,
+    *,
+    cuts: tuple[Cut, ...],
+    known: Cuts,
+    model: str,
+    size: int,
+    normalisation: Normalisation,
+    batch_size: int | None = None,
+    precision: Precision = "fp32",
+    device: str = "auto",
+    lock: threading.RLock | None = None,
+) -> Generator[Progress, None, dict[Cut, Features]]:
+    """Yield progress in images, and return the features of every cut; all are read in one pass, or from the cache.
+
+    Args:
+        known: what `find_cuts` found for this module.
+        batch_size: as many as seems right for the size of the images.
+        others: as for `core.methods.features.extract_features`.
+
+    Raises:
+        IncompatibleError: the network has no such layer or pooling.
+    """
+    for cut in cuts:
+        _check(cut, known, model)
+    return (
+        yield from cached_vectors(
+            module,
+            data,
+            lambda pixels, missing: _read(module, pixels, missing, known, normalisation),
+            {cut: _suffix(cut, known) for cut in dict.fromkeys(cuts)},
+            model=model,
+            size=size,
+            normalisation=normalisation,
+            batch_size=batch_size or (64 if size <= 96 else 16),
+            precision=precision,
+            device=device,
+            lock=lock,
+        )
+    )
+
+
+def _check(cut: Cut, known: Cuts, model: str) -> None:
+    if cut.layer == 0 and cut.pooling != "embedding":
+        return
+    if cut.pooling not in known.poolings:
+        raise IncompatibleError(
+            f"{model} cannot be pooled by {cut.pooling}.", f"Choose one of: {', '.join(known.poolings)}."
+        )
+    if cut.pooling != "embedding" and not 0 <= cut.layer <= len(known.layers):
+        raise IncompatibleError(
+            f"{model} has {len(known.layers)} layers, not {cut.layer}.", f"Choose 0 to {len(known.layers)}."
+        )
+
+
+def _suffix(cut: Cut, known: Cuts) -> str:
+    """How the cache calls a cut; the end of a transformer has the name that `extract_features` gives it."""
+    if cut.pooling == "embedding":
+        return "embedding"
+    if cut.layer == 0:
+        return "pixels"
+    layer = known.layers[cut.layer - 1]
+    return cut.pooling if _is_end(layer, known) else f"{layer.path}-{cut.pooling}"
+
+
+def _is_end(layer: Layer, known: Cuts) -> bool:
+    """Whether this is the last block of a transformer, which is read after the last norm."""
+    return layer.kind == "block" and layer.number == len(known.layers)
+
+
+def _read(module: Any, pixels: Tensor, cuts: list[Cut], known: Cuts, normalisation: Normalisation) -> dict[Cut, Tensor]:
+    """Pixels (batch, 3, size, size) in [0, 1] → (batch, dim) for every cut."""
+    found: dict[Cut, Tensor] = {}
+    inner: list[Cut] = []
+    ends: dict[FeaturePooling, Cut] = {}
+    for cut in cuts:
+        if cut.pooling == "embedding":
+            ends["embedding"] = cut
+        elif cut.layer == 0:
+            found[cut] = _as_thumbnail(pixels)
+        elif _is_end(known.layers[cut.layer - 1], known):
+            ends[cut.pooling] = cut
+        else:
+            inner.append(cut)
+    if not inner and not ends:
+        return found
+    images = standardise(pixels, normalisation)
+    numbers = sorted({cut.layer for cut in inner})
+    with captured([module.get_submodule(known.layers[number - 1].path) for number in numbers]) as outputs:
+        if ends:
+            pooled = pool_last(module, images, list(ends))
+            found |= {cut: pooled[pooling] for pooling, cut in ends.items()}
+        else:
+            module.embed(images)
+    # Tokens and embedding of the end may have taken two passes; the layers come in order in each.
+    by_number = dict(zip(numbers, map(first_tensor, outputs[len(outputs) - len(numbers) :]), strict=True))
+    return found | {cut: _pool(by_number[cut.layer], cut.pooling, known.prefix_tokens) for cut in inner}
+
+
+def _pool(output: Tensor, pooling: FeaturePooling, prefix_tokens: int) -> Tensor:
+    """Tokens (batch, tokens, dim) or maps (batch, channels, height, width) → (batch, dim)."""
+    if output.ndim == 4:
+        return output.float().mean(dim=(2, 3))
+    return output[:, 0] if pooling == "class_token" else output[:, prefix_tokens:].float().mean(dim=1)
+
+
+def _as_thumbnail(pixels: Tensor) -> Tensor:
+    """The colours of the picture, place by place: (batch, 3 · side²)."""
+    side = min(_PIXELS_SIDE, pixels.shape[-1])
+    return F.adaptive_avg_pool2d(pixels, side).flatten(1)
