@@ -85,8 +85,9 @@ def make_export() -> Export:
 
 
 heading("Runs", "Is it learning, and when is it done?")
-if st.session_state.pop("runs-wanted", False):
-    st.session_state["show"] = "Runs"  # a widget's value can be set only before it is drawn
+for wanted, view_name in (("runs-wanted", "Runs"), ("sweeps-wanted", "Sweeps")):
+    if st.session_state.pop(wanted, False):
+        st.session_state["show"] = view_name  # a widget's value can be set only before it is drawn
 bar = st.columns([6, 2, 2], vertical_alignment="center")
 show = bar[0].segmented_control(
     "Show", ["Runs", "Sweeps"], default="Runs", required=True, key="show", bind="query-params",

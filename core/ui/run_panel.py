@@ -258,7 +258,13 @@ def _buttons(view: RunView, clone: Callable[[RunView], None]) -> None:
         _act(resume, folder)
         st.rerun()
     clone_help = "Open Train with these settings."
-    if view.recipe and button("Clone", icon=":material/content_copy:", key=f"clone-{safe}", help=clone_help):
+    if view.recipe == "sweep":
+        # Train has no form for a search space; the view of sweeps begins new ones.
+        if button("Its trials", icon=":material/tune:", key=f"sweep-{safe}", help="Open it under Sweeps."):
+            remember("study", str(view.settings.get("study") or view.title))
+            st.session_state["sweeps-wanted"] = True
+            st.rerun()
+    elif view.recipe and button("Clone", icon=":material/content_copy:", key=f"clone-{safe}", help=clone_help):
         clone(view)
     if folder is not None and not view.active:
         with st.popover("Delete", icon=":material/delete:", key=f"delete-{safe}", type="tertiary"):

@@ -100,3 +100,14 @@ def test_a_sweep_begun_on_the_page_is_queued_and_a_bad_line_costs_a_sentence(mon
     assert list_studies() == queued == ["sweep-1"]
     assert find_run("sweep-1").read_spec().config["trials"] == 7
     assert "0 of 7 trials" in progress_of(app)
+
+
+def test_a_sweep_among_the_runs_leads_to_its_trials() -> None:
+    study("first", 2)
+    study("second", 3)
+    app = open_sweeps(show="Runs", run="first")
+    assert not [button for button in app.button if button.label == "Clone"]
+    next(button for button in app.button if button.label == "Its trials").click().run()
+    assert not app.exception, app.exception
+    assert app.segmented_control(key="show").value == "Sweeps"
+    assert "2 of 2 trials" in progress_of(app)
