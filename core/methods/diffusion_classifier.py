@@ -1,0 +1,376 @@
+"""Which prompt an image belongs to, by how well a diffusion model denoises the image under each prompt.
+
+The image is noised, the network predicts the noise under every prompt, and the prompt with the smallest expected error
+wins. Noise and time step of a draw are the same for all prompts, so that their errors differ by the prompt alone.
+
+Sources: Clark & Jaini 2023, arXiv:2303.15233 (weighted reconstruction error, paired t-test pruning);
+Li et al. 2023, arXiv:2303.16203 (noise error, evenly spaced time steps, stages).
+Differs from the papers: the t-test is two-sided (Clark & Jaini leave that open) and is looked at every few draws instead
+of after each, so that the result does not depend on the size of the batches; time steps count from 0 to T − 1.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.configs import check_options, option
+from core.errors import ConfigError
+
+Objective = Literal["reconstruction", "noise"]
+Distance = Literal["l2", "l1", "huber"]
+Spread = Literal["uniform", "even", "staged"]
+Pruning = Literal["t_test", "stages", "none"]
+
+# noise predicted for (latents, time steps, prompt indices), all with the same first axis
+Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+_HUBER_DELTA = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How the prompts race against each other."""
+
+    objective: Objective = option(
+        "reconstruction",
+        "Objective",
+        "reconstruction: error of the denoised latent, weighted by exp(−decay · t/T); noise: error of the noise.",
+    )
+    distance: Distance = option("l2", "Distance", "Of the two, averaged over the latent's numbers.")
+    decay: float = option(7.0, "Decay", "k in exp(−k t/T), for the reconstruction error alone.", minimum=0, maximum=50)
+    spread: Spread = option(
+        "uniform", "Time steps", "uniform: drawn at random; even: a regular grid in random order; staged: Li et al.'s."
+    )
+    draws: int = option(200, "Most draws", "Pairs of noise and time step for a prompt.", minimum=1, maximum=10_000)
+    pruning: Pruning = option("t_test", "Pruning", "When a prompt leaves the race.")
+    least_draws: int = option(20, "First look", "Draws before the first test.", minimum=2, maximum=10_000)
+    look_every: int = option(5, "Look every", "Draws between two tests.", minimum=1, maximum=1000)
+    threshold: float = option(2e-3, "p-value", "A prompt leaves below it.", minimum=0, maximum=1)
+    stage_draws: tuple[int, ...] = option((50, 200), "Stage draws", "After so many draws a stage ends.")
+    stage_keeps: tuple[int, ...] = option((5, 1), "Stage keeps", "So many prompts stay after each stage.")
+    seed: int = option(0, "Seed", minimum=0)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        staged = self.pruning == "stages" or self.spread == "staged"
+        if staged and len(self.stage_draws) != len(self.stage_keeps):
+            raise ConfigError(
+                f"{len(self.stage_draws)} stages have draws and {len(self.stage_keeps)} have prompts to keep.",
+                "Give as many of both.",
+            )
+        rising = all(0 < a < b for a, b in zip((0.5, *self.stage_draws), (*self.stage_draws, 1e9), strict=True))
+        if staged and not (self.stage_draws and rising and min(self.stage_keeps) >= 1):
+            raise ConfigError(f"Stages must grow; got {self.stage_draws} draws.", "For example 50,200 keeping 5,1.")
+
+    @property
+    def most_draws(self) -> int:
+        """Draws for a prompt that stays to the end."""
+        return self.stage_draws[-1] if self.spread == "staged" or self.pruning == "stages" else self.draws
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruned:
+    """A prompt that left the race: after which draw, and with which p-value (None at the end of a stage)."""
+
+    prompt: int
+    draw: int
+    p_value: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Race:
+    """Where the race is.
+
+    Attributes:
+        noise_error: (draws, prompts) distance between the noise and its prediction; NaN where not computed.
+        reconstruction_error: the same of the latent and its reconstruction, not yet weighted.
+        time_steps: (draws,) of the draws so far.
+        weights: (draws,) of the reconstruction error.
+        objective: which of the two decides.
+        alive: prompts still in the race, the best first.
+        pruned: the others, in the order in which they left.
+        calls: evaluations of the network, one for each latent that it saw.
+        batches: forward passes.
+        seconds: spent so far, all included.
+        steps: draws of a prompt that stays to the end.
+        finished: nothing is left to do.
+    """
+
+    noise_error: np.ndarray
+    reconstruction_error: np.ndarray
+    time_steps: np.ndarray
+    weights: np.ndarray
+    objective: Objective
+    alive: tuple[int, ...]
+    pruned: tuple[Pruned, ...]
+    calls: int
+    batches: int
+    seconds: float
+    steps: int
+    finished: bool = False
+
+    @property
+    def step(self) -> int:
+        """Draws so far."""
+        return len(self.time_steps)
+
+    @property
+    def winner(self) -> int:
+        return self.alive[0]
+
+    def scores(self, objective: Objective | None = None) -> np.ndarray:
+        """(draws, prompts) what is averaged and compared; NaN where a prompt had left."""
+        if (objective or self.objective) == "noise":
+            return self.noise_error
+        return self.reconstruction_error * self.weights[:, None]
+
+    def order(self, objective: Objective | None = None) -> tuple[int, ...]:
+        """All prompts, the best first: those alive by their mean score, then the last to leave.
+
+        Under the other objective, whose race was not run: by the mean over the draws that all prompts took part in.
+        """
+        if objective in (None, self.objective):
+            return (*self.alive, *(each.prompt for each in reversed(self.pruned)))
+        scores = self.scores(objective)
+        return _ranking(scores[~np.isnan(scores).any(axis=1)], range(scores.shape[1]))
+
+
+def classify(
+    denoise: Denoiser,
+    latent: Tensor,
+    prompts: int,
+    alphas_cumprod: np.ndarray,
+    plan: Plan,
+    *,
+    batch_size: int = 64,
+) -> Generator[Race, None, Race]:
+    """Race `prompts` against each other; yields after every look and returns the last state.
+
+    Args:
+        denoise: predicts the noise in (batch, channels, height, width) latents at (batch,) time steps under (batch,)
+            prompt indices. A prediction of another kind is converted by its adapter.
+        latent: (channels, height, width), scaled as the network wants it.
+        prompts: how many.
+        alphas_cumprod: (time steps,) ᾱ of the schedule, float64; all arithmetic but the network's own is fp32 or finer.
+        batch_size: latents in a forward pass. It never changes the result; running out of GPU memory halves it.
+
+    Raises:
+        ConfigError: there is no prompt.
+    """
+    if prompts < 1:
+        raise ConfigError("There is no prompt to compare.", "Give at least one label.")
+    began = time.perf_counter()
+    draws = draw_time_steps(plan, len(alphas_cumprod))
+    bench = _Bench(denoise, latent, np.asarray(alphas_cumprod, dtype=np.float64), plan, batch_size)
+    noise_error = np.full((len(draws), prompts), np.nan, dtype=np.float32)
+    reconstruction_error = noise_error.copy()
+    weights = np.exp(-plan.decay * draws / len(alphas_cumprod)).astype(np.float32)
+    alive: tuple[int, ...] = tuple(range(prompts))
+    pruned: list[Pruned] = []
+    done = 0
+
+    def race(finished: bool) -> Race:
+        return Race(
+            noise_error=noise_error[:done].copy(),
+            reconstruction_error=reconstruction_error[:done].copy(),
+            time_steps=draws[:done],
+            weights=weights[:done],
+            objective=plan.objective,
+            alive=alive,
+            pruned=tuple(pruned),
+            calls=bench.calls,
+            batches=bench.batches,
+            seconds=time.perf_counter() - began,
+            steps=len(draws),
+            finished=finished,
+        )
+
+    while done < len(draws) and (len(alive) > 1 or not done):
+        until = _next_look(plan, done, len(draws))
+        bench.measure(draws, range(done, until), sorted(alive), noise_error, reconstruction_error)
+        done = until
+        scores = noise_error if plan.objective == "noise" else reconstruction_error * weights[:, None]
+        alive = _ranking(scores[:done], alive)
+        leaving = _leaving(plan, scores[:done], alive, done)
+        pruned += leaving
+        gone = {each.prompt for each in leaving}
+        alive = tuple(each for each in alive if each not in gone)
+        yield race(finished=done == len(draws) or len(alive) == 1)
+    return race(finished=True)
+
+
+def draw_time_steps(plan: Plan, steps: int) -> np.ndarray:
+    """(draws,) int64 time steps in the order in which they are used."""
+    random = np.random.default_rng((plan.seed, 17))
+    if plan.spread == "uniform":
+        return random.integers(0, steps, plan.most_draws)
+    if plan.spread == "even":
+        return random.permutation(_even(steps, plan.most_draws))
+    grid = _even(steps, plan.most_draws)
+    chosen: list[int] = []
+    for count in plan.stage_draws:
+        stride = len(grid) // count
+        chosen += [int(each) for each in grid[stride // 2 :: stride][:count] if int(each) not in chosen]
+    return np.asarray(chosen[: plan.most_draws], dtype=np.int64)
+
+
+def paired_p_value(differences: np.ndarray) -> float:
+    """Two-sided p-value of the paired t-test that `differences` (draws,) have mean zero.
+
+    Identical scores give 1 (the statistic would be 0/0), a constant difference 0.
+    """
+    from scipy.stats import t as student
+
+    count, mean = len(differences), float(np.mean(differences, dtype=np.float64))
+    deviation = float(np.std(differences, ddof=1, dtype=np.float64)) if count > 1 else np.nan
+    if count < 2 or (deviation == 0 and mean == 0):
+        return 1.0
+    if deviation == 0:
+        return 0.0
+    return float(2 * student.sf(abs(mean) / (deviation / np.sqrt(count)), count - 1))
+
+
+def false_pruning_rate(
+    plan: Plan, *, prompts: int = 2, advantage: float = 0.0, trials: int = 2000, seed: int = 0
+) -> float:
+    """How often the t-test removes prompt 0 although no other is better, simulated with normal scores.
+
+    Looking again and again makes this larger than the threshold.
+
+    Args:
+        advantage: by how many standard deviations of the paired difference prompt 0 is better than all others.
+    """
+    random = np.random.default_rng(seed)
+    lost = 0
+    for _ in range(trials):
+        # The variance of a difference of two is 1.
+        scores = random.standard_normal((plan.most_draws, prompts)) * np.sqrt(0.5)
+        scores[:, 0] -= advantage
+        alive, done = tuple(range(prompts)), 0
+        while done < plan.most_draws and len(alive) > 1 and 0 in alive:
+            done = _next_look(plan, done, plan.most_draws)
+            alive = _ranking(scores[:done], alive)
+            gone = {each.prompt for each in _leaving(plan, scores[:done], alive, done)}
+            alive = tuple(each for each in alive if each not in gone)
+        lost += 0 not in alive
+    return lost / trials
+
+
+@dataclass
+class _Bench:
+    """The network at work: packs (draw, prompt) pairs into full batches and counts."""
+
+    denoise: Denoiser
+    latent: Tensor
+    alphas_cumprod: np.ndarray
+    plan: Plan
+    batch_size: int
+    calls: int = 0
+    batches: int = 0
+    _noise: dict[int, Tensor] = field(default_factory=dict)
+
+    def measure(
+        self,
+        draws: np.ndarray,
+        which: range,
+        prompts: Sequence[int],
+        noise_error: np.ndarray,
+        reconstruction_error: np.ndarray,
+    ) -> None:
+        """Fill the rows `which` of both tables for `prompts`; draws outermost."""
+        pairs = [(draw, prompt) for draw in which for prompt in prompts]
+        self._noise = {draw: self._draw_noise(draw) for draw in which}
+        start = 0
+        while start < len(pairs):
+            batch = pairs[start : start + self.batch_size]
+            try:
+                noise, reconstruction = self._errors(draws, batch)
+            except torch.cuda.OutOfMemoryError:
+                if len(batch) == 1:
+                    raise
+                torch.cuda.empty_cache()
+                self.batch_size = max(1, len(batch) // 2)
+                continue
+            rows, columns = np.asarray(batch).T
+            noise_error[rows, columns] = noise
+            reconstruction_error[rows, columns] = reconstruction
+            self.calls += len(batch)
+            self.batches += 1
+            start += len(batch)
+
+    def _draw_noise(self, draw: int) -> Tensor:
+        # A seed for each draw, drawn on the CPU: the same noise on every device and for every size of batch.
+        generator = torch.Generator().manual_seed(int(np.random.default_rng((self.plan.seed, draw)).integers(2**62)))
+        return torch.randn(self.latent.shape, generator=generator).to(self.latent.device)
+
+    def _errors(self, draws: np.ndarray, batch: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
+        """(batch,) noise and reconstruction error of each pair."""
+        steps = draws[[draw for draw, _ in batch]]
+        kept = self.alphas_cumprod[steps]
+        signal, spread = self._column(np.sqrt(kept)), self._column(np.sqrt(1 - kept))
+        noise = torch.stack([self._noise[draw] for draw, _ in batch])
+        noised = signal * self.latent.float() + spread * noise
+        device = self.latent.device
+        predicted = self.denoise(
+            noised, torch.from_numpy(steps).to(device), torch.tensor([prompt for _, prompt in batch], device=device)
+        )
+        # ẑ − z = −√((1 − ᾱ)/ᾱ) (ε̂ − ε), so one residual serves both.
+        residual = predicted.float() - noise
+        return self._distance(residual), self._distance(residual * spread / signal)
+
+    def _column(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy(values.astype(np.float32)).to(self.latent.device)[:, None, None, None]
+
+    def _distance(self, residual: Tensor) -> np.ndarray:
+        flat = residual.flatten(1)
+        if self.plan.distance == "l2":
+            values = flat.square()
+        elif self.plan.distance == "l1":
+            values = flat.abs()
+        else:
+            values = torch.nn.functional.huber_loss(flat, torch.zeros_like(flat), reduction="none", delta=_HUBER_DELTA)
+        return values.mean(dim=1).cpu().numpy()
+
+
+def _even(steps: int, count: int) -> np.ndarray:
+    """`count` evenly spaced time steps, half a stride from the start; repeated where there are more than steps."""
+    if count > steps:
+        return np.resize(np.arange(steps), count)
+    stride = steps // count
+    return np.arange(stride // 2, steps, stride)[:count]
+
+
+def _next_look(plan: Plan, done: int, most: int) -> int:
+    """After how many draws the prompts are compared next."""
+    if plan.pruning == "stages":
+        ends = [end for end in plan.stage_draws if end > done]
+        # Looking more often than the stages end changes nothing but what the viewer sees.
+        return min(most, done + plan.look_every, *ends)
+    if plan.pruning == "t_test" and done < plan.least_draws:
+        return min(most, plan.least_draws)
+    return min(most, done + plan.look_every)
+
+
+def _ranking(scores: np.ndarray, among: Sequence[int]) -> tuple[int, ...]:
+    """`among`, the smallest mean score first; all of them have been in every draw."""
+    means = np.nanmean(scores[:, list(among)], axis=0, dtype=np.float64)
+    return tuple(among[index] for index in np.lexsort((np.asarray(among), means)))
+
+
+def _leaving(plan: Plan, scores: np.ndarray, alive: tuple[int, ...], done: int) -> list[Pruned]:
+    """Who leaves now, the worst last; `alive` is ranked."""
+    if plan.pruning == "stages":
+        keeps = dict(zip(plan.stage_draws, plan.stage_keeps, strict=True)).get(done)
+        return [Pruned(prompt=each, draw=done, p_value=None) for each in reversed(alive[keeps:])] if keeps else []
+    if plan.pruning == "none" or done < plan.least_draws:
+        return []
+    best, *others = alive
+    values = [(each, paired_p_value(scores[:, each] - scores[:, best])) for each in others]
+    return [Pruned(prompt=each, draw=done, p_value=value) for each, value in reversed(values) if value < plan.threshold]

@@ -1,0 +1,248 @@
+"""The race of the prompts: oracles and identities of Clark & Jaini's and Li et al.'s classifiers, on rigged denoisers."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from torch import Tensor
+
+from core.errors import ConfigError
+from core.methods.diffusion_classifier import (
+    Plan,
+    Race,
+    classify,
+    draw_time_steps,
+    false_pruning_rate,
+    paired_p_value,
+)
+from core.methods.features import finish
+
+T = 1000
+# Stable Diffusion's schedule: linear in the square roots of beta.
+ALPHAS = np.cumprod(1 - np.linspace(0.00085**0.5, 0.012**0.5, T) ** 2)
+LATENT = torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(5))
+
+
+class Rigged:
+    """Knows the latent, so it knows the noise; each prompt adds an error of its own size, and noise that all share."""
+
+    def __init__(self, sizes: list[float], latent: Tensor = LATENT, jitter: float = 0.0) -> None:
+        self.sizes, self.latent, self.jitter = torch.tensor(sizes), latent, jitter
+        self.batches: list[int] = []
+
+    def __call__(self, noised: Tensor, steps: Tensor, prompts: Tensor) -> Tensor:
+        self.batches.append(len(noised))
+        kept = torch.from_numpy(ALPHAS).float()[steps][:, None, None, None]
+        noise = (noised - kept.sqrt() * self.latent) / (1 - kept).sqrt()
+        # An error that depends on the input alone, as a network's does.
+        error = torch.sin(37 * noise + prompts[:, None, None, None])
+        size = self.sizes[prompts] * (1 + self.jitter * torch.sin(1e3 * noise.flatten(1).mean(1) + 2.0 * prompts))
+        return noise + size[:, None, None, None] * error
+
+
+def race(denoise: Rigged, plan: Plan, prompts: int | None = None, batch_size: int = 16) -> Race:
+    return finish(classify(denoise, denoise.latent, prompts or len(denoise.sizes), ALPHAS, plan, batch_size=batch_size))
+
+
+PLANS = [
+    Plan(objective=objective, distance=distance, spread=spread, pruning=pruning, draws=40, stage_draws=(10, 40))
+    for objective in ("reconstruction", "noise")
+    for distance in ("l2", "l1", "huber")
+    for spread in ("uniform", "even", "staged")
+    for pruning in ("t_test", "stages", "none")
+]
+
+
+@pytest.mark.parametrize(
+    "plan", PLANS, ids=lambda plan: "-".join(list(vars(plan).values())[:2] + [plan.spread, plan.pruning])
+)
+def test_the_prompt_that_denoises_best_wins_under_every_plan(plan: Plan) -> None:
+    result = race(Rigged([0.3, 0.25, 0.1, 0.4, 0.2, 0.35, 0.3], jitter=0.3), plan)
+    assert result.winner == 2
+    assert result.finished
+    assert sorted(result.order()) == list(range(7))
+    assert result.order("noise")[0] == result.order("reconstruction")[0] == 2
+
+
+def test_the_two_errors_are_one_residual() -> None:
+    """‖z − ẑ‖² = ((1 − ᾱ)/ᾱ) ‖ε − ε̂‖², checked against the reconstruction written out."""
+    denoise = Rigged([0.2, 0.7], jitter=0.5)
+    plan = Plan(pruning="none", draws=30)
+    result = race(denoise, plan)
+    kept = ALPHAS[result.time_steps][:, None]
+    np.testing.assert_allclose(result.reconstruction_error, result.noise_error * (1 - kept) / kept, rtol=1e-4)
+    np.testing.assert_allclose(
+        result.scores(), result.reconstruction_error * np.exp(-7 * result.time_steps / T)[:, None], rtol=1e-5
+    )
+
+
+def test_oracle() -> None:
+    """ALGORITHMS §4: ᾱ = .64, z = (1, −.5, .25, 2), ε̂ − ε = (−.1, .2, .1, −.1): summed errors .07 and .039375."""
+    noise, predicted = np.array([0.3, -1.2, 0.8, 0.1]), np.array([0.2, -1.0, 0.9, 0.0])
+    latent = torch.tensor([1.0, -0.5, 0.25, 2.0])[:, None, None]
+
+    def denoise(noised: Tensor, steps: Tensor, prompts: Tensor) -> Tensor:
+        drawn = (noised - 0.8 * latent) / 0.6
+        return drawn + torch.from_numpy(predicted - noise).float()[:, None, None]
+
+    result = finish(classify(denoise, latent, 1, np.array([0.64]), Plan(draws=1)))
+    np.testing.assert_allclose(result.noise_error, [[0.07 / 4]], rtol=1e-4)
+    np.testing.assert_allclose(result.reconstruction_error, [[0.039375 / 4]], rtol=1e-4)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.permutations(range(5)), st.sampled_from(["t_test", "stages", "none"]))
+def test_the_order_of_the_prompts_does_not_matter(order: list[int], pruning: str) -> None:
+    plan = Plan(pruning=pruning, draws=40, stage_draws=(10, 40), stage_keeps=(2, 1))  # type: ignore[arg-type]
+    sizes = [0.3, 0.1, 0.25, 0.5, 0.15]
+
+    class Permuted(Rigged):
+        def __call__(self, noised: Tensor, steps: Tensor, prompts: Tensor) -> Tensor:
+            return super().__call__(noised, steps, torch.tensor(order)[prompts])
+
+    plain, permuted = race(Rigged(sizes, jitter=0.4), plan), race(Permuted(sizes, jitter=0.4), plan)
+    assert [order[each] for each in permuted.order()] == list(plain.order())
+    assert permuted.calls == plain.calls
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 300))
+def test_the_size_of_the_batches_never_changes_the_result(batch_size: int) -> None:
+    sizes = [0.3, 0.28, 0.26, 0.5]
+    plan = Plan(draws=60)
+    reference, other = (race(Rigged(sizes, jitter=0.5), plan, batch_size=size) for size in (7, batch_size))
+    assert other.order() == reference.order()
+    assert other.pruned == reference.pruned
+    assert other.calls == reference.calls
+    np.testing.assert_allclose(other.noise_error, reference.noise_error, rtol=1e-4, equal_nan=True)
+
+
+def test_a_constant_per_draw_never_changes_a_decision() -> None:
+    """Shared noise: what a draw adds to all prompts alike cancels in the paired test."""
+    result = race(Rigged([0.3, 0.29, 0.31], jitter=0.6), Plan(draws=100, pruning="none"))
+    scores = result.scores()
+    shifted = scores + 10 * np.random.default_rng(0).random((100, 1)).astype(np.float32)
+    assert np.argmin(shifted.mean(axis=0)) == result.winner
+    for other in range(3):
+        plain = paired_p_value(scores[:, other] - scores[:, result.winner])
+        moved = paired_p_value(shifted[:, other] - shifted[:, result.winner])
+        assert moved == pytest.approx(plain, rel=1e-2, abs=1e-6)
+
+
+def test_the_same_seed_gives_the_same_race_and_another_another() -> None:
+    one, same, other = (
+        race(Rigged([0.3, 0.29], jitter=0.5), Plan(draws=30, pruning="none", seed=seed)) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(one.noise_error, same.noise_error)
+    assert not np.array_equal(one.time_steps, other.time_steps)
+
+
+def test_pruned_and_unpruned_agree_where_the_margin_is_large() -> None:
+    sizes = [0.5, 0.2, 0.45, 0.55, 0.4, 0.6, 0.5, 0.45, 0.5, 0.55]
+    pruned, whole = (race(Rigged(sizes, jitter=0.3), Plan(draws=100, pruning=each)) for each in ("t_test", "none"))
+    assert pruned.winner == whole.winner == 1
+    assert whole.calls == 1000
+    assert pruned.calls < 1000 / 3
+    assert all(each.p_value is not None and each.p_value < 2e-3 for each in pruned.pruned)
+
+
+@pytest.mark.parametrize(
+    ("classes", "draws", "keeps", "calls"),
+    # ALGORITHMS §4, from the repository's own scripts: CIFAR-10, Pets, STL-10.
+    [(10, (50, 500), (5, 1), 2750), (37, (25, 250), (5, 1), 2050), (10, (100, 500), (5, 1), 3000)],
+)
+def test_stages_cost_what_li_et_al_s_do(classes: int, draws: tuple, keeps: tuple, calls: int) -> None:
+    plan = Plan(pruning="stages", spread="staged", stage_draws=draws, stage_keeps=keeps, objective="noise")
+    result = race(Rigged([0.2 + 0.01 * index for index in range(classes)]), plan, batch_size=512)
+    assert result.calls == calls
+    assert result.winner == 0
+
+
+def test_the_stages_time_steps_are_the_repository_s() -> None:
+    plan = Plan(pruning="stages", spread="staged", stage_draws=(50, 500))
+    steps = draw_time_steps(plan, T)
+    assert steps[:50].tolist() == list(range(11, 1000, 20))
+    assert sorted(steps.tolist()) == list(range(1, 1000, 2))
+
+
+def test_every_call_is_counted_and_batches_are_full() -> None:
+    denoise = Rigged([0.3, 0.2, 0.4])
+    result = race(denoise, Plan(draws=40, pruning="none", look_every=20), batch_size=16)
+    assert sum(denoise.batches) == result.calls == 120
+    assert len(denoise.batches) == result.batches
+    assert denoise.batches == [16, 16, 16, 12] * 2
+
+
+def test_running_out_of_memory_halves_the_batch_and_goes_on() -> None:
+    class Small(Rigged):
+        def __call__(self, noised: Tensor, steps: Tensor, prompts: Tensor) -> Tensor:
+            if len(noised) > 5:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+            return super().__call__(noised, steps, prompts)
+
+    plan = Plan(draws=30, pruning="none")
+    small, large = race(Small([0.3, 0.2]), plan, batch_size=64), race(Rigged([0.3, 0.2]), plan, batch_size=64)
+    np.testing.assert_allclose(small.noise_error, large.noise_error, rtol=1e-4)
+    assert small.calls == large.calls
+
+
+def test_p_values() -> None:
+    random = np.random.default_rng(0)
+    a, b = random.random((2, 30))
+    assert paired_p_value(a - b) == pytest.approx(stats.ttest_rel(a, b).pvalue)
+    assert paired_p_value(np.zeros(30)) == 1
+    assert paired_p_value(np.full(30, 0.25)) == 0
+    assert paired_p_value(np.array([1.0])) == 1
+
+
+def test_looking_again_and_again_inflates_the_error() -> None:
+    """ALGORITHMS §4: equal prompts, n = 20 … 400, nominal .002: 2.25 % are ever pruned, half of those number 0."""
+    every_draw = Plan(draws=400, look_every=1)
+    rate = false_pruning_rate(every_draw, trials=1500)
+    assert 0.004 < rate < 0.022
+    seldom = false_pruning_rate(dataclasses.replace(every_draw, look_every=380), trials=1500)
+    assert seldom < rate
+    assert false_pruning_rate(dataclasses.replace(every_draw, draws=60), advantage=1.0, trials=200) == 0
+
+
+def test_one_prompt_alone_is_measured_once_and_wins() -> None:
+    result = race(Rigged([0.3]), Plan(draws=100))
+    assert (result.winner, result.order(), result.calls) == (0, (0,), 20)
+    assert result.finished
+
+
+def test_identical_prompts_are_never_told_apart() -> None:
+    class Same(Rigged):
+        def __call__(self, noised: Tensor, steps: Tensor, prompts: Tensor) -> Tensor:
+            return super().__call__(noised, steps, torch.zeros_like(prompts))
+
+    result = race(Same([0.3, 0.3, 0.3]), Plan(draws=60))
+    assert result.alive == (0, 1, 2)
+    assert not result.pruned
+
+
+def test_the_race_is_reported_as_it_runs_and_can_be_left() -> None:
+    denoise = Rigged([0.3, 0.29, 0.28], jitter=1.0)
+    reports = classify(denoise, LATENT, 3, ALPHAS, Plan(draws=100, pruning="none"))
+    first, second = next(reports), next(reports)
+    assert (first.step, second.step, first.steps) == (5, 10, 100)
+    np.testing.assert_array_equal(first.noise_error, second.noise_error[:5])
+    reports.close()
+    assert sum(denoise.batches) == second.calls == 30
+
+
+def test_no_prompt_and_crooked_stages_are_refused() -> None:
+    with pytest.raises(ConfigError, match="no prompt"):
+        race(Rigged([0.1]), Plan(), prompts=-1)
+    with pytest.raises(ConfigError, match="as many"):
+        Plan(pruning="stages", stage_draws=(10, 20), stage_keeps=(1,))
+    with pytest.raises(ConfigError, match="grow"):
+        Plan(pruning="stages", stage_draws=(20, 10), stage_keeps=(2, 1))
+    with pytest.raises(ConfigError, match="least_draws"):
+        Plan(least_draws=1)
