@@ -5,8 +5,8 @@ wins. Noise and time step of a draw are the same for all prompts, so that their 
 
 Sources: Clark & Jaini 2023, arXiv:2303.15233 (weighted reconstruction error, paired t-test pruning);
 Li et al. 2023, arXiv:2303.16203 (noise error, evenly spaced time steps, stages).
-Differs from the papers: the t-test is two-sided (Clark & Jaini leave that open) and is looked at every few draws instead
-of after each, so that the result does not depend on the size of the batches; time steps count from 0 to T − 1.
+Differs from the papers: the t-test is two-sided (Clark & Jaini leave that open) and is looked at every few draws
+instead of after each, so that the result does not depend on the size of the batches; time steps count from 0.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The race of the prompts: oracles and identities of Clark & Jaini's and Li et al.'s classifiers, on rigged denoisers."""
+"""The race of the prompts: oracles and identities of both papers' classifiers, on rigged denoisers."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ PLANS = [
 
 
 @pytest.mark.parametrize(
-    "plan", PLANS, ids=lambda plan: "-".join(list(vars(plan).values())[:2] + [plan.spread, plan.pruning])
+    "plan", PLANS, ids=lambda plan: f"{plan.objective}-{plan.distance}-{plan.spread}-{plan.pruning}"
 )
 def test_the_prompt_that_denoises_best_wins_under_every_plan(plan: Plan) -> None:
     result = race(Rigged([0.3, 0.25, 0.1, 0.4, 0.2, 0.35, 0.3], jitter=0.3), plan)
