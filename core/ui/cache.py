@@ -201,6 +201,11 @@ class _Shelf:
         self.lock = threading.Lock()
         self.results: OrderedDict[tuple[Hashable, ...], Any] = OrderedDict()
 
+    def peek(self, key: tuple[Hashable, ...]) -> Any:
+        """The result for `key`, or None if there is none yet."""
+        with self.lock:
+            return self.results.get(key)
+
     def get(self, key: tuple[Hashable, ...], text: str, work: Callable[[Progress], Any]) -> Any:
         """The result for `key`, computed by `work(on_progress)` under a bar that says `text` if it is new."""
         with self.lock:
@@ -224,6 +229,11 @@ def _shelf() -> _Shelf:
 def shelved(key: tuple[Hashable, ...], text: str, work: Callable[[Progress], Any]) -> Any:
     """The result for `key` (first the feature's name), made by `work(on_progress)` under a bar if it is new."""
     return _shelf().get(key, text, work)
+
+
+def on_shelf(key: tuple[Hashable, ...]) -> Any:
+    """What `shelved` has for `key`, or None: nothing is computed."""
+    return _shelf().peek(key)
 
 
 @dataclass(frozen=True)
