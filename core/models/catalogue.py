@@ -45,6 +45,10 @@ def load_any(location: Path | str) -> Network:
         return load_timm(path)
     if layout == "torchvision":
         return _load_torchvision(path)
+    if layout == "diffusers":
+        from core.models.diffusion import load_diffusers
+
+        return load_diffusers(path)
     if layout == "open_clip":
         from core.models.open_clip_folder import load_open_clip
 
@@ -275,7 +279,29 @@ CLIP_HUB_SPECS = (
     ),
 )
 
-MODELS = gather(BUNDLED_SPECS, CLIP_SPECS, WHEEL_SPECS, HUB_SPECS, CLIP_HUB_SPECS, TORCHVISION_SPECS)
+
+def _pipeline(name: str, title: str, repository: str, size_mib: float) -> ModelSpec:
+    """One row of `DIFFUSION_SPECS`; all of them are under licences with rules of use."""
+    return ModelSpec(
+        name=name,
+        title=title,
+        family="diffusers",
+        capabilities=frozenset({"text_to_image"}),
+        licence="CreativeML OpenRAIL-M",
+        paper="Rombach et al. 2022, arXiv:2112.10752",
+        sources=(Source(kind="hub", location=repository, size_mib=size_mib),),
+        load=load_any,
+        note="512 × 512 pixels: minutes for an image without a GPU.",
+    )
+
+
+DIFFUSION_SPECS = (
+    _pipeline("sd_v1_4", "Stable Diffusion 1.4", "CompVis/stable-diffusion-v1-4", 4066),
+    _pipeline("sd_v1_5", "Stable Diffusion 1.5", "stable-diffusion-v1-5/stable-diffusion-v1-5", 4066),
+    _pipeline("sd_v2_base", "Stable Diffusion 2 base", "stabilityai/stable-diffusion-2-base", 4924),
+)
+
+MODELS = gather(BUNDLED_SPECS, CLIP_SPECS, WHEEL_SPECS, HUB_SPECS, CLIP_HUB_SPECS, DIFFUSION_SPECS, TORCHVISION_SPECS)
 
 
 def find_model(name: str) -> ModelSpec:

@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from core.errors import CoreError, MissingWeightsError, OfflineError
-from core.models.model_folder import OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS, WEIGHTS, read_shards, weight_files
+from core.models.model_folder import (
+    OPEN_CLIP_CONFIG,
+    OPEN_CLIP_WEIGHTS,
+    PIPELINE_CONFIG,
+    WEIGHTS,
+    read_shards,
+    weight_files,
+)
 
 Progress = Callable[[float, str], None]
 
@@ -38,7 +45,7 @@ def cached_model(repository: str) -> Path | None:
     """The folder of a model that the local Hub cache holds completely, else None; never asks the network."""
     from huggingface_hub import try_to_load_from_cache
 
-    for config in CONFIGS[:2]:
+    for config in (PIPELINE_CONFIG, OPEN_CLIP_CONFIG, "config.json"):
         found = try_to_load_from_cache(check_repository(repository), config)
         if isinstance(found, str):
             folder = Path(found).parent
@@ -62,16 +69,7 @@ def fetch_model(repository: str, on_progress: Progress | None = None) -> Path:
     try:
         info = HfApi().model_info(repository, files_metadata=True, timeout=_ANSWER_SECONDS)
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
-        names = [name for name in CONFIGS if name in sizes]
-        of_clip = OPEN_CLIP_WEIGHTS if OPEN_CLIP_CONFIG in names else ()
-        weights = next((name for name in (*of_clip, *WEIGHTS) if name in sizes), None)
-        if weights is None or not {"config.json", OPEN_CLIP_CONFIG} & set(names):
-            raise MissingWeightsError(
-                f"The repository {repository} holds no config.json with safetensors or PyTorch weights.",
-                "Choose a repository in transformers, timm or open_clip format.",
-            )
-        names += [name for name in _TOKENIZERS if name in sizes]
-        names.append(weights)
+        names, weights = _wanted(repository, sizes)
         shards = [name for name in sizes if weights.endswith(".json") and name.startswith(weights.split(".")[0] + "-")]
         total = sum(sizes[name] for name in {*names, *shards})
         received = 0
@@ -80,7 +78,7 @@ def fetch_model(repository: str, on_progress: Progress | None = None) -> Path:
             name = names.pop(0)
             bar = _progress_bar(repository, received, total, report)
             path = Path(hf_hub_download(repository, name, etag_timeout=_ANSWER_SECONDS, tqdm_class=bar))
-            folder = path.parent
+            folder = path.parents[name.count("/")]
             received += sizes.get(name, 0)
             if name == weights and path.suffix == ".json":
                 names += read_shards(path)
@@ -94,6 +92,37 @@ def fetch_model(repository: str, on_progress: Progress | None = None) -> Path:
         raise explained from None
     report(1.0, f"{repository} is ready")
     return folder
+
+
+def _wanted(repository: str, sizes: Mapping[str, int]) -> tuple[list[str], str]:
+    """Which files of a repository to fetch, the weights last, and the name of the weights or of their index.
+
+    Raises:
+        MissingWeightsError: there is no model in it that we could open.
+    """
+    if PIPELINE_CONFIG in sizes:
+        # Every part in full precision; the filter of what may be shown is not part of a classifier.
+        names = [
+            name
+            for name in sizes
+            if re.fullmatch(r"(tokenizer|scheduler|text_encoder|unet|vae)/[\w.-]+\.(json|txt|model|safetensors)", name)
+            and ".fp16." not in name
+            and ".non_ema." not in name
+        ]
+        if "unet/diffusion_pytorch_model.safetensors" not in names:
+            raise MissingWeightsError(
+                f"The repository {repository} holds no safetensors of a pipeline.", "Choose another repository."
+            )
+        return [PIPELINE_CONFIG, *sorted(names, key=lambda name: sizes[name])], ""
+    names = [name for name in CONFIGS if name in sizes]
+    of_clip = OPEN_CLIP_WEIGHTS if OPEN_CLIP_CONFIG in names else ()
+    weights = next((name for name in (*of_clip, *WEIGHTS) if name in sizes), None)
+    if weights is None or not {"config.json", OPEN_CLIP_CONFIG} & set(names):
+        raise MissingWeightsError(
+            f"The repository {repository} holds no config.json with safetensors or PyTorch weights.",
+            "Choose a repository in transformers, timm, open_clip or diffusers format.",
+        )
+    return [*names, *(name for name in _TOKENIZERS if name in sizes), weights], weights
 
 
 def _progress_bar(repository: str, received: int, total: int, report: Progress) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from core.errors import IncompatibleError, MissingWeightsError
 from core.models.spec import Capability
 
-Layout = Literal["own", "transformers", "transformers_clip", "timm", "torchvision", "open_clip"]
+Layout = Literal["own", "transformers", "transformers_clip", "timm", "torchvision", "open_clip", "diffusers"]
 
 # Best first. A `.bin` is a pickle and is only ever read with torch.load(weights_only=True).
 OPEN_CLIP_CONFIG = "open_clip_config.json"
@@ -30,9 +30,12 @@ _OWN: dict[str, frozenset[Capability]] = {
 _WITH_POSITION_TABLE = ("vit", "deit", "dinov2", "dinov2_with_registers", "vit_msn")
 _TIMM_VIT = re.compile(r"(vit_(?!relpos|srelpos)|deit|flexivit)")
 _IMAGE_TEXT = ("clip", "siglip")
-_ELSEWHERE = {
-    "model_index.json": "a diffusers pipeline, for the diffusion page",
-}
+PIPELINE_CONFIG = "model_index.json"
+_PIPELINE_WEIGHTS = (
+    "unet/diffusion_pytorch_model.safetensors",
+    "vae/diffusion_pytorch_model.safetensors",
+    "text_encoder/model.safetensors",
+)
 
 
 def find_layout(path: Path) -> Layout:
@@ -40,7 +43,6 @@ def find_layout(path: Path) -> Layout:
 
     Raises:
         MissingWeightsError: nothing is there, or nothing that we open.
-        IncompatibleError: a model of a kind that other pages use.
     """
     if path.is_file():
         if path.suffix in WEIGHT_FILES:
@@ -51,14 +53,13 @@ def find_layout(path: Path) -> Layout:
         )
     if not path.is_dir():
         raise MissingWeightsError(f"There is no file or folder {path}.", "Check the path.")
-    # Before our own card: the CLIP that we train is an open_clip folder with a card.
+    # Before our own card: the CLIP and the pipeline that we train are folders of their libraries with a card.
     if (path / OPEN_CLIP_CONFIG).is_file():
         return "open_clip"
+    if (path / PIPELINE_CONFIG).is_file():
+        return "diffusers"
     if (path / "card.json").is_file():
         return "own"
-    for name, kind in _ELSEWHERE.items():
-        if (path / name).is_file():
-            raise IncompatibleError(f"{path.name} is {kind}.", "Choose an image classifier or backbone.")
     config = read_config(path)
     if "architecture" in config:
         return "timm"
@@ -74,6 +75,8 @@ def find_capabilities(path: Path, layout: Layout) -> frozenset[Capability]:
     """What a model of this layout can be asked, before it is loaded."""
     if layout == "torchvision":
         return frozenset({"classifier", "convolution"})
+    if layout == "diffusers":
+        return frozenset({"text_to_image"})
     if layout == "transformers_clip":
         return frozenset({"image_text", "attention", "positions"})
     if layout == "open_clip":
@@ -124,6 +127,9 @@ def is_classifier(config: dict[str, Any]) -> bool:
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
     """The files that hold the weights of a model folder; empty if any is missing."""
+    if (folder / PIPELINE_CONFIG).is_file():
+        parts = tuple(folder / name for name in _PIPELINE_WEIGHTS)
+        return parts if all(part.is_file() for part in parts) else ()
     # Repositories of timm keep the image tower alone beside the whole CLIP.
     for name in (*OPEN_CLIP_WEIGHTS, *WEIGHTS) if (folder / OPEN_CLIP_CONFIG).is_file() else WEIGHTS:
         path = folder / name

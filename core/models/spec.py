@@ -14,7 +14,9 @@ from core.errors import IncompatibleError
 if TYPE_CHECKING:  # a catalogue of specifications must not cost the import of torch
     from torch import nn
 
-Capability = Literal["classifier", "attention", "signed_attention", "convolution", "positions", "image_text"]
+Capability = Literal[
+    "classifier", "attention", "signed_attention", "convolution", "positions", "image_text", "text_to_image"
+]
 SourceKind = Literal["bundled", "run", "folder", "hub", "torchvision", "wheel"]
 
 
@@ -40,12 +42,13 @@ class Network:
 
     The module offers, as its capabilities say:
         `module(images) -> logits (batch, classes)` for a "classifier";
-        `module.embed(images) -> (batch, dim)` always;
+        `module.embed(images) -> (batch, dim)` but for "text_to_image";
         `module.trace(images) -> Trace`, `module.last_tokens(images) -> (tokens after the last norm, prefix tokens)`
             and `module.depth` for "attention";
         `module.trace_maps(images) -> (maps (batch, channels, height, width), logits)` for "convolution";
         `module.positions() -> (table (tokens, dim), grid, prefix_tokens)` for "positions";
-        all of `core.models.clip.ImageTextEncoder` for "image_text".
+        all of `core.models.clip.ImageTextEncoder` for "image_text";
+        the parts of `core.models.diffusion.LatentDiffusion` for "text_to_image", which embeds nothing.
     """
 
     module: nn.Module
@@ -96,6 +99,7 @@ class ModelSpec:
             "convolution": "it has no convolutional feature maps",
             "positions": "it has no table of positional embeddings",
             "image_text": "it knows no texts",
+            "text_to_image": "it does not generate images",
         }[capability]
 
 

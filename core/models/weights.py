@@ -18,7 +18,13 @@ from core.paths import BUNDLED, runs_root
 
 Progress = Callable[[float, str], None]
 
-_METHODS = {"attention": "trace", "convolution": "trace_maps", "positions": "positions", "image_text": "embed_texts"}
+_METHODS = {
+    "attention": "trace",
+    "convolution": "trace_maps",
+    "positions": "positions",
+    "image_text": "embed_texts",
+    "text_to_image": "embed_prompts",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

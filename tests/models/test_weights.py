@@ -215,9 +215,6 @@ def test_folders_that_are_refused(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(MissingWeightsError, match="names neither"):
         find_model(f"folder:{tmp_path}")
-    (tmp_path / "model_index.json").write_text("{}")
-    with pytest.raises(IncompatibleError, match="diffusion page"):
-        find_model(f"folder:{tmp_path}")
 
 
 def test_a_folder_without_weights_is_unavailable(tmp_path):

@@ -1,0 +1,111 @@
+"""A pipeline taken apart computes what the pipeline does, whatever its network predicts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+
+from core.errors import IncompatibleError, MissingWeightsError, ShapeError
+from core.methods.diffusion_classifier import Plan, classify
+from core.methods.features import finish
+from core.models.catalogue import find_model
+from core.models.weights import availability, load
+from tests.diffusion_toy import save_tiny_pipeline
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_pipeline(tmp_path_factory.mktemp("pipeline") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> Any:
+    return load(f"folder:{folder}").module
+
+
+@pytest.fixture(scope="module")
+def pipeline(folder: Path) -> Any:
+    return StableDiffusionPipeline.from_pretrained(folder, safety_checker=None)
+
+
+def test_the_folder_is_known_for_what_it_is(folder: Path, model: Any) -> None:
+    spec = find_model(f"folder:{folder}")
+    assert spec.capabilities == {"text_to_image"}
+    assert availability(spec).state == "ready"
+    assert (model.image_size, model.latent_shape, model.prediction) == (16, (4, 8, 8), "epsilon")
+    np.testing.assert_allclose(model.alphas_cumprod[[0, -1]], [0.99915, 0.0046599], rtol=1e-4)
+
+
+def test_prompts_are_embedded_as_the_pipeline_does(model: Any, pipeline: Any) -> None:
+    prompts = ["a photo of a cat.", "", "dog"]
+    with torch.no_grad():
+        expected = pipeline.encode_prompt(prompts, "cpu", 1, do_classifier_free_guidance=False)[0]
+        torch.testing.assert_close(model.embed_prompts(prompts), expected)
+
+
+def test_latents_there_and_back(model: Any, pipeline: Any) -> None:
+    images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.no_grad():
+        latents = model.encode(images)
+        mean = pipeline.vae.encode(images).latent_dist.mean
+        torch.testing.assert_close(latents, mean * 0.5)
+        torch.testing.assert_close(model.decode(latents), pipeline.vae.decode(mean).sample.clamp(-1, 1))
+    with pytest.raises(ShapeError, match="16, 16"):
+        model.encode(torch.zeros(1, 3, 32, 32))
+
+
+def test_the_noise_is_the_unet_s_under_each_prompt(model: Any, pipeline: Any) -> None:
+    prompts = model.embed_prompts(["cat", "dog"])
+    latents = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    steps, which = torch.tensor([3, 500, 999]), torch.tensor([1, 0, 1])
+    noise = model.denoiser(prompts)(latents, steps, which)
+    for place in range(3):
+        with torch.no_grad():
+            alone = pipeline.unet(
+                latents[place : place + 1], steps[place], encoder_hidden_states=prompts[which[place]][None]
+            ).sample
+        torch.testing.assert_close(noise[place : place + 1], alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
+def test_every_kind_of_prediction_means_the_same_noise(tmp_path: Path, prediction: str) -> None:
+    model: Any = load(f"folder:{save_tiny_pipeline(tmp_path / 'tiny', prediction_type=prediction)}").module
+    random = torch.Generator().manual_seed(2)
+    clean, noise = torch.randn(2, 5, 4, 8, 8, generator=random)
+    steps = torch.tensor([0, 10, 400, 800, 999])
+    kept = torch.from_numpy(model.alphas_cumprod)[steps].float()[:, None, None, None]
+    noised = kept.sqrt() * clean + (1 - kept).sqrt() * noise
+    predicted = {
+        "epsilon": noise,
+        "v_prediction": kept.sqrt() * noise - (1 - kept).sqrt() * clean,
+        "sample": clean,
+    }[prediction]
+    torch.testing.assert_close(model.to_noise(predicted, noised, steps), noise, rtol=1e-3, atol=1e-4)
+
+
+def test_an_image_is_classified_end_to_end(model: Any) -> None:
+    with torch.inference_mode():
+        latent = model.encode(torch.zeros(1, 3, 16, 16))[0]
+        prompts = model.embed_prompts([f"a photo of a {name}." for name in ("cat", "dog", "car")])
+    plan = Plan(draws=10, pruning="none")
+    result = finish(classify(model.denoiser(prompts), latent, 3, model.alphas_cumprod, plan))
+    assert result.calls == 30
+    assert np.isfinite(result.scores()).all()
+    assert len(set(result.scores().mean(axis=0))) == 3  # the prompts matter
+
+
+def test_what_is_no_pipeline_of_this_kind(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "FluxPipeline"}))
+    with pytest.raises(MissingWeightsError, match="cannot be loaded"):
+        load(f"folder:{tmp_path}")
+    for part in ("unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model"):
+        (tmp_path / part).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{part}.safetensors").write_bytes(b"")
+    with pytest.raises(IncompatibleError, match="FluxPipeline"):
+        load(f"folder:{tmp_path}")
