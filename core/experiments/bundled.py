@@ -65,6 +65,11 @@ BUNDLED_RUNS = (
         recipe="cnn_scratch",
         overrides=("model.width=48", "training.epochs=20"),
     ),
+    BundledRun(
+        name="clip_small",
+        recipe="clip_contrastive",
+        overrides=("datasets=cifar10+tiny_imagenet*2", "training.compile=true", "training.epochs=5"),
+    ),
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.errors import UnknownNameError
-from core.experiments import cnn_scratch, linear_probe, sweep, transfer, vit_scratch
+from core.experiments import clip_contrastive, cnn_scratch, linear_probe, sweep, transfer, vit_scratch
 from core.experiments.spec import Recipe
 
 RECIPES: dict[str, Recipe] = {
@@ -20,6 +20,13 @@ RECIPES: dict[str, Recipe] = {
         summary="A small residual CNN from scratch on small images",
         config=cnn_scratch.Config,
         run=cnn_scratch.run,
+    ),
+    "clip_contrastive": Recipe(
+        name="clip_contrastive",
+        title="Small CLIP",
+        summary="Images and captions in one space, from scratch: CLIP's or SigLIP's loss",
+        config=clip_contrastive.Config,
+        run=clip_contrastive.run,
     ),
     "transfer": Recipe(
         name="transfer",

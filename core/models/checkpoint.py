@@ -38,7 +38,11 @@ FAMILIES: dict[str, Family] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """How a trained model of ours came to be, and what was measured on it."""
+    """How a trained model of ours came to be, and what was measured on it.
+
+    Attributes:
+        labels_seen: by data set, what a model of images and texts has been told about; its `classes` are empty.
+    """
 
     family: str
     title: str
@@ -52,6 +56,7 @@ class ModelCard:
     date: str
     metrics: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
+    labels_seen: dict[str, list[str]] = field(default_factory=dict)
 
 
 def build(family: str, config: dict[str, Any]) -> nn.Module:

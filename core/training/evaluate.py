@@ -75,8 +75,14 @@ def predict(
     *,
     batch_size: int = 256,
     precision: Precision = "fp32",
+    groups: torch.Tensor | None = None,
 ) -> Iterator[Predictions]:
-    """Predictions for the images `rows` of `dataset`, batch by batch; `model` is put into eval mode."""
+    """Predictions for the images `rows` of `dataset`, batch by batch; `model` is put into eval mode.
+
+    Args:
+        groups: (classes,): an image is classified among the classes of its true one's group only, as where several
+            data sets are one; None: among all.
+    """
     device = next(model.parameters()).device
     model.eval()
     for start in range(0, len(rows), batch_size):
@@ -85,6 +91,9 @@ def predict(
         labels = torch.from_numpy(np.array(dataset.labels[chosen])).to(device)
         with autocast(device, precision):
             logits = model(normalise(images, normalisation)).float()
+        if groups is not None:
+            group = groups.to(device)
+            logits = logits.masked_fill(group[labels][:, None] != group, -torch.inf)
         confidence, predicted = logits.softmax(dim=1).max(dim=1)
         loss = F.cross_entropy(logits, labels, reduction="none")
         yield Predictions(

@@ -16,7 +16,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
@@ -29,6 +28,7 @@ from core.training.batches import Batch, Batches, draw_seed
 from core.training.config import TrainingConfig
 from core.training.distributed import gather, rank, share_gradients, start, sum_up, world_size
 from core.training.evaluate import Predictions, join, predict
+from core.training.objectives import Classification, Objective
 from core.training.optim import build_optimizer, schedule, trainable_parameters
 
 
@@ -75,11 +75,13 @@ class Fit:
         device: str = "auto",
         *,
         rate_shares: Mapping[str, float] | None = None,
+        objective: Objective | None = None,
     ) -> None:
         """`model` is moved to `device` ("auto", "cpu", "cuda", "cuda:1") and trained in place.
 
         Args:
             rate_shares: factors of the learning rate by name of the parameter; 1 where none is given.
+            objective: what it is trained for; by default to classify, with the label smoothing of `config`.
 
         Raises:
             ConfigError: the device or the optimizer does not suit.
@@ -89,6 +91,7 @@ class Fit:
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.train_set, self.val_set = train, val
         self.normalisation, self.config = normalisation, config
+        self.objective = objective or Classification(label_smoothing=config.label_smoothing)
         optimizer = build_optimizer(
             self.model, config.optimizer, config.learning_rate, config.weight_decay, rate_shares
         )
@@ -230,15 +233,19 @@ class Fit:
         devices = [self.device] if self.device.type == "cuda" else []
         # The odd batch at the end of an epoch is not worth compiling for a second shape.
         forward = self._forward if batch.count == self.config.batch_size else self._eager
+        seed = draw_seed(self.config.seed, self.epoch, self.batch, rank())
+
+        def network(*inputs: Tensor) -> Any:
+            with autocast(self.device, self.config.precision):
+                return forward(*inputs)
+
         # Stochastic depth and dropout draw from the global generator: theirs for this step, then the caller's again.
         with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(draw_seed(self.config.seed, self.epoch, self.batch, rank()))
-            with autocast(self.device, self.config.precision):
-                logits = forward((batch.images - self._mean) / self._std).float()
-        losses = F.cross_entropy(logits, batch.targets, label_smoothing=self.config.label_smoothing, reduction="none")
+            torch.manual_seed(seed)
+            images = (batch.images - self._mean) / self._std
+            losses, hits = self.objective.losses(network, images, batch, seed)
         share = losses.sum() * batch.weight / batch.count
-        hits = (logits.argmax(dim=1) == batch.labels).sum() * batch.weight
-        done = sum_up(torch.stack([share.detach() * batch.count, hits]).to(self._totals.dtype))
+        done = sum_up(torch.stack([share.detach() * batch.count, hits.sum() * batch.weight]).to(self._totals.dtype))
         self._unchecked.append((self.step, done[0]))
         if self.device.type == "cpu":
             self._check_losses(keep=0)
@@ -269,7 +276,14 @@ class Fit:
         """Fill `predictions`; every process takes its share of the split."""
         shares = [np.arange(len(self.val_set))[each :: world_size()] for each in range(world_size())]
         size = self.config.batch_size
-        predictions = predict(self.average, self.val_set, self.normalisation, shares[rank()], batch_size=size)
+        predictions = predict(
+            self.objective.classifier(self.average),
+            self.val_set,
+            self.normalisation,
+            shares[rank()],
+            batch_size=size,
+            groups=self.objective.groups,
+        )
         parts: list[Predictions] = []
         # Shares differ by an image, yields must not: whoever consumes this may have to agree at each of them.
         rounds = math.ceil(len(shares[0]) / size)

@@ -1,0 +1,151 @@
+"""WordNet's nouns, as far as image classes need them: what a class is called, what it is a kind of, what it means.
+
+`assets/wordnet.json` holds the synsets of ImageNet-1k (Tiny-ImageNet's are among them), of CIFAR-10, and all their
+ancestors. It was written from WordNet 3.0, whose offsets are the ImageNet ids (Debian: `apt install wordnet-base`), by
+
+    python -m core.data.wordnet /usr/share/wordnet
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from core.errors import CoreError, UnknownNameError
+from core.paths import CHECKOUT
+
+ASSET = CHECKOUT / "assets" / "wordnet.json"
+
+CIFAR10 = {
+    "airplane": "n02691156",
+    "automobile": "n02958343",
+    "bird": "n01503061",
+    "cat": "n02121620",
+    "deer": "n02430045",
+    "dog": "n02084071",
+    "frog": "n01639765",
+    "horse": "n02374451",
+    "ship": "n04194289",
+    "truck": "n04490091",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synset:
+    """One meaning: `names` are its synonyms, most usual first; `parents` what it is directly a kind of."""
+
+    wnid: str
+    names: tuple[str, ...]
+    gloss: str
+    parents: tuple[str, ...]
+
+
+def find_synset(wnid: str) -> Synset:
+    """The synset with this ImageNet id, such as n02084071.
+
+    Raises:
+        UnknownNameError: `assets/wordnet.json` does not have it.
+    """
+    known = _synsets()
+    if wnid not in known:
+        raise UnknownNameError("WordNet id", wnid, known)
+    return known[wnid]
+
+
+def class_synset(name: str) -> Synset | None:
+    """The synset of a class of ImageNet or Tiny-ImageNet (by its id) or of CIFAR-10 (by its name); None for others."""
+    return _synsets().get(CIFAR10.get(name, name))
+
+
+def imagenet_wnids() -> tuple[str, ...]:
+    """The ids of ImageNet's 1000 classes in logit order, which is their alphabetical order."""
+    return tuple(files("timm.data._info").joinpath("imagenet_synsets.txt").read_text().split())
+
+
+def path_to_root(wnid: str) -> tuple[Synset, ...]:
+    """From a synset up to "entity"; where it has several parents, always by the first, as WordNet lists them."""
+    path = [find_synset(wnid)]
+    while path[-1].parents:
+        path.append(find_synset(path[-1].parents[0]))
+    return tuple(path)
+
+
+def ancestors(wnid: str) -> frozenset[str]:
+    """All that a synset is a kind of, by any of its parents; without itself."""
+    found: set[str] = set()
+    waiting = list(find_synset(wnid).parents)
+    while waiting:
+        parent = waiting.pop()
+        if parent not in found:
+            found.add(parent)
+            waiting.extend(find_synset(parent).parents)
+    return frozenset(found)
+
+
+def extract(source: Path, wnids: Iterable[str]) -> dict[str, Synset]:
+    """The synsets `wnids` and all their ancestors out of WordNet's own `data.noun` in the folder `source`.
+
+    Raises:
+        CoreError: it is not there, or lacks a synset.
+    """
+    try:
+        lines = (source / "data.noun").read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise CoreError(f"There is no WordNet in {source} ({error}).", "Debian: apt install wordnet-base.") from error
+    # The licence comes first, on lines that begin with spaces.
+    nouns = {f"n{line[:8]}": line for line in lines if not line.startswith(" ")}
+    found: dict[str, Synset] = {}
+    waiting = list(wnids)
+    while waiting:
+        wnid = waiting.pop()
+        if wnid in found:
+            continue
+        if wnid not in nouns:
+            raise CoreError(f"{source} has no synset {wnid}.", "ImageNet's ids are those of WordNet 3.0.")
+        found[wnid] = _parse(nouns[wnid])
+        waiting.extend(found[wnid].parents)
+    return found
+
+
+def _parse(line: str) -> Synset:
+    """One line of `data.noun` (wndb(5WN)): offset, file, type, count, words, count, pointers, gloss."""
+    fields, _, gloss = line.partition(" | ")
+    offset, _, _, count, *rest = fields.split()
+    words = int(count, 16)
+    names = tuple(name.replace("_", " ") for name in rest[: 2 * words : 2])
+    pointers = rest[2 * words + 1 :]
+    # "@" is hypernym, "@i" instance hypernym; each pointer is symbol, offset, part of speech, source/target.
+    parents = tuple(f"n{pointers[at + 1]}" for at in range(0, len(pointers), 4) if pointers[at] in ("@", "@i"))
+    return Synset(wnid=f"n{offset}", names=names, gloss=gloss.strip(), parents=parents)
+
+
+@cache
+def _synsets() -> dict[str, Synset]:
+    rows = json.loads(ASSET.read_text(encoding="utf-8"))["synsets"]
+    return {
+        wnid: Synset(wnid=wnid, names=tuple(row["names"]), gloss=row["gloss"], parents=tuple(row["parents"]))
+        for wnid, row in rows.items()
+    }
+
+
+def write_asset(source: Path, target: Path = ASSET) -> int:
+    """Write what this module reads; returns how many synsets that are."""
+    found = extract(source, [*imagenet_wnids(), *CIFAR10.values()])
+    rows = {
+        wnid: {"names": synset.names, "parents": synset.parents, "gloss": synset.gloss}
+        for wnid, synset in sorted(found.items())
+    }
+    notice = "WordNet 3.0 Copyright 2006 by Princeton University. All rights reserved. See wordnet-licence.txt."
+    # A line per synset: readable, and a change shows as one.
+    lines = ",\n".join(f"{json.dumps(wnid)}: {json.dumps(row, ensure_ascii=False)}" for wnid, row in rows.items())
+    target.write_text(f'{{"notice": {json.dumps(notice)},\n"synsets": {{\n{lines}\n}}}}\n', encoding="utf-8")
+    return len(rows)
+
+
+if __name__ == "__main__":
+    print(f"{write_asset(Path(sys.argv[1]))} synsets in {ASSET}")
