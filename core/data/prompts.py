@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from core.data.wordnet import class_synset
 from core.errors import ConfigError, UnknownNameError
 
 StrategyName = Literal["plain", "photo", "descriptive", "domain", "ensemble", "ensemble_80", "custom"]
 
-MAX_LABELS = 5000
+MAX_LABELS = 2000
 MAX_LABEL_LENGTH = 200
 MAX_TEMPLATES = 200
 
@@ -82,7 +83,7 @@ STRATEGIES: dict[str, PromptStrategy] = {
         ),
         PromptStrategy(
             name="photo",
-            title="“a photo of a …”",
+            title="Photo",
             summary="A sentence like those that the model was trained on.",
             templates=("a photo of a {}.",),
         ),
@@ -100,13 +101,13 @@ STRATEGIES: dict[str, PromptStrategy] = {
         ),
         PromptStrategy(
             name="ensemble",
-            title="Ensemble of 7",
+            title="7 prompts",
             summary="The mean of seven sentences that OpenAI chose for ImageNet.",
             templates=SEVEN_TEMPLATES,
         ),
         PromptStrategy(
             name="ensemble_80",
-            title="Ensemble of 80",
+            title="80 prompts",
             summary="The mean of all eighty sentences that OpenAI wrote for ImageNet.",
             templates=EIGHTY_TEMPLATES,
         ),
@@ -161,6 +162,11 @@ def parse_labels(text: str) -> LabelList:
         raise ConfigError(f"There are {len(found):,} labels; at most {MAX_LABELS:,} are compared.", "Leave some out.")
     names = tuple(found.values())
     return LabelList(names=names, notes=tuple(_notes(names, repeated, shortened)))
+
+
+def join_labels(names: Sequence[str]) -> str:
+    """A text that `parse_labels` reads back as `names`."""
+    return ", ".join(f'"{name}"' if _PARTS.findall(name) != [name] else name for name in names)
 
 
 def parse_templates(text: str) -> tuple[str, ...]:
@@ -218,8 +224,28 @@ def prompts_for(labels: Sequence[str], templates: Sequence[str]) -> list[str]:
     return [fill_template(template, label) for label in labels for template in templates]
 
 
+def dataset_labels(classes: Sequence[str], titles: Sequence[str] | None = None) -> tuple[str, ...]:
+    """A readable label for each class of a data set: its title up to the first comma, else its name.
+
+    An ImageNet id without a title is looked up in WordNet. Of several classes with one label, the later ones keep
+    their other names too: "crane, wading bird".
+    """
+    full = [_class_title(name, title) for name, title in zip(classes, titles or classes, strict=True)]
+    labels: list[str] = []
+    for title in full:
+        short = title.split(",")[0].strip() or title
+        labels.append(title if short in labels else short)
+    return tuple(labels)
+
+
+def _class_title(name: str, title: str) -> str:
+    if title == name and (synset := class_synset(name)) is not None and synset.wnid == name:
+        return ", ".join(synset.names)
+    return title.replace("_", " ")
+
+
 # Quoted stretches, or whatever lies between separators: also the commas of Chinese, Japanese and Arabic.
-_PARTS = re.compile(r'"[^"\n\r]*"|[^,;\t\n\r\v\f\u2028\u2029，、；،؛]+')
+_PARTS = re.compile(r'[ ]*"[^"\n\r]*"|[^,;\t\n\r\v\f\u2028\u2029，、；،؛]+')
 _BULLET = re.compile(r"(?:[-*•·–]|\d{1,4}[.)])\s+")
 _QUOTES = (('"', '"'), ("'", "'"), ("“", "”"), ("‘", "’"), ("«", "»"), ("„", "“"))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.errors import UnknownNameError
-from core.experiments import clip_contrastive, cnn_scratch, linear_probe, sweep, transfer, vit_scratch
+from core.experiments import clip_contrastive, cnn_scratch, linear_probe, sweep, transfer, vit_scratch, zero_shot
 from core.experiments.spec import Recipe
 
 RECIPES: dict[str, Recipe] = {
@@ -41,6 +41,13 @@ RECIPES: dict[str, Recipe] = {
         summary="What a network's frozen features know about another data set",
         config=linear_probe.Config,
         run=linear_probe.run,
+    ),
+    "zero_shot": Recipe(
+        name="zero_shot",
+        title="Zero-shot",
+        summary="How many images a model of images and texts names right, untrained, by the names of their classes",
+        config=zero_shot.Config,
+        run=zero_shot.run,
     ),
     "sweep": Recipe(
         name="sweep",

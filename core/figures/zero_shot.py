@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from core.figures.attention import short_label
 from core.figures.overlay import to_data_uri
-from core.figures.theme import BASELINE, CATEGORICAL, SEQUENTIAL, finish
+from core.figures.theme import BASELINE, CATEGORICAL, colour_table, finish
 from core.methods.zero_shot import ZeroShotScores
 
 HIGHLIGHTED = 6
@@ -145,7 +145,8 @@ def plot_similarity_matrix(
     figure = go.Figure(
         go.Heatmap(
             z=table,
-            colorscale=SEQUENTIAL,
+            # As rgb(): Streamlit takes Inferno's "#000004" for one of its own placeholders and turns it pink.
+            colorscale=[f"rgb{tuple(map(int, colour))}" for colour in colour_table()[::17]],
             customdata=[[[name, text] for name in names] for text in texts],
             hovertemplate="%{customdata[0]}<br>“%{customdata[1]}”: %{z:.3g}<extra></extra>",
             colorbar={"title": {"text": measure, "side": "right"}, "thickness": 12},
@@ -196,6 +197,7 @@ def plot_similarity_matrix(
         ticktext=[f"{html.escape(short_label_text(text))} " for text in texts],
         range=[rows - 0.5, -2.2],
         showgrid=False,
+        tickfont={"size": 14},
     )
     return finish(figure, height=160 + 46 * rows, margin={"l": 8, "r": 8, "t": 8, "b": 8})
 

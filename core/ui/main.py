@@ -30,6 +30,9 @@ SECTIONS = {
         page("masking", "Masking", "grid_off"),
         page("anatomy", "Anatomy", "account_tree"),
     ],
+    "Zero-shot": [
+        page("clip", "CLIP", "translate"),
+    ],
     "Train": [
         page("train", "Train", "model_training"),
         page("runs", "Runs", "monitoring"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from core.ui.cache import loaded_model, with_progress
 from core.ui.errors import guard, show_error
 
 UPLOAD_TYPES = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"]
+MOST_PICTURES = 16
 PREFERRED = ("vit_s14_saliency", "vit_p4", "efficientnet_lite0")
 
 
@@ -64,6 +65,68 @@ def image_picker(*, name: str = "image", default: str = "example:coffee", label:
     return picture
 
 
+def pictures_picker(*, name: str = "images", default: Sequence[str], label: str = "Images") -> list[Picture]:
+    """Several chosen images; the popover adds uploads and draws from data sets. Their keys are in the address."""
+    chosen = {picture.key: picture for picture in chosen_pictures(name, default)}
+    uploads: dict[str, Picture] = st.session_state.get("uploads", {})
+    known = {f"example:{example}": _example(f"example:{example}") for example in EXAMPLES} | uploads | chosen
+    widget = f"{name}_chosen"
+    st.session_state[widget] = list(chosen)
+    with st.popover(f"{label}: {len(chosen)}", icon=":material/photo_library:", width="stretch"):
+        st.multiselect(
+            f"Up to {MOST_PICTURES}",
+            list(known),
+            format_func=lambda key: known[key].title,
+            key=widget,
+            max_selections=MOST_PICTURES,
+            on_change=lambda: remember(name, ",".join(st.session_state[widget])),
+        )
+        _add_uploads(name, list(chosen))
+        _add_samples(name, list(chosen))
+    return list(chosen.values())
+
+
+def chosen_pictures(name: str, default: Sequence[str]) -> list[Picture]:
+    """The images of a `pictures_picker`; a sentence for each that is not to be had."""
+    found = []
+    for key in list(dict.fromkeys(key for key in remembered(name, ",".join(default)).split(",") if key))[
+        :MOST_PICTURES
+    ]:
+        with guard():
+            found.append(_picture(key))
+    return found
+
+
+def _add_uploads(name: str, chosen: list[str]) -> None:
+    before = set(st.session_state.get("uploads", {}))
+    files = st.file_uploader("Add photos", accept_multiple_files=True, key=f"{name}_upload", max_upload_size=50)
+    handled = st.session_state.setdefault(f"{name}_handled", set())
+    for file in files:
+        if file.file_id not in handled:
+            handled.add(file.file_id)
+            with guard():
+                _keep_upload(_decode(file.getvalue(), file.name))
+    if added := [key for key in st.session_state.get("uploads", {}) if key not in before]:
+        remember(name, ",".join([*chosen, *added]))
+        st.rerun()
+
+
+def _add_samples(name: str, chosen: list[str]) -> None:
+    installed = installed_datasets()
+    if not installed:
+        return
+    first, second, third = st.columns([5, 3, 3], vertical_alignment="bottom")
+    data = first.selectbox(
+        "Or of a data set", list(installed), format_func=lambda key: installed[key]["title"], key=f"{name}_set"
+    )
+    seed = second.number_input("Draw", min_value=0, max_value=9999, value=0, key=f"{name}_seed")
+    split = list(installed[data]["splits"])[-1]
+    if third.button("Add six", key=f"{name}_add", width="stretch"):
+        keys = [f"data:{data}/{split}/{seed}/{position}" for position in range(6)]
+        remember(name, ",".join([*chosen, *keys]))
+        st.rerun()
+
+
 def model_picker(
     capability: Capability | None,
     *,
@@ -82,6 +145,8 @@ def model_picker(
     states = {candidate: availability(find_model(candidate)) for candidate in names}
     usable = [candidate for candidate in names if states[candidate].state == "ready"]
     default = next((each for each in (*preferred, *usable) if each in usable), names[0])
+    if (carried := st.session_state.get(name)) in MODELS and not _fits(find_model(carried), capability):
+        remember(name, default)  # another page's choice, which means nothing here
     wanted = remembered(name, default)
     if wanted not in names and wanted != exclude:
         wanted = _from_address(wanted, capability)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 _LOAD = '''"""{title}. Run it in Vitrine's folder: python {file}"""
 
 from pathlib import Path
@@ -91,6 +93,71 @@ for removed, confidence in zip(curve.shares, curve.confidence):
     )
 
 
+def zero_shot_recipe(name: str, image_key: str, labels: Sequence[str], templates: Sequence[str]) -> str:
+    """One photo against labels."""
+    head = _head(
+        "One photo against labels",
+        "zero_shot.py",
+        name,
+        image_key,
+        "from core.methods.zero_shot import Scale, embed_images, text_classifier, zero_shot_scores",
+    )
+    return (
+        head
+        + f"""
+labels = {list(labels)!r}
+templates = {list(templates)!r}
+weights = text_classifier(model.module, labels, templates)
+scores = zero_shot_scores(embed_images(model.module, batch), weights, labels, Scale.of(model.module))
+for index in scores.order()[:20]:
+    print(f"{{labels[index]:30}} {{scores.probabilities[0, index]:6.1%}}  cosine {{scores.cosines[0, index]:.4f}}")
+"""
+    )
+
+
+def similarity_recipe(name: str, image_keys: Sequence[str], texts: Sequence[str]) -> str:
+    """Several photos against several texts."""
+    images = ",\n    ".join(_image_code(key) for key in image_keys)
+    imports = {line for key in image_keys for line in _image_imports(key)}
+    return f'''"""Photos against texts. Run it in Vitrine's folder: python similarity.py"""
+
+from pathlib import Path
+
+from core.data.examples import load_example
+from core.data.images import decode_image
+from core.data.transforms import to_batch
+from core.methods.zero_shot import embed_images, embed_texts, similarity_matrix
+from core.models.weights import load
+{"".join(line + chr(10) for line in sorted(imports))}
+model = load({name!r})
+images = [
+    {images},
+]
+texts = {list(texts)!r}
+batch = to_batch(images, model.network.preprocessing)
+for row in similarity_matrix(embed_images(model.module, batch), embed_texts(model.module, texts)):
+    print("  ".join(f"{{cosine:6.3f}}" for cosine in row), " best:", texts[row.argmax()])
+'''
+
+
+def evaluation_recipe(overrides: list[str], name: str) -> str:
+    """A zero-shot evaluation of a whole data set in the foreground."""
+    return f'''"""Zero-shot on a whole data set. Run it in Vitrine's folder: python evaluation.py"""
+
+import json
+
+from core.configs import parse_overrides
+from core.experiments import zero_shot
+from core.runs.store import RunSpec, create_run
+
+config = parse_overrides(zero_shot.Config, {overrides!r})
+folder = create_run({name!r}, RunSpec.of("zero_shot", config))
+for report in zero_shot.run(config, folder):
+    print(report, flush=True)
+print(json.loads((folder.path / zero_shot.RESULT).read_text())["test"])
+'''
+
+
 def anatomy_recipe(name: str) -> str:
     """The parameters of one model by role."""
     return f'''"""Parameters of a model by role. Run it in Vitrine's folder: python anatomy.py"""
@@ -107,6 +174,55 @@ for row in parts.rows:
 for role, parameters in roles.most_common():
     print(f"{{role:24}} {{parameters:12,}}")
 '''
+
+
+def precision_recipe(
+    name: str, image_key: str, formats: tuple[str, ...], batch_size: int, labels: tuple[str, ...]
+) -> str:
+    """Latency, memory and answers of one photo in several number formats."""
+    imports = [
+        "import torch",
+        "from core.device import pick_device",
+        "from core.methods.agreement import agreement",
+        "from core.methods.features import finish",
+        "from core.methods.memory_profile import memory_profile",
+        "from core.methods.precision import FORMATS, cast, forward, logits_in, measure_latencies",
+    ]
+    network = "network = model.module\n"
+    if labels:
+        imports += [
+            "from core.methods.precision import ZeroShotNetwork",
+            "from core.methods.zero_shot import text_classifier",
+        ]
+        network = (
+            f"labels = {list(labels)!r}\n"
+            'network = ZeroShotNetwork.of(model.module, text_classifier(model.module, labels, ("a photo of a {}.",)))\n'
+        )
+    head = _head("A network in shorter number formats", "precision.py", name, image_key, *imports)
+    return (
+        head
+        + network
+        + f"""device = pick_device()
+formats = [FORMATS[each] for each in {["fp32", *formats]!r}]
+images = batch.repeat({batch_size}, 1, 1, 1)
+timing = finish(measure_latencies(network, images, formats, device=device, runs=20))
+print(timing.plan.conditions.sentence())
+for each in timing.plan.left_out.values():
+    print(each)
+reference = logits_in(cast(network, formats[0], device), batch, formats[0])
+for each in formats:
+    if each.name not in timing.latencies:
+        continue
+    found = timing.latencies[each.name]
+    copied = cast(network, each, device)
+    memory = memory_profile(copied, forward(copied, images, each), device)
+    same = agreement(reference, logits_in(copied, batch, each))
+    print(
+        f"{{each.title}}: median {{found.median:.2f}} ms, mean {{found.mean:.2f}} ± {{found.std:.2f}} ms, "
+        f"{{memory.total_mib:.1f}} MiB, largest |Δp| {{same.max_difference.max():.2g}}"
+    )
+"""
+    )
 
 
 def train_recipe(recipe: str, overrides: list[str], name: str) -> str:
@@ -155,15 +271,25 @@ plot_learning_curves(curves, "loss").write_html("loss.html")
 
 
 def _head(title: str, file: str, name: str, image_key: str, *imports: str) -> str:
+    return _LOAD.format(
+        title=title,
+        file=file,
+        name=name,
+        image=_image_code(image_key),
+        imports="\n".join(sorted((*_IMPORTS, *imports, *_image_imports(image_key)))),
+    )
+
+
+def _image_code(image_key: str) -> str:
+    """The expression that is the image behind an address."""
     kind, _, rest = image_key.partition(":")
     if kind == "example":
-        image = f"load_example({rest!r})"
-    elif kind == "data":
+        return f"load_example({rest!r})"
+    if kind == "data":
         data, split, seed, position = rest.split("/")
-        image = f"sample_images({data!r}, {split!r}, 12, {seed})[{position}][0]"
-        imports = (*imports, "from core.data.catalogue import sample_images")
-    else:
-        image = 'decode_image(Path("photo.jpg").read_bytes())  # your upload, saved beside this script'
-    return _LOAD.format(
-        title=title, file=file, name=name, image=image, imports="\n".join(sorted((*_IMPORTS, *imports)))
-    )
+        return f"sample_images({data!r}, {split!r}, 12, {seed})[{position}][0]"
+    return 'decode_image(Path("photo.jpg").read_bytes())  # your upload, saved beside this script'
+
+
+def _image_imports(image_key: str) -> tuple[str, ...]:
+    return ("from core.data.catalogue import sample_images",) if image_key.startswith("data:") else ()

@@ -14,6 +14,8 @@ from core.data.prompts import (
     MAX_LABEL_LENGTH,
     SEVEN_TEMPLATES,
     STRATEGIES,
+    dataset_labels,
+    join_labels,
     parse_labels,
     parse_templates,
     prompts_for,
@@ -61,7 +63,7 @@ def test_other_scripts_and_very_long_labels_cost_a_sentence() -> None:
 
 def test_a_thousand_labels_are_fine_and_too_many_are_refused() -> None:
     assert len(parse_labels("\n".join(f"thing {number}" for number in range(1000))).names) == 1000
-    with pytest.raises(ConfigError, match="at most 5,000"):
+    with pytest.raises(ConfigError, match="at most 2,000"):
         parse_labels(",".join(map(str, range(6000))))
 
 
@@ -86,7 +88,9 @@ def test_any_text_gives_distinct_clean_labels_or_a_sentence(text: str) -> None:
 
 @given(st.lists(st.text(string.ascii_lowercase, min_size=1, max_size=8), min_size=1, max_size=8, unique=True))
 def test_labels_survive_being_joined_and_read_again(names: list[str]) -> None:
-    assert parse_labels(", ".join(names)).names == tuple(names)
+    assert parse_labels(join_labels(names)).names == tuple(names)
+    commas = [f"{name}, the {name}" for name in names]
+    assert parse_labels(join_labels(commas)).names == tuple(commas)
     assert parse_labels("\n".join(names)).names == tuple(names)
 
 
@@ -112,3 +116,10 @@ def test_every_strategy_has_a_place_for_the_label() -> None:
 
 def test_prompts_go_label_by_label() -> None:
     assert prompts_for(["cat", "{}"], ["a {}.", "the {0} {}"]) == ["a cat.", "the {0} cat", "a {}.", "the {0} {}"]
+
+
+def test_classes_of_data_sets_get_readable_labels() -> None:
+    titles = ("goldfish, Carassius auratus", "crane, lifting machine", "crane, wading bird")
+    assert dataset_labels(("a", "b", "c"), titles) == ("goldfish", "crane", "crane, wading bird")
+    assert dataset_labels(("airplane", "golden_retriever")) == ("airplane", "golden retriever")
+    assert dataset_labels(("n01443537",)) == ("goldfish",)

@@ -12,6 +12,7 @@ PAGES = {
     "/attention": "What does each part of the picture look at?",
     "/masking": "What does the model need to see?",
     "/anatomy": "What is the model made of",
+    "/clip": "Which of these words fits the picture?",
     "/train": "What will it see, and how long will it take?",
     "/runs": "Is it learning, and when is it done?",
 }

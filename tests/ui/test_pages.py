@@ -12,7 +12,7 @@ from core.errors import CoreError
 from core.paths import CHECKOUT
 
 MAIN = CHECKOUT / "core" / "ui" / "main.py"
-PAGES = ("home", "attention", "masking", "anatomy", "train", "runs")
+PAGES = ("home", "attention", "masking", "anatomy", "clip", "train", "runs")
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,369 @@
+"""How many images of a data set a model of images and texts names right, untrained, by the names of the classes.
+
+python -m core train zero_shot --name cifar                                       Small CLIP on CIFAR-10
+python -m core train zero_shot --name pacs --set dataset=pacs --set strategy=photo
+python -m core train zero_shot --name own --set dataset=my_images --set 'labels=["a cup", "a plate"]'
+
+Where several prompt strategies are compared, validation images choose one, and test images are read once. Image
+features stay in the cache (core/methods/features.py): other labels or prompts on the same images compute no image.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, cast
+
+import numpy as np
+
+from core.configs import check_options, option
+from core.data.arrays import ArrayDataset, validation_indices
+from core.data.catalogue import read_dataset
+from core.data.loading import Rows, decode_split, load_images, skipped_images
+from core.data.prompts import STRATEGIES, StrategyName, check_template, dataset_labels, strategy_templates
+from core.device import Precision, pick_device
+from core.errors import ConfigError, UnknownNameError
+from core.methods.confusion import Accuracy, accuracy
+from core.methods.features import Features, extract_features
+from core.methods.zero_shot import Scale, text_classifier, zero_shot_scores
+from core.models.clip import ImageTextEncoder
+from core.models.spec import LoadedModel
+from core.models.weights import load
+from core.reports import Progress
+from core.runs.store import RunFolder, write_atomically
+
+# Where nothing but what is tested on is there to choose a strategy by.
+HELD_OUT_SHARE = 0.2
+RESULT, PREDICTIONS = "result.json", "predictions.npz"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Which model, which images, which words."""
+
+    model: str = option(
+        "clip_small", "Model", "A model of images and texts: of the catalogue, run:NAME, folder:PATH or hub:OWNER/NAME."
+    )
+    dataset: str = option("cifar10", "Data set", "Any imported data set.")
+    test_split: str = option(
+        "", "Test on", "Splits joined by +, each measured by itself; empty: test or val, or every domain."
+    )
+    strategy: Literal["choose", StrategyName] = option(
+        "choose", "Prompts", "choose compares the strategies on validation images and tests the best."
+    )
+    templates: tuple[str, ...] = option((), "Own prompts", "One a line, with {} for the label; choose tries them too.")
+    domain: str = option("", "Domain", "What kind of things the classes are, such as animal; for the domain prompts.")
+    labels: tuple[str, ...] = option(
+        (), "Labels", "One for each class, in the order of the data set's classes; empty: its own names."
+    )
+    max_images: int = option(0, "Test images", "A fixed random part of each split; 0 is all.", minimum=0)
+    max_validation: int = option(
+        1000, "Validation images", "To choose the prompts by: a fixed random part.", minimum=20, maximum=1_000_000
+    )
+    batch_size: int = option(64, "Batch size", minimum=1, maximum=8192)
+    precision: Precision = option("fp32", "Precision", "Of the image tower's matrix products.")
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        for template in self.templates:
+            check_template(template)
+        if self.strategy == "custom" and not self.templates:
+            raise ConfigError("There are no prompts of your own.", "Write some, or choose another strategy.")
+        if len({label.casefold() for label in self.labels}) < len(self.labels):
+            raise ConfigError("A label occurs twice.", "Give every class a label of its own.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrategyReport:
+    """One strategy on the validation images."""
+
+    step: int
+    steps: int
+    strategy: str
+    val_accuracy: float
+    val_low: float
+    val_high: float
+    val_count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitReport:
+    """The chosen strategy on one test split, or on all of them together."""
+
+    step: int
+    steps: int
+    strategy: str
+    split: str
+    test_accuracy: float
+    test_low: float
+    test_high: float
+    test_count: int
+
+
+Report = Progress | StrategyReport | SplitReport
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """Some images of a stored split: which rows of it, and what the image tower made of them."""
+
+    split: str
+    rows: np.ndarray
+    features: Features
+
+    def pick(self, chosen: np.ndarray) -> _Part:
+        """The images `chosen`, by their place in this part."""
+        features = Features(vectors=self.features.vectors[chosen], labels=self.features.labels[chosen])
+        return _Part(split=self.split, rows=self.rows[chosen], features=features)
+
+
+def run(config: Config, folder: RunFolder) -> Iterator[Report]:
+    """Read the labels, read the images, compare; `result.json` and `predictions.npz` in the folder hold all of it.
+
+    Raises:
+        CoreError: the model or the data set is not on this machine.
+        IncompatibleError: the model knows no texts.
+        ConfigError: the number of labels is not that of the classes.
+    """
+    yield Progress(step=0, steps=1, text="loading the model")
+    model = load(config.model)
+    model.spec.require("image_text", "Zero-shot classification")
+    device = folder.read_spec().device
+    model.module.to(pick_device(device))
+    info = read_dataset(config.dataset)
+    labels, tested, names = choose_labels(config, info), test_splits(config.test_split, info), _compared(config)
+    elsewhere = _validation_split(info, tested) if len(names) > 1 else ""
+    chosen_rows = {}
+    for split in (*tested, *([elsewhere] if elsewhere else [])):
+        for progress in decode_split(config.dataset, split, model.network.preprocessing.size):
+            yield Progress(step=0, steps=1, text=progress.text)
+        limit = config.max_validation if split == elsewhere else config.max_images
+        chosen_rows[split] = _some_rows(len(_load(config, model, split)), limit)
+    steps, done = sum(map(len, chosen_rows.values())) + len(names) + len(tested), 0
+
+    began = time.perf_counter()
+    weights = {}
+    for name in names:
+        templates = config_templates(config, name)
+        yield Progress(step=done, steps=steps, text=f"{name}: reading {len(labels) * len(templates):,} sentences")
+        with model.lock:
+            weights[name] = text_classifier(cast(ImageTextEncoder, model.module), labels, templates)
+        done += 1
+    text_seconds = time.perf_counter() - began
+
+    began = time.perf_counter()
+    parts = []
+    for split, rows in chosen_rows.items():
+        extraction = _features(config, model, _load(config, model, split), rows, device)
+        features = yield from _shifted(extraction, done, steps)
+        parts.append(_Part(split=split, rows=rows, features=features))
+        done += len(rows)
+    image_seconds = time.perf_counter() - began
+
+    judges, parts = _set_aside(parts, elsewhere) if len(names) > 1 else ([], parts)
+    compared = []
+    for name in names if judges else ():
+        _, right = _answer(judges, weights[name], labels, model)
+        compared.append(_strategy_report(name, right, done, steps))
+        yield compared[-1]
+    # Of equally good ones the simplest: they stand in that order.
+    chosen = max(compared, key=lambda report: report.val_accuracy).strategy if compared else names[0]
+    results, answers = [], []
+    for part in parts:
+        found, right = _answer([part], weights[chosen], labels, model)
+        answers.append(found)
+        done += 1
+        results.append(_split_report(chosen, part.split, right, done, steps))
+        yield results[-1]
+    answer = {key: np.concatenate([found[key] for found in answers]) for key in answers[0]}
+    overall = _split_report(chosen, "+".join(tested), accuracy(answer["label"], answer["predicted"]), done, steps)
+    if len(results) > 1:
+        yield overall
+    summary = {
+        "model_title": model.spec.title,
+        "dataset_title": info["title"],
+        "labels": list(labels),
+        "image_size": model.network.preprocessing.size,
+        "strategy": chosen,
+        "templates": list(config_templates(config, chosen)),
+        "chosen_on": (elsewhere or "a fifth of each class of what is tested on") if compared else "",
+        "compared": [asdict(report) for report in compared],
+        "splits": [asdict(report) for report in results],
+        "test": asdict(overall),
+        "skipped": _skipped(config, info, tested, model.network.preprocessing.size),
+        "text_seconds": text_seconds,
+        "image_seconds": image_seconds,
+    }
+    _save(folder, config, summary, answer)
+
+
+def _save(folder: RunFolder, config: Config, summary: dict[str, Any], answer: dict[str, np.ndarray]) -> None:
+    """Write every answer, and then the summary, which says that all is there."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **answer)
+    write_atomically(folder.path / PREDICTIONS, buffer.getvalue())
+    facts = {"model": config.model, "dataset": config.dataset, "command": folder.read_spec().command(folder.name)}
+    write_atomically(folder.path / RESULT, json.dumps({**facts, **summary}, indent=1) + "\n")
+
+
+def choose_labels(config: Config, info: dict[str, Any]) -> tuple[str, ...]:
+    """One label a class: the config's, or the data set's own names made readable.
+
+    Raises:
+        ConfigError: the config has another number of labels than the data set classes.
+    """
+    if not config.labels:
+        return dataset_labels(info["classes"], info.get("class_titles"))
+    if len(config.labels) != len(info["classes"]):
+        raise ConfigError(
+            f"{info['title']} has {len(info['classes'])} classes, but {len(config.labels)} labels were given.",
+            f"Give one for each, in this order: {', '.join(info['classes'][:8])}{' …' * (len(info['classes']) > 8)}",
+        )
+    return config.labels
+
+
+def config_templates(config: Config, strategy: str) -> tuple[str, ...]:
+    """The templates of a strategy under this config."""
+    return strategy_templates(strategy, domain=config.domain, custom="\n".join(config.templates))
+
+
+def test_splits(text: str, info: dict[str, Any]) -> tuple[str, ...]:
+    """The splits that `text` names, joined by +; empty: test, or val, or all there are (the domains of PACS).
+
+    Raises:
+        UnknownNameError: there is no such split.
+    """
+    stored = tuple(info["splits"])
+    names = tuple(dict.fromkeys(part.strip() for part in text.split("+") if part.strip()))
+    for name in names:
+        if name not in stored:
+            raise UnknownNameError(f"split of {info['title']}", name, stored)
+    return names or next(((usual,) for usual in ("test", "val") if usual in stored), stored)
+
+
+def _compared(config: Config) -> tuple[str, ...]:
+    """The strategies to try, the simplest first."""
+    if config.strategy != "choose":
+        return (config.strategy,)
+    return tuple(name for name in STRATEGIES if name != "custom" or config.templates)
+
+
+def _validation_split(info: dict[str, Any], tested: tuple[str, ...]) -> str:
+    """A split to choose by that is not tested on; empty if there is none."""
+    return next((split for split in ("val", "train") if split in info["splits"] and split not in tested), "")
+
+
+def _some_rows(count: int, limit: int) -> np.ndarray:
+    """All of `count` rows, or a fixed random part of them, in order."""
+    rows = np.arange(count)
+    return np.sort(np.random.default_rng(0).permutation(rows)[:limit]) if limit else rows
+
+
+def _load(config: Config, model: LoadedModel, split: str) -> ArrayDataset:
+    return load_images(config.dataset, split, model.network.preprocessing.size)
+
+
+def _features(
+    config: Config, model: LoadedModel, data: ArrayDataset, rows: np.ndarray, device: str
+) -> Generator[Progress, None, Features]:
+    """The image tower's embeddings of some rows of a split, from the cache where they are."""
+    part = data
+    if len(rows) < len(data):
+        images: Any = Rows([data.images], rows)
+        part = replace(data, images=images, labels=np.asarray(data.labels)[rows])
+    found = yield from extract_features(
+        model.module,
+        part,
+        model=config.model,
+        size=model.network.preprocessing.size,
+        normalisation=model.network.preprocessing.normalisation,
+        poolings=("embedding",),
+        batch_size=config.batch_size,
+        precision=config.precision,
+        device=device,
+        lock=model.lock,
+    )
+    return found["embedding"]
+
+
+def _shifted(
+    progress: Generator[Progress, None, Features], done: int, steps: int
+) -> Generator[Progress, None, Features]:
+    """The same generator, its steps counted within the whole run."""
+    while True:
+        try:
+            report = next(progress)
+        except StopIteration as end:
+            return end.value
+        yield Progress(step=done + report.step, steps=steps, text=report.text)
+
+
+def _set_aside(parts: list[_Part], elsewhere: str) -> tuple[list[_Part], list[_Part]]:
+    """Images to choose by, and images to test on: another split, or a fifth of every class of each part."""
+    if elsewhere:
+        return parts[-1:], parts[:-1]
+    held_out = [validation_indices(part.features.labels, HELD_OUT_SHARE) for part in parts]
+    rest = [np.setdiff1d(np.arange(len(part.rows)), held) for part, held in zip(parts, held_out, strict=True)]
+    judges = [part.pick(held) for part, held in zip(parts, held_out, strict=True)]
+    if not sum(len(judge.rows) for judge in judges):
+        raise ConfigError(
+            "There are too few images to choose prompts by and to test on others.", "Choose one strategy yourself."
+        )
+    return judges, [part.pick(kept) for part, kept in zip(parts, rest, strict=True)]
+
+
+def _answer(
+    parts: list[_Part], weights: np.ndarray, labels: tuple[str, ...], model: LoadedModel
+) -> tuple[dict[str, np.ndarray], Accuracy]:
+    """What the classifier says about every image of `parts`, and how often it is right."""
+    scaling = Scale.of(cast(ImageTextEncoder, model.module))
+    vectors = np.concatenate([part.features.vectors for part in parts])
+    truth = np.concatenate([part.features.labels for part in parts])
+    found = zero_shot_scores(vectors, weights, labels, scaling)
+    predicted = found.logits.argmax(axis=1)
+    answer = {
+        "split": np.concatenate([np.full(len(part.rows), part.split) for part in parts]),
+        "row": np.concatenate([part.rows for part in parts]),
+        "label": truth,
+        "predicted": predicted,
+        "confidence": found.probabilities[np.arange(len(truth)), predicted],
+        "true_confidence": found.probabilities[np.arange(len(truth)), truth],
+    }
+    return answer, accuracy(truth, predicted)
+
+
+def _strategy_report(strategy: str, right: Accuracy, step: int, steps: int) -> StrategyReport:
+    low, high = right.interval
+    return StrategyReport(
+        step=step,
+        steps=steps,
+        strategy=strategy,
+        val_accuracy=right.value,
+        val_low=low,
+        val_high=high,
+        val_count=right.count,
+    )
+
+
+def _split_report(strategy: str, split: str, right: Accuracy, step: int, steps: int) -> SplitReport:
+    low, high = right.interval
+    return SplitReport(
+        step=step,
+        steps=steps,
+        strategy=strategy,
+        split=split,
+        test_accuracy=right.value,
+        test_low=low,
+        test_high=high,
+        test_count=right.count,
+    )
+
+
+def _skipped(config: Config, info: dict[str, Any], tested: tuple[str, ...], size: int) -> dict[str, str]:
+    """Images of folders that could not be decoded: file → why."""
+    if info["storage"] != "folder":
+        return {}
+    return {file: why for split in tested for file, why in skipped_images(config.dataset, split, size).items()}
