@@ -171,8 +171,11 @@ def model_picker(
     return chosen
 
 
-def own_model_form() -> None:
-    """Add a model that the catalogue does not list: a Hub name, a local folder or file, or a finished run."""
+def own_model_form(*, name: str = "model") -> None:
+    """Add a model that the catalogue does not list, and choose it: a Hub name, a local folder or file.
+
+    `name`: of the `model_picker` that it is chosen for.
+    """
     with st.popover("Your own model", icon=":material/add:", width="stretch"):
         kind = st.segmented_control(
             "Where is it?", ["Hub name", "Local folder or file"], default="Hub name", required=True, key="own_kind"
@@ -194,7 +197,7 @@ def own_model_form() -> None:
                     loaded_model(candidate)
                 if candidate not in _own_models():
                     st.session_state["own_models"] = [*st.session_state.get("own_models", []), candidate]
-                remember("model", candidate)
+                remember(name, candidate)
                 st.rerun()
 
 
