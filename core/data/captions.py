@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.data.prompts import EIGHTY_TEMPLATES
+from core.data.prompts import EIGHTY_TEMPLATES, fill_template
 from core.data.wordnet import Synset, ancestors, class_synset, find_synset
 from core.errors import CoreError
 
@@ -74,11 +74,11 @@ class CaptionTable:
         return self.synsets[captions // len(TEMPLATES)]
 
 
-def fill_template(template: str, name: str) -> str:
+def write_caption(template: str, name: str) -> str:
     """`template` about `name`, with "an" before a vowel: "a photo of an airplane." """
     if re.match("[aeiou]", name, re.IGNORECASE):
         template = re.sub(r"\b([Aa]) \{\}", r"\1n {}", template)
-    return template.replace("{}", name)
+    return fill_template(template, name)
 
 
 def class_names(name: str) -> tuple[str, ...]:
@@ -139,7 +139,7 @@ def caption_table(classes: Sequence[str]) -> CaptionTable:
             elif leaf in ancestors(wnid):
                 truth[row, index] = -1
     return CaptionTable(
-        texts=tuple(fill_template(template, called) for _, called in phrases for template in TEMPLATES),
+        texts=tuple(write_caption(template, called) for _, called in phrases for template in TEMPLATES),
         synsets=np.array([column[wnid] for wnid, _ in phrases]),
         chances=chances,
         truth=truth,

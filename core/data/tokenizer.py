@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.data.captions import TEMPLATES, fill_template
+from core.data.captions import TEMPLATES, write_caption
 from core.paths import CHECKOUT
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _wordnet_texts(source: Path) -> Iterator[str]:
         names = [name.replace("_", " ") for name in rest[: 2 * int(count, 16) : 2]]
         yield from names
         yield gloss
-        yield fill_template(TEMPLATES[place % len(TEMPLATES)], names[0])
+        yield write_caption(TEMPLATES[place % len(TEMPLATES)], names[0])
         place += 1
 
 

@@ -28,7 +28,7 @@ from core.data.captions import (
     CaptionTable,
     caption_table,
     class_names,
-    fill_template,
+    write_caption,
 )
 from core.data.catalogue import installed_datasets, read_dataset
 from core.data.loading import Splits, limit_images, load_images, load_splits
@@ -174,7 +174,7 @@ class Tokens:
 
     def prompts(self, names: Sequence[str]) -> Tensor:
         """Every plain template about every name: (names, templates, context_length) int32."""
-        texts = [fill_template(template, name) for name in names for template in PLAIN_TEMPLATES]
+        texts = [write_caption(template, name) for name in names for template in PLAIN_TEMPLATES]
         return self.read(texts).unflatten(0, (len(names), len(PLAIN_TEMPLATES)))
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.data.captions import PLAIN_TEMPLATES, TEMPLATES, caption_table, class_names, fill_template
+from core.data.captions import PLAIN_TEMPLATES, TEMPLATES, caption_table, class_names, write_caption
 from core.data.wordnet import CIFAR10, find_synset
 from core.errors import CoreError
 
@@ -16,11 +16,11 @@ def _true(row: int) -> set[str]:
 
 
 def test_articles():
-    assert fill_template("a photo of a {}.", "airplane") == "a photo of an airplane."
-    assert fill_template("a photo of a {}.", "dog") == "a photo of a dog."
-    assert fill_template("A {}", "Egyptian cat") == "An Egyptian cat"
-    assert fill_template("a photo of the {}.", "ox") == "a photo of the ox."
-    assert fill_template("{}", "{}") == "{}"
+    assert write_caption("a photo of a {}.", "airplane") == "a photo of an airplane."
+    assert write_caption("a photo of a {}.", "dog") == "a photo of a dog."
+    assert write_caption("A {}", "Egyptian cat") == "An Egyptian cat"
+    assert write_caption("a photo of the {}.", "ox") == "a photo of the ox."
+    assert write_caption("{}", "{}") == "{}"
 
 
 def test_names():

@@ -18,7 +18,7 @@ from core.errors import CoreError, UnknownNameError
 
 WORDNET = """  1 This software and database is being provided to you, the LICENSEE
 00001740 03 n 01 entity 0 001 ~ 00002137 n 0000 | that which exists
-00002137 05 n 02 living_thing 0 animate_thing 0 003 @ 00001740 n 0000 ~ 00003553 n 0000 + 00692347 v 0101 | alive; "so | is this"
+00002137 05 n 02 living_thing 0 animate_thing 0 003 @ 00001740 n 0000 ~ 00003553 n 0000 + 00692347 v 0101 | alive; a | b
 00003553 05 n 01 Rex 1 002 @i 00002137 n 0000 @ 00001740 n 0000 | a dog
 """
 
@@ -61,7 +61,7 @@ def test_synsets_are_read_with_all_their_ancestors(tmp_path):
     assert found["n00003553"].parents == ("n00002137", "n00001740")
     assert found["n00002137"].names == ("living thing", "animate thing")
     assert found["n00002137"].parents == ("n00001740",)
-    assert found["n00002137"].gloss == 'alive; "so | is this"'
+    assert found["n00002137"].gloss == 'alive; a | b'
     with pytest.raises(CoreError, match="n00009999"):
         extract(tmp_path, ["n00009999"])
     with pytest.raises(CoreError, match="wordnet-base"):
