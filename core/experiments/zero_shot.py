@@ -37,6 +37,7 @@ from core.runs.store import RunFolder, write_atomically
 
 # Where nothing but what is tested on is there to choose a strategy by.
 HELD_OUT_SHARE = 0.2
+_JUDGES = {"train": "the tenth of train that no training here learns from", "": "a fifth of each class, not tested on"}
 RESULT, PREDICTIONS = "result.json", "predictions.npz"
 
 
@@ -140,8 +141,10 @@ def run(config: Config, folder: RunFolder) -> Iterator[Report]:
     for split in (*tested, *([elsewhere] if elsewhere else [])):
         for progress in decode_split(config.dataset, split, model.network.preprocessing.size):
             yield Progress(step=0, steps=1, text=progress.text)
-        limit = config.max_validation if split == elsewhere else config.max_images
-        chosen_rows[split] = _some_rows(len(_load(config, model, split)), limit)
+        data = _load(config, model, split)
+        held_out = split == elsewhere == "train"
+        rows = validation_indices(np.asarray(data.labels)) if held_out else np.arange(len(data))
+        chosen_rows[split] = _some_rows(rows, config.max_validation if split == elsewhere else config.max_images)
     steps, done = sum(map(len, chosen_rows.values())) + len(names) + len(tested), 0
 
     began = time.perf_counter()
@@ -189,7 +192,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Report]:
         "image_size": model.network.preprocessing.size,
         "strategy": chosen,
         "templates": list(config_templates(config, chosen)),
-        "chosen_on": (elsewhere or "a fifth of each class of what is tested on") if compared else "",
+        "chosen_on": _JUDGES.get(elsewhere, elsewhere) if compared else "",
         "compared": [asdict(report) for report in compared],
         "splits": [asdict(report) for report in results],
         "test": asdict(overall),
@@ -256,9 +259,8 @@ def _validation_split(info: dict[str, Any], tested: tuple[str, ...]) -> str:
     return next((split for split in ("val", "train") if split in info["splits"] and split not in tested), "")
 
 
-def _some_rows(count: int, limit: int) -> np.ndarray:
-    """All of `count` rows, or a fixed random part of them, in order."""
-    rows = np.arange(count)
+def _some_rows(rows: np.ndarray, limit: int) -> np.ndarray:
+    """All of `rows`, or a fixed random part of them, in order."""
     return np.sort(np.random.default_rng(0).permutation(rows)[:limit]) if limit else rows
 
 

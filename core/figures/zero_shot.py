@@ -41,14 +41,19 @@ def plot_label_bars(scores: ZeroShotScores, *, image: int = 0, most: int = 20) -
     return finish(figure, height=90 + 34 * len(order), showlegend=False)
 
 
+def leading_labels(results: Sequence[ZeroShotScores], *, image: int = 0, count: int = HIGHLIGHTED) -> np.ndarray:
+    """The labels that any of `results`, of the same labels, ever puts high; the highest first."""
+    peak = np.stack([result.probabilities[image] for result in results]).max(axis=0)
+    return np.argsort(-peak, kind="stable")[:count]
+
+
 def plot_strategy_slopes(results: Sequence[ZeroShotScores], titles: Sequence[str], *, image: int = 0) -> go.Figure:
     """Strategies side by side, a line per label: how its probability depends on how one asks.
 
-    `results`: of the same labels, one a strategy. The labels that are ever among the best are in colour.
+    `results`: of the same labels, one a strategy. The leading labels are in colour.
     """
     values = 100 * np.stack([result.probabilities[image] for result in results])
-    peak = values.max(axis=0)
-    shown = np.argsort(-peak, kind="stable")[: 5 * HIGHLIGHTED]
+    shown = leading_labels(results, image=image, count=5 * HIGHLIGHTED)
     figure = go.Figure()
     places = list(range(len(titles)))
     for rank, label in enumerate(shown):

@@ -13,6 +13,7 @@ from core.data.catalogue import installed_datasets
 from core.data.prompts import STRATEGIES, join_labels, parse_labels, parse_templates
 from core.errors import CoreError
 from core.experiments.zero_shot import RESULT, Config, choose_labels
+from core.figures.confusion import plot_compared_accuracies
 from core.methods.confusion import most_confused, surest_errors
 from core.reports import roughly
 from core.runs.control import request_stop, resume
@@ -24,6 +25,7 @@ from core.ui.cache import loaded_model
 from core.ui.errors import guard
 from core.ui.evaluation_views import (
     Evaluation,
+    card_accuracies,
     comparison_figures,
     error_picture,
     evaluation_figures,
@@ -59,7 +61,10 @@ def evaluation_panel(name: str) -> None:
         st.fragment(_progress, run_every=EVERY if active else None)()
         finished = [run for run in runs if (run.path / RESULT).is_file()]
         with guard():
-            _results(finished)
+            if not finished:
+                _nothing_yet(name)
+            else:
+                _results(finished)
 
 
 def _form(name: str) -> None:
@@ -191,15 +196,26 @@ def _progress() -> None:
                     st.rerun()
 
 
+def _nothing_yet(name: str) -> None:
+    """What is known before anything was evaluated here: the figures of the model's own card."""
+    known = card_accuracies(name)
+    if known:
+        st.markdown("**What its card says**, measured once when it was trained")
+        st.plotly_chart(
+            plot_compared_accuracies([title for title, _ in known], [right for _, right in known], chosen=-1),
+            width="stretch",
+            key="card_accuracies",
+            alt="Accuracies from the model's card with their 95 % intervals.",
+        )
+    st.info(
+        "Nothing has been evaluated on this machine yet. Afterwards the images are kept, so that other labels or "
+        "prompts on them take seconds.",
+        icon=":material/query_stats:",
+    )
+
+
 def _results(finished: Sequence[RunFolder]) -> None:
     """Which results there are, and the chosen one."""
-    if not finished:
-        st.info(
-            "Nothing has been evaluated on this machine yet. A data set of 10,000 small images takes a minute or two "
-            "with the small CLIP; a second evaluation with other labels takes seconds, since the images are kept.",
-            icon=":material/query_stats:",
-        )
-        return
     names = [run.name for run in finished[:MOST_LISTED]]
     wanted = remembered(CHOSEN, names[0])
     rows = {run.name: _listed(run) for run in finished[:MOST_LISTED]}

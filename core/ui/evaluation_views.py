@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.data.catalogue import DATASETS
 from core.data.loading import load_images
 from core.data.prompts import STRATEGIES
 from core.errors import CoreError
@@ -18,6 +19,7 @@ from core.figures.confusion import plot_class_accuracies, plot_compared_accuraci
 from core.figures.theme import Figure
 from core.methods.confusion import Accuracy, accuracy, class_accuracies, confusion_matrix, most_confused
 from core.runs.store import RunFolder, list_runs
+from core.ui.zero_shot import read_model_card
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +133,25 @@ def comparison_figures(found: Evaluation) -> list[tuple[str, Figure, str]]:
             ("Split by split", plot_compared_accuracies([row["split"] for row in rows], rights, chosen=-1), "splits")
         )
     return figures
+
+
+def card_accuracies(name: str) -> list[tuple[str, Accuracy]]:
+    """What a model of our own measured when it was made, from its card: title and accuracy, seen labels first."""
+    metrics = read_model_card(name).get("metrics", {})
+    rows = [
+        (f"{_title(data)}, {found.get('split', 'test')}: labels it has seen", found)
+        for data, found in metrics.get("test", {}).items()
+    ]
+    rows += [
+        (f"{_title(data)}, {split}: pictures it has not", found)
+        for data, kinds in metrics.get("transfer", {}).items()
+        for split, found in kinds.get("splits", {}).items()
+    ]
+    return [(title, _right(found["accuracy"], found["count"])) for title, found in rows]
+
+
+def _title(data: str) -> str:
+    return DATASETS[data].title if data in DATASETS else data
 
 
 def _right(share: float, count: int) -> Accuracy:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import streamlit as st
@@ -227,14 +227,19 @@ def best_template(name: str, digest: str, image: Image.Image, label: str, templa
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def labels_seen(name: str) -> dict[str, list[str]]:
-    """The labels that a model of our own was trained with, by data set, from its card; empty for models of others."""
+def read_model_card(name: str) -> dict[str, Any]:
+    """`card.json` of a model of our own; empty for models of others."""
     try:
         card = json.loads((Path(resolve(find_model(name))) / "card.json").read_text(encoding="utf-8"))
-        found = card.get("labels_seen", {})
-        return {str(data): [str(label) for label in labels] for data, labels in found.items()}
-    except (OSError, ValueError, AttributeError, CoreError):
+    except (OSError, ValueError, CoreError):
         return {}
+    return card if isinstance(card, dict) else {}
+
+
+def labels_seen(name: str) -> dict[str, list[str]]:
+    """The labels that a model of our own was trained with, by data set, from its card; empty for models of others."""
+    found = read_model_card(name).get("labels_seen", {})
+    return found if isinstance(found, dict) else {}
 
 
 def is_cut(name: str, texts: Sequence[str]) -> list[str]:

@@ -14,7 +14,13 @@ from core.data.prompts import STRATEGIES, fill_template, join_labels, parse_labe
 from core.errors import CoreError
 from core.figures.overlay import overlay
 from core.figures.theme import Figure
-from core.figures.zero_shot import plot_label_bars, plot_strategy_slopes, plot_template_scores, word_marks
+from core.figures.zero_shot import (
+    leading_labels,
+    plot_label_bars,
+    plot_strategy_slopes,
+    plot_template_scores,
+    word_marks,
+)
 from core.methods.zero_shot import ZeroShotScores
 from core.models.imagenet import imagenet_classes
 from core.ui.cache import display_photo, loaded_model
@@ -34,7 +40,7 @@ from core.ui.zero_shot import (
     scores_of,
 )
 
-DEFAULT_LABELS = "cat, dog, horse, bird, frog, truck, coffee mug, sports car"
+DEFAULT_LABELS = "cat, dog, horse, bird, frog, truck, espresso, goldfish"
 LISTS: dict[str, Callable[[], str]] = {
     "The bundled photos": lambda: "cat, cup of coffee, motorcycle, astronaut, rocket, photographer, pagoda, dahlia",
     "CIFAR-10": lambda: "airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck",
@@ -42,7 +48,6 @@ LISTS: dict[str, Callable[[], str]] = {
     "ImageNet, all 1000": lambda: join_labels(parse_labels("\n".join(imagenet_classes())).names),
 }
 MOST_BARS = 12
-MOST_TEMPLATE_LABELS = 6
 # Side by side: the ensemble of 80 joins them when it is chosen, since it reads 80 sentences for every new label.
 USUAL = ("plain", "photo", "descriptive", "domain", "ensemble")
 # Strategies are compared for so many labels at most; all of ImageNet would be 11,000 sentences.
@@ -290,27 +295,34 @@ def compared_strategies(question: Question) -> dict[str, tuple[str, ...]]:
     return found | {question.strategy: question.templates}
 
 
+def compared_scores(name: str, picture: Picture, question: Question) -> dict[str, ZeroShotScores]:
+    """What each of the compared strategies says."""
+    return {
+        strategy: scores_of(name, picture.digest, picture.image, question.labels, templates)
+        for strategy, templates in compared_strategies(question).items()
+    }
+
+
 def strategy_figure(name: str, picture: Picture, question: Question) -> Figure:
     """The slopes of the labels from one strategy to the next."""
-    compared = compared_strategies(question)
-    results = [
-        scores_of(name, picture.digest, picture.image, question.labels, templates) for templates in compared.values()
-    ]
-    return plot_strategy_slopes(results, [STRATEGIES[each].title for each in compared])
+    results = compared_scores(name, picture, question)
+    return plot_strategy_slopes(list(results.values()), [STRATEGIES[each].title for each in results])
 
 
 def template_answers(
     name: str, picture: Picture, question: Question
 ) -> tuple[tuple[str, ...], tuple[str, ...], np.ndarray, np.ndarray]:
-    """The best labels, the sentences (of the strategy, or of all single ones where it has but one), what each sentence
-    says alone, (sentences, labels), and what they say together, (labels,)."""
+    """The leading labels, sentences, what each says alone (sentences, labels), and what all say together (labels,).
+
+    The sentences are those of the strategy, or of all strategies where it has but one.
+    """
     templates = question.templates
     if len(templates) == 1:
         every = (template for each in compared_strategies(question).values() for template in each)
         templates = tuple(dict.fromkeys(every))
     together = scores_of(name, picture.digest, picture.image, question.labels, templates)
-    best = scores_of(name, picture.digest, picture.image, question.labels, question.templates).order()
-    chosen = best[:MOST_TEMPLATE_LABELS]
+    # The same labels in the same colours as the slopes beside.
+    chosen = leading_labels(list(compared_scores(name, picture, question).values()))
     _, shares = scores_by_template(name, picture.digest, picture.image, question.labels, templates)
     labels = tuple(question.labels[index] for index in chosen)
     return labels, templates, shares[:, chosen], together.probabilities[0, chosen]

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from core.data.archives import import_archive
-from core.data.arrays import load_arrays
+from core.data.arrays import load_arrays, validation_indices
 from core.data.prompts import STRATEGIES
 from core.data.transforms import Normalisation, normalise, resize
 from core.errors import ConfigError, IncompatibleError, UnknownNameError
@@ -85,15 +85,26 @@ def test_other_labels_compute_no_image_again(clip: Path, monkeypatch: pytest.Mon
     assert not np.array_equal(other[2]["confidence"], first[2]["confidence"])
 
 
-def test_the_strategy_is_chosen_on_images_that_are_not_tested(clip: Path) -> None:
+def test_the_strategy_is_chosen_on_images_that_are_not_tested(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_toy({"train": 400, "test": 30})
+    judged: list[int] = []
+    answer = zero_shot._answer
+
+    def spy(parts: list[Any], *rest: Any) -> Any:
+        judged.extend(row for part in parts for row in part.rows if part.split == "train")
+        return answer(parts, *rest)
+
+    monkeypatch.setattr(zero_shot, "_answer", spy)
     config = Config(model=f"folder:{clip}", dataset="toy", templates=("this is {}",), max_validation=20)
     reports, summary, answers, _ = evaluate(config)
+    # Nor are they images that trainings of this project learn from: the carved tenth.
+    assert set(judged) < set(validation_indices(np.arange(400) % 2))
     compared = [report for report in reports if isinstance(report, StrategyReport)]
     assert [report.strategy for report in compared] == list(STRATEGIES)
     assert {report.val_count for report in compared} == {20}
     best = max(report.val_accuracy for report in compared)
     assert summary["strategy"] == next(report.strategy for report in compared if report.val_accuracy == best)
-    assert summary["chosen_on"] == "train"
+    assert summary["chosen_on"].startswith("the tenth of train")
     assert set(answers["split"]) == {"test"}
     assert [type(report) for report in reports].count(SplitReport) == 1
 

@@ -147,7 +147,7 @@ def test_a_finished_evaluation_is_shown_with_interval_and_errors(model: str) -> 
     app = clip(model, view=DATASET, evaluation="toys")
     assert not app.error
     assert "of 20 (95 % interval" in headline(app)
-    assert "chosen on train" in text_of(app)
+    assert "chosen on the tenth of train" in text_of(app)
     assert any("→" in each.value for each in app.caption)
     app.selectbox(key="evaluation_choice").select_index(0).run()
     assert not app.exception

@@ -1,0 +1,97 @@
+"""A folder of photos, broken ones among them, named by labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from core.__main__ import app
+from core.data.transforms import to_batch
+from core.errors import CoreError, IncompatibleError
+from core.methods.classify_files import accuracy_of, classify_files, folder_labels, image_files
+from core.methods.zero_shot import Scale, embed_images, text_classifier, zero_shot_scores
+from core.models.weights import load
+from tests.clip_toy import save_tiny_clip
+
+TEMPLATES = ("a photo of a {}.",)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_clip(tmp_path_factory.mktemp("clip") / "tiny")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Five photos in two classes, one of them broken, and what is no photo."""
+    random = np.random.default_rng(0)
+    for name in ("red_car", "ship"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for index in range(2):
+            pixels = random.integers(0, 255, (40, 50, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{index}.png")
+    (tmp_path / "photos" / "ship" / "broken.jpg").write_bytes(b"\xff\xd8\xff no more")
+    (tmp_path / "photos" / "ship" / "notes.txt").write_text("no photo")
+    (tmp_path / "photos" / ".thumbs").mkdir()
+    Image.new("RGB", (30, 30)).save(tmp_path / "photos" / ".thumbs" / "0.png")
+    return tmp_path / "photos"
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 16])
+def test_every_file_gets_the_answer_it_gets_alone(clip: Path, folder: Path, batch_size: int) -> None:
+    model: Any = load(f"folder:{clip}")
+    files = image_files(folder)
+    labels = folder_labels(folder, files)
+    assert labels == ("red car", "ship")
+    answers = list(classify_files(model, files, labels, TEMPLATES, batch_size=batch_size))
+    assert [answer.path for answer in answers] == files
+    assert [bool(answer.problem) for answer in answers] == [file.name == "broken.jpg" for file in files]
+    weights = text_classifier(model.module, labels, TEMPLATES)
+    for answer in answers:
+        assert answer.true_label == answer.path.parent.name.replace("_", " ")
+        if answer.problem:
+            continue
+        pixels = to_batch([Image.open(answer.path)], model.network.preprocessing)
+        alone = zero_shot_scores(embed_images(model.module, pixels), weights, labels, Scale.of(model.module))
+        assert answer.label == labels[int(alone.order()[0])]
+        assert answer.probability == pytest.approx(float(alone.probabilities.max()), abs=1e-4)
+    right = accuracy_of(answers)
+    assert right is not None
+    assert right.count == 4
+    assert accuracy_of(list(classify_files(model, files, ["deer"], TEMPLATES))) is None
+
+
+def test_folders_without_images_and_models_without_words_are_sentences(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(CoreError, match="no folder"):
+        image_files(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CoreError, match="holds no"):
+        image_files(tmp_path / "empty")
+    with pytest.raises(IncompatibleError, match="it knows no texts"):
+        list(classify_files(load("cnn_small"), image_files(folder), ["cat"], TEMPLATES))
+
+
+def test_the_command_prints_answers_and_accuracy_and_writes_a_table(clip: Path, folder: Path, tmp_path: Path) -> None:
+    table = tmp_path / "answers.csv"
+    arguments = ["classify", str(folder), "--model", f"folder:{clip}", "--csv", str(table)]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert "red_car/0.png" in done.output
+    assert "of 4 (95 % interval" in done.output
+    assert "broken.jpg" in done.output
+    rows = table.read_text().splitlines()
+    assert rows[0] == "file,label,probability,true_label,problem"
+    assert len(rows) == 6
+    done = CliRunner().invoke(app, [*arguments, "--labels", "cat, dog", "--template", "a drawing of a {}"])
+    assert done.exit_code == 0, done.output
+    assert "interval" not in done.output
+    (tmp_path / "labels.txt").write_text("red car\nship\ndeer\n")
+    done = CliRunner().invoke(app, [*arguments, "--labels", str(tmp_path / "labels.txt"), "--limit", "2"])
+    assert "of 2 (95 % interval" in done.output
+    done = CliRunner().invoke(app, [*arguments, "--template", "a photo"])
+    assert isinstance(done.exception, CoreError)
