@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from core.data.captions import TEMPLATES, write_caption
 from core.paths import CHECKOUT
@@ -73,6 +75,14 @@ def load_tokenizer(folder: Path = ASSET) -> Tokenizer:
     from tokenizers import Tokenizer
 
     return Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+
+def encode_texts(texts: Sequence[str], length: int) -> np.ndarray:
+    """(texts, length) int64 ids under the bundled tokenizer, padded; what is too long loses its end."""
+    tokenizer = load_tokenizer()
+    tokenizer.enable_truncation(length)
+    tokenizer.enable_padding(pad_id=PAD_ID, pad_token=PAD, length=length)
+    return np.asarray([found.ids for found in tokenizer.encode_batch(list(texts))], dtype=np.int64)
 
 
 def _wordnet_texts(source: Path) -> Iterator[str]:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 from core.errors import CoreError, UnknownNameError
@@ -64,7 +64,7 @@ def class_synset(name: str) -> Synset | None:
 
 def imagenet_wnids() -> tuple[str, ...]:
     """The ids of ImageNet's 1000 classes in logit order, which is their alphabetical order."""
-    return tuple(files("timm.data._info").joinpath("imagenet_synsets.txt").read_text().split())
+    return _asset()[1]
 
 
 def path_to_root(wnid: str) -> tuple[Synset, ...]:
@@ -124,18 +124,33 @@ def _parse(line: str) -> Synset:
     return Synset(wnid=f"n{offset}", names=names, gloss=gloss.strip(), parents=parents)
 
 
-@cache
 def _synsets() -> dict[str, Synset]:
-    rows = json.loads(ASSET.read_text(encoding="utf-8"))["synsets"]
-    return {
+    return _asset()[0]
+
+
+@cache
+def _asset() -> tuple[dict[str, Synset], tuple[str, ...]]:
+    """All synsets by id, and the 1000 ids."""
+    found = json.loads(ASSET.read_text(encoding="utf-8"))
+    synsets = {
         wnid: Synset(wnid=wnid, names=tuple(row["names"]), gloss=row["gloss"], parents=tuple(row["parents"]))
-        for wnid, row in rows.items()
+        for wnid, row in found["synsets"].items()
     }
+    return synsets, tuple(found["imagenet"])
+
+
+def _thousand() -> tuple[str, ...]:
+    """The 1000 ids as timm lists them; found, not imported, since timm takes its time."""
+    spec = find_spec("timm")
+    if spec is None or spec.origin is None:
+        raise CoreError("timm is not installed.", "python -m pip install timm")
+    return tuple((Path(spec.origin).parent / "data" / "_info" / "imagenet_synsets.txt").read_text().split())
 
 
 def write_asset(source: Path, target: Path = ASSET) -> int:
     """Write what this module reads; returns how many synsets that are."""
-    found = extract(source, [*imagenet_wnids(), *CIFAR10.values()])
+    imagenet = _thousand()
+    found = extract(source, [*imagenet, *CIFAR10.values()])
     rows = {
         wnid: {"names": synset.names, "parents": synset.parents, "gloss": synset.gloss}
         for wnid, synset in sorted(found.items())
@@ -143,7 +158,8 @@ def write_asset(source: Path, target: Path = ASSET) -> int:
     notice = "WordNet 3.0 Copyright 2006 by Princeton University. All rights reserved. See wordnet-licence.txt."
     # A line per synset: readable, and a change shows as one.
     lines = ",\n".join(f"{json.dumps(wnid)}: {json.dumps(row, ensure_ascii=False)}" for wnid, row in rows.items())
-    target.write_text(f'{{"notice": {json.dumps(notice)},\n"synsets": {{\n{lines}\n}}}}\n', encoding="utf-8")
+    head = f'"notice": {json.dumps(notice)},\n"imagenet": {json.dumps(imagenet)}'
+    target.write_text(f'{{{head},\n"synsets": {{\n{lines}\n}}}}\n', encoding="utf-8")
     return len(rows)
 
 

@@ -61,7 +61,7 @@ def test_synsets_are_read_with_all_their_ancestors(tmp_path):
     assert found["n00003553"].parents == ("n00002137", "n00001740")
     assert found["n00002137"].names == ("living thing", "animate thing")
     assert found["n00002137"].parents == ("n00001740",)
-    assert found["n00002137"].gloss == 'alive; a | b'
+    assert found["n00002137"].gloss == "alive; a | b"
     with pytest.raises(CoreError, match="n00009999"):
         extract(tmp_path, ["n00009999"])
     with pytest.raises(CoreError, match="wordnet-base"):
