@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from core.errors import UnknownNameError
-from core.experiments import clip_contrastive, cnn_scratch, linear_probe, sweep, transfer, vit_scratch, zero_shot
+from core.experiments import (
+    clip_contrastive,
+    cnn_scratch,
+    linear_probe,
+    sweep,
+    text_to_image,
+    transfer,
+    vit_scratch,
+    zero_shot,
+)
 from core.experiments.spec import Recipe
 
 RECIPES: dict[str, Recipe] = {
@@ -27,6 +36,13 @@ RECIPES: dict[str, Recipe] = {
         summary="Images and captions in one space, from scratch: CLIP's or SigLIP's loss",
         config=clip_contrastive.Config,
         run=clip_contrastive.run,
+    ),
+    "text_to_image": Recipe(
+        name="text_to_image",
+        title="Text to image",
+        summary="A small latent diffusion model that draws from prompts, and classifies by denoising",
+        config=text_to_image.Config,
+        run=text_to_image.run,
     ),
     "transfer": Recipe(
         name="transfer",

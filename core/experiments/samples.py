@@ -52,11 +52,17 @@ def write_mistakes(samples: Path, fit: Fit, count: int = 16) -> None:
         (samples / "mistakes.png").unlink(missing_ok=True)
 
 
-def _png(images: np.ndarray) -> bytes:
+def write_sheet(path: Path, images: np.ndarray, columns: int) -> None:
+    """(count, height, width, channels) uint8 as one picture, so many in a row."""
+    write_atomically(path, _png(images, columns))
+
+
+def _png(images: np.ndarray, columns: int | None = None) -> bytes:
     """(count, height, width, channels) uint8 → one picture of them all, row by row, near square, on white."""
     count, height, width, channels = images.shape
     images = images[..., :3] if channels >= 3 else np.repeat(images[..., :1], 3, axis=-1)
-    zoom, columns, gap = max(1, _SIDE // max(height, width)), math.ceil(math.sqrt(count)), 2
+    zoom, gap = max(1, _SIDE // max(height, width)), 2
+    columns = columns or math.ceil(math.sqrt(count))
     images = images.repeat(zoom, axis=1).repeat(zoom, axis=2)
     high, wide = height * zoom + gap, width * zoom + gap
     sheet = np.full((math.ceil(count / columns) * high - gap, columns * wide - gap, 3), 255, dtype=np.uint8)

@@ -127,13 +127,14 @@ def load_diffusers(folder: str | Path) -> Network:
             f"{folder.name} is a {name}.", "Expected a StableDiffusionPipeline, for example Stable Diffusion 1 or 2."
         )
     try:
-        pipeline = StableDiffusionPipeline.from_pretrained(
+        pipeline: Any = StableDiffusionPipeline.from_pretrained(
             str(folder),
             safety_checker=None,
             feature_extractor=None,
             requires_safety_checker=False,
             local_files_only=True,
             use_safetensors=True,
+            dtype=torch.float32,
         )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]

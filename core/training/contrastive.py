@@ -91,6 +91,8 @@ class Contrastive:
     Of several processes each contrasts its own share of a batch.
     """
 
+    has_hits = True
+
     def __init__(
         self, captions: CaptionTable, ids: Tensor, prompts: Tensor, *, loss: Loss, groups: np.ndarray | None = None
     ) -> None:

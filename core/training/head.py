@@ -72,6 +72,7 @@ def fit_head(
             train_accuracy=correct / len(labels),
             val_loss=float(F.cross_entropy(held_out, expected)),
             val_accuracy=float((held_out.argmax(dim=1) == expected).float().mean()),
+            val_count=len(expected),
             learning_rate=optimizer.param_groups[0]["lr"] / rate_share,
             images_per_second=len(labels) / (time.perf_counter() - started),
         )

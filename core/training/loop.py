@@ -37,8 +37,8 @@ class EpochReport:
     """One line of a run's history; accuracies in [0, 1], losses in nats per image.
 
     Training numbers are of augmented images, under the weights as they were at each step. Where images are mixed,
-    `train_accuracy` counts the class with the larger share, and does not compare with that of unmixed images.
-    Validation numbers are of the averaged weights.
+    `train_accuracy` counts the class with the larger share, and does not compare with that of unmixed images; None
+    where the objective has no right or wrong. Validation numbers are of the averaged weights, on `val_count` images.
     """
 
     epoch: int
@@ -46,9 +46,10 @@ class EpochReport:
     step: int
     steps: int
     train_loss: float
-    train_accuracy: float
+    train_accuracy: float | None
     val_loss: float
     val_accuracy: float
+    val_count: int
     learning_rate: float
     images_per_second: float
 
@@ -245,7 +246,8 @@ class Fit:
             images = (batch.images - self._mean) / self._std
             losses, hits = self.objective.losses(network, images, batch, seed)
         share = losses.sum() * batch.weight / batch.count
-        done = sum_up(torch.stack([share.detach() * batch.count, hits.sum() * batch.weight]).to(self._totals.dtype))
+        right = hits.sum() * batch.weight if hits is not None else torch.zeros_like(share)
+        done = sum_up(torch.stack([share.detach() * batch.count, right]).to(self._totals.dtype))
         self._unchecked.append((self.step, done[0]))
         if self.device.type == "cpu":
             self._check_losses(keep=0)
@@ -304,9 +306,10 @@ class Fit:
             step=self.step,
             steps=self.steps,
             train_loss=loss / len(self.train_set),
-            train_accuracy=hits / len(self.train_set),
+            train_accuracy=hits / len(self.train_set) if self.objective.has_hits else None,
             val_loss=held_out.loss,
             val_accuracy=held_out.accuracy,
+            val_count=held_out.count,
             learning_rate=first["lr"] / first.get("share", 1.0),
             images_per_second=len(self.train_set) / self._seconds,
         )

@@ -13,14 +13,23 @@ from core.training.batches import Batch
 
 
 class Objective(Protocol):
-    """What `core.training.loop.Fit` asks."""
+    """What `core.training.loop.Fit` asks.
+
+    Attributes:
+        has_hits: whether `losses` can say what was right.
+    """
+
+    @property
+    def has_hits(self) -> bool: ...
 
     @property
     def groups(self) -> Tensor | None:
         """(classes,): which classes compete in validation, those of one group; None: all of them."""
 
-    def losses(self, network: Callable[..., Any], images: Tensor, batch: Batch, seed: int) -> tuple[Tensor, Tensor]:
-        """Loss in nats and whether it was right, for each image of a batch.
+    def losses(
+        self, network: Callable[..., Any], images: Tensor, batch: Batch, seed: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """Loss and whether it was right, for each image of a batch.
 
         Args:
             network: computes in the training's precision; what it returns may be bf16.
@@ -28,7 +37,7 @@ class Objective(Protocol):
             seed: of this place in the training, for whatever is drawn.
 
         Returns:
-            (share,) losses and (share,) bool hits.
+            (share,) losses, in nats where it is a classifier, and (share,) bool hits, or None without `has_hits`.
         """
 
     def classifier(self, model: nn.Module) -> nn.Module:
@@ -41,6 +50,7 @@ class Classification:
 
     label_smoothing: float = 0.0
     groups: None = None
+    has_hits: bool = True
 
     def losses(self, network: Callable[..., Any], images: Tensor, batch: Batch, seed: int) -> tuple[Tensor, Tensor]:
         logits = network(images).float()
