@@ -8,7 +8,7 @@ from core.ui.evaluation_panel import evaluation_export, evaluation_panel
 from core.ui.export import Export, export_popover
 from core.ui.layout import heading, teaching_cards
 from core.ui.pickers import image_picker, model_picker, own_model_form
-from core.ui.similarity_panel import similarity_export, similarity_panel
+from core.ui.similarity_panel import images_picker, similarity_export, similarity_panel
 from core.ui.zero_shot_panel import zero_shot_export, zero_shot_panel
 
 VIEWS = {"labels": "One image", "matrix": "Images × texts", "dataset": "Whole data set"}
@@ -18,27 +18,29 @@ def make_export() -> Export:
     """What the open view shows."""
     if view == "dataset":
         return evaluation_export()
-    return similarity_export(name) if view == "matrix" else zero_shot_export(name, picture)
+    return zero_shot_export(name, pictures[0]) if view == "labels" else similarity_export(name)
 
 
 heading("CLIP", "Which of these words fits the picture?")
-bar = st.columns([3, 4, 2, 2], vertical_alignment="bottom")
-with bar[0]:
-    picture = image_picker(default="example:cat")
-with bar[1]:
-    name = model_picker("image_text", preferred=("clip_small",))
-with bar[2]:
-    own_model_form()
 view = st.segmented_control(
     "View", list(VIEWS), format_func=VIEWS.__getitem__, default="labels", required=True, key="view",
     bind="query-params", label_visibility="collapsed",
 )  # fmt: skip
+*first, second, third, last = st.columns([7, 2, 2] if view == "dataset" else [3, 4, 2, 2], vertical_alignment="bottom")
+pictures = []
+if first:
+    with first[0]:
+        pictures = images_picker() if view == "matrix" else [image_picker(default="example:cat")]
+with second:
+    name = model_picker("image_text", preferred=("clip_small",))
+with third:
+    own_model_form()
 if view == "dataset":
     evaluation_panel(name)
 elif view == "matrix":
-    similarity_panel(name)
+    similarity_panel(name, pictures)
 else:
-    zero_shot_panel(name, picture)
-with bar[3]:
+    zero_shot_panel(name, pictures[0])
+with last:
     export_popover(make_export, key="export")
 teaching_cards("clip")

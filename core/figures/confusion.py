@@ -13,6 +13,8 @@ from core.figures.theme import BASELINE, CATEGORICAL, finish
 from core.methods.confusion import Accuracy, classes_by_error
 
 MOST_CLASSES = 30
+# Up to so many classes the cells have room for their percentages.
+NUMBERED = 12
 
 
 def plot_confusion(confusion: np.ndarray, classes: Sequence[str], *, most: int = MOST_CLASSES) -> go.Figure:
@@ -37,12 +39,13 @@ def plot_confusion(confusion: np.ndarray, classes: Sequence[str], *, most: int =
             colorscale=[[0, "rgba(0,114,178,0)"], [0.15, "rgba(86,180,233,0.55)"], [1, "#0072B2"]],
             customdata=[[[names[row], names[column], int(counts[row, column])] for column in places] for row in places],
             hovertemplate="%{customdata[0]} taken for %{customdata[1]}: %{customdata[2]:,} (%{z:.1f} %)<extra></extra>",
+            showscale=len(shown) > NUMBERED,
             colorbar={"title": {"text": "% of the true class", "side": "right"}, "thickness": 12},
             xgap=1,
             ygap=1,
         )
     )
-    if len(shown) <= 12:
+    if len(shown) <= NUMBERED:
         for row in places:
             for column in places:
                 if share[row, column] >= 0.5:
@@ -53,9 +56,11 @@ def plot_confusion(confusion: np.ndarray, classes: Sequence[str], *, most: int =
                         showarrow=False,
                         font={"size": 13, **({"color": "white"} if share[row, column] > 55 else {})},
                     )
-    figure.update_xaxes(tickvals=places, ticktext=names, title="said", tickangle=-40, showgrid=False)
-    figure.update_yaxes(tickvals=places, ticktext=names, title="true", autorange="reversed", showgrid=False)
-    return finish(figure, height=max(340, 150 + (34 if len(shown) <= 12 else 20) * len(shown)))
+    figure.update_xaxes(
+        tickvals=places, ticktext=names, title="said (% of the true class)", tickangle=-40, showgrid=False
+    )
+    figure.update_yaxes(tickvals=places, ticktext=names, title="true class", autorange="reversed", showgrid=False)
+    return finish(figure, height=max(340, 150 + (34 if len(shown) <= NUMBERED else 20) * len(shown)))
 
 
 def plot_class_accuracies(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -147,6 +148,7 @@ def plot_similarity_matrix(
     """
     table = values.T
     rows, columns = table.shape
+    numbered = rows * columns <= _CELLS_WITH_NUMBERS
     figure = go.Figure(
         go.Heatmap(
             z=table,
@@ -154,13 +156,14 @@ def plot_similarity_matrix(
             colorscale=[f"rgb{tuple(map(int, colour))}" for colour in colour_table()[::17]],
             customdata=[[[name, text] for name in names] for text in texts],
             hovertemplate="%{customdata[0]}<br>“%{customdata[1]}”: %{z:.3g}<extra></extra>",
+            showscale=not numbered,
             colorbar={"title": {"text": measure, "side": "right"}, "thickness": 12},
             xgap=2,
             ygap=2,
         )
     )
     low, high = float(table.min()), float(table.max())
-    if rows * columns <= _CELLS_WITH_NUMBERS:
+    if numbered:
         digits = 0 if high > 2 else 2
         for row in range(rows):
             for column in range(columns):
@@ -199,7 +202,7 @@ def plot_similarity_matrix(
     figure.update_xaxes(tickvals=list(range(columns)), ticktext=["" for _ in names], showgrid=False)
     figure.update_yaxes(
         tickvals=list(range(rows)),
-        ticktext=[f"{html.escape(short_label_text(text))} " for text in texts],
+        ticktext=[_two_lines(text) for text in texts],
         range=[rows - 0.5, -2.2],
         showgrid=False,
         tickfont={"size": 14},
@@ -207,9 +210,10 @@ def plot_similarity_matrix(
     return finish(figure, height=160 + 46 * rows, margin={"l": 8, "r": 8, "t": 8, "b": 8})
 
 
-def short_label_text(text: str, width: int = 38) -> str:
-    """A sentence cut to `width`."""
-    return text if len(text) <= width else text[: width - 1] + "…"
+def _two_lines(text: str, width: int = 20) -> str:
+    """A sentence in up to two short lines, so that the matrix has room beside it on a narrow screen."""
+    lines = textwrap.wrap(text, width, max_lines=2, placeholder=" …") or [text[:width]]
+    return "<br>".join(html.escape(line) for line in lines)
 
 
 def word_marks(words: Sequence[str], relevance: np.ndarray) -> str:

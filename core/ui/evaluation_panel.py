@@ -45,6 +45,7 @@ from core.ui.zero_shot_panel import plain
 CHOSEN = "evaluation"  # of the address: the run that is shown
 EVERY = "1s"
 GALLERY = 12
+ACROSS = 6
 MOST_LISTED = 50
 CHOOSE = "choose"
 
@@ -293,14 +294,11 @@ def _gallery(found: Evaluation) -> None:
     if not len(indices):
         st.caption("It made no mistake.")
         return
-    columns = st.columns(6)
-    for place, index in enumerate(indices):
-        with columns[place % 6]:
-            st.image(error_picture(found, int(index)), width="stretch", alt=found.classes[found.labels[index]])
-            st.caption(
-                f"{plain(found.classes[found.labels[index]])} → **{plain(found.classes[found.predicted[index]])}** "
-                f"{found.confidence[index]:.0%}"
-            )
+    for start in range(0, len(indices), ACROSS):
+        for column, index in zip(st.columns(ACROSS), indices[start : start + ACROSS], strict=False):
+            true_label, said_label = found.classes[found.labels[index]], found.classes[found.predicted[index]]
+            column.image(error_picture(found, int(index)), width="stretch", alt=true_label)
+            column.caption(f"{plain(true_label)} → **{plain(said_label)}** {found.confidence[index]:.0%}")
 
 
 def _more(found: Evaluation) -> None:

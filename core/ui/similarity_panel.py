@@ -30,11 +30,15 @@ MOST_TEXTS = 40
 THUMBNAIL = 112
 
 
-def similarity_panel(name: str) -> None:
+def images_picker() -> list[Picture]:
+    """The pictures of the matrix."""
+    return pictures_picker(default=DEFAULT_IMAGES)
+
+
+def similarity_panel(name: str, pictures: list[Picture]) -> None:
     """Pictures across, sentences down."""
     left, right = st.columns([4, 9], gap="large")
     with left:
-        pictures = pictures_picker(default=DEFAULT_IMAGES)
         st.text_area(
             "Texts, one a line",
             value=DEFAULT_TEXTS,

@@ -120,7 +120,7 @@ def _controls() -> None:
         st.button("Use this list", key="use_list", type="primary", on_click=_use_pasted)
         for title, names in LISTS.items():
             st.button(title, key=f"list_{title}", on_click=_use, args=(names,), width="stretch")
-    strategy = st.segmented_control(
+    strategy = st.pills(  # which, unlike segments, wrap on a narrow screen
         "Asked as",
         list(STRATEGIES),
         format_func=lambda each: STRATEGIES[each].title,

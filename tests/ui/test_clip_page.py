@@ -48,7 +48,7 @@ def test_labels_and_strategy_are_read_from_the_address_and_change_the_answer(mod
     app.text_input(key="labels").set_value("ship, horse, deer, frog").run()
     assert not app.exception
     assert headline(app) != before
-    app.segmented_control(key="strategy").set_value("custom").run()
+    app.pills(key="strategy").set_value("custom").run()
     app.text_area(key="templates").set_value("this is a drawing of the {}").run()
     assert not app.exception
     assert not app.error
@@ -81,7 +81,7 @@ def test_any_list_of_labels_is_an_answer_or_a_sentence(model: str, labels: str, 
 )
 def test_a_template_without_a_place_for_the_label_is_a_sentence(model: str, templates: str, sentence: str) -> None:
     app = clip(model)
-    app.segmented_control(key="strategy").set_value("custom").run()
+    app.pills(key="strategy").set_value("custom").run()
     app.text_area(key="templates").set_value(templates).run()
     assert not app.exception
     assert any(sentence in error.value for error in app.error)
