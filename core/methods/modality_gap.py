@@ -264,13 +264,18 @@ def pair_budget(
     return rows
 
 
+def points(change: float) -> str:
+    """A difference of fractions in points, signed, with a real minus."""
+    return f"{100 * change:+.1f}".replace("-", "−")
+
+
 def finding(before: Outcome, after: Outcome) -> str:
     """What closing the gap did, in words computed from the numbers: two sentences in Markdown."""
     change, low, high = after.change_from(before)
     gap = f"{before.held_out.distance:.2f} → {after.held_out.distance:.2f}"
     cosine = f"{before.held_out.paired_cosine:.2f} → {after.held_out.paired_cosine:.2f}"
     moved = f"gap {gap}, mean paired cosine {cosine}"
-    said = f"**{100 * change:+.1f} points** (95 % paired interval {100 * low:+.1f} to {100 * high:+.1f})"
+    said = f"**{points(change)} points** (95 % paired interval {points(low)} to {points(high)})"
     if after.held_out.distance > 0.9 * before.held_out.distance:
         return f"This did not close the gap ({moved}). Held-out accuracy changed by {said}."
     if high < 0:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from core.methods.alignment import Variant, Walk, fit_alignment
 from core.methods.modality_gap import Gap, Pairs, Progress, accuracy_of, classify, modality_gap
 from core.methods.procrustes import unit
+
+Plane = Literal["gap", "pca"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +20,9 @@ class Station:
 
     Attributes:
         centring, rotating: shares of the way, 0 to 1.
-        images, texts: (n, 2) unit vectors seen in the plane of the whole way.
+        images, texts: by plane (n, 2): the unit vectors seen in a plane of the whole way. "gap": along the gap, from
+            captions to images before anything moved, and the first principal component of what is left. "pca": the
+            first two principal components of both clouds together.
         correct: (n,) bool, images against texts that are not rotated.
         shuffled_accuracy: at the same point of the way of alignments with shuffled captions, their mean.
         fitted_accuracy: at this point, on the pairs that it was fitted on.
@@ -25,8 +30,8 @@ class Station:
 
     centring: float
     rotating: float
-    images: np.ndarray
-    texts: np.ndarray
+    images: dict[Plane, np.ndarray]
+    texts: dict[Plane, np.ndarray]
     gap: Gap
     correct: np.ndarray
     fitted_accuracy: float
@@ -58,22 +63,21 @@ def along_the_way(
     seed: int = 0,
     on_progress: Progress | None = None,
 ) -> list[Station]:
-    """The held-out pairs at every stop of `way`, seen in one plane: joint PCA of both clouds over the whole way.
-
-    The first axis of the plane points from the texts to the images.
-    """
+    """The held-out pairs at every stop of `way`, seen in planes that stay the same over the whole way."""
     walks = [Walk(fit_alignment(fitted.images, fitted.texts, variant))]
     for number in range(shuffles if variant.rotate else 0):
         pairs = fitted.shuffled(seed + 1 + number)
         walks.append(Walk(fit_alignment(pairs.images, pairs.texts, variant)))
     stops = way(variant, steps)
-    states = []
+    images, texts = [], []
+    figures = []
     for number, (centring, rotating) in enumerate(stops):
         if on_progress is not None:
             on_progress(number / len(stops), f"Stop {number + 1} of {len(stops)}")
         own, *others = walks
-        captions = own.texts(held_out.captions, centring)
-        images, texts = own.images(held_out.images, centring, rotating), own.texts(held_out.texts, centring)
+        moved = own.images(held_out.images, centring, rotating), own.texts(held_out.texts, centring)
+        images.append(unit(moved[0]))
+        texts.append(unit(moved[1]))
         shuffled = [
             accuracy_of(
                 walk.images(held_out.images, centring, rotating),
@@ -85,36 +89,39 @@ def along_the_way(
         fitted_accuracy = accuracy_of(
             own.images(fitted.images, centring, rotating), own.texts(fitted.captions, centring), fitted.labels
         )
-        states.append(
-            Station(
-                centring=centring,
-                rotating=rotating,
-                images=unit(images),
-                texts=unit(texts),
-                gap=modality_gap(images, texts),
-                correct=classify(images, captions) == held_out.labels,
-                fitted_accuracy=fitted_accuracy,
-                shuffled_accuracy=float(np.mean(shuffled)) if shuffled else float("nan"),
-            )
-        )
-    return _in_one_plane(states)
+        correct = classify(moved[0], own.texts(held_out.captions, centring)) == held_out.labels
+        figures.append((modality_gap(*moved), correct, fitted_accuracy, shuffled))
+    centre, planes = _planes(images, texts)
 
+    def seen(vectors: np.ndarray) -> dict[Plane, np.ndarray]:
+        return {plane: ((vectors - centre) @ axes.T).astype(np.float32) for plane, axes in planes.items()}
 
-def _in_one_plane(stations: list[Station]) -> list[Station]:
-    """Replace the unit vectors of all stops by their places in one plane."""
-    ends = [stations[0], stations[len(stations) // 2], stations[-1]]
-    cloud = np.concatenate([part for station in ends for part in (station.images, station.texts)])
-    centre = cloud.mean(axis=0)
-    axes = np.linalg.svd(cloud - centre, full_matrices=False)[2][:2]
-    apart = (stations[0].images.mean(axis=0) - stations[0].texts.mean(axis=0)) @ axes.T
-    if abs(apart[1]) > abs(apart[0]):
-        axes, apart = axes[::-1], apart[::-1]
-    axes = axes * np.where(apart < 0, -1, 1)[:, None]
     return [
-        replace(
-            station,
-            images=((station.images - centre) @ axes.T).astype(np.float32),
-            texts=((station.texts - centre) @ axes.T).astype(np.float32),
+        Station(
+            centring=centring,
+            rotating=rotating,
+            images=seen(images[number]),
+            texts=seen(texts[number]),
+            gap=gap,
+            correct=correct,
+            fitted_accuracy=fitted_accuracy,
+            shuffled_accuracy=float(np.mean(shuffled)) if shuffled else float("nan"),
         )
-        for station in stations
+        for number, ((centring, rotating), (gap, correct, fitted_accuracy, shuffled)) in enumerate(
+            zip(stops, figures, strict=True)
+        )
     ]
+
+
+def _planes(images: list[np.ndarray], texts: list[np.ndarray]) -> tuple[np.ndarray, dict[Plane, np.ndarray]]:
+    """A centre (dim,) and two axes (2, dim) for each plane, from unit vectors at the start, middle and end."""
+    stops = sorted({0, len(images) // 2, len(images) - 1})
+    cloud = np.concatenate([part[stop] for stop in stops for part in (images, texts)])
+    centre = cloud.mean(axis=0)
+    cloud = cloud - centre
+    apart = images[0].mean(axis=0) - texts[0].mean(axis=0)
+    components = np.linalg.svd(cloud, full_matrices=False)[2][:2]
+    components = components * np.where(components @ apart < 0, -1, 1)[:, None]
+    along = unit(apart)
+    rest = np.linalg.svd(cloud - np.outer(cloud @ along, along), full_matrices=False)[2][:1]
+    return centre, {"gap": np.concatenate([along[None], rest]), "pca": components}

@@ -86,24 +86,32 @@ class Probe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Timing:
-    """The outcome of `measure_latencies`.
+class TimingPlan:
+    """What is going to be timed, decided by probes.
 
     Attributes:
-        latencies: by format; those left out are in `left_out`.
+        formats: names of those that are timed, fp32 first.
         probes: by format, fp32 aside.
-        left_out: by format, why it was not timed, in words.
-        passes: runs asked for and warm-ups before them.
+        left_out: by format, why it is not timed, in words.
+        runs, warmups: of each format.
         batch_size: images in a pass.
     """
 
-    latencies: dict[str, Latencies]
+    formats: tuple[str, ...]
     probes: dict[str, Probe]
     left_out: dict[str, str]
     conditions: Conditions
     runs: int
     warmups: int
     batch_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """The runs of a plan by format; fewer than planned where it was stopped."""
+
+    plan: TimingPlan
+    latencies: dict[str, Latencies]
 
 
 class ZeroShotNetwork(nn.Module):
@@ -191,8 +199,10 @@ def measure_latencies(
     warmups: int = 10,
     budget_s: float = 120.0,
     pass_budget_s: float = 5.0,
-) -> Generator[TimedRun, None, Timing]:
+) -> Generator[TimingPlan | TimedRun, None, Timing]:
     """Time passes of `module` over `images` in every format, in turns; can be stopped between any two of them.
+
+    First the plan is yielded, then every run.
 
     Args:
         formats: fp32 is always measured too, and first.
@@ -218,9 +228,8 @@ def measure_latencies(
             left_out[each.name] = why_left_out(each, found, runs + warmups, device)
         else:
             passes[each.name] = work
-    latencies = yield from interleaved_runs(passes, runs=runs, warmups=warmups, device=device)
-    return Timing(
-        latencies=latencies,
+    plan = TimingPlan(
+        formats=tuple(passes),
         probes=probes,
         left_out=left_out,
         conditions=now,
@@ -228,6 +237,9 @@ def measure_latencies(
         warmups=warmups,
         batch_size=len(images),
     )
+    yield plan
+    latencies = yield from interleaved_runs(passes, runs=runs, warmups=warmups, device=device)
+    return Timing(plan=plan, latencies=latencies)
 
 
 def why_left_out(number_format: NumberFormat, found: Probe, passes: int, device: torch.device) -> str:

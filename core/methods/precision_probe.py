@@ -4,7 +4,7 @@
     python -m core.methods.precision_probe memory --model vit_p4 --formats bf16
 
 Memory on a CPU is the resident set of the process, whose peak never falls again, so it takes a fresh process for every
-format. Each line on standard output is a JSON object with a "kind": run, timing, memory or error.
+format. Each line on standard output is a JSON object with a "kind": plan, run, memory or error.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import torch
 from core.device import pick_device
 from core.errors import CoreError
 from core.methods.memory_profile import MIB
-from core.methods.precision import ZeroShotNetwork, cast, find_format, forward, measure_latencies
+from core.methods.precision import TimingPlan, ZeroShotNetwork, cast, find_format, forward, measure_latencies
 from core.methods.timing import wait_for
 from core.models.weights import load
 
@@ -145,16 +145,8 @@ def _time(
         warmups=chosen.warmups,
         budget_s=chosen.budget,
     )
-    while True:
-        try:
-            _say("run", dataclasses.asdict(next(measuring)))
-        except StopIteration as end:
-            timing = dataclasses.asdict(end.value)
-            timing["latencies"] = {
-                name: latencies.milliseconds.tolist() for name, latencies in end.value.latencies.items()
-            }
-            _say("timing", timing)
-            return
+    for report in measuring:
+        _say("plan" if isinstance(report, TimingPlan) else "run", dataclasses.asdict(report))
 
 
 def _network(name: str, weights: np.ndarray | None) -> torch.nn.Module:

@@ -33,6 +33,12 @@ SECTIONS = {
     "Zero-shot": [
         page("clip", "CLIP", "translate"),
     ],
+    "Representations": [
+        page("modality_gap", "Modality gap", "join"),
+    ],
+    "Stress tests": [
+        page("precision", "Precision", "memory_alt"),
+    ],
     "Train": [
         page("train", "Train", "model_training"),
         page("runs", "Runs", "monitoring"),

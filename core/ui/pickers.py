@@ -128,7 +128,7 @@ def _add_samples(name: str, chosen: list[str]) -> None:
 
 
 def model_picker(
-    capability: Capability | None,
+    capability: Capability | tuple[Capability, ...] | None,
     *,
     name: str = "model",
     label: str = "Model",
@@ -137,8 +137,8 @@ def model_picker(
 ) -> str:
     """The name of a model that is ready to use; asks for a download, with progress, where one is needed.
 
-    Models that cannot do what the page needs are left out; the ones that are not ready say why. The script stops
-    here while the chosen model is not ready.
+    Models that can do nothing of what the page needs are left out; the ones that are not ready say why. The script
+    stops here while the chosen model is not ready.
     """
     names = [spec.name for spec in MODELS.values() if _fits(spec, capability) and spec.name != exclude]
     names += [own for own in _own_models() if _fits(find_model(own), capability) and own != exclude]
@@ -217,13 +217,14 @@ def _opens(name: str) -> bool:
     return True
 
 
-def _from_address(name: str, capability: Capability | None) -> str:
+def _from_address(name: str, capability: Capability | tuple[Capability, ...] | None) -> str:
     """A model that the address asks for but the list does not have: itself if it can be used here, else empty."""
     try:
         spec = find_model(name)
         availability(spec)
-        if capability is not None and spec.lacks(capability):
-            raise CoreError(f"{spec.title} cannot be used on this page: {spec.lacks(capability)}.", "Another is shown.")
+        if not _fits(spec, capability):
+            reason = " and ".join(spec.lacks(each) for each in _several(capability))
+            raise CoreError(f"{spec.title} cannot be used on this page: {reason}.", "Another is shown.")
     except CoreError as error:
         show_error(error)
         return ""
@@ -231,8 +232,12 @@ def _from_address(name: str, capability: Capability | None) -> str:
     return name
 
 
-def _fits(spec: ModelSpec, capability: Capability | None) -> bool:
-    return capability is None or not spec.lacks(capability)
+def _fits(spec: ModelSpec, capability: Capability | tuple[Capability, ...] | None) -> bool:
+    return capability is None or any(not spec.lacks(each) for each in _several(capability))
+
+
+def _several(capability: Capability | tuple[Capability, ...] | None) -> tuple[Capability, ...]:
+    return capability if isinstance(capability, tuple) else (capability,) if capability else ()
 
 
 def _describe(spec: ModelSpec, state: Availability) -> str:

@@ -176,6 +176,30 @@ for role, parameters in roles.most_common():
 '''
 
 
+def modality_gap_recipe(name: str, source: str, strategy: str, pairs: int, by: str) -> str:
+    """Every alignment of images and captions, fitted on some pairs and measured on others."""
+    return f'''"""The modality gap and its alignments. Run it in Vitrine's folder: python modality_gap.py"""
+
+from core.data.prompts import STRATEGIES
+from core.methods.alignment import VARIANTS
+from core.methods.modality_gap import compare_variants, finding
+from core.methods.modality_gap_pairs import embed_halves
+from core.methods.features import finish
+from core.models.weights import load
+
+halves = finish(embed_halves(load({name!r}), {source!r}, STRATEGIES[{strategy!r}].templates, pairs={pairs}, by={by!r}))
+print(halves.said)
+outcomes = compare_variants(halves.fitted, halves.held_out)
+for variant, outcome in outcomes.items():
+    low, high = outcome.interval
+    print(
+        f"{{VARIANTS[variant].title:40}} gap {{outcome.held_out.distance:.3f}}  cosine {{outcome.held_out.paired_cosine:.3f}}"
+        f"  accuracy {{outcome.accuracy:.1%}} ({{low:.1%}}–{{high:.1%}})"
+    )
+print(finding(outcomes["before"], outcomes["centred"]))
+'''
+
+
 def precision_recipe(
     name: str, image_key: str, formats: tuple[str, ...], batch_size: int, labels: tuple[str, ...]
 ) -> str:

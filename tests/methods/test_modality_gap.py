@@ -244,9 +244,11 @@ def test_the_way_begins_with_nothing_and_ends_with_the_variant(name: str) -> Non
     assert stations[-1].fitted_accuracy == pytest.approx(whole.fitted_accuracy)
     if variant.rotate:
         assert stations[-1].shuffled_accuracy == pytest.approx(whole.shuffled_accuracies.mean())
-    assert all(station.images.shape == (len(held_out), 2) for station in stations)
-    # The first axis points from texts to images.
-    assert stations[0].images[:, 0].mean() > stations[0].texts[:, 0].mean()
+    for station in stations:
+        assert all(points.shape == (len(held_out), 2) for points in (*station.images.values(), *station.texts.values()))
+    # Along the gap the means are as far apart as they are in all dimensions, and nowhere else.
+    apart = stations[0].images["gap"].mean(axis=0) - stations[0].texts["gap"].mean(axis=0)
+    np.testing.assert_allclose(apart, [stations[0].gap.distance, 0], atol=1e-6)
 
 
 def test_comparing_changes_no_input_and_gives_the_same_twice() -> None:

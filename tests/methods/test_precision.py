@@ -110,9 +110,9 @@ def test_timings_are_complete_and_a_slow_format_is_left_out_with_its_factor() ->
     assert time.perf_counter() - started < 1
     assert list(timing.latencies) == ["fp32"]
     assert len(timing.latencies["fp32"]) == 20
-    assert timing.probes["bf16"].measured
-    assert timing.probes["bf16"].pass_ms >= 30
-    assert f"{timing.probes['bf16'].factor:,.0f} times as slow" in timing.left_out["bf16"]
+    assert timing.plan.probes["bf16"].measured
+    assert timing.plan.probes["bf16"].pass_ms >= 30
+    assert f"{timing.plan.probes['bf16'].factor:,.0f} times as slow" in timing.plan.left_out["bf16"]
     fast = finish(
         measure_latencies(tiny(), torch.rand(1, 3, 12, 12), list(FORMATS.values()), device=CPU, runs=3, warmups=1)
     )
@@ -158,9 +158,11 @@ def test_the_process_of_its_own_times_and_weighs(capsys: pytest.CaptureFixture[s
         precision_probe.main(["timing", "--model", "vit_p4", "--runs", "2", "--warmups", "1", "--device", "cpu"]) == 0
     )
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["kind"] for line in lines] == ["run"] * 4 + ["timing"]
-    assert {name: len(values) for name, values in lines[-1]["latencies"].items()} == {"fp32": 2, "bf16": 2}
-    assert lines[-1]["conditions"]["threads"] == torch.get_num_threads()
+    assert [line["kind"] for line in lines] == ["plan"] + ["run"] * 4
+    assert sorted(line["name"] for line in lines[1:]) == ["bf16", "bf16", "fp32", "fp32"]
+    assert all(line["milliseconds"] > 0 for line in lines[1:])
+    assert lines[0]["formats"] == ["fp32", "bf16"]
+    assert lines[0]["conditions"]["threads"] == torch.get_num_threads()
     assert precision_probe.main(["memory", "--model", "vit_p4", "--formats", "bf16", "--device", "cpu"]) == 0
     memory = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert set(memory) == {"kind", *(field.name for field in dataclasses.fields(precision_probe.ProcessMemory))}
