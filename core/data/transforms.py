@@ -58,7 +58,10 @@ def normalise(images: Tensor, normalisation: Normalisation) -> Tensor:
 
 
 def resize(images: Tensor, size: int) -> Tensor:
-    """(batch, channels, height, width) float → the same at `size` pixels a side, bicubic, on their device."""
+    """(batch, channels, height, width), float or bytes → the same at `size` a side, bicubic, on their device.
+
+    Bytes on a CPU only.
+    """
     import torch.nn.functional as F
 
     if images.shape[-2:] == (size, size):

@@ -73,7 +73,7 @@ def test_every_pooling_is_probed_twice(tmp_path, family, poolings):
 
 def test_a_second_run_reads_the_features(tmp_path, monkeypatch):
     first = probe(config(tmp_path, "vit"))[1]
-    monkeypatch.setattr(features, "_pool", None)
+    monkeypatch.setattr(features, "pool_last", None)
     assert probe(config(tmp_path, "vit"), "again")[1] == first
     mean = probe(replace(config(tmp_path, "vit"), pooling="mean"), "mean")[1]
     assert [each.test_accuracy for each in mean] == [each.test_accuracy for each in first if each.pooling == "mean"]

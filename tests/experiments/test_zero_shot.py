@@ -16,14 +16,13 @@ from PIL import Image
 from core.data.archives import import_archive
 from core.data.arrays import load_arrays, validation_indices
 from core.data.prompts import STRATEGIES
-from core.data.transforms import Normalisation, normalise, resize
 from core.errors import ConfigError, IncompatibleError, UnknownNameError
 from core.experiments import zero_shot
 from core.experiments.zero_shot import PREDICTIONS, RESULT, Config, SplitReport, StrategyReport
 from core.models.open_clip_folder import OpenClip
 from core.reports import Progress
 from core.runs.store import RunFolder, RunSpec, create_run
-from tests.clip_toy import MEAN, STD, save_tiny_clip
+from tests.clip_toy import save_tiny_clip
 from tests.toy import save_toy
 
 
@@ -52,14 +51,14 @@ def evaluate(config: Config, name: str = "zero") -> tuple[list[Any], dict[str, A
 def test_answers_are_those_of_the_plain_open_clip_loop(clip: Path) -> None:
     config = Config(model=f"folder:{clip}", dataset="toy", strategy="ensemble", batch_size=7)
     reports, summary, answers, _ = evaluate(config)
-    model, tokenizer = open_clip.create_model(f"local-dir:{clip}").eval(), open_clip.get_tokenizer(f"local-dir:{clip}")
-    weights = open_clip.build_zero_shot_classifier(model, tokenizer, ["dark", "red"], STRATEGIES["ensemble"].templates)
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{clip}")
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{clip}")
+    weights = open_clip.build_zero_shot_classifier(
+        model.eval(), tokenizer, ["dark", "red"], STRATEGIES["ensemble"].templates
+    )
     data = load_arrays("toy", "test")
     with torch.no_grad():
-        pixels = resize(torch.from_numpy(np.array(data.images)).permute(0, 3, 1, 2).float() / 255, 32).permute(
-            0, 2, 3, 1
-        )
-        batch = normalise(pixels * 255, Normalisation(mean=MEAN, std=STD))
+        batch = torch.stack([preprocess(Image.fromarray(image)) for image in data.images])  # type: ignore[operator]
         logits = model.logit_scale.exp() * model.encode_image(batch, normalize=True) @ weights
     np.testing.assert_array_equal(answers["predicted"], logits.argmax(dim=1).numpy())
     np.testing.assert_allclose(answers["confidence"], logits.softmax(dim=1).amax(dim=1).numpy(), atol=1e-4)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
 from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersModel, ViTForImageClassification
 from transformers import ViTConfig as HubViTConfig
 
@@ -83,6 +84,22 @@ def test_a_cnn_is_frozen_in_every_respect():
 def test_images_of_another_size_are_resized():
     found = extract(ViT(TINY), images(size=40))
     assert found["mean"].vectors.shape == (5, 16)
+
+
+@pytest.mark.parametrize("size", [16, 96])
+def test_images_are_resized_as_pillow_would(size):
+    """Models of others were trained on what Pillow makes of a photo."""
+
+    class Pixels(torch.nn.Module):
+        def embed(self, pixels):
+            return pixels.flatten(1)
+
+    data = images(size=40)
+    found = extract_features(Pixels(), data, model="pixels", size=size, normalisation=HALF_NORMALISATION)
+    expected = np.stack([np.asarray(Image.fromarray(each).resize((size, size), Image.BICUBIC)) for each in data.images])
+    bytes_found = finish(found)["embedding"].vectors.reshape(5, 3, size, size).transpose(0, 2, 3, 1) * 127.5 + 127.5
+    assert np.abs(bytes_found - expected).max() < 1.01
+    assert (np.abs(bytes_found - expected) > 0.01).mean() < 1e-3
 
 
 def test_computed_once_and_again_when_anything_changes(monkeypatch):
