@@ -98,8 +98,9 @@ def test_images_are_resized_as_pillow_would(size):
     found = extract_features(Pixels(), data, model="pixels", size=size, normalisation=HALF_NORMALISATION)
     expected = np.stack([np.asarray(Image.fromarray(each).resize((size, size), Image.BICUBIC)) for each in data.images])
     bytes_found = finish(found)["embedding"].vectors.reshape(5, 3, size, size).transpose(0, 2, 3, 1) * 127.5 + 127.5
-    assert np.abs(bytes_found - expected).max() < 1.01
-    assert (np.abs(bytes_found - expected) > 0.01).mean() < 1e-3
+    # On noise, the hardest of images; in floating point a fifth of the values differ, by up to 19.
+    assert np.abs(bytes_found - expected).max() < 2.01
+    assert (np.abs(bytes_found - expected) > 0.01).mean() < 0.01
 
 
 def test_computed_once_and_again_when_anything_changes(monkeypatch):
