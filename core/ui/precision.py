@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from queue import Empty, Queue
 from typing import Any
 
 import numpy as np
@@ -21,14 +18,9 @@ from PIL import Image
 from torch import nn
 
 from core.configs import from_dict
-from core.data.catalogue import installed_datasets, read_dataset, sample_images
-from core.data.examples import EXAMPLES, load_example
-from core.data.images import image_digest
-from core.data.prompts import dataset_labels
 from core.data.transforms import to_batch
 from core.device import pick_device
 from core.errors import CoreError
-from core.intervals import wilson_interval
 from core.methods.agreement import Agreement, agreement
 from core.methods.memory_profile import MemoryProfile, memory_profile
 from core.methods.precision import (
@@ -45,21 +37,16 @@ from core.methods.precision import (
 from core.methods.precision_probe import ProcessMemory
 from core.methods.timing import Conditions, Latencies, TimedRun
 from core.models.spec import LoadedModel
-from core.paths import CHECKOUT
-from core.reports import roughly
 from core.ui.cache import in_use, loaded_model, on_shelf, shelved
 from core.ui.pickers import Picture
+from core.ui.probe_process import printed_by
 from core.ui.zero_shot import weights_of
 
 RUNS, WARMUPS = 100, 10
 # The first look takes about this long for all its runs, and no format may take longer for one pass.
 FIRST_SECONDS, FIRST_PASS_SECONDS = 1.0, 0.4
-# Comparing answers in a format that takes longer than this waits for a click.
-PATIENCE_SECONDS = 3.0
 TEMPLATES = ("a photo of a {}.",)
 PARTIAL = "precision-partial"
-# How soon a click is noticed while a measuring process is silent.
-TICK_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -174,7 +161,7 @@ def _measure_whole(question: Question, image: Image.Image, profiles: dict[str, M
                 share = 0.7 + 0.3 * number / len(timing.plan.formats)
                 tick = partial(on_progress, share, f"{FORMATS[name].title}: memory of a fresh process")
                 tick()
-                for values in _lines([*command[:3], "memory", *command[4:], "--formats", name], tick):
+                for values in printed_by([*command[:3], "memory", *command[4:], "--formats", name], tick):
                     memory[name] = from_dict(ProcessMemory, values)
         return Measured(timing=timing, profiles=profiles, memory=memory, whole=True)
 
@@ -193,7 +180,7 @@ def _time(
     runs: dict[str, list[float]] = {}
     formats = ",".join(question.formats) or "fp32"
     state = [(0.0, "Starting a process of its own …")]
-    for values in _lines([*command, "--formats", formats], lambda: on_progress(*state[-1])):
+    for values in printed_by([*command, "--formats", formats], lambda: on_progress(*state[-1])):
         if "formats" in values:
             plan = _read_plan(values)
             continue
@@ -253,90 +240,6 @@ def seconds_an_image(timing: Timing, number_format: str) -> float:
     return probe.pass_ms / timing.plan.batch_size / 1e3 if probe is not None else 0.0
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def compared_pictures(source: str, count: int) -> tuple[Picture, ...]:
-    """The images whose answers are compared: the example photos, or `count` random ones of a data set's split."""
-    if source == "examples":
-        found = [(EXAMPLES[name].title, load_example(name)) for name in EXAMPLES]
-    else:
-        name, _, split = source.partition("/")
-        titles = class_titles(name)
-        found = [(titles[label], image) for image, label in sample_images(name, split, count, 0)]
-    return tuple(
-        Picture(key=f"{source}/{number}", title=title, image=image, digest=image_digest(image))
-        for number, (title, image) in enumerate(found)
-    )
-
-
-def picture_sources() -> dict[str, str]:
-    """What can be compared on this machine, with titles."""
-    found = {"examples": f"The {len(EXAMPLES)} example photos"}
-    for name, card in installed_datasets().items():
-        for split in card["splits"]:
-            if split in ("test", "val") or len(card["splits"]) == 1 or not {"test", "val"} & set(card["splits"]):
-                found[f"{name}/{split}"] = f"{card['title']}, {split}"
-    return found
-
-
-def class_titles(name: str) -> tuple[str, ...]:
-    """Readable names of a data set's classes, in label order."""
-    card = read_dataset(name)
-    return dataset_labels(card["classes"], card.get("class_titles"))
-
-
-def default_labels(source: str) -> tuple[str, ...]:
-    """Labels for a zero-shot classifier on these images."""
-    if source == "examples":
-        return tuple(dict.fromkeys(example.word or example.title for example in EXAMPLES.values()))
-    return tuple(dict.fromkeys(class_titles(source.partition("/")[0])))
-
-
-def sentence(number_format: str, measured: Measured, result: Agreement | None) -> str:
-    """What a format changes, in one Markdown sentence computed from the numbers."""
-    title = FORMATS[number_format].title
-    timing = measured.timing
-    parts = []
-    if result is not None:
-        same, count = int(result.same_answer.sum()), len(result)
-        low, high = wilson_interval(same, count)
-        parts.append(f"the same answer on **{same} of {count}** images (95 % interval {low:.0%} to {high:.0%})")
-        if result.finite.any():
-            largest = 100 * float(result.max_difference[result.finite].max())
-            parts.append(f"no probability moves by more than {largest:.2g} points")
-    if number_format in timing.latencies:
-        ours, base = timing.latencies[number_format].median, timing.latencies["fp32"].median
-        ratio = f"{base / ours:.2g} times as fast" if ours <= base else f"{ours / base:.2g} times as slow"
-        parts.append(f"a pass takes {ours:.3g} ms where fp32 takes {base:.3g} (**{ratio}**)")
-    elif number_format in timing.plan.probes:
-        parts.append(f"about {timing.plan.probes[number_format].factor:,.0f} times as slow here, so not timed")
-    if number_format in measured.profiles:
-        ours_mib, base_mib = measured.profiles[number_format].total_mib, measured.profiles["fp32"].total_mib
-        parts.append(f"{ours_mib / base_mib:.0%} of the memory")
-    return f"**{title}**: " + "; ".join(parts) + "." if parts else ""
-
-
-def how_measured(measured: Measured) -> str:
-    """Where the latencies come from, for the caption."""
-    plan = measured.timing.plan
-    counts = {len(each) for each in measured.timing.latencies.values()}
-    runs = "–".join(map(str, sorted({min(counts), max(counts)})))
-    where = "in a process of its own" if measured.whole else "in the app's own process: a first look, not the protocol"
-    if not measured.whole and plan.runs == RUNS:
-        where = "in a process of its own, stopped before its end"
-    return (
-        f"{runs} runs of each after {plan.warmups} warm-ups, taking turns, batch of {plan.batch_size}, {where}. "
-        f"{plan.conditions.sentence()}."
-    )
-
-
-def prediction(measured: Measured) -> str:
-    """How long the whole protocol would take."""
-    timing = measured.timing
-    passes = sum(each.median for each in timing.latencies.values()) * (RUNS + WARMUPS) / 1e3
-    # Two or more processes import PyTorch and load the model.
-    return roughly(passes + 6 * (1 + len(timing.latencies)))
-
-
 def _timing(plan: TimingPlan, runs: dict[str, list[float]]) -> Timing:
     latencies = {
         name: Latencies(milliseconds=np.array(runs[name], dtype=np.float32)) for name in plan.formats if name in runs
@@ -360,50 +263,6 @@ def _command(question: Question, model: LoadedModel, image: Image.Image, folder:
         np.save(folder / "weights.npy", weights_of(question.name, question.labels, TEMPLATES))
         command += ["--text-weights", str(folder / "weights.npy")]
     return command
-
-
-def _lines(command: list[str], tick: Callable[[], None]) -> Iterator[dict[str, Any]]:
-    """What a probing process prints, without its "kind"; `tick` is called while it is silent, and may raise to stop.
-
-    Raises:
-        CoreError: it said why it cannot, or died.
-    """
-    process = subprocess.Popen(
-        command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    printed: Queue[str | None] = Queue()
-    # A thread of plain Python: this one must not be stuck in reading when somebody wants to stop.
-    reader = threading.Thread(target=_read_into, args=(process, printed), daemon=True)
-    reader.start()
-    try:
-        while True:
-            try:
-                line = printed.get(timeout=TICK_SECONDS)
-            except Empty:
-                tick()
-                continue
-            if line is None:
-                break
-            if line.startswith("{"):
-                values = json.loads(line)
-                if values.pop("kind") == "error":
-                    raise CoreError(values["cause"], values["remedy"])
-                yield values
-        if process.wait() != 0:
-            assert process.stderr is not None
-            said = process.stderr.read().strip().splitlines()
-            raise CoreError("The measuring process did not get through.", said[-1] if said else "")
-    finally:
-        # Also when the visitor clicks elsewhere, which ends this script at its next element.
-        process.kill()
-        process.wait()
-
-
-def _read_into(process: subprocess.Popen[str], printed: Queue[str | None]) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        printed.put(line)
-    printed.put(None)
 
 
 def _read_plan(values: dict[str, Any]) -> TimingPlan:

@@ -1,0 +1,135 @@
+"""The parts of the Modality gap page: its controls, the slider with what moves, and what the numbers say."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import streamlit as st
+
+from core.data.prompts import STRATEGIES
+from core.figures.modality_gap import plot_clouds, plot_way, way_stops
+from core.methods.alignment import VARIANTS
+from core.methods.modality_gap import Outcome
+from core.methods.modality_gap_pairs import EXAMPLE_SOURCE, By, Halves
+from core.methods.modality_gap_way import Plane, Station
+from core.ui.modality_gap import Question
+
+COUNTS = [100, 250, 500, 1000, 2000]
+WAYS = [name for name, variant in VARIANTS.items() if variant.rotate or name == "mean_shift"]
+CAPTIONS = ["photo", "ensemble", "plain", "ensemble_80"]
+PLANES: dict[Plane, str] = {"gap": "gap", "pca": "PCA"}
+APART = {"images": "other images", "classes": "other classes"}
+
+
+def controls(name: str, source: str) -> tuple[Question, str]:
+    """Which pairs, and which alignment the slider leads to."""
+    first, second, third, fourth = st.columns([4, 4, 3, 4], vertical_alignment="bottom")
+    variant = first.selectbox(
+        "Align by", WAYS, index=WAYS.index("centred"), format_func=lambda each: VARIANTS[each].title, key="align",
+        bind="query-params",
+    )  # fmt: skip
+    captions = second.selectbox(
+        "Captions", CAPTIONS, index=1, format_func=lambda each: STRATEGIES[each].title, key="gap_captions",
+        bind="query-params", help="Each image gets one of the sentences at random; classes are the mean of all.",
+    )  # fmt: skip
+    few = source == EXAMPLE_SOURCE
+    pairs = third.select_slider("Pairs a side", COUNTS, value=500, key="pair_count", bind="query-params", disabled=few)
+    by = fourth.segmented_control(
+        "Measured on", list(APART), format_func=APART.__getitem__, default="images", required=True, key="apart",
+        bind="query-params", disabled=few,
+        help="Other images of the same classes: the fit has seen labels of these classes. Other classes: it has not.",
+    )  # fmt: skip
+    return Question(name, source, captions, int(pairs), cast(By, by)), variant
+
+
+@st.fragment
+def travel(stations: list[Station], halves: Halves) -> None:
+    """The slider, the clouds and the lines."""
+    stops = way_stops(stations)
+    titles = [_stop_title(stations, number, stops) for number in range(len(stations))]
+    left, middle, right = st.columns([5, 2, 2], vertical_alignment="bottom")
+    chosen = left.select_slider("On the way", titles, value=titles[0], key="way", bind="query-params")
+    plane = middle.segmented_control(
+        "Plane", list(PLANES), format_func=PLANES.__getitem__, default="gap", required=True, key="gap_plane",
+        bind="query-params",
+    )  # fmt: skip
+    colours = right.segmented_control(
+        "Colours", ["side", "class"], default="side", required=True, key="gap_colours", bind="query-params"
+    )
+    current = titles.index(chosen) if chosen in titles else 0
+    here, start = stations[current], stations[0]
+    cells = st.columns(4)
+    cells[0].metric(
+        "Gap", f"{here.gap.distance:.2f}", _delta(here.gap.distance - start.gap.distance), delta_color="off"
+    )
+    cells[1].metric(
+        "Mean paired cosine",
+        f"{here.gap.paired_cosine:.2f}",
+        _delta(here.gap.paired_cosine - start.gap.paired_cosine),
+        delta_color="off",
+    )
+    cells[2].metric(
+        "Held-out accuracy", f"{here.accuracy:.1%}", _delta(100 * (here.accuracy - start.accuracy), " points"),
+    )  # fmt: skip
+    cells[3].metric(
+        "Control: shuffled captions",
+        f"{here.shuffled_accuracy:.1%}",
+        f"chance {1 / halves.held_out.classes:.1%}",
+        delta_color="off",
+        delta_arrow="off",
+    )
+    left, right = st.columns([6, 5], gap="medium")
+    left.plotly_chart(
+        plot_clouds(
+            stations,
+            current,
+            names=halves.names,
+            labels=halves.held_out.labels,
+            plane=plane,
+            by_class=colours == "class",
+        ),
+        width="stretch",
+        key="clouds",
+        alt=f"Images and captions in one plane, {titles[current]}: gap {here.gap.distance:.2f}.",
+    )
+    right.plotly_chart(
+        plot_way(stations, current, classes=halves.held_out.classes),
+        width="stretch",
+        key="lines",
+        alt="Gap, cosine and accuracies along the way; the table below has the figures at its end.",
+    )
+
+
+def _stop_title(stations: list[Station], number: int, stops: dict[int, str]) -> str:
+    station = stations[number]
+    if number in stops:
+        return stops[number]
+    return f"rotated {station.rotating:.0%}" if station.rotating else f"centred {station.centring:.0%}"
+
+
+def _delta(value: float, unit: str = "") -> str | None:
+    return f"{value:+.2f}{unit}" if abs(value) > 0.005 else None
+
+
+def turned(outcome: Outcome) -> str:
+    """What the rotation does between the stops, and what the pairs left open."""
+    alignment = outcome.alignment
+    if not alignment.variant.rotate:
+        return "nothing is rotated."
+    return (
+        f"between the stops the rotation is done in part, plane by plane. The pairs determine {alignment.determined} "
+        f"of {len(alignment.rotation)} directions; the others "
+        + ("stay as they are." if alignment.variant.free == "least_motion" else "turn as the algorithm happens to.")
+    )
+
+
+def control_words(outcome: Outcome, halves: Halves) -> str:
+    """What the shuffled captions show."""
+    if not len(outcome.shuffled_accuracies):
+        return "Nothing is rotated, so there is nothing that could remember the pairs."
+    own, held = outcome.shuffled_fitted_accuracies.mean(), outcome.shuffled_accuracies.mean()
+    return (
+        f"Fitted to captions of other images, the rotation still gets {own:.0%} of those false pairs “right”, and "
+        f"{held:.0%} of held-out images (chance {1 / halves.held_out.classes:.0%}; {len(outcome.shuffled_accuracies)} "
+        "shuffles, bars from lowest to highest). Only held-out accuracy tells learning from remembering."
+    )
