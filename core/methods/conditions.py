@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.data.condition_sets import ConditionSet
 from core.errors import ConfigError
 from core.intervals import paired_interval, wilson_interval
 
@@ -111,6 +112,31 @@ def accuracy_by_condition(
             )
         )
     return ConditionResult(rows=tuple(rows), categories=tuple(categories), table=table, chance=1 / len(categories))
+
+
+def tally(
+    found: ConditionSet, kept: np.ndarray, predicted: np.ndarray, references: Sequence[float | None] = ()
+) -> ConditionResult:
+    """The same for a set of which the pictures `kept` could be shown.
+
+    Args:
+        kept: (pictures,) indices into `found.pictures`.
+        predicted: (pictures,) indices into `found.categories`.
+    """
+    pictures = [found.pictures[index] for index in kept]
+    labels, conditions, things = (
+        np.array([getattr(each, name) for each in pictures], dtype=np.int64)
+        for name in ("category", "condition", "thing")
+    )
+    return accuracy_by_condition(
+        predicted,
+        labels,
+        conditions,
+        things,
+        names=found.conditions,
+        categories=found.categories,
+        references=references,
+    )
 
 
 def parse_references(text: str, conditions: Sequence[str]) -> tuple[float | None, ...]:

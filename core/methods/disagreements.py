@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from core.data.prompts import dataset_labels
 from core.data.wordnet import find_synset, imagenet_wnids, path_to_root
 from core.errors import ShapeError
 from core.intervals import paired_interval
@@ -178,6 +179,20 @@ def common_ancestor(first: int, second: int) -> tuple[str, int]:
         if wnid in other:
             return find_synset(wnid).names[0], steps + other.index(wnid)
     raise AssertionError("all paths end at entity")
+
+
+def class_names(wording: Literal["wordnet", "openai"]) -> tuple[str, ...]:
+    """The 1000 classes, each with a name of its own.
+
+    Args:
+        wording: "wordnet" takes each synset's first name, "openai" what CLIP's authors wrote for prompts: "crane bird"
+            and "construction crane".
+    """
+    if wording == "wordnet":
+        return dataset_labels(imagenet_wnids())
+    from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
+
+    return tuple(IMAGENET_CLASSNAMES)
 
 
 def imagenet_index(name: str, title: str = "") -> int | None:

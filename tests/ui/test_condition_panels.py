@@ -1,0 +1,187 @@
+"""Conditions and CLIP against ImageNet, as panels of the CLIP page: filled on arrival, answering to every control."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from streamlit.testing.v1 import AppTest
+
+from core.data.wordnet import imagenet_wnids
+from core.ui import conditions, disagreements
+from tests.clip_toy import save_tiny_clip
+from tests.toy import save_toy
+from tests.ui.test_pages import text_of
+
+SCRIPT = """
+import streamlit as st
+from core.ui import {panel}
+from core.ui.errors import guard
+{panel}.panel({model!r})
+with guard():
+    st.session_state["exported"] = {panel}.export({model!r})
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"folder:{save_tiny_clip(tmp_path_factory.mktemp('clip') / 'tiny')}"
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """timm's smallest network, with random weights, over 1000 classes."""
+    folder = tmp_path_factory.mktemp("classifier") / "tiny"
+    folder.mkdir()
+    torch.manual_seed(0)
+    network = timm.create_model("test_efficientnet", pretrained=False)
+    save_file(
+        {name: tensor.contiguous() for name, tensor in network.state_dict().items()}, folder / "model.safetensors"
+    )
+    settings = {"input_size": [3, 32, 32], "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic"}
+    card = {"architecture": "test_efficientnet", "num_classes": 1000, "pretrained_cfg": settings}
+    (folder / "config.json").write_text(json.dumps(card))
+    return f"folder:{folder}"
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
+    monkeypatch.delenv("VITRINE_DATA", raising=False)
+
+
+def open_panel(panel: str, model: str, **query: str) -> AppTest:
+    app = AppTest.from_string(SCRIPT.format(panel=panel, model=model), default_timeout=120)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception, app.exception
+    return app
+
+
+def sheet(app: AppTest) -> str:
+    return " ".join(element.proto.body for element in app.get("html"))
+
+
+def folder_of(tmp_path: Path, groups: dict[str, int]) -> Path:
+    """A picture in each of the folders, of the given brightness."""
+    random = np.random.default_rng(0)
+    for name, level in groups.items():
+        path = tmp_path / "pictures" / name
+        path.mkdir(parents=True)
+        pixels = random.integers(0, 60, (40, 40, 3)) + level
+        Image.fromarray(pixels.astype(np.uint8)).save(path / "0.png")
+    return tmp_path / "pictures"
+
+
+def test_conditions_open_filled_with_the_bundled_photos(model: str) -> None:
+    app = open_panel("conditions", model)
+    assert not app.error
+    for title in ("As it is", "Silhouette", "Blurred", "Edges", "Shuffled parts"):
+        assert title in sheet(app)
+    assert sheet(app).count("<img") >= 36  # eight photos in five conditions, a few of which have no silhouette
+    assert "espresso" in sheet(app)
+
+
+def test_conditions_answer_to_their_controls(model: str) -> None:
+    save_toy({"test": 10})
+    app = open_panel("conditions", model, conditions_made_data="Toy", conditions_count="2")
+    assert ">of 4 (" in sheet(app)
+    app.number_input(key="conditions_count").set_value(3).run()
+    assert ">of 6 (" in sheet(app)
+    before = sheet(app)
+    app.slider(key="conditions_blur").set_value(10.0).run()
+    assert sheet(app) != before
+    app.text_input(key="conditions_reference").set_value("Blurred: 1").run()
+    assert "Blurred: " in text_of(app)
+    assert "1.0%" in text_of(app)
+    app.text_input(key="conditions_reference").set_value("Geons: 99").run()
+    assert not app.exception
+    assert "'Geons' is no condition here" in app.error[0].value
+
+
+def test_parts_of_a_data_set_and_folders_are_conditions(model: str, tmp_path: Path) -> None:
+    save_toy({"sketch": 6, "photo": 6})
+    app = open_panel("conditions", model, conditions_from="Data set")
+    assert "Sketch" in sheet(app)
+    assert "Photo" in sheet(app)
+    folder = folder_of(tmp_path, {"real/cat": 40, "real/dog": 90, "drawn/cat": 150, "drawn/dog": 190})
+    app.button_group(key="conditions_from").set_value("folder").run()
+    assert "Which folder?" in app.error[0].value
+    app.text_input(key="conditions_folder").set_value(str(folder)).run()
+    assert not app.error
+    assert "Drawn" in sheet(app)
+    app.text_input(key="conditions_folder").set_value(str(tmp_path / "nowhere")).run()
+    assert not app.exception
+    assert "holds no pictures" in app.error[0].value
+
+
+def test_the_recipe_of_conditions_prints_what_the_panel_shows(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    save_toy({"test": 10})
+    app = open_panel("conditions", model, conditions_made_data="Toy", conditions_count="3")
+    export = app.session_state["exported"]
+    capsys.readouterr()
+    exec(export.recipe, {})  # a process of its own would only import everything again
+    printed = capsys.readouterr().out
+    for right, shown, title in zip(
+        export.table["right"], export.table["shown"], export.table["condition"], strict=True
+    ):
+        assert re.search(rf"{title} +{right / shown:6.1%} of {shown},", printed)
+
+
+def test_disagreements_open_filled_with_the_bundled_photos(model: str, classifier: str) -> None:
+    app = open_panel("disagreements", model, classifier=classifier)
+    assert not app.error
+    assert "pictures in its best 5" in text_of(app)
+    assert "› " in text_of(app)  # the path in WordNet
+    assert "steps away in WordNet" in text_of(app)
+    table = app.session_state["exported"].table
+    assert set(table["class"]) >= {"espresso", "tripod"}
+    assert set(table["wnid"]) <= set(imagenet_wnids())
+
+
+def test_disagreements_answer_to_their_controls(model: str, classifier: str, tmp_path: Path) -> None:
+    app = open_panel("disagreements", model, classifier=classifier)
+    before = app.session_state["exported"].facts["difference"]
+    app.number_input(key="disagreements_top").set_value(20).run()
+    assert not app.exception
+    assert app.session_state["exported"].facts["top"] == 20
+    assert "pictures in its best 20" in text_of(app)
+    assert len(before) == 3
+    folder = folder_of(tmp_path, {"n02123045": 40, "golden_retriever": 90, "something else": 150})
+    app.selectbox(key="disagreements_data").set_value("folder").run()
+    assert "Which folder?" in app.error[0].value
+    app.text_input(key="disagreements_folder").set_value(str(folder)).run()
+    assert not app.error
+    assert len(app.session_state["exported"].table) == 2
+    assert "1 pictures are of no class" in text_of(app)
+
+
+def test_a_classifier_of_other_classes_is_refused(model: str) -> None:
+    app = open_panel("disagreements", model, classifier="vit_p4")
+    assert "10 classes" in app.error[0].value
+
+
+def test_the_recipe_of_disagreements_counts_the_same(
+    model: str, classifier: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = open_panel("disagreements", model, classifier=classifier)
+    export = app.session_state["exported"]
+    capsys.readouterr()
+    exec(export.recipe, {})  # a process of its own would only import everything again
+    printed = capsys.readouterr().out
+    counts = export.table["named by"].value_counts()
+    for who in ("both", "only_clip", "only_classifier", "neither"):
+        assert f"{who} {counts.get(who.replace('_', ' '), 0)}\n" in printed
+
+
+def test_both_panels_are_there_to_be_mounted() -> None:
+    assert callable(conditions.panel)
+    assert callable(disagreements.panel)
