@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from core.data.arrays import ArrayDataset
 from core.data.transforms import HALF_NORMALISATION
 from core.intervals import wilson_interval
-from core.training.evaluate import evaluate
+from core.training.evaluate import evaluate, predict
 
 
 class Threshold(nn.Module):
@@ -71,3 +71,32 @@ def test_memory_mapped_images_are_read_and_not_changed(tmp_path):
         classes=dataset.classes,
     )
     assert evaluate(Threshold(), mapped, HALF_NORMALISATION).accuracy == 1
+
+
+class Fixed(nn.Module):
+    """The same logits for every image."""
+
+    def __init__(self, *logits: float) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.tensor([logits]))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.logits.expand(len(images), -1)
+
+
+def test_classes_of_other_groups_do_not_compete():
+    images = np.zeros((4, 4, 4, 3), np.uint8)
+    data = ArrayDataset(
+        name="two", split="val", images=images, labels=np.array([0, 1, 2, 3]), classes=("a", "b", "n1", "n2")
+    )
+    model, rows = Fixed(1.0, 2.0, 9.0, 3.0), np.arange(4)
+
+    def said(groups: Tensor | None) -> list[int]:
+        (found,) = predict(model, data, HALF_NORMALISATION, rows, groups=groups)
+        return found.predicted.tolist()
+
+    assert said(None) == [2, 2, 2, 2]
+    assert said(torch.tensor([0, 0, 1, 1])) == [1, 1, 2, 2]
+    (alone,) = predict(model, data, HALF_NORMALISATION, rows, groups=torch.tensor([0, 1, 2, 3]))
+    assert alone.confidence.tolist() == [1, 1, 1, 1]
+    assert alone.loss == pytest.approx(0)
