@@ -34,6 +34,7 @@ SECTIONS = {
         page("clip", "CLIP", "translate"),
     ],
     "Representations": [
+        page("embeddings", "Embeddings", "scatter_plot"),
         page("modality_gap", "Modality gap", "join"),
     ],
     "Stress tests": [

@@ -12,7 +12,7 @@ from core.errors import CoreError
 from core.paths import CHECKOUT
 
 MAIN = CHECKOUT / "core" / "ui" / "main.py"
-PAGES = ("home", "attention", "masking", "anatomy", "clip", "train", "runs", "modality_gap", "precision")
+PAGES = ("home", "attention", "masking", "anatomy", "clip", "embeddings", "train", "runs", "modality_gap", "precision")
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,165 @@
+"""Many pictures as points: the sheet of thumbnails, colours for any number of classes, planes and depths as figures."""
+
+from __future__ import annotations
+
+import colorsys
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from PIL import Image, ImageColor
+
+from core.figures.patches import enlarge
+from core.figures.theme import BASELINE, CATEGORICAL, finish
+
+# Okabe & Ito's colours and two more; enough for ten classes.
+_TEN = (*CATEGORICAL, "#F0E442", "#8C564B", "#00A6A6")
+# From odd ones out to the middle of their class: readable without telling red from green.
+SCALE = ("#D55E00", "#E69F00", "#F0E442", "#56B4E9", "#0072B2")
+QUALITY = 82
+
+
+@dataclass(frozen=True, kw_only=True)
+class DepthRow:
+    """What one layer knows: shares in [0, 1], of `count` images."""
+
+    title: str
+    accuracy: float
+    interval: tuple[float, float]
+    accuracy_on_plane: float
+    count: int
+
+
+def label_palette(count: int) -> list[str]:
+    """A colour for each of `count` classes; the first ten are easy to tell apart, hundreds are not."""
+    if count <= len(_TEN):
+        return list(_TEN[: max(1, count)])
+    # Hues by the golden angle; two lightnesses in turns.
+    return [_hex(index * 0.61803 % 1, 0.45 if index % 2 else 0.62) for index in range(count)]
+
+
+def thumbnail_sheet(thumbnails: np.ndarray) -> tuple[bytes, int]:
+    """All thumbnails (images, side, side, 3) uint8 on one JPEG, row by row, and how many there are in a row.
+
+    As square as it can be, because browsers limit the sides of pictures.
+    """
+    count, side = thumbnails.shape[:2]
+    columns = int(np.ceil(np.sqrt(count)))
+    rows = -(-count // columns)
+    padded = np.zeros((rows * columns, side, side, 3), np.uint8)
+    padded[:count] = thumbnails
+    sheet = padded.reshape(rows, columns, side, side, 3).swapaxes(1, 2).reshape(rows * side, columns * side, 3)
+    buffer = io.BytesIO()
+    Image.fromarray(sheet).save(buffer, "JPEG", quality=QUALITY)
+    return buffer.getvalue(), columns
+
+
+def gallery(
+    thumbnails: np.ndarray, colours: Sequence[str], *, columns: int, side: int = 96, gap: int = 8, rim: int = 5
+) -> np.ndarray:
+    """Pictures (images, side, side, 3) uint8 in rows, each with a rim of its colour: (height, width, 4) uint8.
+
+    RGBA, so that the gaps show the page.
+    """
+    columns = max(1, min(columns, len(thumbnails)))
+    rows = -(-len(thumbnails) // columns)
+    cell = side + 2 * rim
+    sheet = np.zeros((rows * (cell + gap) - gap, columns * (cell + gap) - gap, 4), np.uint8)
+    for index, (thumbnail, colour) in enumerate(zip(thumbnails, colours, strict=True)):
+        top, left = (place * (cell + gap) for place in divmod(index, columns))
+        sheet[top : top + cell, left : left + cell] = (*ImageColor.getrgb(colour), 255)
+        inner = slice(top + rim, top + rim + side), slice(left + rim, left + rim + side)
+        sheet[(*inner, slice(3))] = _enlarged(thumbnail, side)
+    return sheet
+
+
+def plot_plane(
+    coordinates: np.ndarray,
+    *,
+    ids: Sequence[str],
+    codes: np.ndarray,
+    legend: Sequence[str],
+    palette: Sequence[str],
+    selected: Sequence[int] = (),
+    method: str,
+    height: int = 620,
+) -> go.Figure:
+    """A plane (images, 2) or a space (images, 3), one trace a colour; what is selected has a dark rim."""
+    figure = go.Figure()
+    flat = coordinates.shape[1] == 2
+    rim = np.zeros(len(coordinates))
+    rim[list(selected)] = 1.5
+    for code, name in enumerate(legend):
+        rows = np.flatnonzero(np.asarray(codes) == code)
+        if not len(rows):
+            continue
+        marker: dict[str, Any] = {"size": 6 if flat else 3, "color": palette[code % len(palette)]}
+        if flat:
+            marker["line"] = {"color": "#111", "width": rim[rows]}
+        figure.add_trace(
+            (go.Scattergl if flat else go.Scatter3d)(
+                **dict(zip("xyz", coordinates[rows].T, strict=False)),
+                mode="markers",
+                marker=marker,
+                text=[ids[int(row)] for row in rows],
+                name=name,
+                hovertemplate=f"{name}<br>%{{text}}<extra></extra>",
+            )
+        )
+    axes = {"visible": False} if method != "PCA" else {}
+    if flat:
+        figure.update_xaxes(title="first axis" if axes == {} else None, **axes)
+        figure.update_yaxes(title="second axis" if axes == {} else None, scaleanchor="x", **axes)
+    else:
+        figure.update_scenes(xaxis_title="1", yaxis_title="2", zaxis_title="3", aspectmode="data")
+    return finish(figure, height=height, title={"text": method, "x": 0.99, "xanchor": "right"})
+
+
+def plot_depths(rows: Sequence[DepthRow]) -> go.Figure:
+    """What the ten nearest neighbours know, layer by layer, with 95 % intervals."""
+    figure = go.Figure()
+    titles = [row.title for row in rows]
+    figure.add_trace(
+        go.Scatter(
+            x=titles,
+            y=[100 * row.accuracy for row in rows],
+            error_y={
+                "array": [100 * (row.interval[1] - row.accuracy) for row in rows],
+                "arrayminus": [100 * (row.accuracy - row.interval[0]) for row in rows],
+                "thickness": 2,
+            },
+            mode="lines+markers",
+            line={"color": CATEGORICAL[0], "width": 3},
+            marker={"size": 10},
+            name="in the layer's own dimensions",
+            customdata=[row.count for row in rows],
+            hovertemplate="%{x}: %{y:.1f} % of %{customdata:,}<extra></extra>",
+        )
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=titles,
+            y=[100 * row.accuracy_on_plane for row in rows],
+            mode="lines+markers",
+            line={"color": BASELINE, "dash": "dot"},
+            name="on the plane",
+            hovertemplate="%{x}, on the plane: %{y:.1f} %<extra></extra>",
+        )
+    )
+    figure.update_yaxes(title="neighbours name the class (%)", range=[0, 101])
+    return finish(figure, height=320)
+
+
+def _enlarged(thumbnail: np.ndarray, side: int) -> np.ndarray:
+    """Small images keep their pixels as squares; photos are smooth."""
+    if thumbnail.shape[0] <= 32:
+        return enlarge(thumbnail, side)
+    return np.asarray(Image.fromarray(thumbnail).resize((side, side), Image.Resampling.BICUBIC))
+
+
+def _hex(hue: float, lightness: float) -> str:
+    red, green, blue = (round(255 * channel) for channel in colorsys.hls_to_rgb(hue, lightness, 0.62))
+    return f"#{red:02X}{green:02X}{blue:02X}"

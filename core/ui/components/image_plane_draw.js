@@ -1,0 +1,275 @@
+// Drawing: where everything is on the screen, which images are pictures and which are dots.
+
+function draw(view) {
+  if (!view.ready) return
+  for (const plane of view.planes) drawPlane(view, plane)
+  drawCard(view)
+}
+
+function drawPlane(view, plane) {
+  const { canvas } = plane
+  const ratio = Math.min(2, window.devicePixelRatio || 1)
+  const [width, height] = [canvas.clientWidth, canvas.clientHeight]
+  if (!width || !height) return
+  if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+    canvas.width = Math.round(width * ratio)
+    canvas.height = Math.round(height * ratio)
+    if (plane.width !== undefined) plane.scale *= Math.min(width, height) / Math.min(plane.width, plane.height)
+    plane.fitted *= Math.min(width, height) / Math.min(plane.width ?? width, plane.height ?? height)
+    ;[plane.width, plane.height] = [width, height]
+  }
+  project(view, plane)
+  rank(view, plane)
+  const context = canvas.getContext("2d")
+  context.setTransform(ratio, 0, 0, ratio, 0, 0)
+  context.clearRect(0, 0, width, height)
+  context.imageSmoothingEnabled = view.data.tile > 32
+  context.imageSmoothingQuality = "high"
+  const chosen = view.selected.size > 0
+  const order = plane.order ?? view.rank
+  // Dots first, so that no dot lies on a picture; what is not selected first of all.
+  for (const bright of chosen ? [false, true] : [true]) {
+    for (const pictures of [false, true]) {
+      for (const index of order) {
+        if ((plane.shown[index] === 1) !== pictures) continue
+        if (chosen && view.selected.has(index) !== bright) continue
+        const [x, y] = onScreen(plane, index)
+        if (x < -60 || y < -60 || x > width + 60 || y > height + 60) continue
+        if (pictures) drawPicture(context, view, plane, index, x, y, bright ? 1 : 0.16)
+        else drawDot(context, view, plane, index, x, y, bright ? 1 : 0.22)
+      }
+    }
+  }
+  context.globalAlpha = 1
+  drawLinks(context, view, plane)
+  for (const index of [view.focus, view.hover]) if (index >= 0) drawMarked(context, view, plane, index)
+  if (view.lasso?.plane === plane) drawLasso(context, view.lasso.points)
+}
+
+function onScreen(plane, index) {
+  return [
+    plane.width / 2 + (plane.world[2 * index] - plane.x) * plane.scale,
+    plane.height / 2 - (plane.world[2 * index + 1] - plane.y) * plane.scale,
+  ]
+}
+
+// Positions in the world as they are now: between two frames, and turned if there are three dimensions.
+function project(view, plane) {
+  const { count, dimensions } = view.data.layout
+  const key = `${view.time}/${plane.yaw}/${plane.pitch}`
+  if (plane.worldFor === key) return
+  plane.worldFor = key
+  const before = plane.frames[Math.floor(view.time)]
+  const after = plane.frames[Math.ceil(view.time)]
+  const share = view.time - Math.floor(view.time)
+  const [sinYaw, cosYaw] = [Math.sin(plane.yaw), Math.cos(plane.yaw)]
+  const [sinPitch, cosPitch] = [Math.sin(plane.pitch), Math.cos(plane.pitch)]
+  for (let index = 0; index < count; index++) {
+    const at = dimensions * index
+    let x = before[at] + share * (after[at] - before[at])
+    let y = before[at + 1] + share * (after[at + 1] - before[at + 1])
+    if (dimensions === 3) {
+      const z = before[at + 2] + share * (after[at + 2] - before[at + 2])
+      const [turned, back] = [cosYaw * x + sinYaw * z, cosYaw * z - sinYaw * x]
+      const depth = sinPitch * y + cosPitch * back
+      const lens = 4 / (4 - Math.max(-2, Math.min(2, depth))) // nearer is larger
+      x = turned * lens
+      y = (cosPitch * y - sinPitch * back) * lens
+      plane.depth[index] = depth
+    }
+    plane.world[2 * index] = x
+    plane.world[2 * index + 1] = y
+  }
+  plane.order = dimensions === 3 ? farthestFirst(plane.depth) : null
+}
+
+function farthestFirst(depth) {
+  return Array.from(depth.keys()).sort((a, b) => depth[a] - depth[b])
+}
+
+// Which images are shown as pictures: as many as fit at this zoom. Decided for steps of the zoom
+// and in the plane's own coordinates, so that nothing flickers while it is moved.
+function rank(view, plane) {
+  const moving = view.playing || view.time !== Math.round(view.time) || plane.turning
+  const level = Math.floor(2 * Math.log2(plane.scale / plane.fitted)) / 2
+  const turned = view.data.layout.dimensions === 3 ? plane.worldFor : ""
+  const key = `${level}/${view.size}/${view.time}/${turned}`
+  if (plane.shownFor === key || (moving && plane.shownFor !== null)) return
+  plane.shownFor = key
+  plane.level = plane.fitted * 2 ** level
+  plane.shown.fill(0)
+  if (!view.size) return
+  // A little overlap fills the plane; what lies below can still be told.
+  const side = (0.75 * view.size) / plane.level
+  const taken = new Map()
+  const place = (index) => {
+    if (plane.shown[index]) return
+    const [x, y] = [plane.world[2 * index], plane.world[2 * index + 1]]
+    const [column, row] = [Math.floor(x / side), Math.floor(y / side)]
+    for (let dx = -1; dx <= 1; dx++)
+      for (let dy = -1; dy <= 1; dy++) {
+        const other = taken.get((column + dx) * 1048576 + row + dy)
+        if (other === undefined) continue
+        if (Math.abs(plane.world[2 * other] - x) < side && Math.abs(plane.world[2 * other + 1] - y) < side) return
+      }
+    taken.set(column * 1048576 + row, index)
+    plane.shown[index] = 1
+  }
+  if (view.focus >= 0) {
+    place(view.focus)
+    nearOf(view, plane, view.focus).forEach(place)
+  }
+  if (view.selected.size) for (const index of view.rank) if (view.selected.has(index)) place(index)
+  for (const index of view.rank) place(index)
+}
+
+function nearOf(view, plane, index) {
+  const { near } = view.data.layout
+  return Array.from(plane.near[Math.round(view.time)].subarray(index * near, (index + 1) * near))
+}
+
+// Pictures grow with the zoom until the next ones fit between them.
+function sideOf(view, plane) {
+  return Math.min(view.size * 1.45, (view.size * plane.scale) / (plane.level || plane.scale))
+}
+
+function lens(plane, index, dimensions) {
+  return dimensions === 3 ? Math.max(0.55, Math.min(1.5, 1 + plane.depth[index] / 4)) : 1
+}
+
+function tileOf(view, index) {
+  const { tile, columns } = view.data
+  return [(index % columns) * tile, Math.floor(index / columns) * tile]
+}
+
+function drawPicture(context, view, plane, index, x, y, alpha) {
+  const { tile, layout, palette } = view.data
+  const side = sideOf(view, plane) * lens(plane, index, layout.dimensions)
+  const [left, top] = tileOf(view, index)
+  context.globalAlpha = alpha
+  context.drawImage(view.sheet, left, top, tile, tile, x - side / 2, y - side / 2, side, side)
+  if (view.data.legend.length > 1 || view.selected.has(index)) {
+    context.lineWidth = side > 26 ? 2.5 : 1.5
+    context.strokeStyle = palette[view.codes[index] % palette.length]
+    context.strokeRect(x - side / 2, y - side / 2, side, side)
+  }
+}
+
+// One small canvas for each colour: thousands of arcs would take longer than a frame lasts.
+function paintDots(view) {
+  view.dots = view.data.palette.map((colour) => {
+    const dot = new OffscreenCanvas(24, 24)
+    const context = dot.getContext("2d")
+    context.fillStyle = colour
+    context.strokeStyle = "rgba(128,128,128,.55)"
+    context.lineWidth = 2
+    context.beginPath()
+    context.arc(12, 12, 10, 0, 2 * Math.PI)
+    context.fill()
+    context.stroke()
+    return dot
+  })
+}
+
+function dotSide(view, plane, index) {
+  const crowd = view.data.layout.count > 3000 ? 6 : 8
+  return crowd * Math.min(2, Math.max(0.8, Math.sqrt(plane.scale / plane.fitted))) * lens(plane, index, view.data.layout.dimensions)
+}
+
+function drawDot(context, view, plane, index, x, y, alpha) {
+  const side = dotSide(view, plane, index)
+  context.globalAlpha = alpha
+  context.drawImage(view.dots[view.codes[index] % view.dots.length], x - side / 2, y - side / 2, side, side)
+}
+
+// From the clicked image to its nearest in the original space: long lines are neighbours that the plane has torn apart.
+function drawLinks(context, view, plane) {
+  if (view.focus < 0) return
+  const own = nearOf(view, plane, view.focus)
+  const elsewhere = view.planes.length > 1 ? new Set(nearOf(view, view.planes[1 - plane.index], view.focus)) : null
+  const [x, y] = onScreen(plane, view.focus)
+  for (const index of own) {
+    const [toX, toY] = onScreen(plane, index)
+    for (const [colour, width] of [["rgba(0,0,0,.55)", 4], [elsewhere?.has(index) ? "#35d07f" : "#ffc400", 2]]) {
+      context.strokeStyle = colour
+      context.lineWidth = width
+      context.beginPath()
+      context.moveTo(x, y)
+      context.lineTo(toX, toY)
+      context.stroke()
+    }
+  }
+  for (const index of own) drawMarked(context, view, plane, index, elsewhere?.has(index) ? "#35d07f" : "#ffc400", 0.8)
+}
+
+function drawMarked(context, view, plane, index, colour, grow = 1) {
+  const [x, y] = onScreen(plane, index)
+  const side = Math.max(24, view.size || 24) * grow * (index === view.hover ? 1.35 : 1.15)
+  const [left, top] = tileOf(view, index)
+  const { tile } = view.data
+  context.globalAlpha = 1
+  context.drawImage(view.sheet, left, top, tile, tile, x - side / 2, y - side / 2, side, side)
+  context.lineWidth = 4
+  context.strokeStyle = "rgba(0,0,0,.75)"
+  context.strokeRect(x - side / 2, y - side / 2, side, side)
+  context.lineWidth = 2
+  context.strokeStyle = colour ?? (index === view.focus ? "#ffc400" : "#ffffff")
+  context.strokeRect(x - side / 2, y - side / 2, side, side)
+}
+
+function drawLasso(context, points) {
+  context.beginPath()
+  points.forEach(([x, y], index) => (index ? context.lineTo(x, y) : context.moveTo(x, y)))
+  context.closePath()
+  context.fillStyle = "rgba(255,196,0,.16)"
+  context.fill()
+  context.lineWidth = 2
+  context.strokeStyle = "#ffc400"
+  context.stroke()
+}
+
+// The picture under the pointer, large, beside the pointer, with its name.
+function drawCard(view) {
+  const { card, hover, pointed } = view
+  card.hidden = hover < 0 || !pointed
+  if (card.hidden) return
+  const canvas = card.querySelector("canvas")
+  const context = canvas.getContext("2d")
+  const [left, top] = tileOf(view, hover)
+  const { tile } = view.data
+  context.imageSmoothingEnabled = tile > 32
+  context.drawImage(view.sheet, left, top, tile, tile, 0, 0, canvas.width, canvas.height)
+  card.querySelector("span").textContent = named(view, hover)
+  const frame = view.stage.getBoundingClientRect()
+  const box = pointed.canvas.getBoundingClientRect()
+  const [x, y] = onScreen(pointed, hover)
+  const atX = box.left - frame.left + x
+  const atY = box.top - frame.top + y
+  card.style.left = `${atX > frame.width / 2 ? atX - card.offsetWidth - 34 : atX + 34}px`
+  card.style.top = `${Math.max(0, Math.min(frame.height - card.offsetHeight, atY - card.offsetHeight / 2))}px`
+}
+
+// The whole plane, but for a few points far outside; of a film, all its frames.
+function fit(view, plane) {
+  plane.width = plane.canvas.clientWidth || 600
+  plane.height = plane.canvas.clientHeight || 500
+  const { count, dimensions } = view.data.layout
+  const extent = (axis) => {
+    let [low, high] = [Infinity, -Infinity]
+    for (const frame of plane.frames) {
+      const values = Float32Array.from({ length: count }, (_, index) => frame[dimensions * index + axis]).sort()
+      const [least, small, large, most] = [0, 0.01, 0.99, 1].map((share) => values[Math.round(share * (count - 1))])
+      const slack = 0.3 * (large - small)
+      low = Math.min(low, Math.max(least, small - slack))
+      high = Math.max(high, Math.min(most, large + slack))
+    }
+    return [(low + high) / 2, (high - low) / 2]
+  }
+  const [[x, across], [y, up]] = [extent(0), extent(1)]
+  const reach = dimensions === 3 ? Math.hypot(across, up, extent(2)[1]) * 0.75 : 0
+  const room = [plane.width / 2 - 24, plane.height / 2 - 24]
+  const scales = [room[0] / Math.max(reach || across, 1e-6), room[1] / Math.max(reach || up, 1e-6)]
+  plane.scale = plane.fitted = Math.max(1e-3, Math.min(...scales, 1e5))
+  ;[plane.x, plane.y] = dimensions === 3 ? [0, 0] : [x, y]
+  plane.shownFor = null
+}

@@ -1,0 +1,183 @@
+"""What the Embeddings page says: findings in words, colours, tables, all computed from its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+
+from core.figures.embedding import SCALE, DepthRow, label_palette
+from core.intervals import paired_interval, wilson_interval
+from core.methods.embedding import PlaneConfig
+from core.methods.embedding_quality import agreement, overlap, overlap_by_chance
+from core.ui.components.image_plane import Chosen, Colours
+from core.ui.embeddings import NEAR, Asked, Drawing, Shown, Space, similarity_of
+from core.ui.image_sets import Given
+
+
+def colours_of(by: str, given: Given, spaces: Sequence[Space]) -> Colours:
+    """What the colours say: the label, whether the neighbours share it, or whether two spaces agree on neighbours."""
+    images = given.images
+    if by == "neighbours" and images.labelled:
+        shares = agreement(spaces[0].near, images.labels, NEAR)
+        codes = np.digitize(shares, [0.01, 0.35, 0.65, 0.99])
+        legend = [f"{text} of {NEAR} neighbours alike" for text in ("none", "1–3", "4–6", "7–9", f"all {NEAR}")]
+        return Colours(codes=codes, legend=legend, palette=SCALE)
+    if by == "models" and len(spaces) > 1:
+        shares = overlap(spaces[0].near, spaces[1].near, NEAR)
+        codes = np.digitize(shares, [0.01, 0.1, 0.25, 0.5])
+        legend = ["no neighbour in common", "up to 10 %", "10–25 %", "25–50 %", "more than half in common"]
+        return Colours(codes=codes, legend=legend, palette=SCALE)
+    present = sorted(set(images.labels.tolist()))
+    if not images.labelled or not images.classes:
+        return Colours(codes=np.zeros(len(images)), legend=["pictures"], palette=label_palette(1))
+    return Colours(
+        codes=np.searchsorted(present, images.labels),
+        legend=[images.classes[label] for label in present],
+        palette=label_palette(len(present)),
+    )
+
+
+def knows_sentence(asked: Asked, space: Space, drawing: Drawing) -> str:
+    """What neighbours know in the original space, and what of it is left on the plane."""
+    dim = space.vectors.shape[1]
+    if space.right is None or drawing.right is None:
+        count = f"{len(space.vectors):,} pictures in {dim:,} dimensions"
+        return f"**{asked.title}**: {count}. They have no labels, so that nobody can say whether neighbours are right."
+    k = min(NEAR, space.near.count)
+    return (
+        f"The {k} nearest others name a picture's class in {_share(space.right)} in the {dim:,} dimensions of "
+        f"**{asked.title}**, and in {_share(drawing.right)} on the plane."
+    )
+
+
+def faithful_sentence(drawing: Drawing) -> str:
+    """How far to trust the plane, in words and numbers."""
+    parts = []
+    if drawing.plane.explained:
+        held = sum(drawing.plane.explained)
+        parts.append(f"The {len(drawing.plane.explained)} axes hold {held:.0%} of the variance.")
+    quality = drawing.quality
+    if quality is not None:
+        parts.append(
+            f"Of each picture's {quality.k} nearest in the original space, {quality.kept:.0%} are among its "
+            f"{quality.k} nearest here. Trustworthiness {quality.trustworthiness:.3f} "
+            f"({_grade(quality.trustworthiness)} that look near are strangers), continuity {quality.continuity:.3f} "
+            f"({_grade(quality.continuity)} that are near were torn apart)."
+        )
+        if quality.count < quality.of:
+            parts.append(f"Measured on a fixed sample of {quality.count:,} of the {quality.of:,} pictures.")
+    if drawing.plane.note:
+        parts.append(drawing.plane.note)
+    return " ".join(parts)
+
+
+def pair_sentence(shown: Shown) -> str:
+    """Whether two spaces see the same neighbours, and which of them knows the classes better, on the same pictures."""
+    spaces, given = shown.spaces, shown.given
+    k = min(NEAR, spaces[0].near.count)
+    shared = float(overlap(spaces[0].near, spaces[1].near, k).mean()) if k else 0.0
+    text = (
+        f"Of their {k} nearest neighbours, the two share {shared:.0%} (Jaccard index, mean over "
+        f"{len(given.images):,} pictures; by chance it would be {overlap_by_chance(len(given.images), k):.1%})."
+    )
+    cka = similarity_of(shown)
+    if cka is not None:
+        text += f" Linear CKA, debiased: {cka:.2f}."
+    first, second = (space.right for space in spaces[:2])
+    if first is None or second is None:
+        return text
+    gain, low, high = paired_interval(int((first & ~second).sum()), int((second & ~first).sum()), len(first))
+    verdict = "which is within chance" if low <= 0 <= high else f"in favour of the {'first' if gain > 0 else 'second'}"
+    return (
+        f"{text} The neighbours' votes are right in {_share(first)} and {_share(second)}: a difference of "
+        f"{100 * gain:+.1f} points on the same pictures (95 % {100 * low:+.1f} to {100 * high:+.1f}), {verdict}."
+    )
+
+
+def depth_rows(shown: Shown) -> list[DepthRow]:
+    """What each layer knows, for the chart; nothing without labels."""
+    rows = []
+    for title, space, drawing in zip(shown.names, shown.spaces, shown.drawings, strict=True):
+        if space.right is None or drawing.right is None:
+            continue
+        right, count = int(space.right.sum()), len(space.right)
+        rows.append(
+            DepthRow(
+                title=title,
+                accuracy=right / count,
+                interval=wilson_interval(right, count),
+                accuracy_on_plane=float(drawing.right.mean()),
+                count=count,
+            )
+        )
+    return rows
+
+
+def label_table(given: Given, chosen: Chosen) -> pd.DataFrame:
+    """The labels of what is selected: how many, and what share of their class that is."""
+    labels = given.images.labels
+    selected = labels[list(chosen.items)]
+    counts = pd.Series(selected).value_counts()
+    return pd.DataFrame(
+        {
+            "label": [given.images.classes[label] for label in counts.index],
+            "selected": counts.to_numpy(),
+            "of its class": [count / (labels == label).sum() for label, count in counts.items()],
+        }
+    )
+
+
+def plane_table(shown: Shown, chosen: Chosen) -> pd.DataFrame:
+    """Every picture with its name, label, places and neighbours, for export."""
+    images = shown.given.images
+    selected = np.zeros(len(images), bool)
+    selected[list(chosen.items)] = True
+    columns: dict[str, object] = {"id": images.ids}
+    if images.labelled and images.classes:
+        columns["label"] = [images.classes[label] for label in images.labels]
+    columns["selected"] = selected
+    for plane, title, space in zip(shown.planes, shown.names, shown.spaces, strict=True):
+        prefix = f"{title}: " if len(shown.planes) > 1 else ""
+        for axis, name in enumerate("xyz"[: plane.shape[1]]):
+            columns[f"{prefix}{name}"] = plane[:, axis]
+        columns[f"{prefix}nearest in the original space"] = [
+            images.ids[row[0]] if len(row) else "" for row in space.near.indices
+        ]
+        if space.right is not None:
+            columns[f"{prefix}neighbours right"] = space.right
+    return pd.DataFrame(columns)
+
+
+def facts(shown: Shown, config: PlaneConfig) -> dict[str, object]:
+    """The figures of the page, for export."""
+    rows = []
+    for each, space, drawing in zip(shown.asked, shown.spaces, shown.drawings, strict=True):
+        row: dict[str, object] = {"model": each.model, "layer": each.title, "dimensions": space.vectors.shape[1]}
+        if space.right is not None and drawing.right is not None:
+            row["neighbours_right"] = float(space.right.mean())
+            row["interval_95"] = wilson_interval(int(space.right.sum()), len(space.right))
+            row["neighbours_right_on_plane"] = float(drawing.right.mean())
+        if drawing.quality is not None:
+            row["faithfulness"] = asdict(drawing.quality)
+        rows.append(row)
+    return {
+        "pictures": shown.given.address,
+        "count": len(shown.given.images),
+        "plane": asdict(config),
+        "spaces": rows,
+    }
+
+
+def _share(right: np.ndarray) -> str:
+    """A proportion with its number and interval."""
+    count, correct = len(right), int(right.sum())
+    low, high = wilson_interval(correct, count)
+    return f"**{correct / count:.1%}** (n = {count:,}, 95 % {100 * low:.1f}–{100 * high:.1f})"
+
+
+def _grade(value: float) -> str:
+    """How many neighbours are wrong, for a measure that is 1 if none are."""
+    return "few" if value >= 0.95 else "some" if value >= 0.85 else "many"

@@ -1,0 +1,117 @@
+"""Pictures as a network sees them, on a plane: who is near whom, layer by layer, or in two models side by side."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.errors import CoreError
+from core.figures.embedding import plot_plane
+from core.methods.embedding import TITLES, PlaneConfig
+from core.ui.embeddings import Shown, show_film, show_planes
+from core.ui.embeddings_panels import chosen_now, depths, explore
+from core.ui.embeddings_recipe import embeddings_recipe
+from core.ui.embeddings_words import colours_of, facts, faithful_sentence, knows_sentence, pair_sentence, plane_table
+from core.ui.errors import show_error
+from core.ui.export import Export, export_popover
+from core.ui.image_sets import current_set, is_small, set_popover
+from core.ui.layer_picker import layer_picker
+from core.ui.layout import heading, teaching_cards
+from core.ui.pickers import model_picker, own_model_form
+from core.ui.plane_settings import fine_settings, plane_kind
+from core.ui.stoppable import Stopped
+
+VIEWS = {"plane": "One plane", "layers": "Layer by layer", "models": "Two models"}
+SMALL_MODELS = ("cnn_small", "vit_p4")
+PHOTO_MODELS = ("vit_s14_saliency", "efficientnet_lite0", *SMALL_MODELS)
+
+
+def words(shown: Shown) -> None:
+    """The finding in words."""
+    if shown.two:
+        st.markdown(pair_sentence(shown))
+        return
+    st.markdown(knows_sentence(shown.asked[-1], shown.spaces[-1], shown.drawings[-1]))
+
+
+def trust(shown: Shown) -> None:
+    """How far to trust each plane."""
+    if shown.film:
+        depths(shown)
+        st.caption(f"The last frame: {faithful_sentence(shown.drawings[-1])}")
+        return
+    for name, drawing in zip(shown.names, shown.drawings, strict=True):
+        st.caption((f"**{name}**: " if shown.two else "") + faithful_sentence(drawing))
+
+
+def make_export(shown: Shown, config: PlaneConfig) -> Export:
+    """Figures, coordinates, numbers and a script."""
+    chosen = chosen_now(shown.given)
+    colours = colours_of(st.session_state.get("colour") or "label", shown.given, shown.spaces)
+    figures = {
+        f"plane_{number}": plot_plane(
+            plane,
+            ids=shown.given.images.ids,
+            codes=colours.codes,
+            legend=colours.legend,
+            palette=colours.palette,
+            selected=chosen.items,
+            method=TITLES[config.method],
+        )
+        for number, plane in enumerate(shown.planes, 1)
+    }
+    return Export(
+        stem="embeddings",
+        recipe=embeddings_recipe(shown.given.address, shown.asked, config, film=shown.film),
+        figures=figures,
+        table=plane_table(shown, chosen),
+        facts=facts(shown, config),
+    )
+
+
+def page() -> None:
+    """Controls, planes, findings."""
+    bar = st.columns([6, 7, 4, 3, 3], vertical_alignment="bottom")
+    with bar[1]:
+        name = model_picker(None, name="encoder", preferred=SMALL_MODELS if is_small() else PHOTO_MODELS)
+    with bar[2]:
+        own_model_form(name="encoder")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        view = st.segmented_control(
+            "Show",
+            list(VIEWS),
+            format_func=VIEWS.__getitem__,
+            default="plane",
+            required=True,
+            key="planes",
+            bind="query-params",
+        )
+        asked = layer_picker(name, fixed="All depths" if view == "layers" else "")
+        method, dimensions = plane_kind()
+    with bar[3]:
+        config = fine_settings(method, dimensions)
+    both = [asked]
+    if view == "models":
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            preferred = tuple(each for each in SMALL_MODELS if each != name)
+            with st.container(width=420):
+                other = model_picker(None, name="encoder2", label="Second model", preferred=preferred)
+            both.append(layer_picker(other, suffix="2"))
+    given = current_set()
+    with bar[0]:
+        set_popover(given)
+    shown = show_film(asked, given, config) if view == "layers" else show_planes(both, given, config)
+    words(shown)
+    explore(shown)
+    trust(shown)
+    with bar[4]:
+        export_popover(lambda: make_export(shown, config), key="export")
+
+
+heading("Embeddings", "What does the network find alike?")
+try:
+    page()
+except Stopped:
+    pass  # it says so itself, and offers to go on
+except CoreError as error:
+    show_error(error)
+teaching_cards("embeddings")
