@@ -37,7 +37,7 @@ def show() -> None:
     halves = halves_of(question)
     stations, outcomes = stations_of(question, variant), outcomes_of(question)
     before, outcome = outcomes["before"], outcomes[variant]
-    st.markdown(f"##### {finding(before, outcome)}")
+    st.markdown(f"##### {finding(before, outcome, seen_classes=halves.seen_classes)}")
     if source == EXAMPLE_SOURCE:
         st.warning(
             "Cut-outs of eight photos, four to fit on and four to measure on: this shows how the page works and "
@@ -108,7 +108,7 @@ def make_export(
             "pairs": halves.said,
             "captions": STRATEGIES[question.strategy].templates,  # type: ignore[index]
             "alignment": VARIANTS[variant].title,
-            "finding": finding(before, outcome),
+            "finding": finding(before, outcome, seen_classes=halves.seen_classes),
         },
         arrays={
             "plane_images": stations[last].images["pca"],

@@ -119,16 +119,14 @@ def reason(result: Agreement, image: int, number_format: NumberFormat, classes: 
         return f"{apart}; three classes are so close that rounding decides, and the answer turns to {now}."
     if shift == 0 and result.max_difference[image] == 0:
         return "Not a bit of difference."
-    times = margin / abs(shift) if shift else np.inf
-    safety = f"{times:,.0f} times as much" if times < 1e4 else "far more"
     steep = ""
     if 0.2 < float(p[order[0]]) < 0.8:
         steep = f" At {p[order[0]]:.0%} a probability follows its logit most closely, so the change shows."
-    return (
-        f"{apart}, {safety} as rounding changes. {moved.capitalize()}.{steep}"
-        if times >= 1.5
-        else (f"{apart} and {moved}: nearly enough to turn the answer.{steep}")
-    )
+    times = margin / abs(shift) if shift else np.inf
+    if times < 1.5:
+        return f"{apart}, and {moved}: nearly enough to turn the answer.{steep}"
+    safety = f"{times:,.0f} times too little" if times < 1e4 else "far too little"
+    return f"{apart}; {moved}, {safety} to turn the answer.{steep}"
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -269,8 +269,11 @@ def points(change: float) -> str:
     return f"{100 * change:+.1f}".replace("-", "−")
 
 
-def finding(before: Outcome, after: Outcome) -> str:
-    """What closing the gap did, in words computed from the numbers: two sentences in Markdown."""
+def finding(before: Outcome, after: Outcome, *, seen_classes: bool = True) -> str:
+    """What closing the gap did, in words computed from the numbers: two sentences in Markdown.
+
+    `seen_classes`: the fitted pairs are of the classes that are told apart.
+    """
     change, low, high = after.change_from(before)
     gap = f"{before.held_out.distance:.2f} → {after.held_out.distance:.2f}"
     cosine = f"{before.held_out.paired_cosine:.2f} → {after.held_out.paired_cosine:.2f}"
@@ -282,7 +285,7 @@ def finding(before: Outcome, after: Outcome) -> str:
         verdict = "the gap closed, and the answers got worse"
     elif low > 0:
         verdict = "closing it helped"
-        if after.alignment.variant.rotate:
+        if seen_classes and after.alignment.variant.rotate:
             verdict += ", but the fit has seen labels of these classes, so this is training, not zero-shot"
     elif high - low < 0.1:
         verdict = "the gap was not what limited it"

@@ -33,12 +33,14 @@ class Halves:
     Attributes:
         names: of the held-out pairs' classes.
         said: where both come from, in words.
+        seen_classes: both are of the same classes.
     """
 
     fitted: Pairs
     held_out: Pairs
     names: tuple[str, ...]
     said: str
+    seen_classes: bool
 
 
 def pair_sources() -> dict[str, str]:
@@ -162,4 +164,5 @@ def _divide(parts: list[Pairs], labels: tuple[str, ...], said: str, by: By, seed
         held_out=held_out,
         names=tuple(labels[index] for index in kept),
         said=f"{said}: fitted on {len(fitted):,} pairs, measured on {len(held_out):,} {apart}",
+        seen_classes=by == "images",
     )

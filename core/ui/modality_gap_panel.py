@@ -58,26 +58,32 @@ def travel(stations: list[Station], halves: Halves) -> None:
     )
     current = titles.index(chosen) if chosen in titles else 0
     here, start = stations[current], stations[0]
-    cells = st.columns(4)
-    cells[0].metric(
-        "Gap", f"{here.gap.distance:.2f}", _delta(here.gap.distance - start.gap.distance), delta_color="off"
-    )
-    cells[1].metric(
-        "Mean paired cosine",
-        f"{here.gap.paired_cosine:.2f}",
-        _delta(here.gap.paired_cosine - start.gap.paired_cosine),
-        delta_color="off",
-    )
-    cells[2].metric(
-        "Held-out accuracy", f"{here.accuracy:.1%}", _delta(100 * (here.accuracy - start.accuracy), " points"),
-    )  # fmt: skip
-    cells[3].metric(
-        "Control: shuffled captions",
-        f"{here.shuffled_accuracy:.1%}",
-        f"chance {1 / halves.held_out.classes:.1%}",
-        delta_color="off",
-        delta_arrow="off",
-    )
+    with st.container(horizontal=True, gap="large"):
+        for title, value, change, colour, arrow in (
+            ("Gap", f"{here.gap.distance:.2f}", _delta(here.gap.distance - start.gap.distance), "off", "auto"),
+            (
+                "Mean paired cosine",
+                f"{here.gap.paired_cosine:.2f}",
+                _delta(here.gap.paired_cosine - start.gap.paired_cosine),
+                "off",
+                "auto",
+            ),
+            (
+                f"Held-out accuracy, n = {len(here.correct):,}",
+                f"{here.accuracy:.1%}",
+                _delta(100 * (here.accuracy - start.accuracy), " points"),
+                "normal",
+                "auto",
+            ),
+            (
+                "Control: shuffled captions",
+                f"{here.shuffled_accuracy:.1%}",
+                f"chance {1 / halves.held_out.classes:.1%}",
+                "off",
+                "off",
+            ),
+        ):
+            st.metric(title, value, change, delta_color=colour, delta_arrow=arrow, width=210)  # type: ignore[arg-type]
     left, right = st.columns([6, 5], gap="medium")
     left.plotly_chart(
         plot_clouds(

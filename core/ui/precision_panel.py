@@ -145,15 +145,16 @@ def gallery(pictures: list[Picture], results: dict[str, Agreement], classes: tup
     columns = st.columns(3)
     for place, image in enumerate(map(int, result.largest(SHOWN))):
         with columns[place % 3], st.container(border=True):
-            left, right = st.columns([1, 3], gap="small")
-            left.image(pictures[image].image, width="stretch")
             best = int(result.reference[image].argmax())
             after = f"{result.reduced[image][best]:.2%}" if result.finite[image] else "no number"
             mark = "" if result.same_answer[image] else ":red[:material/swap_horiz:] "
-            right.markdown(
-                f"{mark}**{pictures[image].title}**  \n{class_name(names, best)} "
-                f"{result.reference[image][best]:.2%} → {after}"
-            )
+            with st.container(horizontal=True, gap="small"):
+                st.image(pictures[image].image, width=80)
+                st.markdown(
+                    f"{mark}**{pictures[image].title}**  \n{class_name(names, best)} "
+                    f"{result.reference[image][best]:.2%} → {after}",
+                    width=200,
+                )
             st.caption(reason(result, image, FORMATS[chosen], names))
 
 

@@ -193,10 +193,10 @@ outcomes = compare_variants(halves.fitted, halves.held_out)
 for variant, outcome in outcomes.items():
     low, high = outcome.interval
     print(
-        f"{{VARIANTS[variant].title:40}} gap {{outcome.held_out.distance:.3f}}  cosine {{outcome.held_out.paired_cosine:.3f}}"
-        f"  accuracy {{outcome.accuracy:.1%}} ({{low:.1%}}–{{high:.1%}})"
+        f"{{VARIANTS[variant].title:40}} gap {{outcome.held_out.distance:.3f}}  "
+        f"cosine {{outcome.held_out.paired_cosine:.3f}}  accuracy {{outcome.accuracy:.1%}} ({{low:.1%}}–{{high:.1%}})"
     )
-print(finding(outcomes["before"], outcomes["centred"]))
+print(finding(outcomes["before"], outcomes["centred"], seen_classes=halves.seen_classes))
 '''
 
 

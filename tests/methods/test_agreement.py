@@ -92,7 +92,7 @@ def test_the_reason_follows_from_margin_and_shift() -> None:
     said = [reason(result, image, BF16, classes) for image in range(4)]
     assert "the answer turns to dog" in said[0]
     assert "0.01 apart" in said[0]
-    assert "500 times as much" in said[1]
+    assert "500 times too little" in said[1]
     assert "nearly enough" in said[2]
     assert said[3] == "Not a bit of difference."
     assert result.largest(2).tolist() == [0, 2]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import ortho_group
@@ -271,6 +273,12 @@ def test_the_finding_says_which_way_it_went() -> None:
     few = measure(fitted.take(np.arange(8)), held_out, find_variant("normalised"), shuffles=0)
     assert "got worse" in finding(outcomes["before"], few)
     assert "did not close the gap" in finding(outcomes["before"], outcomes["before"])
+    better = measure(fitted, fitted, find_variant("centred"), shuffles=0)
+    worse = replace(better, correct=~better.correct)
+    assert "training, not zero-shot" in finding(worse, replace(better, held_out=replace(better.held_out, distance=0)))
+    assert finding(worse, replace(better, held_out=replace(better.held_out, distance=0)), seen_classes=False).endswith(
+        "closing it helped."
+    )
     tiny = held_out.take(np.arange(4))
     assert "too few images" in finding(
         measure(fitted, tiny, find_variant("before"), shuffles=0),
