@@ -287,6 +287,7 @@ def _features(
         precision=config.precision,
         device=device,
         lock=model.lock,
+        side_by_side=True,
     )
     return found["embedding"]
 

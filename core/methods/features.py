@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Generator, Hashable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 
 from core.data.arrays import ArrayDataset
 from core.data.transforms import Normalisation, resize, standardise
-from core.device import Precision, autocast, pick_device
+from core.device import Precision, Streams, autocast, pick_device
 from core.errors import IncompatibleError
 from core.paths import cache_root
 from core.reports import Progress
@@ -72,6 +73,7 @@ def extract_features(
     precision: Precision = "fp32",
     device: str = "auto",
     lock: threading.RLock | None = None,
+    side_by_side: bool = False,
 ) -> Generator[Progress, None, dict[FeaturePooling, Features]]:
     """Yield progress in images, and return the features by pooling; what was computed before is read from the cache.
 
@@ -81,6 +83,7 @@ def extract_features(
         size: images are resized to it on the device.
         poolings: all that the module offers by default.
         lock: held during every batch, where the module is shared.
+        side_by_side: several batches at once on the cores of a CPU, for modules that embed without hooks.
 
     Raises:
         IncompatibleError: the module has no such pooling, or there is no class token.
@@ -103,6 +106,7 @@ def extract_features(
             precision=precision,
             device=device,
             lock=lock,
+            side_by_side=side_by_side,
         )
     )
 
@@ -120,6 +124,7 @@ def cached_vectors(
     precision: Precision = "fp32",
     device: str = "auto",
     lock: threading.RLock | None = None,
+    side_by_side: bool = False,
 ) -> Generator[Progress, None, dict[Name, Features]]:
     """Whatever `read` makes of every image, computed once: what `extract_features` does for any kind of vector.
 
@@ -131,25 +136,31 @@ def cached_vectors(
     module = module.to(target).eval()
     key = _key(module, data, model, size=size, normalisation=asdict(normalisation), precision=precision)
     folders = {name: cache_root() / "features" / f"{key}-{suffix}" for name, suffix in names.items()}
-    for start in range(0, len(data), _CHUNK):
-        stop = min(start + _CHUNK, len(data))
-        missing = [name for name in names if not _file(folders[name], start).is_file()]
-        if not missing:
-            yield Progress(step=stop, steps=len(data), text=f"{data.split}: features from the cache")
-            continue
-        found: dict[Name, list[np.ndarray]] = {name: [] for name in missing}
-        for first in range(start, stop, batch_size):
-            last = min(first + batch_size, stop)
-            images = torch.from_numpy(np.array(data.images[first:last])).to(target)
-            with lock or threading.RLock(), torch.inference_mode(), autocast(target, precision):
-                pixels = _resized(images, size)
-                for name, vectors in read(pixels, missing).items():
-                    found[name].append(vectors.float().cpu().numpy())
-            yield Progress(
-                step=last, steps=len(data), text=f"{data.split}: features of {last:,} of {len(data):,} images"
-            )
-        for name in missing:
-            _save(_file(folders[name], start), np.concatenate(found[name]))
+
+    def vectors_of(rows: range, missing: list[Name]) -> dict[Name, np.ndarray]:
+        images = torch.from_numpy(np.array(data.images[rows.start : rows.stop])).to(target)
+        with torch.inference_mode(), autocast(target, precision):
+            vectors = read(_resized(images, size), missing)
+        return {name: each.float().cpu().numpy() for name, each in vectors.items()}
+
+    with Streams(target if side_by_side else None) as streams:
+        for start in range(0, len(data), _CHUNK):
+            stop = min(start + _CHUNK, len(data))
+            missing = [name for name in names if not _file(folders[name], start).is_file()]
+            if not missing:
+                yield Progress(step=stop, steps=len(data), text=f"{data.split}: features from the cache")
+                continue
+            found: list[dict[Name, np.ndarray]] = []
+            batches = [range(first, min(first + batch_size, stop)) for first in range(start, stop, batch_size)]
+            for place in range(0, len(batches), streams.count):
+                together = batches[place : place + streams.count]
+                with lock or threading.RLock():
+                    found += streams.map(partial(vectors_of, missing=missing), together)
+                last = together[-1].stop
+                text = f"{data.split}: features of {last:,} of {len(data):,} images"
+                yield Progress(step=last, steps=len(data), text=text)
+            for name in missing:
+                _save(_file(folders[name], start), np.concatenate([vectors[name] for vectors in found]))
     labels = np.array(data.labels)
     return {
         name: Features(
