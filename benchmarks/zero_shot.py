@@ -4,9 +4,10 @@ python -m benchmarks.zero_shot [--dataset cifar10] [--split test] [--images 2000
 
 The loop is the obvious one: a Dataset that opens and transforms each image with open_clip's own transform, a
 DataLoader of 64 a batch (without workers, and with two), `encode_image`, and a product with the weights of
-`build_zero_shot_classifier`, on as many threads as PyTorch takes by itself. Ours starts from an empty cache (first), from kept images of the right size (decoded;
-only for folders of photos), and from kept features with other labels (again). Timings are interleaved and exclude
-loading the model; text encoding is included everywhere. Ratios are of medians. CPU seconds include workers.
+`build_zero_shot_classifier`, on as many threads as PyTorch takes by itself. Ours starts from an empty cache (first),
+from kept images of the right size (decoded; only for folders of photos), and from kept features with other labels
+(again). Timings are interleaved and leave out loading the model; reading the labels is in all of them. Ratios are of
+medians. CPU seconds include workers.
 """
 
 from __future__ import annotations

@@ -28,6 +28,8 @@ from core.reports import Progress
 
 HELD_OUT_SHARE = 0.2
 _REPORT_EVERY = 32
+# Photos that were decoded before the crop was torchvision's to the pixel are others.
+_CROPPING = b"torchvision"
 _STATISTICS_IMAGES = 5000
 
 
@@ -284,4 +286,5 @@ def _cache_folder(name: str, split: str, size: int) -> Path:
     folder = data_root() / name
     digest = hashlib.sha256((folder / f"{split}_files.json").read_bytes())
     digest.update(str((folder / "dataset.json").stat().st_mtime_ns).encode())
+    digest.update(_CROPPING)
     return cache_root() / "images" / name / f"{split}-{size}-{digest.hexdigest()[:12]}"

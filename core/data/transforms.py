@@ -40,15 +40,17 @@ class Preprocessing:
 
 
 def crop_to_square(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
-    """The square RGB picture that the model will see, at the model's resolution."""
+    """The square RGB picture that the model will see, at the model's resolution.
+
+    To the pixel what torchvision's Resize and CenterCrop make of it: the longer side is rounded down.
+    """
     from PIL import Image
 
     shorter = round(preprocessing.size / preprocessing.crop_share)
-    scale = shorter / min(image.size)
-    width, height = (max(preprocessing.size, round(side * scale)) for side in image.size)
+    width, height = (shorter * side // min(image.size) for side in image.size)
     filters = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
     resized = image.convert("RGB").resize((width, height), filters[preprocessing.resample])
-    left, top = (width - preprocessing.size) // 2, (height - preprocessing.size) // 2
+    left, top = round((width - preprocessing.size) / 2), round((height - preprocessing.size) / 2)
     return resized.crop((left, top, left + preprocessing.size, top + preprocessing.size))
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.data.prompts import prompts_for
+from core.device import Streams
 from core.errors import ConfigError
 from core.methods.predictions import softmax
 from core.models.clip import ImageTextEncoder
@@ -74,12 +75,20 @@ def embed_texts(
     """(texts, dim) float32, projected and not normalised; a sentence that occurs again is computed once."""
     distinct = list(dict.fromkeys(texts))
     found: list[np.ndarray] = []
-    for start in range(0, len(distinct), batch_size):
-        batch = distinct[start : start + batch_size]
-        found.append(module.embed_texts(batch).float().cpu().numpy())
-        if on_progress is not None:
-            done = start + len(batch)
-            on_progress(done / len(distinct), f"Reading {done:,} of {len(distinct):,} sentences")
+    device = next(cast(nn.Module, module).parameters()).device
+
+    def encode(ids: Tensor) -> np.ndarray:
+        with torch.inference_mode():  # of each thread its own
+            return module.embed_tokens(ids).float().cpu().numpy()
+
+    with Streams(device if len(distinct) > batch_size else None) as streams:
+        together = batch_size * streams.count
+        for start in range(0, len(distinct), together):
+            batch = distinct[start : start + together]
+            found += streams.map(encode, module.tokenise(batch).ids.split(batch_size))
+            if on_progress is not None:
+                done = start + len(batch)
+                on_progress(done / len(distinct), f"Reading {done:,} of {len(distinct):,} sentences")
     rows = {text: row for row, text in enumerate(distinct)}
     return np.concatenate(found)[[rows[text] for text in texts]]
 

@@ -78,7 +78,11 @@ class ImageTextEncoder(Protocol):
         ...
 
     def tokenise(self, texts: Sequence[str]) -> TextTokens:
-        """What the model will read of `texts`."""
+        """What the model will read of `texts`; one thread at a time, as tokenizers change while they work."""
+        ...
+
+    def embed_tokens(self, ids: Tensor) -> Tensor:
+        """`embed_texts` of what `tokenise` gave: (texts, context_length) → (texts, dim)."""
         ...
 
 

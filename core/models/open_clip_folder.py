@@ -53,7 +53,11 @@ class OpenClip(nn.Module):
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """`texts` → (texts, dim), projected, not of unit length."""
-        return self.model.encode_text(self.tokenise(texts).ids.to(self.model.logit_scale.device))
+        return self.embed_tokens(self.tokenise(texts).ids)
+
+    def embed_tokens(self, ids: Tensor) -> Tensor:
+        """(texts, context_length) as `tokenise` gives them → (texts, dim)."""
+        return self.model.encode_text(ids.to(self.model.logit_scale.device))
 
     def tokenise(self, texts: Sequence[str]) -> TextTokens:
         """What the model reads of `texts`; what is too long is cut, and said."""

@@ -62,9 +62,12 @@ class TransformersClip(nn.Module):
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """`texts` → (texts, dim), projected, not of unit length."""
-        ids = self.tokenise(texts).ids.to(self.model.device)
+        return self.embed_tokens(self.tokenise(texts).ids)
+
+    def embed_tokens(self, ids: Tensor) -> Tensor:
+        """(texts, context_length) as `tokenise` gives them → (texts, dim)."""
         # Without a mask: CLIP looks to the left alone and ends before the padding, SigLIP was trained so.
-        return self.model.get_text_features(input_ids=ids).pooler_output
+        return self.model.get_text_features(input_ids=ids.to(self.model.device)).pooler_output
 
     def tokenise(self, texts: Sequence[str]) -> TextTokens:
         """What the model reads of `texts`, padded to full length as SigLIP was trained; what is too long is cut."""

@@ -119,16 +119,25 @@ def test_order_company_and_batch_size_change_nothing(
 @given(st.lists(st.sampled_from(LABELS), min_size=1, max_size=20), st.integers(1, 7))
 def test_a_sentence_that_occurs_again_is_the_same_and_computed_once(module: Any, texts: list[str], batch: int) -> None:
     calls: list[int] = []
-
-    class Counting:
-        def embed_texts(self, batch: list[str]) -> torch.Tensor:
-            calls.append(len(batch))
-            return module.embed_texts(batch)
-
-    found = embed_texts(Counting(), texts, batch_size=batch)  # type: ignore[arg-type]
+    embed = module.embed_tokens
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "embed_tokens", lambda ids: calls.append(len(ids)) or embed(ids))
+        found = embed_texts(module, texts, batch_size=batch)
     assert sum(calls) == len(set(texts))
     assert max(calls) <= batch
     np.testing.assert_allclose(found, embed_texts(module, texts), atol=1e-5)
+
+
+def test_threads_change_nothing(module: Any) -> None:
+    texts = prompts_for(LABELS, SEVEN_TEMPLATES)
+    alone = embed_texts(module, texts, batch_size=5)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        np.testing.assert_allclose(embed_texts(module, texts, batch_size=5), alone, atol=1e-5)
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_allclose(alone, module.embed_texts(texts).detach().numpy(), atol=1e-5)
 
 
 def test_images_in_batches_are_images_alone(module: Any) -> None:
