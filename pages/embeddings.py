@@ -10,7 +10,15 @@ from core.methods.embedding import TITLES, PlaneConfig
 from core.ui.embeddings import Shown, show_film, show_planes
 from core.ui.embeddings_panels import chosen_now, depths, explore
 from core.ui.embeddings_recipe import embeddings_recipe
-from core.ui.embeddings_words import colours_of, facts, faithful_sentence, knows_sentence, pair_sentence, plane_table
+from core.ui.embeddings_words import (
+    colours_of,
+    contest_sentence,
+    facts,
+    faithful_sentence,
+    knows_sentence,
+    pair_sentence,
+    plane_table,
+)
 from core.ui.errors import show_error
 from core.ui.export import Export, export_popover
 from core.ui.image_sets import current_set, is_small, set_popover
@@ -29,12 +37,14 @@ def words(shown: Shown) -> None:
     """The finding in words."""
     if shown.two:
         st.markdown(pair_sentence(shown))
-        return
-    st.markdown(knows_sentence(shown.asked[-1], shown.spaces[-1], shown.drawings[-1]))
+    else:
+        st.markdown(knows_sentence(shown.asked[-1], shown.spaces[-1], shown.drawings[-1]))
 
 
 def trust(shown: Shown) -> None:
     """How far to trust each plane."""
+    if shown.two:
+        st.markdown(contest_sentence(shown))
     if shown.film:
         depths(shown)
         st.caption(f"The last frame: {faithful_sentence(shown.drawings[-1])}")
@@ -45,8 +55,8 @@ def trust(shown: Shown) -> None:
 
 def make_export(shown: Shown, config: PlaneConfig) -> Export:
     """Figures, coordinates, numbers and a script."""
-    chosen = chosen_now(shown.given)
-    colours = colours_of(st.session_state.get("colour") or "label", shown.given, shown.spaces)
+    chosen = chosen_now(shown)
+    colours = colours_of(shown)[0]
     figures = {
         f"plane_{number}": plot_plane(
             plane,

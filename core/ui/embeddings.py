@@ -121,9 +121,9 @@ def show_film(asked: Asked, given: Given, config: PlaneConfig) -> Shown:
     for number, (each, space) in enumerate(zip(cuts, spaces, strict=True)):
         begin = drawings[-1] if drawings else None
         drawings.append(drawing_of(each, space, given, config, tuple(cuts[:number]), begin))
-    return Shown(
-        given=given, asked=cuts, spaces=spaces, drawings=drawings, planes=aligned(drawings), names=names, film=True
-    )
+    # One frame must not look smaller than another because of a few far points.
+    planes = [plane / max(float(np.quantile(np.linalg.norm(plane, axis=1), 0.95)), 1e-6) for plane in aligned(drawings)]
+    return Shown(given=given, asked=cuts, spaces=spaces, drawings=drawings, planes=planes, names=names, film=True)
 
 
 def depths_of(asked: Asked) -> tuple[list[Asked], list[str]]:

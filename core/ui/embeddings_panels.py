@@ -7,41 +7,28 @@ import streamlit as st
 
 from core.figures.embedding import gallery, label_palette, plot_depths
 from core.methods.embedding_quality import shared
-from core.ui.components.image_plane import Chosen, Colours, image_plane
+from core.ui.components.image_plane import Chosen, image_plane
 from core.ui.embeddings import NEAR, Shown
 from core.ui.embeddings_words import colours_of, depth_rows, label_table
-from core.ui.image_sets import Given
 
 _STATE = "plane_chosen"
 _IN_GALLERY = 60
-COLOURS = {"label": "Label", "neighbours": "Neighbours agree", "models": "Both agree"}
 
 
-def chosen_now(given: Given) -> Chosen:
-    """What is selected among these pictures."""
+def chosen_now(shown: Shown) -> Chosen:
+    """What is selected among these pictures; before anybody has chosen, a picture that deserves a look."""
     signature, chosen = st.session_state.get(_STATE, ("", Chosen()))
-    return chosen if signature == given.signature else Chosen()
+    return chosen if signature == shown.given.signature else Chosen(focus=odd_one_out(shown))
 
 
-def colours_picker(shown: Shown) -> str:
-    """What the colours say; only what can be said of these pictures is offered."""
-    offered = ["label"] if shown.given.images.labelled else []
-    offered += ["neighbours"] if shown.given.images.labelled else []
-    offered += ["models"] if shown.two else []
-    if len(offered) < 2:
-        return offered[0] if offered else "label"
-    if st.session_state.get("colour") not in (None, *offered):
-        st.session_state["colour"] = "label"
-    return st.segmented_control(
-        "Colour",
-        offered,
-        format_func=COLOURS.__getitem__,
-        default=offered[0],
-        required=True,
-        key="colour",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
+def odd_one_out(shown: Shown) -> int:
+    """The picture whose neighbours agree most on a class that is not its own; the first one without labels."""
+    labels, near = shown.given.images.labels, shown.spaces[-1].near.indices
+    if not shown.given.images.labelled or not near.shape[1]:
+        return 0
+    votes = np.stack([(labels[near] == label).sum(axis=1) for label in np.unique(labels)])
+    votes[np.searchsorted(np.unique(labels), labels), np.arange(len(labels))] = 0
+    return int(votes.max(axis=0).argmax())
 
 
 @st.fragment
@@ -52,7 +39,7 @@ def explore(shown: Shown) -> None:
     def keep(chosen: Chosen) -> None:
         st.session_state[_STATE] = (given.signature, chosen)
 
-    def plane(colours: Colours) -> None:
+    def plane() -> None:
         coordinates = np.stack(shown.planes)
         near = np.stack([space.near.indices for space in shown.spaces])
         axis = 0 if shown.film else 1
@@ -60,10 +47,10 @@ def explore(shown: Shown) -> None:
             given.pictures,
             np.expand_dims(coordinates, axis),
             np.expand_dims(near, axis),
-            colours,
+            colours_of(shown),
             titles=list(shown.names) if shown.two else [_plane_title(shown)],
             frames=list(shown.names) if shown.film else [""],
-            chosen=chosen_now(given),
+            chosen=chosen_now(shown),
             revision=0,
             key="image_plane",
             alt="Drag to move, wheel to zoom, click a picture for its neighbours, shift-drag to draw a lasso. "
@@ -73,29 +60,26 @@ def explore(shown: Shown) -> None:
         )
 
     if shown.two:
-        plane(colours_of(colours_picker(shown), given, shown.spaces))
-        panel(shown, columns=10)
+        plane()
+        panel(shown, columns=14)
         return
     left, right = st.columns([7, 3], gap="medium")
     with right:
-        by = colours_picker(shown)
-        panel(shown, columns=5)
+        panel(shown, columns=6)
     with left:
-        plane(colours_of(by, given, shown.spaces))
+        plane()
 
 
 def panel(shown: Shown, *, columns: int) -> None:
     """Neighbours of what was clicked, then a gallery and the labels of what was selected."""
-    chosen = chosen_now(shown.given)
+    chosen = chosen_now(shown)
     if chosen.focus >= 0:
         neighbours(shown, chosen.focus, columns)
     if chosen.items:
         selection(shown, chosen, columns)
-    if chosen.focus < 0 and not chosen.items:
-        st.markdown("**Click** a picture: its nearest in the original space appear here.")
-        st.markdown("**Lasso** some (shift-drag): they appear here, with their labels.")
-        if shown.film:
-            st.markdown("**Play** the film: the same pictures, layer after layer.")
+    if not chosen.items:
+        film = " **Play** the film: the same pictures, layer after layer." if shown.film else ""
+        st.caption(f"**Click** another picture, or **lasso** some (shift-drag) to see them here.{film}")
 
 
 def neighbours(shown: Shown, focus: int, columns: int) -> None:
@@ -104,30 +88,31 @@ def neighbours(shown: Shown, focus: int, columns: int) -> None:
     st.markdown(f"**{_named(shown, focus)}** and its nearest in the original space")
     for name, space, drawing in zip(shown.names, shown.spaces, shown.drawings, strict=True):
         row = space.near.indices[focus]
-        words = []
-        if images.labelled and len(row):
-            alike = int((images.labels[row] == images.labels[focus]).sum())
-            words.append(f"{alike} of {len(row)} of its label")
-        if drawing.near.count and len(row):
-            kept = int(shared(row[None], drawing.near.indices[focus][None])[0])
-            words.append(f"{kept} of them are also nearest on the plane")
-        if len(row):
-            cosine = 1 - space.near.distances[focus, 0] ** 2 / 2
-            words.append(f"the nearest has a cosine of {cosine:.3f}")
-        st.caption(f"{name}: {', '.join(words)}" if len(shown.names) > 1 else ", ".join(words).capitalize())
-        _gallery(shown, [focus, *row], columns + 1, f"Nearest to {images.ids[focus]}")
+        if not len(row):
+            continue
+        words = [f"{int((images.labels[row] == images.labels[focus]).sum())} of {len(row)} alike"] * images.labelled
+        kept = int(shared(row[None], drawing.near.indices[focus][None])[0])
+        words.append(f"{kept} also near on the plane")
+        words.append(f"cosine of the nearest {1 - space.near.distances[focus, 0] ** 2 / 2:.3f}")
+        lead = f"**{name.partition(':')[0] if shown.film else name}**: " if len(shown.names) > 1 else ""
+        st.caption(lead + ", ".join(words))
+        _gallery(shown, [focus, *row], columns, f"Nearest to {images.ids[focus]}")
 
 
 def selection(shown: Shown, chosen: Chosen, columns: int) -> None:
     """What was lassoed."""
     images = shown.given.images
     count = len(chosen.items)
-    st.markdown(f"**{count:,} selected**" + (f", the first {_IN_GALLERY}" if count > _IN_GALLERY else ""))
-    _gallery(shown, list(chosen.items[:_IN_GALLERY]), columns + 1, f"{count} selected pictures")
-    if images.labelled and images.classes:
+    table = label_table(shown.given, chosen) if images.labelled and images.classes else None
+    st.markdown(f"**{count:,} selected**" + (f", the first {_IN_GALLERY} of them" if count > _IN_GALLERY else ""))
+    if table is not None:
+        most = [f"{row.selected:,} {row.label}" for row in table.head(4).itertuples()]
+        st.caption(" · ".join(most) + (f" · and {len(table) - 4} more" if len(table) > 4 else ""))
+    _gallery(shown, list(chosen.items[:_IN_GALLERY]), columns, f"{count} selected pictures")
+    if table is not None:
         share = st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)
         st.dataframe(
-            label_table(shown.given, chosen),
+            table,
             hide_index=True,
             width="stretch",
             height="content" if columns < 10 else 300,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -17,27 +16,40 @@ from core.ui.embeddings import NEAR, Asked, Drawing, Shown, Space, similarity_of
 from core.ui.image_sets import Given
 
 
-def colours_of(by: str, given: Given, spaces: Sequence[Space]) -> Colours:
-    """What the colours say: the label, whether the neighbours share it, or whether two spaces agree on neighbours."""
-    images = given.images
-    if by == "neighbours" and images.labelled:
-        shares = agreement(spaces[0].near, images.labels, NEAR)
-        codes = np.digitize(shares, [0.01, 0.35, 0.65, 0.99])
-        legend = [f"{text} of {NEAR} neighbours alike" for text in ("none", "1–3", "4–6", "7–9", f"all {NEAR}")]
-        return Colours(codes=codes, legend=legend, palette=SCALE)
-    if by == "models" and len(spaces) > 1:
-        shares = overlap(spaces[0].near, spaces[1].near, NEAR)
-        codes = np.digitize(shares, [0.01, 0.1, 0.25, 0.5])
-        legend = ["no neighbour in common", "up to 10 %", "10–25 %", "25–50 %", "more than half in common"]
-        return Colours(codes=codes, legend=legend, palette=SCALE)
-    present = sorted(set(images.labels.tolist()))
+def colours_of(shown: Shown) -> list[Colours]:
+    """What the colours can say: the label, whether the neighbours share it, whether two spaces agree on neighbours."""
+    images, near = shown.given.images, [space.near for space in shown.spaces]
     if not images.labelled or not images.classes:
-        return Colours(codes=np.zeros(len(images)), legend=["pictures"], palette=label_palette(1))
-    return Colours(
-        codes=np.searchsorted(present, images.labels),
-        legend=[images.classes[label] for label in present],
-        palette=label_palette(len(present)),
-    )
+        found = [Colours(title="None", codes=np.zeros(len(images)), legend=["pictures"], palette=label_palette(1))]
+    else:
+        present = sorted(set(images.labels.tolist()))
+        alike = np.digitize(
+            agreement(near[-1] if shown.film else near[0], images.labels, NEAR), [0.01, 0.35, 0.65, 0.99]
+        )
+        found = [
+            Colours(
+                title="Label",
+                codes=np.searchsorted(present, images.labels),
+                legend=[images.classes[label] for label in present],
+                palette=label_palette(len(present)),
+            ),
+            Colours(
+                title="Neighbours with its label" + (", first model" if shown.two else ""),
+                codes=np.digitize(alike, [0.01, 0.35, 0.65, 0.99]),
+                legend=[f"{text} of {NEAR}" for text in ("none", "1–3", "4–6", "7–9", "all")],
+                palette=SCALE,
+            ),
+        ]
+    if shown.two:
+        found.append(
+            Colours(
+                title="Neighbours in common",
+                codes=np.digitize(overlap(near[0], near[1], NEAR), [0.01, 0.1, 0.25, 0.5]),
+                legend=["none", "up to 10 %", "10–25 %", "25–50 %", "more than half"],
+                palette=SCALE,
+            )
+        )
+    return found
 
 
 def knows_sentence(asked: Asked, space: Space, drawing: Drawing) -> str:
@@ -47,9 +59,10 @@ def knows_sentence(asked: Asked, space: Space, drawing: Drawing) -> str:
         count = f"{len(space.vectors):,} pictures in {dim:,} dimensions"
         return f"**{asked.title}**: {count}. They have no labels, so that nobody can say whether neighbours are right."
     k = min(NEAR, space.near.count)
+    where = "on the plane" if drawing.plane.coordinates.shape[1] == 2 else "along the three axes drawn"
     return (
         f"The {k} nearest others name a picture's class in {_share(space.right)} in the {dim:,} dimensions of "
-        f"**{asked.title}**, and in {_share(drawing.right)} on the plane."
+        f"**{asked.title}**, and in {_share(drawing.right)} {where}."
     )
 
 
@@ -75,25 +88,28 @@ def faithful_sentence(drawing: Drawing) -> str:
 
 
 def pair_sentence(shown: Shown) -> str:
-    """Whether two spaces see the same neighbours, and which of them knows the classes better, on the same pictures."""
-    spaces, given = shown.spaces, shown.given
-    k = min(NEAR, spaces[0].near.count)
-    shared = float(overlap(spaces[0].near, spaces[1].near, k).mean()) if k else 0.0
-    text = (
-        f"Of their {k} nearest neighbours, the two share {shared:.0%} (Jaccard index, mean over "
-        f"{len(given.images):,} pictures; by chance it would be {overlap_by_chance(len(given.images), k):.1%})."
-    )
-    cka = similarity_of(shown)
-    if cka is not None:
-        text += f" Linear CKA, debiased: {cka:.2f}."
-    first, second = (space.right for space in spaces[:2])
-    if first is None or second is None:
-        return text
-    gain, low, high = paired_interval(int((first & ~second).sum()), int((second & ~first).sum()), len(first))
-    verdict = "which is within chance" if low <= 0 <= high else f"in favour of the {'first' if gain > 0 else 'second'}"
+    """Whether two spaces see the same neighbours."""
+    k = min(NEAR, shown.spaces[0].near.count)
+    common = float(overlap(shown.spaces[0].near, shown.spaces[1].near, k).mean()) if k else 0.0
+    count = len(shown.given.images)
     return (
-        f"{text} The neighbours' votes are right in {_share(first)} and {_share(second)}: a difference of "
-        f"{100 * gain:+.1f} points on the same pictures (95 % {100 * low:+.1f} to {100 * high:+.1f}), {verdict}."
+        f"Of a picture's {k} nearest neighbours the two have **{common:.0%}** in common (Jaccard index, mean over "
+        f"{count:,} pictures; by chance it would be {overlap_by_chance(count, k):.1%})."
+    )
+
+
+def contest_sentence(shown: Shown) -> str:
+    """Which of two spaces knows the classes better, on the same pictures, and how alike they are as a whole."""
+    cka = similarity_of(shown)
+    text = f" Linear CKA of the two, debiased: {cka:.2f}." if cka is not None else ""
+    first, second = (space.right for space in shown.spaces)
+    if first is None or second is None:
+        return text.strip()
+    gain, low, high = paired_interval(int((first & ~second).sum()), int((second & ~first).sum()), len(first))
+    verdict = "within chance" if low <= 0 <= high else f"in favour of the {'first' if gain > 0 else 'second'}"
+    return (
+        f"The ten nearest name the class in {_share(first)} and in {_share(second)}: {100 * gain:+.1f} points on the "
+        f"same pictures (95 % {100 * low:+.1f} to {100 * high:+.1f}), {verdict}.{text}"
     )
 
 

@@ -32,6 +32,7 @@ function mount(parent) {
     time: 0,
     playing: false,
     ready: false,
+    changes: 0, // of what is selected and how it is coloured
   }
   mountTools(view)
   new ResizeObserver(() => schedule(view)).observe(view.stage)
@@ -62,14 +63,13 @@ async function update(view, data) {
       once(view, "codes", data.codes, (answer) => answer.arrayBuffer()),
     ])
     if (view.data !== data) return // a newer one arrived meanwhile
-    Object.assign(view, { sheet, items, codes: new Uint16Array(codes) })
+    Object.assign(view, { sheet, items, everyCode: new Uint16Array(codes) })
     if (!view.ready) {
       unpack(view, layout)
       view.ready = true
       view.planes.forEach((plane) => fit(view, plane))
     }
-    paintDots(view)
-    buildLegend(view)
+    buildColours(view)
     view.planes.forEach((plane) => (plane.shownFor = null))
     say(view, summary(view))
     showTools(view)
@@ -148,14 +148,34 @@ function build(view) {
   showFilm(view)
 }
 
+// What the colours can say; the choice stays where the same is offered again.
+function buildColours(view) {
+  const select = view.tools.querySelector("select")
+  const titles = view.data.colours.map((each) => each.title)
+  if (select.dataset.titles !== String(titles)) {
+    const before = select.value
+    select.replaceChildren(...titles.map((title) => new Option(title, title)))
+    select.value = titles.includes(before) ? before : titles[0]
+    select.dataset.titles = String(titles)
+  }
+  select.parentElement.hidden = titles.length < 2
+  const index = Math.max(0, select.selectedIndex)
+  const { count } = view.data.layout
+  view.codes = view.everyCode.subarray(index * count, (index + 1) * count)
+  Object.assign(view, { legendTexts: view.data.colours[index].legend, palette: view.data.colours[index].palette })
+  view.changes++
+  view.inks = inksOf(view.palette)
+  buildLegend(view)
+}
+
 function buildLegend(view) {
-  const counts = new Array(view.data.legend.length).fill(0)
+  const counts = new Array(view.legendTexts.length).fill(0)
   for (const code of view.codes) counts[code]++
   view.legend.replaceChildren(
-    ...view.data.legend.map((text, code) => {
+    ...view.legendTexts.map((text, code) => {
       const button = document.createElement("button")
       const swatch = document.createElement("i")
-      swatch.style.background = view.data.palette[code % view.data.palette.length]
+      swatch.style.background = view.palette[code % view.palette.length]
       button.type = "button"
       button.append(swatch, `${text} ${counts[code].toLocaleString("en")}`)
       button.title = `Select all: ${text}`
@@ -174,6 +194,7 @@ function buildLegend(view) {
 function choose(view, items, focus) {
   view.selected = new Set(items)
   view.focus = focus
+  view.changes++
   view.planes.forEach((plane) => (plane.shownFor = null))
   say(view, summary(view))
   showTools(view)

@@ -22,6 +22,7 @@ HTML = """
   <button type="button" data-do="in" aria-label="Zoom in">+</button>
   <button type="button" data-do="out" aria-label="Zoom out">−</button>
   <button type="button" data-do="fit">Whole plane</button>
+  <label>Colour <select></select></label>
   <label>Pictures <input type="range" min="12" max="96" step="2"
     aria-label="Size of the pictures, left is none"></label>
   <button type="button" data-do="clear">Clear</button>
@@ -39,7 +40,10 @@ button { border: 1px solid var(--st-border-color); border-radius: var(--st-butto
   background: var(--st-secondary-background-color); color: var(--st-text-color); font: inherit; cursor: pointer; }
 button:disabled { opacity: .45; cursor: default; }
 button[aria-pressed="true"] { border-color: var(--st-primary-color); box-shadow: 0 0 0 1px var(--st-primary-color); }
-button:focus-visible, canvas:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 2px; }
+button:focus-visible, select:focus-visible, canvas:focus-visible { outline: 3px solid var(--st-primary-color);
+  outline-offset: 2px; }
+select { max-width: 9.5rem; border: 1px solid var(--st-border-color); border-radius: var(--st-button-radius); padding: .3rem .4rem;
+  background: var(--st-secondary-background-color); color: var(--st-text-color); font: inherit; }
 input { accent-color: var(--st-primary-color); vertical-align: middle; }
 label input { width: 7rem; margin-left: .3rem; }
 .film[hidden] { display: none; }
@@ -98,8 +102,9 @@ class Pictures:
 
 @dataclass(frozen=True, kw_only=True)
 class Colours:
-    """What the colours say: `codes` (images,) into `legend` and `palette`."""
+    """One thing that colours can say: `codes` (images,) into `legend` and `palette`."""
 
+    title: str
     codes: np.ndarray
     legend: Sequence[str]
     palette: Sequence[str]
@@ -117,7 +122,7 @@ def image_plane(
     pictures: Pictures,
     coordinates: np.ndarray,
     near: np.ndarray,
-    colours: Colours,
+    colours: Sequence[Colours],
     *,
     titles: Sequence[str],
     frames: Sequence[str],
@@ -133,6 +138,7 @@ def image_plane(
     Args:
         coordinates: (planes, frames, images, 2 or 3), about 1 from the origin.
         near: (planes, frames, images, k) indices of the nearest others in the original space.
+        colours: among which the browser switches, the first one to begin with.
         titles: of the planes.
         frames: of the film; one for a plane that does not move.
         chosen: replaces what the browser knows as selected when `revision` changes.
@@ -150,6 +156,7 @@ def image_plane(
         "classes": list(pictures.classes),
         "labelled": pictures.labelled,
     }
+    codes = np.stack([np.asarray(each.codes, "<u2") for each in colours])
     packed = np.ascontiguousarray(coordinates, "<f4").tobytes() + np.ascontiguousarray(near, "<u2").tobytes()
     _COMPONENT(
         key=key,
@@ -160,11 +167,10 @@ def image_plane(
             "columns": pictures.columns,
             "items": served(json.dumps(names).encode(), "application/json", f"{key}.items"),
             "planes": served(packed, "application/octet-stream", f"{key}.planes"),
-            "codes": served(
-                np.ascontiguousarray(colours.codes, "<u2").tobytes(), "application/octet-stream", f"{key}.codes"
-            ),
-            "legend": list(colours.legend),
-            "palette": list(colours.palette),
+            "codes": served(codes.tobytes(), "application/octet-stream", f"{key}.codes"),
+            "colours": [
+                {"title": each.title, "legend": list(each.legend), "palette": list(each.palette)} for each in colours
+            ],
             "layout": {
                 "planes": planes,
                 "frames": count_frames,

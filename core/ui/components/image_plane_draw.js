@@ -14,36 +14,96 @@ function drawPlane(view, plane) {
   if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
     canvas.width = Math.round(width * ratio)
     canvas.height = Math.round(height * ratio)
-    if (plane.width !== undefined) plane.scale *= Math.min(width, height) / Math.min(plane.width, plane.height)
-    plane.fitted *= Math.min(width, height) / Math.min(plane.width ?? width, plane.height ?? height)
-    ;[plane.width, plane.height] = [width, height]
   }
+  if (width !== plane.width || height !== plane.height) fit(view, plane)
+  follow(view, plane)
   project(view, plane)
   rank(view, plane)
   const context = canvas.getContext("2d")
+  context.setTransform(1, 0, 0, 1, 0, 0)
+  context.clearRect(0, 0, canvas.width, canvas.height)
+  context.drawImage(crowd(view, plane, ratio), 0, 0)
   context.setTransform(ratio, 0, 0, ratio, 0, 0)
-  context.clearRect(0, 0, width, height)
   context.imageSmoothingEnabled = view.data.tile > 32
-  context.imageSmoothingQuality = "high"
-  const chosen = view.selected.size > 0
-  const order = plane.order ?? view.rank
-  // Dots first, so that no dot lies on a picture; what is not selected first of all.
-  for (const bright of chosen ? [false, true] : [true]) {
-    for (const pictures of [false, true]) {
-      for (const index of order) {
-        if ((plane.shown[index] === 1) !== pictures) continue
-        if (chosen && view.selected.has(index) !== bright) continue
-        const [x, y] = onScreen(plane, index)
-        if (x < -60 || y < -60 || x > width + 60 || y > height + 60) continue
-        if (pictures) drawPicture(context, view, plane, index, x, y, bright ? 1 : 0.16)
-        else drawDot(context, view, plane, index, x, y, bright ? 1 : 0.22)
-      }
-    }
-  }
-  context.globalAlpha = 1
   drawLinks(context, view, plane)
   for (const index of [view.focus, view.hover]) if (index >= 0) drawMarked(context, view, plane, index)
   if (view.lasso?.plane === plane) drawLasso(context, view.lasso.points)
+}
+
+// All images of a plane. Kept until something else than the pointer or the lasso moves.
+function crowd(view, plane, ratio) {
+  const { width, height } = plane.canvas
+  const key = [plane.worldFor, plane.shownFor, plane.x, plane.y, plane.scale, width, height, view.changes].join("/")
+  if (plane.crowdFor === key) return plane.crowd
+  plane.crowdFor = key
+  if (plane.crowd?.width !== width || plane.crowd?.height !== height) plane.crowd = new OffscreenCanvas(width, height)
+  const context = plane.crowd.getContext("2d")
+  context.setTransform(ratio, 0, 0, ratio, 0, 0)
+  context.clearRect(0, 0, width, height)
+  context.imageSmoothingEnabled = view.data.tile > 32
+  context.imageSmoothingQuality = "medium"
+  drawDots(context, view, plane, ratio)
+  const chosen = view.selected.size > 0
+  // What is not selected first, so that it lies below.
+  for (const bright of chosen ? [false, true] : [true])
+    for (const index of plane.order ?? view.rank) {
+      if (!plane.shown[index] || (chosen && view.selected.has(index) !== bright)) continue
+      const [x, y] = onScreen(plane, index)
+      const inside = x > -60 && y > -60 && x < plane.width + 60 && y < plane.height + 60
+      if (inside) drawPicture(context, view, plane, index, x, y, bright ? 1 : 0.16)
+    }
+  context.globalAlpha = 1
+  return plane.crowd
+}
+
+// Dots are written pixel by pixel: without a graphics card, ten thousand calls of a canvas take a tenth of a second.
+function drawDots(context, view, plane, ratio) {
+  const { width, height } = plane.canvas
+  if (plane.dots?.width !== width || plane.dots?.height !== height) plane.dots = new ImageData(width, height)
+  const pixels = new Uint32Array(plane.dots.data.buffer)
+  pixels.fill(0)
+  const chosen = view.selected.size > 0
+  const { dimensions, count } = view.data.layout
+  const usual = (count > 3000 ? 5 : 7) * ratio * Math.min(2, Math.max(0.8, Math.sqrt(plane.scale / plane.fitted)))
+  const [middleX, middleY, scale] = [(plane.width / 2) * ratio, (plane.height / 2) * ratio, plane.scale * ratio]
+  for (const bright of chosen ? [false, true] : [true])
+    for (const index of plane.order ?? view.rank) {
+      if (plane.shown[index] || (chosen && view.selected.has(index) !== bright)) continue
+      const side = Math.round(dimensions === 3 ? usual * lens(plane, index, 3) : usual)
+      const left = Math.round(middleX + (plane.world[2 * index] - plane.x) * scale - side / 2)
+      const top = Math.round(middleY - (plane.world[2 * index + 1] - plane.y) * scale - side / 2)
+      if (left < 0 || top < 0 || left + side > width || top + side > height) continue
+      const ink = view.inks[view.codes[index] % view.inks.length]
+      const round = disc(side)
+      for (let row = 0, at = 0; row < side; row++)
+        for (let column = 0, to = (top + row) * width + left; column < side; column++, at++, to++)
+          // The soft edge of one dot must not cut into another.
+          if (round[at] === 255 || (round[at] && !pixels[to])) pixels[to] = ink | ((bright ? round[at] : round[at] * 0.24) << 24)
+    }
+  context.putImageData(plane.dots, 0, 0)
+}
+
+const discs = new Map()
+
+// How much of each pixel a disc of this diameter covers, 0 to 255.
+function disc(side) {
+  if (!discs.has(side))
+    discs.set(
+      side,
+      Uint8Array.from({ length: side * side }, (_, at) => {
+        const distance = Math.hypot((at % side) + 0.5 - side / 2, Math.floor(at / side) + 0.5 - side / 2)
+        return 255 * Math.max(0, Math.min(1, side / 2 - distance + 0.5))
+      }),
+    )
+  return discs.get(side)
+}
+
+// Colours as they lie in memory, without their opacity.
+function inksOf(palette) {
+  return palette.map((colour) => {
+    const [red, green, blue] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16))
+    return red | (green << 8) | (blue << 16)
+  })
 }
 
 function onScreen(plane, index) {
@@ -97,22 +157,26 @@ function rank(view, plane) {
   if (plane.shownFor === key || (moving && plane.shownFor !== null)) return
   plane.shownFor = key
   plane.level = plane.fitted * 2 ** level
+  // Close by, where there is room, pictures may be larger.
+  plane.side = view.size * Math.max(1, Math.min(3.5, 2 ** (0.4 * level)))
   plane.shown.fill(0)
   if (!view.size) return
   // A little overlap fills the plane; what lies below can still be told.
-  const side = (0.75 * view.size) / plane.level
+  const side = (0.75 * plane.side) / plane.level
+  // One number for a cell and its neighbours, small enough to be quick; far cells that share it do no harm.
+  const cell = (column, row) => ((column & 0x3fff) << 14) | (row & 0x3fff)
   const taken = new Map()
   const place = (index) => {
     if (plane.shown[index]) return
     const [x, y] = [plane.world[2 * index], plane.world[2 * index + 1]]
     const [column, row] = [Math.floor(x / side), Math.floor(y / side)]
-    for (let dx = -1; dx <= 1; dx++)
-      for (let dy = -1; dy <= 1; dy++) {
-        const other = taken.get((column + dx) * 1048576 + row + dy)
-        if (other === undefined) continue
-        if (Math.abs(plane.world[2 * other] - x) < side && Math.abs(plane.world[2 * other + 1] - y) < side) return
-      }
-    taken.set(column * 1048576 + row, index)
+    // Most are refused by their own cell, which is looked at first.
+    for (let step = 0; step < 9; step++) {
+      const other = taken.get(cell(column + AROUND[step][0], row + AROUND[step][1]))
+      if (other === undefined) continue
+      if (Math.abs(plane.world[2 * other] - x) < side && Math.abs(plane.world[2 * other + 1] - y) < side) return
+    }
+    taken.set(cell(column, row), index)
     plane.shown[index] = 1
   }
   if (view.focus >= 0) {
@@ -123,6 +187,8 @@ function rank(view, plane) {
   for (const index of view.rank) place(index)
 }
 
+const AROUND = [[0, 0], [0, 1], [1, 0], [0, -1], [-1, 0], [1, 1], [1, -1], [-1, 1], [-1, -1]]
+
 function nearOf(view, plane, index) {
   const { near } = view.data.layout
   return Array.from(plane.near[Math.round(view.time)].subarray(index * near, (index + 1) * near))
@@ -130,7 +196,7 @@ function nearOf(view, plane, index) {
 
 // Pictures grow with the zoom until the next ones fit between them.
 function sideOf(view, plane) {
-  return Math.min(view.size * 1.45, (view.size * plane.scale) / (plane.level || plane.scale))
+  return plane.side * Math.min(1.45, plane.scale / plane.level)
 }
 
 function lens(plane, index, dimensions) {
@@ -143,43 +209,17 @@ function tileOf(view, index) {
 }
 
 function drawPicture(context, view, plane, index, x, y, alpha) {
-  const { tile, layout, palette } = view.data
+  const { tile, layout } = view.data
+  const { palette } = view
   const side = sideOf(view, plane) * lens(plane, index, layout.dimensions)
   const [left, top] = tileOf(view, index)
   context.globalAlpha = alpha
   context.drawImage(view.sheet, left, top, tile, tile, x - side / 2, y - side / 2, side, side)
-  if (view.data.legend.length > 1 || view.selected.has(index)) {
+  if (view.legendTexts.length > 1 || view.selected.has(index)) {
     context.lineWidth = side > 26 ? 2.5 : 1.5
     context.strokeStyle = palette[view.codes[index] % palette.length]
     context.strokeRect(x - side / 2, y - side / 2, side, side)
   }
-}
-
-// One small canvas for each colour: thousands of arcs would take longer than a frame lasts.
-function paintDots(view) {
-  view.dots = view.data.palette.map((colour) => {
-    const dot = new OffscreenCanvas(24, 24)
-    const context = dot.getContext("2d")
-    context.fillStyle = colour
-    context.strokeStyle = "rgba(128,128,128,.55)"
-    context.lineWidth = 2
-    context.beginPath()
-    context.arc(12, 12, 10, 0, 2 * Math.PI)
-    context.fill()
-    context.stroke()
-    return dot
-  })
-}
-
-function dotSide(view, plane, index) {
-  const crowd = view.data.layout.count > 3000 ? 6 : 8
-  return crowd * Math.min(2, Math.max(0.8, Math.sqrt(plane.scale / plane.fitted))) * lens(plane, index, view.data.layout.dimensions)
-}
-
-function drawDot(context, view, plane, index, x, y, alpha) {
-  const side = dotSide(view, plane, index)
-  context.globalAlpha = alpha
-  context.drawImage(view.dots[view.codes[index] % view.dots.length], x - side / 2, y - side / 2, side, side)
 }
 
 // From the clicked image to its nearest in the original space: long lines are neighbours that the plane has torn apart.
@@ -199,12 +239,12 @@ function drawLinks(context, view, plane) {
       context.stroke()
     }
   }
-  for (const index of own) drawMarked(context, view, plane, index, elsewhere?.has(index) ? "#35d07f" : "#ffc400", 0.8)
+  for (const index of own) drawMarked(context, view, plane, index, elsewhere?.has(index) ? "#35d07f" : "#ffc400", 0.7)
 }
 
 function drawMarked(context, view, plane, index, colour, grow = 1) {
   const [x, y] = onScreen(plane, index)
-  const side = Math.max(24, view.size || 24) * grow * (index === view.hover ? 1.35 : 1.15)
+  const side = Math.max(24, view.size && sideOf(view, plane)) * grow * (index === view.hover ? 1.35 : 1.15)
   const [left, top] = tileOf(view, index)
   const { tile } = view.data
   context.globalAlpha = 1
@@ -249,27 +289,36 @@ function drawCard(view) {
   card.style.top = `${Math.max(0, Math.min(frame.height - card.offsetHeight, atY - card.offsetHeight / 2))}px`
 }
 
-// The whole plane, but for a few points far outside; of a film, all its frames.
+// The whole plane in sight, but for a few points far outside; of a film, each frame as it comes.
 function fit(view, plane) {
   plane.width = plane.canvas.clientWidth || 600
   plane.height = plane.canvas.clientHeight || 500
+  plane.whole = plane.frames.map((frame) => framing(view, plane, frame))
+  plane.free = false // until somebody zooms or moves
+  plane.shownFor = null
+  follow(view, plane)
+}
+
+function framing(view, plane, frame) {
   const { count, dimensions } = view.data.layout
   const extent = (axis) => {
-    let [low, high] = [Infinity, -Infinity]
-    for (const frame of plane.frames) {
-      const values = Float32Array.from({ length: count }, (_, index) => frame[dimensions * index + axis]).sort()
-      const [least, small, large, most] = [0, 0.01, 0.99, 1].map((share) => values[Math.round(share * (count - 1))])
-      const slack = 0.3 * (large - small)
-      low = Math.min(low, Math.max(least, small - slack))
-      high = Math.max(high, Math.min(most, large + slack))
-    }
+    const values = Float32Array.from({ length: count }, (_, index) => frame[dimensions * index + axis]).sort()
+    const [least, small, large, most] = [0, 0.01, 0.99, 1].map((share) => values[Math.round(share * (count - 1))])
+    const slack = 0.3 * (large - small)
+    const [low, high] = [Math.max(least, small - slack), Math.min(most, large + slack)]
     return [(low + high) / 2, (high - low) / 2]
   }
   const [[x, across], [y, up]] = [extent(0), extent(1)]
   const reach = dimensions === 3 ? Math.hypot(across, up, extent(2)[1]) * 0.75 : 0
-  const room = [plane.width / 2 - 24, plane.height / 2 - 24]
-  const scales = [room[0] / Math.max(reach || across, 1e-6), room[1] / Math.max(reach || up, 1e-6)]
-  plane.scale = plane.fitted = Math.max(1e-3, Math.min(...scales, 1e5))
-  ;[plane.x, plane.y] = dimensions === 3 ? [0, 0] : [x, y]
-  plane.shownFor = null
+  const scales = [(plane.width / 2 - 24) / Math.max(reach || across, 1e-6), (plane.height / 2 - 24) / Math.max(reach || up, 1e-6)]
+  return { x: reach ? 0 : x, y: reach ? 0 : y, scale: Math.max(1e-3, Math.min(...scales, 1e5)) }
+}
+
+// The camera goes with the film, from frame to frame.
+function follow(view, plane) {
+  if (plane.free) return
+  const [from, to] = [plane.whole[Math.floor(view.time)], plane.whole[Math.ceil(view.time)]]
+  const share = view.time - Math.floor(view.time)
+  for (const name of ["x", "y", "scale"]) plane[name] = from[name] + share * (to[name] - from[name])
+  plane.fitted = plane.scale
 }

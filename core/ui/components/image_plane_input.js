@@ -66,6 +66,7 @@ function drag(view, plane, dx, dy) {
     plane.yaw += dx * 0.008
     plane.pitch = Math.max(-1.5, Math.min(1.5, plane.pitch + dy * 0.008))
   } else {
+    plane.free = true
     plane.x -= dx / plane.scale
     plane.y += dy / plane.scale
   }
@@ -79,6 +80,7 @@ function zoom(view, plane, factor, [x, y]) {
   plane.x += (x - plane.width / 2) * (1 / plane.scale - 1 / scale)
   plane.y -= (y - plane.height / 2) * (1 / plane.scale - 1 / scale)
   plane.scale = scale
+  plane.free = true
   schedule(view)
 }
 
@@ -182,7 +184,9 @@ function inDirection(view, plane, from, [dx, dy]) {
 function bringIn(plane, index) {
   const [x, y] = onScreen(plane, index)
   const inside = x > 20 && y > 20 && x < plane.width - 20 && y < plane.height - 20
-  if (!inside) [plane.x, plane.y] = [plane.world[2 * index], plane.world[2 * index + 1]]
+  if (inside) return
+  plane.free = true
+  ;[plane.x, plane.y] = [plane.world[2 * index], plane.world[2 * index + 1]]
 }
 
 function mountTools(view) {
@@ -196,6 +200,10 @@ function mountTools(view) {
     schedule(view)
   })
   on("clear", () => choose(view, [], -1))
+  view.tools.querySelector("select").onchange = () => {
+    buildColours(view)
+    schedule(view)
+  }
   const size = view.tools.querySelector("input")
   size.value = view.size
   size.oninput = () => {
