@@ -38,7 +38,7 @@ def words(shown: Shown) -> None:
     if shown.two:
         st.markdown(pair_sentence(shown))
     else:
-        st.markdown(knows_sentence(shown.asked[-1], shown.spaces[-1], shown.drawings[-1]))
+        st.markdown(knows_sentence(shown))
 
 
 def trust(shown: Shown) -> None:
@@ -80,10 +80,12 @@ def make_export(shown: Shown, config: PlaneConfig) -> Export:
 
 def page() -> None:
     """Controls, planes, findings."""
-    bar = st.columns([6, 7, 4, 3, 3], vertical_alignment="bottom")
+    bar = st.columns([5, 6, 11], vertical_alignment="bottom")
+    with bar[2], st.container(horizontal=True):
+        own, fine, export = (st.container(width="stretch") for _ in range(3))
     with bar[1]:
         name = model_picker(None, name="encoder", preferred=SMALL_MODELS if is_small() else PHOTO_MODELS)
-    with bar[2]:
+    with own:
         own_model_form(name="encoder")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         view = st.segmented_control(
@@ -97,7 +99,7 @@ def page() -> None:
         )
         asked = layer_picker(name, fixed="All depths" if view == "layers" else "")
         method, dimensions = plane_kind()
-    with bar[3]:
+    with fine:
         config = fine_settings(method, dimensions)
     both = [asked]
     if view == "models":
@@ -113,7 +115,7 @@ def page() -> None:
     words(shown)
     explore(shown)
     trust(shown)
-    with bar[4]:
+    with export:
         export_popover(lambda: make_export(shown, config), key="export")
 
 

@@ -54,6 +54,7 @@ class ImageSet:
         classes: what people read; empty where nothing is known about the pictures.
         thumbnails: (images, side, side, 3) uint8, side 32 or 64.
         note: what was left out, and why; empty if nothing.
+        kind: what a label is: "class", "photo", "folder".
         source: pictures as the network gets them, for a side in pixels.
     """
 
@@ -65,6 +66,7 @@ class ImageSet:
     thumbnails: np.ndarray
     source: Callable[[int], ArrayDataset]
     note: str = ""
+    kind: str = "class"
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -146,7 +148,7 @@ def dataset_sample(name: str, split: str, count: int, seed: int) -> Generator[Pr
 
 
 def photo_set(
-    photos: Sequence[Photo], classes: tuple[str, ...], *, name: str, title: str
+    photos: Sequence[Photo], classes: tuple[str, ...], *, name: str, title: str, kind: str = "class"
 ) -> Generator[Progress, None, ImageSet]:
     """Photos as squares cut from their middle; those that cannot be decoded are left out and named in the note.
 
@@ -186,6 +188,7 @@ def photo_set(
         thumbnails=np.stack(thumbnails),
         source=source,
         note=f"Left out, because they cannot be read: {_some(bad)}." if bad else "",
+        kind=kind,
     )
 
 
@@ -208,7 +211,7 @@ def view_set(
         for index in range(len(made))
     ]
     classes = tuple(photo for photo, _ in photos) if views > 1 else ()
-    return (yield from photo_set(items, classes, name=name, title=title))
+    return (yield from photo_set(items, classes, name=name, title=title, kind="photo"))
 
 
 def folder_photos(text: str, count: int, seed: int) -> tuple[list[Photo], tuple[str, ...]]:

@@ -132,8 +132,8 @@ def depths(shown: Shown) -> None:
         alt="; ".join(f"{row.title}: {row.accuracy:.1%}" for row in rows),
     )
     st.caption(
-        f"Each picture's class by the vote of its {NEAR} nearest others, of {rows[0].count:,} pictures; "
-        "bars: 95 % intervals."
+        f"Each picture's {shown.given.images.kind} by the vote of its {NEAR} nearest others, "
+        f"of {rows[0].count:,} pictures; bars: 95 % intervals."
     )
 
 
@@ -147,9 +147,9 @@ def _gallery(shown: Shown, rows: list[int], columns: int, alt: str) -> None:
 
 def _named(shown: Shown, index: int) -> str:
     images = shown.given.images
-    if images.labelled and images.classes:
-        return f"{images.classes[images.labels[index]]} ({images.ids[index]})"
-    return images.ids[index]
+    label = images.classes[images.labels[index]] if images.labelled and images.classes else ""
+    # Views are called after their photo, which is their label.
+    return f"{label} ({images.ids[index]})" if label and not images.ids[index].startswith(label) else images.ids[index]
 
 
 def _plane_title(shown: Shown) -> str:

@@ -12,7 +12,7 @@ from core.intervals import paired_interval, wilson_interval
 from core.methods.embedding import PlaneConfig
 from core.methods.embedding_quality import agreement, overlap, overlap_by_chance
 from core.ui.components.image_plane import Chosen, Colours
-from core.ui.embeddings import NEAR, Asked, Drawing, Shown, Space, similarity_of
+from core.ui.embeddings import NEAR, Drawing, Shown, similarity_of
 from core.ui.image_sets import Given
 
 
@@ -52,8 +52,9 @@ def colours_of(shown: Shown) -> list[Colours]:
     return found
 
 
-def knows_sentence(asked: Asked, space: Space, drawing: Drawing) -> str:
-    """What neighbours know in the original space, and what of it is left on the plane."""
+def knows_sentence(shown: Shown) -> str:
+    """What neighbours know in the original space, and what of it is left on the plane; of a film, at its end."""
+    asked, space, drawing = shown.asked[-1], shown.spaces[-1], shown.drawings[-1]
     dim = space.vectors.shape[1]
     if space.right is None or drawing.right is None:
         count = f"{len(space.vectors):,} pictures in {dim:,} dimensions"
@@ -61,8 +62,8 @@ def knows_sentence(asked: Asked, space: Space, drawing: Drawing) -> str:
     k = min(NEAR, space.near.count)
     where = "on the plane" if drawing.plane.coordinates.shape[1] == 2 else "along the three axes drawn"
     return (
-        f"The {k} nearest others name a picture's class in {_share(space.right)} in the {dim:,} dimensions of "
-        f"**{asked.title}**, and in {_share(drawing.right)} {where}."
+        f"The {k} nearest others name a picture's {shown.given.images.kind} in {_share(space.right)} in the {dim:,} "
+        f"dimensions of **{asked.title}**, and in {_share(drawing.right)} {where}."
     )
 
 
@@ -108,8 +109,8 @@ def contest_sentence(shown: Shown) -> str:
     gain, low, high = paired_interval(int((first & ~second).sum()), int((second & ~first).sum()), len(first))
     verdict = "within chance" if low <= 0 <= high else f"in favour of the {'first' if gain > 0 else 'second'}"
     return (
-        f"The ten nearest name the class in {_share(first)} and in {_share(second)}: {100 * gain:+.1f} points on the "
-        f"same pictures (95 % {100 * low:+.1f} to {100 * high:+.1f}), {verdict}.{text}"
+        f"The ten nearest name the {shown.given.images.kind} in {_share(first)} and in {_share(second)}: "
+        f"{100 * gain:+.1f} points on the same pictures (95 % {100 * low:+.1f} to {100 * high:+.1f}), {verdict}.{text}"
     )
 
 

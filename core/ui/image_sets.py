@@ -107,17 +107,18 @@ def _given(address: str) -> Given:
         count = min(numbers[2], COUNTS[-1])
         return _read(address, lambda: dataset_sample(parts[0], parts[1], count, numbers[3]), stamp)
     if kind == "views" and len(parts) == 2 and 1 <= numbers[0] <= 200 and numbers[1] >= 0:
-        return _read(address, lambda: view_set(_examples(), numbers[0], seed=numbers[1], name=address, title="Views"))
+        title = f"Views of {len(EXAMPLES)} photos"
+        return _read(address, lambda: view_set(_examples(), numbers[0], seed=numbers[1], name=address, title=title))
     photos: dict[str, tuple[str, Image.Image]] = st.session_state.get("set_photos", {})
     if kind == "photos" and len(parts) == 3 and parts[0] == _digest(photos) and photos and numbers[1] >= 1:
         shown = [*photos.values()]
-        title = "My photos" if numbers[1] == 1 else "Views of my photos"
+        title = "My photos" if numbers[1] == 1 else f"Views of my {len(photos)} photos"
         return _read(address, lambda: view_set(shown, numbers[1], seed=numbers[2], name=address, title=title))
     folder: str = st.session_state.get("set_folder", "")
     if kind == "folder" and len(parts) == 3 and parts[0] == _short(folder) and folder:
         found, classes = folder_photos(folder, max(1, numbers[1]), max(0, numbers[2]))
         title = f"Photos in {folder}"[:60]
-        return _read(address, lambda: photo_set(found, classes, name=address, title=title))
+        return _read(address, lambda: photo_set(found, classes, name=address, title=title, kind="folder"))
     if kind in ("photos", "folder"):
         raise CoreError(
             "This address points to photos that only the session which chose them can see.",

@@ -15,7 +15,7 @@ _POOLINGS: dict[FeaturePooling, str] = {
     "mean": "Mean of positions",
     "embedding": "Embedding",
 }
-_WIDTH = 190
+_WIDTH = 170  # two fit beside each other on a telephone
 
 
 def layer_picker(model: str, *, suffix: str = "", fixed: str = "") -> Asked:

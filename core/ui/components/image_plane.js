@@ -211,8 +211,8 @@ function summary(view) {
 }
 
 function named(view, index) {
-  const label = view.items.classes[view.items.labels[index]]
-  return label && view.items.labelled ? `${label} (${view.items.ids[index]})` : view.items.ids[index]
+  const [id, label] = [view.items.ids[index], view.items.classes[view.items.labels[index]]]
+  return view.items.labelled && label && !id.startsWith(label) ? `${label} (${id})` : id
 }
 
 function say(view, text) {

@@ -42,8 +42,9 @@ button:disabled { opacity: .45; cursor: default; }
 button[aria-pressed="true"] { border-color: var(--st-primary-color); box-shadow: 0 0 0 1px var(--st-primary-color); }
 button:focus-visible, select:focus-visible, canvas:focus-visible { outline: 3px solid var(--st-primary-color);
   outline-offset: 2px; }
-select { max-width: 9.5rem; border: 1px solid var(--st-border-color); border-radius: var(--st-button-radius); padding: .3rem .4rem;
-  background: var(--st-secondary-background-color); color: var(--st-text-color); font: inherit; }
+select { max-width: 9.5rem; border: 1px solid var(--st-border-color); border-radius: var(--st-button-radius);
+  padding: .3rem .4rem; background: var(--st-secondary-background-color); color: var(--st-text-color);
+  font: inherit; }
 input { accent-color: var(--st-primary-color); vertical-align: middle; }
 label input { width: 7rem; margin-left: .3rem; }
 .film[hidden] { display: none; }
@@ -67,7 +68,7 @@ p { min-height: 1.5em; margin: .4rem 0; opacity: .9; }
 .legend i { width: .8rem; height: .8rem; border-radius: 50%; display: inline-block; }
 @media (max-width: 700px) {
   .planes.two { grid-template-columns: 1fr; }
-  figure canvas { height: min(var(--plane-height, 600px), 62vh); }
+  figure canvas { height: min(var(--plane-height, 600px), 62vh, 110vw); }
 }
 """
 _PARTS = ("image_plane.js", "image_plane_draw.js", "image_plane_input.js")
