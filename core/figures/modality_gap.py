@@ -172,8 +172,9 @@ def plot_way(stations: Sequence[Station], current: int, *, classes: int) -> go.F
         font={"size": 12, "color": BASELINE}, row=2, col=1,
     )  # fmt: skip
     figure.add_vline(x=current, line={"color": "#FFC400", "width": 2})
-    stops = way_stops(stations)
-    figure.update_xaxes(tickvals=list(stops), ticktext=list(stops.values()), range=[-0.3, len(stations) - 0.7])
+    names = [stop_title(station.centring, station.rotating) for station in stations]
+    ends = [number for number, name in enumerate(names) if not name.endswith("%")]
+    figure.update_xaxes(tickvals=ends, ticktext=[names[number] for number in ends], range=[-0.3, len(stations) - 0.7])
     figure.update_yaxes(rangemode="tozero", row=1, col=1)
     figure.update_yaxes(title="accuracy (%)", range=[0, 103], row=2, col=1)
     above = {"orientation": "h", "yanchor": "bottom", "x": 0}
@@ -182,15 +183,13 @@ def plot_way(stations: Sequence[Station], current: int, *, classes: int) -> go.F
     )  # fmt: skip
 
 
-def way_stops(stations: Sequence[Station]) -> dict[int, str]:
-    """The stops of a way that have a name: nothing, centred (or shifted), rotated."""
-    named = {0: "as given"}
-    for number, station in enumerate(stations):
-        if station.centring == 1 and station.rotating == 0:
-            named[number] = "centred"
-        if station.rotating == 1:
-            named[number] = "rotated"
-    return named
+def stop_title(centring: float, rotating: float) -> str:
+    """What a stop of the way is called."""
+    if rotating:
+        return "rotated" if rotating == 1 else f"rotated {rotating:.0%}"
+    if centring:
+        return "centred" if centring == 1 else f"centred {centring:.0%}"
+    return "as given"
 
 
 def plot_control(before: Outcome, outcome: Outcome, *, classes: int) -> go.Figure:

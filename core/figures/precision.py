@@ -63,7 +63,8 @@ def plot_latencies(latencies: Mapping[str, Latencies]) -> go.Figure:
             showarrow=False,
             font={"size": 13},
         )
-        figure.update_yaxes(title="runs", row=row, col=1, rangemode="tozero", nticks=4)
+        highest = int(np.histogram(shown, bins=BINS, range=(0, edge))[0].max())
+        figure.update_yaxes(title="runs", row=row, col=1, rangemode="tozero", dtick=max(1, round(highest / 3)))
     figure.update_xaxes(range=[0, edge * 1.03])
     figure.update_xaxes(title="one forward pass (ms)", row=len(names), col=1)
     return finish(figure, height=110 + 105 * len(names), bargap=0.04)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import cast
 
+import numpy as np
 import streamlit as st
 
 from core.data.prompts import STRATEGIES
-from core.figures.modality_gap import plot_clouds, plot_way, way_stops
-from core.methods.alignment import VARIANTS
+from core.figures.modality_gap import plot_clouds, plot_way, stop_title
+from core.methods.alignment import VARIANTS, find_variant
 from core.methods.modality_gap import Outcome
 from core.methods.modality_gap_pairs import EXAMPLE_SOURCE, By, Halves
-from core.methods.modality_gap_way import Plane, Station
-from core.ui.modality_gap import Question
+from core.methods.modality_gap_way import Plane, Station, way
+from core.ui.modality_gap import STEPS, Question
 
 COUNTS = [100, 250, 500, 1000, 2000]
 WAYS = [name for name, variant in VARIANTS.items() if variant.rotate or name == "mean_shift"]
 CAPTIONS = ["photo", "ensemble", "plain", "ensemble_80"]
+# The same stops for every alignment, so that the slider keeps its place when another is chosen.
+STOPS = {stop_title(*stop): stop for stop in way(find_variant("centred"), STEPS)}
 PLANES: dict[Plane, str] = {"gap": "gap", "pca": "PCA"}
 APART = {"images": "other images", "classes": "other classes"}
 
@@ -45,10 +48,8 @@ def controls(name: str, source: str) -> tuple[Question, str]:
 @st.fragment
 def travel(stations: list[Station], halves: Halves) -> None:
     """The slider, the clouds and the lines."""
-    stops = way_stops(stations)
-    titles = [_stop_title(stations, number, stops) for number in range(len(stations))]
     left, middle, right = st.columns([5, 2, 2], vertical_alignment="bottom")
-    chosen = left.select_slider("On the way", titles, value=titles[0], key="way", bind="query-params")
+    chosen = left.select_slider("On the way", list(STOPS), value="as given", key="way", bind="query-params")
     plane = middle.segmented_control(
         "Plane", list(PLANES), format_func=PLANES.__getitem__, default="gap", required=True, key="gap_plane",
         bind="query-params",
@@ -56,7 +57,7 @@ def travel(stations: list[Station], halves: Halves) -> None:
     colours = right.segmented_control(
         "Colours", ["side", "class"], default="side", required=True, key="gap_colours", bind="query-params"
     )
-    current = titles.index(chosen) if chosen in titles else 0
+    current = _reached(stations, *STOPS[chosen])
     here, start = stations[current], stations[0]
     with st.container(horizontal=True, gap="large"):
         for title, value, change, colour, arrow in (
@@ -77,7 +78,7 @@ def travel(stations: list[Station], halves: Halves) -> None:
             ),
             (
                 "Control: shuffled captions",
-                f"{here.shuffled_accuracy:.1%}",
+                "–" if np.isnan(here.shuffled_accuracy) else f"{here.shuffled_accuracy:.1%}",
                 f"chance {1 / halves.held_out.classes:.1%}",
                 "off",
                 "off",
@@ -96,7 +97,7 @@ def travel(stations: list[Station], halves: Halves) -> None:
         ),
         width="stretch",
         key="clouds",
-        alt=f"Images and captions in one plane, {titles[current]}: gap {here.gap.distance:.2f}.",
+        alt=f"Images and captions in one plane, {chosen}: gap {here.gap.distance:.2f}.",
     )
     right.plotly_chart(
         plot_way(stations, current, classes=halves.held_out.classes),
@@ -106,11 +107,13 @@ def travel(stations: list[Station], halves: Halves) -> None:
     )
 
 
-def _stop_title(stations: list[Station], number: int, stops: dict[int, str]) -> str:
-    station = stations[number]
-    if number in stops:
-        return stops[number]
-    return f"rotated {station.rotating:.0%}" if station.rotating else f"centred {station.centring:.0%}"
+def _reached(stations: list[Station], centring: float, rotating: float) -> int:
+    """The last station that is no further; an alignment that does not centre, or not rotate, has fewer."""
+    return max(
+        number
+        for number, station in enumerate(stations)
+        if station.centring <= centring and station.rotating <= rotating
+    )
 
 
 def _delta(value: float, unit: str = "") -> str | None:

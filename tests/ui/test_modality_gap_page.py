@@ -57,6 +57,8 @@ def test_a_data_set_is_fitted_on_one_split_and_measured_on_the_other_and_the_sli
     app.selectbox(key="align").set_value("mean_shift").run()
     assert not app.exception
     assert "nothing is rotated" in text_of(app)
+    assert app.select_slider(key="way").value == "rotated"  # it stays where it was, and there is no control
+    assert numbers(app)[3] == "–"
     table = app.dataframe[0].value
     assert list(table["alignment"]) == [variant.title for variant in VARIANTS.values()]
     assert table["accuracy"].between(0, 1).all()
