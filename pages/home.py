@@ -8,11 +8,13 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from core.data.prompts import fill_template, parse_labels, strategy_templates
 from core.errors import CoreError
 from core.figures.curves import plot_learning_curves
 from core.figures.masking import masked_thumbnail
 from core.figures.overlay import mosaic, overlay
 from core.figures.positional import positional_thumbnail
+from core.figures.zero_shot import plot_label_bars
 from core.methods.attention import readout_maps
 from core.models.catalogue import MODELS
 from core.models.weights import availability, fetch
@@ -30,7 +32,10 @@ from core.ui.layout import accuracy_sentence, page_link
 from core.ui.pickers import PREFERRED, Picture, image_picker
 from core.ui.previews import augmented_photo
 from core.ui.run_views import all_views
+from core.ui.zero_shot import relevance_of, scores_of
+from core.ui.zero_shot_panel import BUNDLED_LABELS
 
+WORDS_MODEL = "clip_small"
 OFFLINE_SET = ("vit_s14_saliency", "efficientnet_lite0")
 
 
@@ -109,6 +114,28 @@ def thumbnails(picture: Picture) -> None:
         )
 
 
+def words_tiles(picture: Picture) -> None:
+    """Which words fit the chosen photo, and where in it that comes from."""
+    model, labels, templates = WORDS_MODEL, parse_labels(BUNDLED_LABELS).names, strategy_templates("photo")
+    scores = scores_of(model, picture.digest, picture.image, labels, templates)
+    best = labels[scores.order()[0]]
+    relevance = relevance_of(model, picture.digest, fill_template(templates[0], best), (), picture.image)
+    photo = display_photo(loaded_model(model), picture.digest, picture.image)
+    left, right = st.columns([1, 2])
+    with left:
+        tile(
+            square(overlay(photo, relevance.patches)),
+            "CLIP",
+            f"Where in the photo “{best}” comes from, the nearest of {len(labels)} words.",
+            "clip",
+        )
+    with right, st.container(border=True, height="stretch"):
+        st.plotly_chart(
+            plot_label_bars(scores, most=6), width="stretch", key="home_words", alt=f"The words that fit best: {best}."
+        )
+        page_link("clip", "**Try your own words**")
+
+
 def training_tiles(picture: Picture) -> None:
     """What training makes of the chosen photo, and the curves of what is trained or was."""
     left, right = st.columns([1, 2])
@@ -175,7 +202,8 @@ TOUR = """
 3. **Explanations** tab: three methods, three maps. Which one do you believe?
 4. **Masking**: take the most attended patches away, then as many at random. That is how you find out.
 5. **Anatomy**: the positions that the model learned, without ever being told that images have rows.
-6. **Train**: choose another augmentation and watch the images change; ask how long it would take here.
+6. **CLIP**: type words with commas between them and watch the bars; then leave the right word out.
+7. **Train**: choose another augmentation and watch the images change; ask how long it would take here.
 """
 
 st.markdown("## See inside vision models")
@@ -185,6 +213,8 @@ with chooser:
     picture = image_picker(default="example:coffee")
 with guard():
     thumbnails(picture)
+    if availability(MODELS[WORDS_MODEL]).state == "ready":
+        words_tiles(picture)
     training_tiles(picture)
 st.markdown("#### A five-minute tour")
 st.markdown(TOUR)

@@ -40,9 +40,10 @@ from core.ui.zero_shot import (
     scores_of,
 )
 
-DEFAULT_LABELS = "cat, dog, horse, bird, frog, truck, espresso, goldfish"
+DEFAULT_LABELS = "espresso, coffee mug, teapot, wooden spoon, plate, cat, dog, sports car"
+BUNDLED_LABELS = "cat, espresso, motorcycle, astronaut, rocket, photographer, pagoda, flower"
 LISTS: dict[str, Callable[[], str]] = {
-    "The bundled photos": lambda: "cat, cup of coffee, motorcycle, astronaut, rocket, photographer, pagoda, dahlia",
+    "The bundled photos": lambda: BUNDLED_LABELS,
     "CIFAR-10": lambda: "airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck",
     "PACS": lambda: "dog, elephant, giraffe, guitar, horse, house, person",
     "ImageNet, all 1000": lambda: join_labels(parse_labels("\n".join(imagenet_classes())).names),
