@@ -136,7 +136,14 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | EpochReport]:
     with torch.no_grad():
         shown.logit_scale.clamp_(max=float(np.log(LARGEST_SCALE)))
     round_as_stored(shown)
-    metrics: dict[str, Any] = {"seed": config.training.seed, "val": {}, "test": {}, "transfer": {}}
+    metrics: dict[str, Any] = {
+        "seed": config.training.seed,
+        "image_tower_from": config.start,
+        "loss": config.loss,
+        "val": {},
+        "test": {},
+        "transfer": {},
+    }
     for name, part in parts.items():
         names = [_shown(label) for label in part.train.classes]
         metrics["val"][name] = _measure(shown, tokens, part.val, names, size)
