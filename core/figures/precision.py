@@ -47,11 +47,7 @@ def plot_latencies(latencies: Mapping[str, Latencies]) -> go.Figure:
         )
         figure.add_vline(x=each.median, line={"color": colour, "dash": "dot", "width": 2}, row=row, col=1)
         beyond = int((each.milliseconds > edge).sum())
-        low, high = each.quartiles
-        text = (
-            f"<b>{FORMATS[name].title}</b>  median {_ms(each.median)} ms (half of them {_ms(low)}–{_ms(high)}), "
-            f"mean {_ms(each.mean)} ± {_ms(each.std)}"
-        )
+        text = f"<b>{FORMATS[name].title}</b>  median {_ms(each.median)} ms, mean {_ms(each.mean)} ± {_ms(each.std)}"
         figure.add_annotation(
             text=text + (f", {beyond} beyond {_ms(edge)}" if beyond else ""),
             xref="x domain" if row == 1 else f"x{row} domain",
@@ -72,7 +68,13 @@ def plot_latencies(latencies: Mapping[str, Latencies]) -> go.Figure:
 
 def plot_memory(profiles: Mapping[str, MemoryProfile]) -> go.Figure:
     """Parameters as bars; beside them what else is alive while the pass goes through the network."""
-    figure = make_subplots(rows=1, cols=2, column_widths=[0.2, 0.8], horizontal_spacing=0.13)
+    figure = make_subplots(
+        rows=1,
+        cols=2,
+        column_widths=[0.24, 0.76],
+        horizontal_spacing=0.12,
+        subplot_titles=("weights, MiB", "activations alive, MiB"),
+    )
     for name, profile in profiles.items():
         title, colour = FORMATS[name].title, FORMAT_COLOURS[name]
         figure.add_trace(
@@ -97,7 +99,7 @@ def plot_memory(profiles: Mapping[str, MemoryProfile]) -> go.Figure:
                 line={"color": colour, "shape": "hvh", "width": 2},
                 fill="tozeroy",
                 fillcolor=_faint(colour),
-                name=f"{title}, up to {_mib(float(profile.peak_mib.max()))}",
+                name=title,
                 customdata=[each or "(between parts)" for each in profile.modules],
                 hovertemplate="%{customdata}: %{y:.2f} MiB<extra>" + title + "</extra>",
             ),
@@ -108,19 +110,22 @@ def plot_memory(profiles: Mapping[str, MemoryProfile]) -> go.Figure:
             go.Scatter(
                 x=[profile.highest],
                 y=[profile.peak_mib[profile.highest]],
-                mode="markers",
+                mode="markers+text",
                 marker={"color": colour, "size": 9},
+                text=[f"  {_mib(float(profile.peak_mib.max()))}"],
+                textposition="top right",
                 hoverinfo="skip",
                 showlegend=False,
             ),
             row=1,
             col=2,
         )
-    figure.update_yaxes(title="weights (MiB)", rangemode="tozero", row=1, col=1)
-    figure.update_yaxes(title="activations alive (MiB)", rangemode="tozero", row=1, col=2)
+    highest = max(float(profile.peak_mib.max()) for profile in profiles.values())
+    figure.update_yaxes(rangemode="tozero", row=1, col=1)
+    figure.update_yaxes(range=[0, 1.18 * highest or 1], row=1, col=2)
     figure.update_xaxes(title="modules, in the order they work →", row=1, col=2)
-    figure.update_xaxes(showticklabels=len(profiles) < 3, row=1, col=1)
-    return finish(figure, height=320, legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0.2})
+    # The bars say which colour is which.
+    return finish(figure, height=320, showlegend=False, margin={"l": 8, "r": 8, "t": 40, "b": 8})
 
 
 def plot_agreement(
@@ -204,4 +209,4 @@ def _ms(value: float) -> str:
 
 
 def _mib(value: float) -> str:
-    return f"{value:.1f} MiB" if value < 100 else f"{value:,.0f} MiB"
+    return f"{value:.3g} MiB" if value < 100 else f"{value:,.0f} MiB"

@@ -20,6 +20,9 @@ from core.errors import CoreError, IncompatibleError, UnknownNameError
 from core.methods.timing import Conditions, Latencies, TimedRun, conditions, interleaved_runs, timed
 from core.reports import roughly
 
+# A format that takes up to so many times as long as fp32 is never left out: fp32 is measured in any case.
+TOLERATED_FACTOR = 3.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class NumberFormat:
@@ -206,7 +209,8 @@ def measure_latencies(
 
     Args:
         formats: fp32 is always measured too, and first.
-        budget_s: a format whose probe predicts more for all its passes is left out, and why is said.
+        budget_s: a format that is much slower than fp32 and whose probe predicts more for all its passes is left out,
+            and why is said.
         pass_budget_s: see `probe`.
     """
     plain = FORMATS["fp32"]
@@ -224,7 +228,8 @@ def measure_latencies(
             left_out[each.name] = str(error)
             continue
         probes[each.name] = found
-        if not found.measured or found.predicted_s(runs + warmups) > budget_s:
+        too_long = found.predicted_s(runs + warmups) > budget_s and found.factor > TOLERATED_FACTOR
+        if not found.measured or too_long:
             left_out[each.name] = why_left_out(each, found, runs + warmups, device)
         else:
             passes[each.name] = work
@@ -270,10 +275,10 @@ def probe(
     base = min(timed(reference, device) for _ in range(2))
     if device.type == "cpu":
         factor = _kernel_factor(DTYPES[number_format.computes])
-        if base * factor > pass_budget_s * 1e3:
+        if base * factor > pass_budget_s * 1e3 and factor > TOLERATED_FACTOR:
             return Probe(pass_ms=base * factor, factor=factor, measured=False)
     pass_ms = timed(reduced, device)
-    if pass_ms < 50:  # the first pass of a fast one is mostly preparation
+    if pass_ms < pass_budget_s * 1e3:  # a first pass is partly preparation
         pass_ms = min(pass_ms, timed(reduced, device))
     return Probe(pass_ms=pass_ms, factor=pass_ms / base, measured=True)
 

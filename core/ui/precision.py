@@ -101,7 +101,7 @@ def first_look(question: Question, image: Image.Image) -> Measured:
                 [FORMATS[name] for name in question.formats],
                 device=device,
                 runs=12,
-                warmups=2,
+                warmups=1,
                 budget_s=2 * FIRST_SECONDS,
                 pass_budget_s=FIRST_PASS_SECONDS,
             ):
@@ -112,7 +112,12 @@ def first_look(question: Question, image: Image.Image) -> Measured:
                 on_progress(0.8 * report.done / report.total, f"A first look: run {report.done} of {report.total}")
                 # Enough of a slow network, once every format has had a few turns.
                 spent = sum(map(sum, runs.values())) / 1e3
-                if spent > FIRST_SECONDS and report.done >= 3 * len(runs) and report.done % len(runs) == 0:
+                assert plan is not None
+                if (
+                    spent > FIRST_SECONDS
+                    and report.done >= 3 * len(plan.formats)
+                    and report.done % len(plan.formats) == 0
+                ):
                     break
             assert plan is not None
             profiles = {}

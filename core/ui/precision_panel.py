@@ -210,6 +210,8 @@ def sentence(number_format: str, measured: Measured, result: Agreement | None) -
     if number_format in timing.latencies:
         ours, base = timing.latencies[number_format].median, timing.latencies["fp32"].median
         ratio = f"{base / ours:.2g} times as fast" if ours <= base else f"{ours / base:.2g} times as slow"
+        if 0.95 < ours / base < 1.05:
+            ratio = "about as fast"
         parts.append(f"a pass takes {ours:.3g} ms where fp32 takes {base:.3g} (**{ratio}**)")
     elif number_format in timing.plan.probes:
         parts.append(f"about {timing.plan.probes[number_format].factor:,.0f} times as slow here, so not timed")
@@ -228,7 +230,7 @@ def how_measured(measured: Measured) -> str:
     if not measured.whole and plan.runs == RUNS:
         where = "in a process of its own, stopped before its end"
     return (
-        f"{runs} runs of each after {plan.warmups} warm-ups, taking turns, batch of {plan.batch_size}, {where}. "
+        f"{runs} runs of each after {plan.warmups} warm-up{'s' * (plan.warmups > 1)}, taking turns, batch of {plan.batch_size}, {where}. "
         f"{plan.conditions.sentence()}."
     )
 

@@ -77,7 +77,7 @@ def test_the_whole_protocol_runs_through_the_probes_command_line(monkeypatch: py
     app.button(key="measure").click().run(timeout=180)
     assert not app.exception
     assert not app.error
-    assert "3 runs of each after 1 warm-ups" in text_of(app)
+    assert "3 runs of each after 1 warm-up," in text_of(app)
     assert "in a process of its own" in text_of(app)
     table = app.dataframe[0].value.set_index("format")
     assert (table["runs"] == 3).all()
