@@ -219,6 +219,12 @@ def _results(finished: Sequence[RunFolder]) -> None:
     """Which results there are, and the chosen one."""
     names = [run.name for run in finished[:MOST_LISTED]]
     wanted = remembered(CHOSEN, names[0])
+    if wanted not in {run.name for run in evaluation_runs()}:
+        st.warning(
+            f"There is no result named “{plain(wanted)}” on this machine: deleted meanwhile, or the address is from "
+            "another one. The newest is shown.",
+            icon=":material/search_off:",
+        )
     rows = {run.name: _listed(run) for run in finished[:MOST_LISTED]}
     st.session_state["evaluation_choice"] = wanted if wanted in names else names[0]
     shown = st.selectbox(

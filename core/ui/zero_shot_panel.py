@@ -49,6 +49,7 @@ LISTS: dict[str, Callable[[], str]] = {
     "ImageNet, all 1000": lambda: join_labels(parse_labels("\n".join(imagenet_classes())).names),
 }
 MOST_BARS = 12
+LONG = 50  # letters of a label that a headline has room for
 # Side by side: the ensemble of 80 joins them when it is chosen, since it reads 80 sentences for every new label.
 USUAL = ("plain", "photo", "descriptive", "domain", "ensemble")
 # Strategies are compared for so many labels at most; all of ImageNet would be 11,000 sentences.
@@ -171,7 +172,7 @@ def _bars(name: str, question: Question, scores: ZeroShotScores) -> None:
             label=scores.labels[index],
             share=float(scores.probabilities[0, index]),
             detail=f"cosine {scores.cosines[0, index]:.3f}, logit {scores.logits[0, index]:.2f}",
-            mark="never seen in training" if seen and scores.labels[index].casefold() not in seen else "",
+            mark="never met" if seen and scores.labels[index].casefold() not in seen else "",
         )
         for index in order[:MOST_BARS]
     ]
@@ -198,14 +199,20 @@ def _bars(name: str, question: Question, scores: ZeroShotScores) -> None:
 def _headline(scores: ZeroShotScores) -> str:
     """The best label and how far ahead it is."""
     order = scores.order()
-    best = f"{scores.labels[order[0]]} {scores.probabilities[0, order[0]]:.0%}"
+    best = _with_share(scores, order[0])
     if len(order) == 1:
         alone = "the only label, so there is nothing to choose" if scores.kind == "softmax" else "the only label"
         return f"{best}: {alone}"
-    second = f"{scores.labels[order[1]]} {scores.probabilities[0, order[1]]:.0%}"
+    second = _with_share(scores, order[1])
     if scores.kind == "sigmoid" and scores.probabilities[0, order[0]] < 0.5:
         return f"None of these, it thinks; nearest: {best}, then {second}"
     return f"{best}, then {second}"
+
+
+def _with_share(scores: ZeroShotScores, index: int) -> str:
+    share = float(scores.probabilities[0, index])
+    name = scores.labels[index] if len(scores.labels[index]) <= LONG else scores.labels[index][:LONG] + "…"
+    return f"{name} {share:.0%}" if share >= 0.005 else f"{name} under 1%"
 
 
 def _what_it_knows(name: str) -> None:

@@ -151,7 +151,16 @@ def test_a_finished_evaluation_is_shown_with_interval_and_errors(model: str) -> 
     assert any("→" in each.value for each in app.caption)
     app.selectbox(key="evaluation_choice").select_index(0).run()
     assert not app.exception
+    assert not app.warning
     assert any("cat" in each.value and "→" in each.value for each in app.caption)
+
+
+def test_an_address_of_a_result_that_is_gone_costs_a_sentence(model: str) -> None:
+    save_toy()
+    evaluate(model, strategy="photo")
+    app = clip(model, view=DATASET, evaluation="gone")
+    assert any("no result named “gone”" in each.value for each in app.warning)
+    assert "of 20 (95 % interval" in headline(app)
 
 
 def test_launching_makes_a_run_once(model: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,8 +30,9 @@ export default function (component) {
     row.querySelector(".mark").textContent = bar.mark
     const fill = row.querySelector(".fill")
     fill.classList.toggle("unseen", bar.mark !== "")
-    // Room for the figure behind the longest bar.
-    const width = `calc((100% - 5rem) * ${bar.share / Math.max(most, 0.2)})`
+    // Room for the figure behind the longest bar, and for what is said of some.
+    const room = data.bars.some((each) => each.mark) ? "8.5rem" : "5rem"
+    const width = `calc((100% - ${room}) * ${bar.share / Math.max(most, 0.2)})`
     requestAnimationFrame(() => {
       row.style.transform = `translateY(${place * PITCH}px)`
       row.style.opacity = 1

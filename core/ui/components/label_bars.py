@@ -30,7 +30,6 @@ button.chosen .name { text-decoration: underline; text-underline-offset: .25em; 
 .mark { font-size: .78rem; opacity: .7; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 p { margin: .35rem 0 0; font-size: .9rem; opacity: .8; color: var(--st-text-color); font-family: var(--st-font); }
 @media (prefers-reduced-motion: reduce) { .bars, button, .fill { transition: none; } }
-@media (max-width: 480px) { .mark { display: none; } }
 """
 _COMPONENT = st.components.v2.component(
     "vitrine_label_bars", html=HTML, css=CSS, js=Path(__file__).with_suffix(".js").read_text()
