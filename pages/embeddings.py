@@ -7,6 +7,7 @@ import streamlit as st
 from core.errors import CoreError
 from core.figures.embedding import plot_plane
 from core.methods.embedding import TITLES, PlaneConfig
+from core.models.spec import Capability
 from core.ui.embeddings import Shown, show_film, show_planes
 from core.ui.embeddings_panels import chosen_now, depths, explore
 from core.ui.embeddings_recipe import embeddings_recipe
@@ -29,8 +30,11 @@ from core.ui.plane_settings import fine_settings, plane_kind
 from core.ui.stoppable import Stopped
 
 VIEWS = {"plane": "One plane", "layers": "Layer by layer", "models": "Two models"}
+# Whatever makes vectors of pictures.
+ENCODERS: tuple[Capability, ...] = ("attention", "convolution", "image_text")
 SMALL_MODELS = ("cnn_small", "vit_p4")
-PHOTO_MODELS = ("vit_s14_saliency", "efficientnet_lite0", *SMALL_MODELS)
+# The ViT-S/14 takes ten times as long for a picture, and was trained for saliency, not for what is alike.
+PHOTO_MODELS = ("efficientnet_lite0", "vit_s14_saliency", *SMALL_MODELS)
 
 
 def words(shown: Shown) -> None:
@@ -84,7 +88,7 @@ def page() -> None:
     with bar[2], st.container(horizontal=True):
         own, fine, export = (st.container(width="stretch") for _ in range(3))
     with bar[1]:
-        name = model_picker(None, name="encoder", preferred=SMALL_MODELS if is_small() else PHOTO_MODELS)
+        name = model_picker(ENCODERS, name="encoder", preferred=SMALL_MODELS if is_small() else PHOTO_MODELS)
     with own:
         own_model_form(name="encoder")
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -106,7 +110,7 @@ def page() -> None:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             preferred = tuple(each for each in SMALL_MODELS if each != name)
             with st.container(width=420):
-                other = model_picker(None, name="encoder2", label="Second model", preferred=preferred)
+                other = model_picker(ENCODERS, name="encoder2", label="Second model", preferred=preferred)
             both.append(layer_picker(other, suffix="2"))
     given = current_set()
     with bar[0]:

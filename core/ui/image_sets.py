@@ -50,9 +50,17 @@ def default_set() -> str:
 
 
 def is_small(*, name: str = "set") -> bool:
-    """Whether the chosen pictures have no more than 64 pixels a side, so that small networks suit them."""
-    kind, _, rest = remembered(name, default_set()).partition(":")
-    size = installed_datasets().get(rest.partition("/")[0], {}).get("image_size") if kind == "data" else None
+    """Whether the pictures to be shown have no more than 64 pixels a side, so that small networks suit them."""
+    installed = installed_datasets()
+
+    def data(address: str) -> str:
+        kind, _, rest = address.partition(":")
+        return rest.partition("/")[0] if kind == "data" else ""
+
+    address = remembered(name, default_set())
+    if address.partition(":")[0] not in ("views", "photos", "folder") and data(address) not in installed:
+        address = default_set()  # what will be shown instead
+    size = installed.get(data(address), {}).get("image_size")
     return max(size or (1000,)) <= 64
 
 
