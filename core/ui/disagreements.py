@@ -41,7 +41,7 @@ from core.methods.disagreements import (
     find_disagreements,
     imagenet_index,
 )
-from core.methods.many_pictures import Answers, ask_about
+from core.methods.many_pictures import Answers, Progress, ask_about
 from core.methods.zero_shot import Scale, zero_shot_scores
 from core.ui.cache import in_use, loaded_model, shelved
 from core.ui.errors import guard
@@ -112,6 +112,10 @@ def panel(name: str) -> None:
                 )
             else:
                 st.caption(f"{title}: none of these pictures.")
+        divided = found.comparison.split_classes()
+        if divided:
+            with st.expander(f"{len(divided)} classes of which each names a picture that the other does not"):
+                st.dataframe(divided_classes(divided, names, clip, classifier), hide_index=True, width="stretch")
         if found.left_out:
             st.caption(f":material/info: {found.left_out:,} pictures are of no class that ImageNet has, or unreadable.")
     if found is not None:
@@ -221,19 +225,25 @@ def compare(question: Question) -> Found:
     classifier = loaded_model(question.classifier)
     openers = [each.open for each in pictures]
 
-    def look(on_progress: object) -> Answers:
+    def look(on_progress: Progress) -> Answers:
+        title = model.spec.title
         return ask_about(
-            openers, model.network.preprocessing, module.embed, lock=model.lock, on_progress=on_progress  # type: ignore[arg-type]
-        )  # fmt: skip
+            openers,
+            model.network.preprocessing,
+            module.embed,
+            lock=model.lock,
+            on_progress=lambda share, text: on_progress(share, f"{title}: {text}"),
+        )
 
-    def classify(on_progress: object) -> Answers:
+    def classify(on_progress: Progress) -> Answers:
+        title = classifier.spec.title
         return ask_about(
             openers,
             classifier.network.preprocessing,
             classifier.module,
             lock=classifier.lock,
             with_thumbnails=False,
-            on_progress=on_progress,  # type: ignore[arg-type]
+            on_progress=lambda share, text: on_progress(share, f"{title}: {text}"),
         )
 
     seen: Answers = shelved(("disagreements_clip", question.clip, *key), f"{model.spec.title} looks …", look)
@@ -268,6 +278,25 @@ def table(found: Found, names: Sequence[str]) -> pd.DataFrame:
             "place for the classifier": [each.classifier_place for each in found.comparison.verdicts],
             "CLIP says": [names[each.clip_top[0][0]] for each in found.comparison.verdicts],
             "the classifier says": [names[each.classifier_top[0][0]] for each in found.comparison.verdicts],
+        }
+    )
+
+
+def divided_classes(
+    divided: Sequence[tuple[int, int, int]], names: Sequence[str], clip: str, classifier: str
+) -> pd.DataFrame:
+    """A row per class: how many pictures only one of the two names, and its path in WordNet."""
+    wnids = imagenet_wnids()
+    return pd.DataFrame(
+        {
+            "class": [names[label] for label, _, _ in divided],
+            f"only {clip}": [ours for _, ours, _ in divided],
+            f"only {classifier}": [theirs for _, _, theirs in divided],
+            "wnid": [wnids[label] for label, _, _ in divided],
+            "in WordNet": [
+                " › ".join(synset.names[0] for synset in reversed(path_to_root(wnids[label])))
+                for label, _, _ in divided
+            ],
         }
     )
 

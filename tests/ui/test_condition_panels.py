@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from streamlit.testing.v1 import AppTest
 
 from core.data.wordnet import imagenet_wnids
+from core.methods.disagreements import class_names
 from core.ui import conditions, disagreements
 from tests.clip_toy import save_tiny_clip
 from tests.toy import save_toy
@@ -162,6 +163,13 @@ def test_disagreements_answer_to_their_controls(model: str, classifier: str, tmp
     assert not app.error
     assert len(app.session_state["exported"].table) == 2
     assert "1 pictures are of no class" in text_of(app)
+
+
+def test_classes_that_divide_the_two_are_listed_with_their_path() -> None:
+    (row,) = disagreements.divided_classes([(281, 2, 1)], class_names("wordnet"), "CLIP", "Net").to_dict("records")
+    assert (row["class"], row["only CLIP"], row["only Net"], row["wnid"]) == ("tabby", 2, 1, "n02123045")
+    assert row["in WordNet"].startswith("entity › ")
+    assert row["in WordNet"].endswith("domestic cat › tabby")
 
 
 def test_a_classifier_of_other_classes_is_refused(model: str) -> None:
