@@ -5,6 +5,7 @@ Source: Ilharco et al. 2021, OpenCLIP (the library that builds the towers and th
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -231,12 +232,17 @@ def _build(folder: Path) -> tuple[Any, Any]:
     import open_clip
 
     name = f"local-dir:{folder}"
+    # It warns that the model is random, which it is until its file is read, a line after this.
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
         model = open_clip.create_model(name, load_weights=False, pretrained_text=False, pretrained_image=False)
         tokenizer = open_clip.get_tokenizer(name)
     except (OSError, TypeError, ValueError, KeyError, AssertionError, RuntimeError, ImportError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise IncompatibleError(f"open_clip cannot open {folder.name}: {first}") from error
+    finally:
+        logging.disable(before)
     return model, tokenizer
 
 
