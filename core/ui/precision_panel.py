@@ -230,7 +230,8 @@ def how_measured(measured: Measured) -> str:
     if not measured.whole and plan.runs == RUNS:
         where = "in a process of its own, stopped before its end"
     return (
-        f"{runs} runs of each after {plan.warmups} warm-up{'s' * (plan.warmups > 1)}, taking turns, batch of {plan.batch_size}, {where}. "
+        f"{runs} runs of each after {plan.warmups} warm-up{'s' * (plan.warmups > 1)}, taking turns, "
+        f"batch of {plan.batch_size}, {where}. "
         f"{plan.conditions.sentence()}."
     )
 
