@@ -229,8 +229,9 @@ def how_measured(measured: Measured) -> str:
     where = "in a process of its own" if measured.whole else "in the app's own process: a first look, not the protocol"
     if not measured.whole and plan.runs == RUNS:
         where = "in a process of its own, stopped before its end"
+    warmups = f"{plan.warmups} warm-up{'s' * (plan.warmups > 1)}"
     return (
-        f"{runs} runs of each after {plan.warmups} warm-up{'s' * (plan.warmups > 1)}, taking turns, "
+        f"{runs} runs of each after {warmups}, taking turns, batch of {plan.batch_size}, {where}. "
         f"batch of {plan.batch_size}, {where}. "
         f"{plan.conditions.sentence()}."
     )
