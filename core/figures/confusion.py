@@ -39,8 +39,7 @@ def plot_confusion(confusion: np.ndarray, classes: Sequence[str], *, most: int =
             colorscale=[[0, "rgba(0,114,178,0)"], [0.15, "rgba(86,180,233,0.55)"], [1, "#0072B2"]],
             customdata=[[[names[row], names[column], int(counts[row, column])] for column in places] for row in places],
             hovertemplate="%{customdata[0]} taken for %{customdata[1]}: %{customdata[2]:,} (%{z:.1f} %)<extra></extra>",
-            showscale=len(shown) > NUMBERED,
-            colorbar={"title": {"text": "% of the true class", "side": "right"}, "thickness": 12},
+            showscale=False,
             xgap=1,
             ygap=1,
         )
@@ -56,9 +55,9 @@ def plot_confusion(confusion: np.ndarray, classes: Sequence[str], *, most: int =
                         showarrow=False,
                         font={"size": 13, **({"color": "white"} if share[row, column] > 55 else {})},
                     )
-    figure.update_xaxes(
-        tickvals=places, ticktext=names, title="said (% of the true class)", tickangle=-40, showgrid=False
-    )
+    # Of many classes only the rows are named: below, the names would overlap, and each cell says what it is.
+    named = {"tickvals": places, "ticktext": names, "tickangle": -40} if len(shown) <= NUMBERED else {"tickvals": []}
+    figure.update_xaxes(title="said (% of the true class), in the same order", showgrid=False, **named)
     figure.update_yaxes(tickvals=places, ticktext=names, title="true class", autorange="reversed", showgrid=False)
     return finish(figure, height=max(340, 150 + (34 if len(shown) <= NUMBERED else 20) * len(shown)))
 

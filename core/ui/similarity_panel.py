@@ -23,8 +23,8 @@ Measure = Literal["cosine", "texts", "images"]
 MEASURES: dict[Measure, str] = {"cosine": "Cosine", "texts": "Which text?", "images": "Which image?"}
 DEFAULT_IMAGES = tuple(f"example:{each}" for each in ("cat", "coffee", "motorcycle", "rocket", "pagoda", "flower"))
 DEFAULT_TEXTS = (
-    "a photo of a cat.\na cup of coffee on a table.\na motorcycle in a garage.\na rocket at night.\n"
-    "a pagoda with trees.\na close-up photo of a flower."
+    "a photo of an animal.\na photo of a drink.\na photo of a wheeled vehicle.\na photo of a projectile.\n"
+    "a photo of a tower.\na photo of a plant."
 )
 MOST_TEXTS = 40
 THUMBNAIL = 112

@@ -15,8 +15,10 @@ import streamlit as st
 import torch
 from PIL import Image
 
+from core.data.captions import caption_table, class_names
 from core.data.prompts import fill_template, prompts_for
 from core.data.transforms import to_batch
+from core.data.wordnet import CIFAR10, find_synset, imagenet_wnids
 from core.errors import CoreError
 from core.methods.image_text_relevance import ImageTextRelevance, image_text_relevance
 from core.methods.masking import keep_from_order, masked_responses, masking_order
@@ -240,6 +242,20 @@ def labels_seen(name: str) -> dict[str, list[str]]:
     """The labels that a model of our own was trained with, by data set, from its card; empty for models of others."""
     found = read_model_card(name).get("labels_seen", {})
     return found if isinstance(found, dict) else {}
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def words_met(name: str) -> frozenset[str]:
+    """Every word that the captions of a model of our own may have said, in lower case; empty for models of others.
+
+    Captions name a class by its synonyms and by what it is a kind of, so a model that knows espresso has met "drink".
+    """
+    seen = {label.casefold() for labels in labels_seen(name).values() for label in labels}
+    if not seen:
+        return frozenset()
+    known = [key for key in (*CIFAR10, *imagenet_wnids()) if class_names(key)[0].casefold() in seen]
+    said = (called for wnid in caption_table(known).wnids for called in find_synset(wnid).names) if known else ()
+    return frozenset(seen | {called.casefold() for called in said})
 
 
 def is_cut(name: str, texts: Sequence[str]) -> list[str]:

@@ -38,6 +38,7 @@ from core.ui.zero_shot import (
     relevance_of,
     scores_by_template,
     scores_of,
+    words_met,
 )
 
 DEFAULT_LABELS = "espresso, coffee mug, teapot, wooden spoon, plate, cat, dog, sports car"
@@ -166,13 +167,13 @@ def _use_pasted() -> None:
 def _bars(name: str, question: Question, scores: ZeroShotScores) -> None:
     order = scores.order()
     st.markdown(f"#### {plain(_headline(scores))}")
-    seen = {label.casefold() for labels in labels_seen(name).values() for label in labels}
+    met = words_met(name)
     bars = [
         LabelBar(
             label=scores.labels[index],
             share=float(scores.probabilities[0, index]),
             detail=f"cosine {scores.cosines[0, index]:.3f}, logit {scores.logits[0, index]:.2f}",
-            mark="never met" if seen and scores.labels[index].casefold() not in seen else "",
+            mark="never met" if met and scores.labels[index].casefold() not in met else "",
         )
         for index in order[:MOST_BARS]
     ]
@@ -221,10 +222,12 @@ def _what_it_knows(name: str) -> None:
     if not seen:
         return
     count = len({label for labels in seen.values() for label in labels})
+    kinds = sorted(words_met(name) - {label.casefold() for labels in seen.values() for label in labels})
     with st.popover(f"This model has met {count} labels", icon=":material/school:", type="tertiary"):
         st.markdown(loaded_model(name).spec.note)
         for data, labels in seen.items():
             st.markdown(f"**{data}** ({len(labels)}): {plain(', '.join(sorted(labels)))}")
+        st.markdown(f"**Synonyms, and what these are kinds of** ({len(kinds)}): {plain(', '.join(kinds))}")
 
 
 def plain(text: str) -> str:

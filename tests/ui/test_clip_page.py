@@ -246,3 +246,19 @@ def test_the_label_that_was_clicked_is_the_one_explained(model: str) -> None:
     app.text_input(key="labels").set_value("ship, horse").run()  # it is gone: the best one again
     words = next(each.value for each in app.markdown if "of the strongest word" in each.value)
     assert ">deer<" not in words
+
+
+def test_a_model_has_met_what_its_labels_are_kinds_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.ui import zero_shot as asked
+
+    def met(labels: list[str]) -> frozenset[str]:
+        monkeypatch.setattr(asked, "labels_seen", lambda name: {"some": labels} if labels else {})
+        asked.words_met.clear()
+        return asked.words_met("any")
+
+    cat = met(["Cat", "goldfish", "truck"])
+    assert {"cat", "true cat", "feline", "goldfish", "carassius auratus", "truck", "motortruck"} <= cat
+    assert not {"espresso", "drink", "dog"} & cat
+    assert met(["gizmo"]) == {"gizmo"}
+    assert met([]) == frozenset()
+    asked.words_met.clear()
