@@ -57,7 +57,7 @@ def plot_confusion(confusion: np.ndarray, classes: Sequence[str], *, most: int =
                     )
     # Of many classes only the rows are named: below, the names would overlap, and each cell says what it is.
     named = {"tickvals": places, "ticktext": names, "tickangle": -40} if len(shown) <= NUMBERED else {"tickvals": []}
-    figure.update_xaxes(title="said (% of the true class), in the same order", showgrid=False, **named)
+    figure.update_xaxes(title="said (% of the true class)", showgrid=False, **named)
     figure.update_yaxes(tickvals=places, ticktext=names, title="true class", autorange="reversed", showgrid=False)
     return finish(figure, height=max(340, 150 + (34 if len(shown) <= NUMBERED else 20) * len(shown)))
 

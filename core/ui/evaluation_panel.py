@@ -13,7 +13,7 @@ from core.data.catalogue import installed_datasets
 from core.data.prompts import STRATEGIES, join_labels, parse_labels, parse_templates
 from core.errors import CoreError
 from core.experiments.zero_shot import RESULT, Config, choose_labels
-from core.figures.confusion import plot_compared_accuracies
+from core.figures.confusion import MOST_CLASSES, plot_compared_accuracies
 from core.methods.confusion import most_confused, surest_errors
 from core.reports import roughly
 from core.runs.control import request_stop, resume
@@ -267,6 +267,11 @@ def show_evaluation(found: Evaluation) -> None:
     right.plotly_chart(
         figures["classes"], width="stretch", key="class_accuracies", alt="Accuracy of every class with its interval."
     )
+    if len(found.classes) > MOST_CLASSES:
+        st.caption(
+            f"Of {len(found.classes)} classes, left the {MOST_CLASSES} with the most errors, each column in the order of "
+            f"the rows; right the best and the worst {MOST_CLASSES // 2}."
+        )
     if len(summary["splits"]) > 1 or summary["compared"]:
         left, right = st.columns(2, gap="medium")
         for place, (title, figure, alt) in zip((left, right), comparison_figures(found), strict=False):
