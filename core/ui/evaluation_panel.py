@@ -269,7 +269,7 @@ def show_evaluation(found: Evaluation) -> None:
     )
     if len(found.classes) > MOST_CLASSES:
         st.caption(
-            f"Of {len(found.classes)} classes, left the {MOST_CLASSES} with the most errors, columns in the order of the "
+            f"Of {len(found.classes)} classes, left the {MOST_CLASSES} with the most errors, columns ordered as the "
             f"rows; right the best and the worst {MOST_CLASSES // 2}."
         )
     if len(summary["splits"]) > 1 or summary["compared"]:
