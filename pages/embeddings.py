@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import CoreError
-from core.figures.embedding import plot_plane
+from core.figures.embedding import picture_plane, plot_plane
 from core.methods.embedding import TITLES, PlaneConfig
 from core.models.spec import Capability
 from core.ui.embeddings import Shown, show_film, show_planes
@@ -73,8 +73,13 @@ def make_export(shown: Shown, config: PlaneConfig) -> Export:
         )
         for number, plane in enumerate(shown.planes, 1)
     }
+    rims = [colours.palette[int(code) % len(colours.palette)] for code in colours.codes]
     return Export(
         stem="embeddings",
+        pictures={
+            f"pictures_{number}": picture_plane(plane, shown.given.images.thumbnails, rims)
+            for number, plane in enumerate(shown.planes, 1)
+        },
         recipe=embeddings_recipe(shown.given.address, shown.asked, config, film=shown.film),
         figures=figures,
         table=plane_table(shown, chosen),

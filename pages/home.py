@@ -27,6 +27,7 @@ from core.ui.cache import (
     rollout_of,
     with_progress,
 )
+from core.ui.embeddings_tile import embeddings_tile
 from core.ui.errors import guard, show_error
 from core.ui.layout import accuracy_sentence, page_link
 from core.ui.pickers import PREFERRED, Picture, image_picker
@@ -136,6 +137,27 @@ def words_tiles(picture: Picture) -> None:
         page_link("clip", "**Try your own words**")
 
 
+def neighbour_tiles(picture: Picture) -> None:
+    """Views of the chosen photo among views of others, and which of them lie nearest."""
+    drawn = embeddings_tile(picture.digest, picture.title, picture.image)
+    left, right = st.columns([2, 1])
+    with left:
+        tile(
+            drawn.plane,
+            "Embeddings",
+            f"Views of this photo and of others, cut and recoloured, where {loaded_model('cnn_small').spec.title} "
+            "puts them: near is what it finds alike.",
+            "embeddings",
+        )
+    with right:
+        tile(
+            drawn.nearest,
+            "Neighbours",
+            "The photo, first, and the eight views that are nearest to it.",
+            "embeddings",
+        )
+
+
 def training_tiles(picture: Picture) -> None:
     """What training makes of the chosen photo, and the curves of what is trained or was."""
     left, right = st.columns([1, 2])
@@ -203,7 +225,8 @@ TOUR = """
 4. **Masking**: take the most attended patches away, then as many at random. That is how you find out.
 5. **Anatomy**: the positions that the model learned, without ever being told that images have rows.
 6. **CLIP**: type words with commas between them and watch the bars; then leave the right word out.
-7. **Train**: choose another augmentation and watch the images change; ask how long it would take here.
+7. **Embeddings**: click a picture that lies among strangers; then play the film from pixels to the last layer.
+8. **Train**: choose another augmentation and watch the images change; ask how long it would take here.
 """
 
 st.markdown("## See inside vision models")
@@ -215,6 +238,7 @@ with guard():
     thumbnails(picture)
     if availability(MODELS[WORDS_MODEL]).state == "ready":
         words_tiles(picture)
+    neighbour_tiles(picture)
     training_tiles(picture)
 st.markdown("#### A five-minute tour")
 st.markdown(TOUR)

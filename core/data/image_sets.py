@@ -73,8 +73,9 @@ class ImageSet:
 
     @property
     def labelled(self) -> bool:
-        """Whether the labels tell pictures apart."""
-        return len(set(self.labels.tolist())) > 1
+        """Whether the labels tell pictures apart, and some have company: else there is nothing that could be right."""
+        _, counts = np.unique(self.labels, return_counts=True)
+        return bool(self.classes) and len(counts) > 1 and bool(counts.max() > 1)
 
 
 class Drawn:
@@ -109,7 +110,7 @@ def dataset_sample(name: str, split: str, count: int, seed: int) -> Generator[Pr
     info = read_dataset(name)
     if split not in info["splits"]:
         raise UnknownNameError(f"split of {name}", split, info["splits"])
-    titles = tuple(map(str, info.get("class_titles", info["classes"])))
+    titles = _short(tuple(map(str, info.get("class_titles", info["classes"]))))
     key = f"data:{name}/{split}/{count}/{seed}"
     random = np.random.default_rng(seed)
     if info["storage"] != "arrays":
@@ -224,6 +225,8 @@ def folder_photos(text: str, count: int, seed: int) -> tuple[list[Photo], tuple[
     """
     try:
         folder = Path(text).expanduser().resolve()
+        if not folder.is_dir():
+            raise FileNotFoundError(text)
         found: list[Path] = []
         for looked_at, path in enumerate(folder.rglob("*")):
             if looked_at > _FILES_LOOKED_AT:
@@ -286,6 +289,12 @@ def _file(path: Path, name: str, label: int) -> Photo:
 def _square(image: Image.Image, side: int) -> np.ndarray:
     """(side, side, 3) uint8, cut from the middle."""
     return np.asarray(crop_to_square(image, Preprocessing(size=side, normalisation=IMAGENET_NORMALISATION)))
+
+
+def _short(titles: tuple[str, ...]) -> tuple[str, ...]:
+    """WordNet's names to the first comma ("goldfish, Carassius auratus"), where that leaves them different."""
+    first = [title.partition(",")[0].strip() for title in titles]
+    return tuple(short if first.count(short) == 1 else title for short, title in zip(first, titles, strict=True))
 
 
 def _some(names: list[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from PIL import Image, ImageColor
+from PIL import Image, ImageColor, ImageDraw
 
 from core.figures.patches import enlarge
 from core.figures.theme import BASELINE, CATEGORICAL, finish
@@ -74,6 +74,49 @@ def gallery(
         inner = slice(top + rim, top + rim + side), slice(left + rim, left + rim + side)
         sheet[(*inner, slice(3))] = _enlarged(thumbnail, side)
     return sheet
+
+
+def picture_plane(
+    coordinates: np.ndarray,
+    thumbnails: np.ndarray,
+    colours: Sequence[str],
+    *,
+    width: int = 2000,
+    side: int = 64,
+    paper: str = "#FFFFFFFF",
+) -> np.ndarray:
+    """The plane as one picture: thumbnails where they fit, dots of their colour where not; (height, width, 4) uint8.
+
+    Of three axes the first two are drawn.
+
+    Args:
+        coordinates: (images, 2 or 3).
+        thumbnails: (images, side, side, 3) uint8.
+        colours: of each image.
+        paper: what it is drawn on; "#FFFFFF00" lets the page shine through.
+    """
+    points = coordinates[:, :2] - coordinates[:, :2].min(axis=0)
+    extent = np.maximum(points.max(axis=0), 1e-6)
+    margin = side
+    scale = (width - 2 * margin) / extent.max()
+    height = int(extent[1] * scale) + 2 * margin
+    sheet = Image.new("RGBA", (int(extent[0] * scale) + 2 * margin, height), paper)
+    pen = ImageDraw.Draw(sheet)
+    places = np.round(points * scale + margin).astype(int) * [1, -1] + [0, height]
+    shown: list[int] = []
+    taken = np.empty((0, 2))
+    for index in np.random.default_rng(0).permutation(len(places)):
+        if not len(taken) or (np.abs(taken - places[index]).max(axis=1) >= 0.75 * side).all():
+            shown.append(int(index))
+            taken = np.vstack([taken, places[index]])
+    for index in np.setdiff1d(np.arange(len(places)), shown):
+        x, y = places[index]
+        pen.ellipse((x - 6, y - 6, x + 6, y + 6), fill=colours[index])
+    for index in shown:
+        left, top = places[index] - side // 2
+        sheet.paste(Image.fromarray(_enlarged(thumbnails[index], side)), (int(left), int(top)))
+        pen.rectangle((left - 2, top - 2, left + side + 1, top + side + 1), outline=colours[index], width=4)
+    return np.asarray(sheet)
 
 
 def plot_plane(

@@ -103,7 +103,7 @@ def selection(shown: Shown, chosen: Chosen, columns: int) -> None:
     """What was lassoed."""
     images = shown.given.images
     count = len(chosen.items)
-    table = label_table(shown.given, chosen) if images.labelled and images.classes else None
+    table = label_table(shown.given, chosen) if images.classes else None
     st.markdown(f"**{count:,} selected**" + (f", the first {_IN_GALLERY} of them" if count > _IN_GALLERY else ""))
     if table is not None:
         most = [f"{row.selected:,} {row.label}" for row in table.head(4).itertuples()]
@@ -147,7 +147,7 @@ def _gallery(shown: Shown, rows: list[int], columns: int, alt: str) -> None:
 
 def _named(shown: Shown, index: int) -> str:
     images = shown.given.images
-    label = images.classes[images.labels[index]] if images.labelled and images.classes else ""
+    label = images.classes[images.labels[index]] if images.classes else ""
     # Views are called after their photo, which is their label.
     return f"{label} ({images.ids[index]})" if label and not images.ids[index].startswith(label) else images.ids[index]
 

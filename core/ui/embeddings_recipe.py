@@ -51,7 +51,7 @@ for name, layer, pooling in {asked}:
         planes[-1],
         ids=pictures.ids,
         codes=[present.index(label) for label in pictures.labels],
-        legend=[pictures.classes[label] if pictures.labelled else "pictures" for label in present],
+        legend=[pictures.classes[label] if pictures.classes else "pictures" for label in present],
         palette=label_palette(len(present)),
         method="{method}",
     )

@@ -19,7 +19,7 @@ from core.ui.image_sets import Given
 def colours_of(shown: Shown) -> list[Colours]:
     """What the colours can say: the label, whether the neighbours share it, whether two spaces agree on neighbours."""
     images, near = shown.given.images, [space.near for space in shown.spaces]
-    if not images.labelled or not images.classes:
+    if not images.labelled:
         found = [Colours(title="None", codes=np.zeros(len(images)), legend=["pictures"], palette=label_palette(1))]
     else:
         present = sorted(set(images.labels.tolist()))
@@ -153,7 +153,7 @@ def plane_table(shown: Shown, chosen: Chosen) -> pd.DataFrame:
     selected = np.zeros(len(images), bool)
     selected[list(chosen.items)] = True
     columns: dict[str, object] = {"id": images.ids}
-    if images.labelled and images.classes:
+    if images.classes:
         columns["label"] = [images.classes[label] for label in images.labels]
     columns["selected"] = selected
     for plane, title, space in zip(shown.planes, shown.names, shown.spaces, strict=True):

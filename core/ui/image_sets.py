@@ -153,7 +153,6 @@ def _read(address: str, make: object, stamp: int = 0) -> Given:
             ids=images.ids,
             labels=images.labels,
             classes=images.classes,
-            labelled=images.labelled,
         )
         return Given(address=address, images=images, pictures=pictures)
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from core.data.arrays import save_arrays
 from core.data.examples import load_example
-from core.data.image_sets import Drawn, ImageSet, Photo, dataset_sample, folder_photos, photo_set, view_set
+from core.data.image_sets import Drawn, ImageSet, Photo, _short, dataset_sample, folder_photos, photo_set, view_set
 from core.errors import CoreError, UnknownNameError
 from tests.toy import save_toy
 
@@ -76,7 +76,7 @@ def test_photos_that_cannot_be_read_are_left_out_and_named(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("text", ["/no/such/folder", "~nobody_of_this_name/x", "\0"])
 def test_folders_that_are_none_cost_a_sentence(text: str) -> None:
-    with pytest.raises(CoreError, match=r"no folder|no photos"):
+    with pytest.raises(CoreError, match="no folder that can be read"):
         folder_photos(text, 10, 0)
 
 
@@ -88,6 +88,20 @@ def test_only_bad_photos_is_an_error() -> None:
         finish(photo_set([Photo(id="a", open=broken)], (), name="uploads", title="uploads"))
     with pytest.raises(CoreError, match="holds no photos"):
         finish(photo_set([], (), name="uploads", title="uploads"))
+
+
+def test_labels_without_company_are_none(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (20, 20), "red").save(tmp_path / name / "x.png")
+    photos, classes = folder_photos(str(tmp_path), 10, 0)
+    assert len(classes) == 3
+    assert not finish(photo_set(photos, classes, name="f", title="f")).labelled
+
+
+def test_names_are_short_where_they_stay_different() -> None:
+    titles = ("goldfish, Carassius auratus", "crane, a bird", "crane, a machine")
+    assert _short(titles) == ("goldfish", "crane, a bird", "crane, a machine")
 
 
 def test_views_begin_with_the_photo_and_differ_afterwards() -> None:

@@ -212,7 +212,7 @@ function summary(view) {
 
 function named(view, index) {
   const [id, label] = [view.items.ids[index], view.items.classes[view.items.labels[index]]]
-  return view.items.labelled && label && !id.startsWith(label) ? `${label} (${id})` : id
+  return label && !id.startsWith(label) ? `${label} (${id})` : id
 }
 
 function say(view, text) {

@@ -88,7 +88,6 @@ class Pictures:
         signature: tells this set of pictures from others; a selection belongs to one set.
         sheet: all thumbnails on one JPEG, row by row, `columns` of `tile` pixels each.
         ids, labels, classes: what the pictures are called.
-        labelled: the labels tell pictures apart.
     """
 
     signature: str
@@ -98,7 +97,6 @@ class Pictures:
     ids: Sequence[str]
     labels: np.ndarray
     classes: Sequence[str]
-    labelled: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +153,6 @@ def image_plane(
         "ids": list(pictures.ids),
         "labels": np.asarray(pictures.labels).tolist(),
         "classes": list(pictures.classes),
-        "labelled": pictures.labelled,
     }
     codes = np.stack([np.asarray(each.codes, "<u2") for each in colours])
     packed = np.ascontiguousarray(coordinates, "<f4").tobytes() + np.ascontiguousarray(near, "<u2").tobytes()

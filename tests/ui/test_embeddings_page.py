@@ -1,0 +1,190 @@
+"""The Embeddings page: its controls change what is shown, a selection fills the panel, stopping stops, recipes run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.data.examples import EXAMPLES
+from core.methods.embedding import PlaneConfig
+from core.methods.layer_features import Cut
+from core.ui.components.image_plane import Chosen, _read
+from core.ui.embeddings import Asked
+from core.ui.embeddings_recipe import embeddings_recipe
+from core.ui.stoppable import _Results
+from tests.toy import save_toy
+from tests.ui.test_pages import open_page, text_of
+from tests.ui.test_recipes import run_script
+
+QUICK = {"set": "views:6/0", "encoder": "cnn_small", "plane_method": "PCA"}
+
+
+@pytest.fixture(autouse=True)
+def _empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
+
+
+def plane(app: AppTest) -> dict[str, Any]:
+    """What the component was given."""
+    [component] = app.get("bidi_component")
+    return json.loads(component.proto.json)
+
+
+def select(app: AppTest, items: tuple[int, ...], focus: int = -1) -> None:
+    """As if the browser had said so."""
+    app.session_state["plane_chosen"] = (plane(app)["signature"], Chosen(items=items, focus=focus))
+    app.run()
+    assert not app.exception, app.exception
+
+
+def test_one_plane_of_views_with_its_neighbours_and_figures_in_words() -> None:
+    app = open_page("embeddings", **QUICK)
+    given = plane(app)
+    assert given["layout"] == {"planes": 1, "frames": 1, "count": 48, "dimensions": 2, "near": 10}
+    assert given["colours"][0]["legend"] == [example.title for example in EXAMPLES.values()]
+    text = text_of(app)
+    assert "nearest others name a picture's photo in" in text
+    assert "n = 48, 95 %" in text
+    assert "Trustworthiness" in text
+    # It opens on a picture that deserves a look.
+    assert given["focus"] >= 0
+    assert "and its nearest in the original space" in text
+
+
+def test_a_selection_becomes_a_gallery_and_a_table_of_labels() -> None:
+    app = open_page("embeddings", **QUICK)
+    select(app, (0, 1, 2, 6), focus=7)
+    assert "**4 selected**" in text_of(app)
+    assert "3 Cat · 1 Cup of coffee" in text_of(app)
+    assert "**Cup of coffee, view 2** and its nearest" in text_of(app)
+    table = app.dataframe[0].value
+    assert table["of its class"].tolist() == [3 / 6, 1 / 6]
+    select(app, ())
+    assert "selected**" not in text_of(app)
+
+
+def test_what_the_browser_says_about_other_pictures_is_ignored() -> None:
+    told = {"signature": "ours", "items": [1, 2], "focus": 0}
+    assert _read(told, "ours", 3) == Chosen(items=(1, 2), focus=0)
+    for other in (
+        {**told, "signature": "others"},
+        {**told, "items": [1, 3]},
+        {**told, "items": ["1"]},
+        {**told, "items": None},
+        {**told, "focus": -2},
+        {**told, "focus": "x"},
+        None,
+        [],
+    ):
+        assert _read(other, "ours", 3) is None
+
+
+def test_layers_become_the_frames_of_one_film() -> None:
+    app = open_page("embeddings", **QUICK, planes="Layer by layer")
+    given = plane(app)
+    assert given["frames"][0] == "pixels"
+    assert [frame.partition(":")[0] for frame in given["frames"]] == ["pixels", "early", "middle", "late"]
+    assert given["layout"]["frames"] == 4
+    assert given["start"] == 3
+    assert "bars: 95 % intervals" in text_of(app)
+
+
+def test_two_models_stand_beside_each_other_with_what_they_share() -> None:
+    app = open_page("embeddings", **QUICK, planes="Two models", encoder2="vit_p4", depth2="early")
+    given = plane(app)
+    assert given["titles"] == [
+        "Small CNN on CIFAR-10, stage 4 of 4, mean of all positions",
+        "ViT on CIFAR-10, block 2 of 6, class token",
+    ]
+    text = text_of(app)
+    assert "in common (Jaccard index, mean over 48 pictures; by chance it would be" in text
+    assert "points on the same pictures (95 %" in text
+    assert "Linear CKA of the two, debiased" in text
+    assert given["colours"][-1]["title"] == "Neighbours in common"
+
+
+def test_layer_pooling_and_axes_can_be_chosen_and_are_in_the_address() -> None:
+    app = open_page("embeddings", **{**QUICK, "encoder": "vit_p4"})
+    app.selectbox(key="depth_choice").set_value(0).run()
+    assert "pixels" in text_of(app)
+    assert app.query_params["depth"] == "pixels"
+    app.selectbox(key="pooled_choice").set_value("mean").run()
+    app.selectbox(key="depth_choice").set_value(4).run()
+    assert "block 4 of 6, mean of all positions" in text_of(app)
+    assert app.query_params["depth"] == "4"
+    app.segmented_control(key="dimensions").set_value("3-D").run()
+    assert not app.exception
+    assert plane(app)["layout"]["dimensions"] == 3
+    app.selectbox(key="pooled_choice").set_value("embedding").run()
+    assert "ViT on CIFAR-10, embedding" in text_of(app)
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("nonsense", "unknown pictures"),
+        ("data:../../etc/test/5/0", "unknown pictures"),
+        ("data:cifar10/test/10/0", "not on this machine"),
+        ("photos:0123/1/0", "only the session"),
+        ("views:0/0", "unknown pictures"),
+    ],
+)
+def test_addresses_that_name_nothing_cost_a_sentence(
+    address: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.ui.image_sets._EXAMPLE_VIEWS", 3)
+    app = open_page("embeddings", **{**QUICK, "set": address})
+    assert any(sentence in error.value for error in app.error)
+    assert plane(app)["layout"]["count"] == 24
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(1, "One image has no neighbours"), (5, "5 images are too few for t-SNE")]
+)
+def test_very_few_pictures_are_shown_with_a_sentence(count: int, words: str) -> None:
+    save_toy()
+    app = open_page("embeddings", set=f"data:toy/test/{count}/0", encoder="cnn_small")
+    assert not app.error
+    assert words in text_of(app)
+    assert plane(app)["layout"]["count"] == count
+
+
+def test_identical_pictures_are_said_to_be_identical() -> None:
+    folder = save_toy()
+    np.save(folder / "test_images.npy", np.full((20, 8, 8, 3), 90, np.uint8))
+    app = open_page("embeddings", set="data:toy/test/20/0", encoder="cnn_small")
+    assert not app.error
+    assert "All 20 images have the same features" in text_of(app)
+
+
+def test_stopped_work_stays_stopped_until_somebody_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = _Results()
+    monkeypatch.setattr("core.ui.stoppable._results", lambda: results)
+    app = open_page("embeddings", **{**QUICK, "set": "views:4/1"})
+    first = next(iter(results.found))
+    results.found.clear()
+    app.session_state["stopped_work"] = hashlib.sha256(repr(first).encode()).hexdigest()[:16]
+    app.run()
+    assert any("Stopped" in info.value for info in app.info)
+    assert not app.get("bidi_component")
+    next(button for button in app.button if button.label == "Go on").click().run()
+    assert plane(app)["layout"]["count"] == 32
+
+
+def test_the_recipe_runs_and_names_its_pictures(tmp_path: Path) -> None:
+    asked = [Asked(model="cnn_small", cut=Cut(layer=layer, pooling="mean")) for layer in (0, 4)]
+    recipe = embeddings_recipe("views:3/0", asked, PlaneConfig(method="pca"), film=True)
+    printed = run_script(recipe, tmp_path)
+    assert "stage 4 of 4, mean of all positions: (24, 192)" in printed
+    assert "neighbours in common, first and last" in printed
+    assert (tmp_path / "plane_2.html").stat().st_size > 10_000
+    assert "dataset_sample('toy', 'test', 5, 1)" in embeddings_recipe(
+        "data:toy/test/5/1", asked, PlaneConfig(), film=False
+    )
+    assert 'folder_photos("photos"' in embeddings_recipe("photos:012/1/0", asked, PlaneConfig(), film=False)
