@@ -7,8 +7,9 @@ All three see directions: features at unit length, so that distance means cosine
 principal components. Both neighbour methods are given exact neighbours, found once by matrix products.
 
 Libraries were chosen by `benchmarks/embedding.py` (10,000 × 512, two busy cores, seconds of CPU): openTSNE's t-SNE on a
-grid took 48, scikit-learn's 87, and both kept 31 % of the neighbours; openTSNE also reports its steps and takes given
-neighbours. umap-learn with a seed, one thread, took 11 and kept 22 %; there is no other UMAP to choose.
+grid took 40, scikit-learn's 74, and both kept 31 % of the neighbours; openTSNE also reports its steps and takes given
+neighbours. umap-learn with a seed, on one thread, took 10, or 13 with exact neighbours, and kept 22 %; without a seed
+it took 45 on two threads. There is no other UMAP to choose.
 """
 
 from __future__ import annotations

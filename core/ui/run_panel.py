@@ -246,6 +246,7 @@ def _buttons(view: RunView, clone: Callable[[RunView], None]) -> None:
     if view.model:
         _open_button("attention", "Attention", "visibility", view)
         _open_button("anatomy", "Anatomy", "account_tree", view)
+        _open_button("embeddings", "Embeddings", "scatter_plot", view, picker="encoder")
     if folder is not None and view.active:
         asked = folder.stop.exists()
         stop_help = "It saves its checkpoint first; Resume continues from there with the same numbers."
@@ -293,10 +294,11 @@ def _forget(key: str) -> None:
         st.query_params.pop(CHOSEN, None)
 
 
-def _open_button(page: str, label: str, icon: str, view: RunView) -> None:
+def _open_button(page: str, label: str, icon: str, view: RunView, *, picker: str = "model") -> None:
+    """Go to a page with the run's model; `picker` is what that page calls its model."""
     key = f"open-{page}-{_safe(view.key)}"
     if st.button(label, icon=f":material/{icon}:", key=key, help=f"Open in {label}.", type="tertiary"):
-        remember("model", view.model)
+        remember(picker, view.model)
         st.switch_page(str(CHECKOUT / "pages" / f"{page}.py"))
 
 
