@@ -265,8 +265,9 @@ def _umap(
     if count < config.neighbours:
         note = f"{config.neighbours} neighbours were asked for; each of {len(points):,} images has {count} others."
     near = nearest(points, count - 1, lambda share, text: say(0.2 * share, text))
-    say(0.2, "UMAP: waiting for another one to end")
-    with _UMAP:
+    while not _UMAP.acquire(timeout=0.5):
+        say(0.2, "UMAP: waiting for another one to end")
+    try:
         say(0.2, "UMAP: compiling, for some seconds after the server has started")
         from umap import UMAP
 
@@ -285,6 +286,8 @@ def _umap(
             # New images are never added to a plane, and one seeded thread is what was asked for.
             warnings.filterwarnings("ignore", message=".*(NNDescent|n_jobs|disconnected).*")
             return np.asarray(reducer.fit_transform(points)), note
+    finally:
+        _UMAP.release()
 
 
 class _Epochs(io.TextIOBase):

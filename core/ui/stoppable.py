@@ -21,7 +21,8 @@ from core.reports import roughly
 Result = TypeVar("Result")
 Progress = Callable[[float, str], None]
 
-_KEPT = 64
+# Ten thousand feature vectors can be some tens of megabytes.
+_KEPT = 24
 _STOPPED = "stopped_work"
 
 
