@@ -5,7 +5,8 @@ python -m benchmarks.embedding [--images 10000] [--dim 512] [--threads 2]
 The features are drawn: 20 classes, spectrum falling as 1/k, as features of networks do. All t-SNEs work on the first
 50 principal components, begin with PCA, perplexity 30, 750 steps; UMAP: 15 neighbours, the library's number of epochs.
 Seconds of CPU are given beside seconds of the clock, because other work may share the cores. Before the clock starts
-each has run once on 300 images, so that compiling (UMAP's is said apart) is not counted. Ratios are to scikit-learn.
+each has run once on 300 images, so that most of the compiling is not counted (UMAP's search for neighbours among many
+compiles in the first row that needs it, `umap_learn`). Ratios are to scikit-learn.
 """
 
 from __future__ import annotations
