@@ -6,8 +6,8 @@ et al. 2018, arXiv:1802.03426 for UMAP; Kobak & Linderman 2021 (Nat. Biotechnol.
 All three see directions: features at unit length, so that distance means cosine. t-SNE works on their first 50
 principal components. Both neighbour methods are given exact neighbours, found once by matrix products.
 
-Libraries were chosen by `benchmarks/embedding.py` (10,000 × 512, one thread, two cores): openTSNE's t-SNE on a grid took
-29 s, scikit-learn's 54 s, and both kept 31 % of the neighbours; openTSNE also reports its steps and takes given
+Libraries were chosen by `benchmarks/embedding.py` (10,000 × 512, one thread, two cores): openTSNE's t-SNE on a grid
+took 29 s, scikit-learn's 54 s, and both kept 31 % of the neighbours; openTSNE also reports its steps and takes given
 neighbours. umap-learn with a seed took 9 s, or 12 s with exact neighbours, and kept 22 %; there is no other UMAP.
 """
 
