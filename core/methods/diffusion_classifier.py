@@ -150,6 +150,7 @@ def classify(
     plan: Plan,
     *,
     batch_size: int = 64,
+    begin: Race | None = None,
 ) -> Generator[Race, None, Race]:
     """Race `prompts` against each other; yields after every look and returns the last state.
 
@@ -160,9 +161,10 @@ def classify(
         prompts: how many.
         alphas_cumprod: (time steps,) ᾱ of the schedule, float64; all arithmetic but the network's own is fp32 or finer.
         batch_size: latents in a forward pass. It never changes the result; running out of GPU memory halves it.
+        begin: a race of the same plan, prompts and latent that was stopped, to go on with.
 
     Raises:
-        ConfigError: there is no prompt.
+        ConfigError: there is no prompt, or `begin` is another race.
     """
     if prompts < 1:
         raise ConfigError("There is no prompt to compare.", "Give at least one label.")
@@ -174,7 +176,14 @@ def classify(
     weights = np.exp(-plan.decay * draws / len(alphas_cumprod)).astype(np.float32)
     alive: tuple[int, ...] = tuple(range(prompts))
     pruned: list[Pruned] = []
-    done = 0
+    done, spent = 0, 0.0
+    if begin is not None:
+        done, spent = begin.step, begin.seconds
+        if begin.scores().shape[1] != prompts or not np.array_equal(begin.time_steps, draws[:done]):
+            raise ConfigError("The race to go on with is of another plan or other prompts.", "Begin anew.")
+        noise_error[:done], reconstruction_error[:done] = begin.noise_error, begin.reconstruction_error
+        alive, pruned = begin.alive, list(begin.pruned)
+        bench.calls, bench.batches = begin.calls, begin.batches
 
     def race(finished: bool) -> Race:
         return Race(
@@ -187,7 +196,7 @@ def classify(
             pruned=tuple(pruned),
             calls=bench.calls,
             batches=bench.batches,
-            seconds=time.perf_counter() - began,
+            seconds=spent + time.perf_counter() - began,
             steps=len(draws),
             finished=finished,
         )
@@ -235,6 +244,28 @@ def paired_p_value(differences: np.ndarray) -> float:
     if deviation == 0:
         return 0.0
     return float(2 * student.sf(abs(mean) / (deviation / np.sqrt(count)), count - 1))
+
+
+def excess_error(race: Race) -> tuple[np.ndarray, np.ndarray]:
+    """By how much each prompt's error is above the leader's, after every draw.
+
+    Returns:
+        mean: (draws, prompts) of the paired differences so far, as shares of the leader's mean error; NaN after a
+            prompt has left.
+        half_width: (draws, prompts) of the 95 % interval of that mean by Student's t, which knows nothing of the leader
+            having been chosen by the same draws; NaN for the first draw.
+    """
+    from scipy.stats import t as student
+
+    scores = race.scores().astype(np.float64)
+    differences = scores - scores[:, [race.winner]]
+    counts = np.arange(1, len(scores) + 1, dtype=np.float64)[:, None]
+    mean = np.cumsum(differences, axis=0) / counts
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = np.maximum(np.cumsum(differences**2, axis=0) / counts - mean**2, 0) * counts / (counts - 1)
+        half_width = student.ppf(0.975, counts - 1) * np.sqrt(variance / counts)
+    unit = max(float(scores[:, race.winner].mean()), 1e-12)
+    return mean / unit, half_width / unit
 
 
 def false_pruning_rate(

@@ -18,6 +18,7 @@ from core.methods.diffusion_classifier import (
     Race,
     classify,
     draw_time_steps,
+    excess_error,
     false_pruning_rate,
     paired_p_value,
 )
@@ -246,3 +247,41 @@ def test_no_prompt_and_crooked_stages_are_refused() -> None:
         Plan(pruning="stages", stage_draws=(20, 10), stage_keeps=(2, 1))
     with pytest.raises(ConfigError, match="least_draws"):
         Plan(least_draws=1)
+
+
+@given(stop_after=st.integers(1, 6), batch_size=st.integers(1, 40))
+@settings(max_examples=12, deadline=None)
+def test_a_race_that_was_stopped_goes_on_to_the_same_end(stop_after: int, batch_size: int) -> None:
+    plan = Plan(draws=60, look_every=7, threshold=0.05)
+    denoise = Rigged([0.3, 0.28, 0.27, 0.5], jitter=0.9)
+    whole = race(denoise, plan)
+    running = classify(denoise, denoise.latent, 4, ALPHAS, plan, batch_size=batch_size)
+    stopped = next(running)
+    for _ in range(stop_after - 1):
+        stopped = next(running, stopped)
+    again = finish(classify(denoise, denoise.latent, 4, ALPHAS, plan, batch_size=batch_size, begin=stopped))
+    np.testing.assert_array_equal(again.noise_error, whole.noise_error)
+    assert (again.alive, again.pruned, again.calls, again.finished) == (whole.alive, whole.pruned, whole.calls, True)
+
+
+def test_another_race_is_not_gone_on_with() -> None:
+    denoise = Rigged([0.3, 0.4])
+    first = next(classify(denoise, LATENT, 2, ALPHAS, Plan(draws=30)))
+    with pytest.raises(ConfigError, match="another plan"):
+        finish(classify(denoise, LATENT, 2, ALPHAS, Plan(draws=30, seed=1), begin=first))
+    with pytest.raises(ConfigError, match="other prompts"):
+        finish(classify(denoise, LATENT, 1, ALPHAS, Plan(draws=30), begin=first))
+
+
+def test_the_excess_is_the_paired_mean_with_students_interval() -> None:
+    found = race(Rigged([0.2, 0.21, 0.3], jitter=0.9), Plan(draws=50, pruning="none"))
+    mean, half_width = excess_error(found)
+    scores = found.scores().astype(float)
+    for draws in (2, 17, 50):
+        for prompt in range(3):
+            differences = (scores[:draws, prompt] - scores[:draws, found.winner]) / scores[:, found.winner].mean()
+            assert mean[draws - 1, prompt] == pytest.approx(differences.mean(), abs=1e-9)
+            if prompt != found.winner:
+                low, high = stats.t.interval(0.95, draws - 1, loc=differences.mean(), scale=stats.sem(differences))
+                assert half_width[draws - 1, prompt] == pytest.approx((high - low) / 2, rel=1e-6)
+    assert (mean[:, found.winner] == 0).all()
