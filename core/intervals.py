@@ -35,3 +35,14 @@ def paired_interval(only_first: int, only_second: int, count: int, z: float = 1.
     half = z * math.sqrt((first + second - (first - second) ** 2) / (count + 2))
     middle = first - second
     return (only_first - only_second) / count, max(-1.0, middle - half), min(1.0, middle + half)
+
+
+def mcnemar_p_value(only_first: int, only_second: int) -> float:
+    """Two-sided p-value that two proportions measured on the same items are equal: McNemar's test, exact.
+
+    Of the items that only one gets right, either is the one with probability 1/2; no such items give 1.
+    """
+    discordant = only_first + only_second
+    tail = sum(math.comb(discordant, count) for count in range(min(only_first, only_second) + 1))
+    # Whole numbers until the last division: 2 ** -5000 would be 0.
+    return min(1.0, 2 * tail / 2**discordant) if discordant else 1.0

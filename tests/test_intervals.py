@@ -5,8 +5,11 @@ from __future__ import annotations
 from math import comb
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
 
-from core.intervals import paired_interval, wilson_interval
+from core.intervals import mcnemar_p_value, paired_interval, wilson_interval
 
 
 def test_wilson_matches_a_published_value() -> None:
@@ -35,3 +38,17 @@ def test_the_paired_interval_is_the_mirror_of_itself_and_shrinks() -> None:
     _, narrow_low, narrow_high = paired_interval(120, 30, 1000)
     assert narrow_high - narrow_low < high - low
     assert paired_interval(0, 0, 0) == (0.0, -1.0, 1.0)
+
+
+@given(only_first=st.integers(0, 200), only_second=st.integers(0, 200))
+def test_mcnemar_is_the_exact_sign_test(only_first: int, only_second: int) -> None:
+    found = mcnemar_p_value(only_first, only_second)
+    if only_first + only_second:
+        expected = binomtest(only_first, only_first + only_second, 0.5).pvalue
+        assert found == pytest.approx(expected, rel=1e-9)
+    assert found == mcnemar_p_value(only_second, only_first)
+
+
+def test_mcnemar_of_many_and_of_none() -> None:
+    assert mcnemar_p_value(0, 0) == 1.0
+    assert mcnemar_p_value(2600, 2400) == pytest.approx(binomtest(2600, 5000, 0.5).pvalue, rel=1e-6)

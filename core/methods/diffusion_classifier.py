@@ -173,7 +173,7 @@ def classify(
     bench = _Bench(denoise, latent, np.asarray(alphas_cumprod, dtype=np.float64), plan, batch_size)
     noise_error = np.full((len(draws), prompts), np.nan, dtype=np.float32)
     reconstruction_error = noise_error.copy()
-    weights = np.exp(-plan.decay * draws / len(alphas_cumprod)).astype(np.float32)
+    weights = _weights(plan, draws, len(alphas_cumprod))
     alive: tuple[int, ...] = tuple(range(prompts))
     pruned: list[Pruned] = []
     done, spent = 0, 0.0
@@ -206,13 +206,64 @@ def classify(
         bench.measure(draws, range(done, until), sorted(alive), noise_error, reconstruction_error)
         done = until
         scores = noise_error if plan.objective == "noise" else reconstruction_error * weights[:, None]
-        alive = _ranking(scores[:done], alive)
-        leaving = _leaving(plan, scores[:done], alive, done)
+        alive, leaving = _look(plan, scores[:done], alive)
         pruned += leaving
-        gone = {each.prompt for each in leaving}
-        alive = tuple(each for each in alive if each not in gone)
         yield race(finished=done == len(draws) or len(alive) == 1)
     return race(finished=True)
+
+
+def replay(
+    noise_error: np.ndarray, reconstruction_error: np.ndarray, time_steps: np.ndarray, plan: Plan, steps: int
+) -> Race:
+    """The race that `plan` would have run, from errors that were measured before: no network is asked.
+
+    Errors of the full grid serve any objective, decay, pruning and lesser number of draws. Distance, seed and time
+    steps are those that were recorded, whatever `plan` says of them.
+
+    Args:
+        noise_error, reconstruction_error: (draws, prompts); numbers at least where the race will look.
+        time_steps: (draws,) of the draws.
+        steps: time steps of the schedule.
+
+    Returns:
+        The last state. Its `calls` are those that the plan needs; it took no batches and no time.
+
+    Raises:
+        ConfigError: the plan looks where nothing was measured.
+    """
+    most, prompts = plan.most_draws, noise_error.shape[1]
+    weights = _weights(plan, time_steps, steps)
+    scores = noise_error if plan.objective == "noise" else reconstruction_error * weights[:, None]
+    seen = np.zeros((min(most, len(scores)), prompts), dtype=bool)
+    alive: tuple[int, ...] = tuple(range(prompts))
+    pruned: list[Pruned] = []
+    done = 0
+    while done < most and (len(alive) > 1 or not done):
+        until = _next_look(plan, done, most)
+        if len(scores) < until or np.isnan(scores[done:until, list(alive)]).any():
+            raise ConfigError(
+                f"The plan goes to draw {until}, but not every prompt that is left was measured until there.",
+                "Replay fewer draws, or record the full grid.",
+            )
+        seen[done:until, list(alive)] = True
+        done = until
+        alive, leaving = _look(plan, np.where(seen[:done], scores[:done], np.nan), alive)
+        pruned += leaving
+    nothing = np.float32(np.nan)
+    return Race(
+        noise_error=np.where(seen[:done], noise_error[:done], nothing),
+        reconstruction_error=np.where(seen[:done], reconstruction_error[:done], nothing),
+        time_steps=time_steps[:done],
+        weights=weights[:done],
+        objective=plan.objective,
+        alive=alive,
+        pruned=tuple(pruned),
+        calls=int(seen.sum()),
+        batches=0,
+        seconds=0.0,
+        steps=most,
+        finished=True,
+    )
 
 
 def draw_time_steps(plan: Plan, steps: int) -> np.ndarray:
@@ -287,9 +338,7 @@ def false_pruning_rate(
         alive, done = tuple(range(prompts)), 0
         while done < plan.most_draws and len(alive) > 1 and 0 in alive:
             done = _next_look(plan, done, plan.most_draws)
-            alive = _ranking(scores[:done], alive)
-            gone = {each.prompt for each in _leaving(plan, scores[:done], alive, done)}
-            alive = tuple(each for each in alive if each not in gone)
+            alive, _ = _look(plan, scores[:done], alive)
         lost += 0 not in alive
     return lost / trials
 
@@ -376,6 +425,19 @@ def _even(steps: int, count: int) -> np.ndarray:
         return np.resize(np.arange(steps), count)
     stride = steps // count
     return np.arange(stride // 2, steps, stride)[:count]
+
+
+def _weights(plan: Plan, time_steps: np.ndarray, steps: int) -> np.ndarray:
+    """(draws,) of the reconstruction error, of a schedule with so many `steps`."""
+    return np.exp(-plan.decay * time_steps / steps).astype(np.float32)
+
+
+def _look(plan: Plan, scores: np.ndarray, alive: Sequence[int]) -> tuple[tuple[int, ...], list[Pruned]]:
+    """Compare the prompts after the draws `scores` (draws, prompts): who stays, the best first, and who leaves."""
+    ranked = _ranking(scores, alive)
+    leaving = _leaving(plan, scores, ranked, len(scores))
+    gone = {each.prompt for each in leaving}
+    return tuple(each for each in ranked if each not in gone), leaving
 
 
 def _next_look(plan: Plan, done: int, most: int) -> int:

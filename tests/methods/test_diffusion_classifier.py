@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from core.methods.diffusion_classifier import (
     excess_error,
     false_pruning_rate,
     paired_p_value,
+    replay,
 )
 from core.methods.features import finish
 
@@ -285,3 +287,51 @@ def test_the_excess_is_the_paired_mean_with_students_interval() -> None:
                 low, high = stats.t.interval(0.95, draws - 1, loc=differences.mean(), scale=stats.sem(differences))
                 assert half_width[draws - 1, prompt] == pytest.approx((high - low) / 2, rel=1e-6)
     assert (mean[:, found.winner] == 0).all()
+
+
+PRUNINGS = ("t_test", "stages", "none")
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.lists(st.floats(0.2, 0.4), min_size=2, max_size=6),
+    objective=st.sampled_from(["noise", "reconstruction"]),
+    pruning=st.sampled_from(PRUNINGS),
+    spread=st.sampled_from(["uniform", "even", "staged"]),
+    threshold=st.sampled_from([0.5, 0.05, 2e-3]),
+    look_every=st.integers(1, 9),
+    decay=st.sampled_from([0.0, 7.0]),
+)
+def test_a_replay_of_the_full_grid_is_the_race_that_was_really_pruned(
+    sizes: list[float], objective: Any, pruning: Any, spread: Any, threshold: float, look_every: int, decay: float
+) -> None:
+    plan = Plan(
+        objective=objective, pruning=pruning, spread=spread, threshold=threshold, look_every=look_every, decay=decay,
+        draws=40, least_draws=10, stage_draws=(12, 40), stage_keeps=(2, 1),
+    )  # fmt: skip
+    # One pair a pass: then a pair's error does not depend on who else was in its batch, to the last bit.
+    denoise = Rigged(sizes, jitter=0.9)
+    grid = race(denoise, dataclasses.replace(plan, pruning="none"), batch_size=1)
+    pruned = race(denoise, plan, batch_size=1)
+    found = replay(grid.noise_error, grid.reconstruction_error, grid.time_steps, plan, T)
+    for name in ("alive", "pruned", "calls", "steps", "finished", "objective"):
+        assert getattr(found, name) == getattr(pruned, name), name
+    for name in ("noise_error", "reconstruction_error", "time_steps", "weights"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(pruned, name))
+    assert found.order() == pruned.order()
+    # What a pruned race recorded is enough to replay itself.
+    again = replay(pruned.noise_error, pruned.reconstruction_error, pruned.time_steps, plan, T)
+    assert (again.alive, again.pruned, again.calls) == (pruned.alive, pruned.pruned, pruned.calls)
+
+
+def test_nothing_is_replayed_that_was_not_measured() -> None:
+    pruned = race(Rigged([0.5, 0.2, 0.45, 0.3], jitter=0.3), Plan(draws=60))
+    assert pruned.pruned
+    measured = (pruned.noise_error, pruned.reconstruction_error, pruned.time_steps)
+    before = [each.copy() for each in measured]
+    with pytest.raises(ConfigError, match="measured until there"):
+        replay(*measured, Plan(draws=60, pruning="none"), T)
+    with pytest.raises(ConfigError, match="measured until there"):
+        replay(*(each[:15] for each in measured), Plan(draws=60), T)
+    for old, new in zip(before, measured, strict=True):
+        np.testing.assert_array_equal(old, new)

@@ -1,0 +1,82 @@
+"""Models of other kinds asked about the very images that one classifier was asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import cast
+
+import numpy as np
+import torch
+from PIL import Image
+
+from core.data.transforms import to_batch
+from core.errors import IncompatibleError
+from core.methods.predictions import predict_logits
+from core.methods.zero_shot import embed_images, text_classifier
+from core.models.clip import ImageTextEncoder
+from core.models.spec import LoadedModel
+from core.reports import Progress
+
+BATCH_SIZE = 64
+
+
+def class_order(model: LoadedModel, classes: Sequence[str]) -> np.ndarray | None:
+    """For each of a classifier's outputs the index in `classes`; None for a model of images and texts, which is asked.
+
+    Raises:
+        IncompatibleError: it classifies nothing, or knows other classes.
+    """
+    if not model.spec.lacks("image_text"):
+        return None
+    model.spec.require("classifier", "Comparing answers")
+    wanted = {_plain(name): index for index, name in enumerate(classes)}
+    known = [_plain(name) for name in model.classes]
+    if sorted(known) != sorted(wanted):
+        raise IncompatibleError(
+            f"{model.spec.title} cannot be compared here: it knows {len(known):,} classes "
+            f"({', '.join(model.classes[:3])}, …), and these images have {len(wanted):,} others.",
+            "Compare with a model of images and texts, or with a classifier of the same classes.",
+        )
+    return np.array([wanted[name] for name in known])
+
+
+def answers(
+    model: LoadedModel,
+    pictures: Sequence[np.ndarray],
+    classes: Sequence[str],
+    labels: Sequence[str],
+    template: str,
+    device: torch.device,
+) -> Generator[Progress, None, np.ndarray]:
+    """The (images,) class indices that a model says; yields after every batch.
+
+    Args:
+        pictures: (height, width, 3) uint8 each.
+        classes: of the data set; what a classifier's outputs are matched with.
+        labels: one for each class, which a model of images and texts reads in `template`.
+
+    Raises:
+        IncompatibleError: see `class_order`.
+    """
+    order = class_order(model, classes)
+    module = model.module.to(device)
+    weights = None
+    if order is None:
+        weights = text_classifier(cast(ImageTextEncoder, module), labels, (template,))
+    found = []
+    for start in range(0, len(pictures), BATCH_SIZE):
+        images = [Image.fromarray(np.asarray(picture)) for picture in pictures[start : start + BATCH_SIZE]]
+        batch = to_batch(images, model.network.preprocessing).to(device)
+        if weights is not None:
+            # Neither the scale nor the length of the image's vector moves the largest.
+            found.append((embed_images(cast(ImageTextEncoder, module), batch) @ weights).argmax(axis=1))
+        else:
+            assert order is not None
+            found.append(order[predict_logits(module, batch).argmax(axis=1)])
+        done = start + len(images)
+        yield Progress(step=done, steps=len(pictures), text=f"{model.spec.title}: {done:,} of {len(pictures):,} images")
+    return np.concatenate(found)
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.replace("_", " ").casefold().split())
