@@ -6,6 +6,7 @@ from core.errors import UnknownNameError
 from core.experiments import (
     clip_contrastive,
     cnn_scratch,
+    diffusion_zero_shot,
     linear_probe,
     sweep,
     text_to_image,
@@ -64,6 +65,13 @@ RECIPES: dict[str, Recipe] = {
         summary="How many images a model of images and texts names right, untrained, by the names of their classes",
         config=zero_shot.Config,
         run=zero_shot.run,
+    ),
+    "diffusion_zero_shot": Recipe(
+        name="diffusion_zero_shot",
+        title="Zero-shot by diffusion",
+        summary="How many images a text-to-image model names right by denoising them under the name of every class",
+        config=diffusion_zero_shot.Config,
+        run=diffusion_zero_shot.run,
     ),
     "sweep": Recipe(
         name="sweep",

@@ -135,7 +135,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Report]:
     device = folder.read_spec().device
     model.module.to(pick_device(device))
     info = read_dataset(config.dataset)
-    labels, tested, names = choose_labels(config, info), test_splits(config.test_split, info), _compared(config)
+    labels, tested, names = choose_labels(config.labels, info), test_splits(config.test_split, info), _compared(config)
     elsewhere = _validation_split(info, tested) if len(names) > 1 else ""
     chosen_rows = {}
     for split in (*tested, *([elsewhere] if elsewhere else [])):
@@ -212,20 +212,20 @@ def _save(folder: RunFolder, config: Config, summary: dict[str, Any], answer: di
     write_atomically(folder.path / RESULT, json.dumps({**facts, **summary}, indent=1) + "\n")
 
 
-def choose_labels(config: Config, info: dict[str, Any]) -> tuple[str, ...]:
-    """One label a class: the config's, or the data set's own names made readable.
+def choose_labels(given: tuple[str, ...], info: dict[str, Any]) -> tuple[str, ...]:
+    """One label a class: those given, or else the data set's own names made readable.
 
     Raises:
-        ConfigError: the config has another number of labels than the data set classes.
+        ConfigError: there is another number of labels than of the data set's classes.
     """
-    if not config.labels:
+    if not given:
         return dataset_labels(info["classes"], info.get("class_titles"))
-    if len(config.labels) != len(info["classes"]):
+    if len(given) != len(info["classes"]):
         raise ConfigError(
-            f"{info['title']} has {len(info['classes'])} classes, but {len(config.labels)} labels were given.",
+            f"{info['title']} has {len(info['classes'])} classes, but {len(given)} labels were given.",
             f"Give one for each, in this order: {', '.join(info['classes'][:8])}{' …' * (len(info['classes']) > 8)}",
         )
-    return config.labels
+    return given
 
 
 def config_templates(config: Config, strategy: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import cast
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,14 @@ from core.models.spec import LoadedModel
 from core.reports import Progress
 
 BATCH_SIZE = 64
+
+
+class Pictures(Protocol):
+    """Images by number, (height, width, 3) uint8 each; they need not be in memory together."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> np.ndarray: ...
 
 
 def class_order(model: LoadedModel, classes: Sequence[str]) -> np.ndarray | None:
@@ -42,7 +50,7 @@ def class_order(model: LoadedModel, classes: Sequence[str]) -> np.ndarray | None
 
 def answers(
     model: LoadedModel,
-    pictures: Sequence[np.ndarray],
+    pictures: Pictures,
     classes: Sequence[str],
     labels: Sequence[str],
     template: str,
@@ -51,7 +59,6 @@ def answers(
     """The (images,) class indices that a model says; yields after every batch.
 
     Args:
-        pictures: (height, width, 3) uint8 each.
         classes: of the data set; what a classifier's outputs are matched with.
         labels: one for each class, which a model of images and texts reads in `template`.
 
@@ -65,11 +72,11 @@ def answers(
         weights = text_classifier(cast(ImageTextEncoder, module), labels, (template,))
     found = []
     for start in range(0, len(pictures), BATCH_SIZE):
-        images = [Image.fromarray(np.asarray(picture)) for picture in pictures[start : start + BATCH_SIZE]]
+        images = [Image.fromarray(pictures[index]) for index in range(start, min(start + BATCH_SIZE, len(pictures)))]
         batch = to_batch(images, model.network.preprocessing).to(device)
         if weights is not None:
             # Neither the scale nor the length of the image's vector moves the largest.
-            found.append((embed_images(cast(ImageTextEncoder, module), batch) @ weights).argmax(axis=1))
+            found.append((embed_images(cast(ImageTextEncoder, module), batch) @ weights.T).argmax(axis=1))
         else:
             assert order is not None
             found.append(order[predict_logits(module, batch).argmax(axis=1)])

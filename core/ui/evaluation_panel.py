@@ -120,7 +120,7 @@ def _config(name: str, installed: dict[str, Any]) -> Config | None:
     with st.expander("Labels and prompts", icon=":material/tune:"):
         labels = st.text_area(
             f"{len(info['classes'])} labels, one for each class in this order",
-            value="\n".join(join_labels([label]) for label in choose_labels(Config(), info)),
+            value="\n".join(join_labels([label]) for label in choose_labels((), info)),
             key=f"evaluation_labels_{data}",
             height=180,
         )
@@ -146,10 +146,10 @@ def _config(name: str, installed: dict[str, Any]) -> Config | None:
             test_split="" if chosen == usual else "+".join(chosen),
             templates=parse_templates(templates) if templates.strip() else (),
             domain=domain.strip(),
-            labels=() if names_given == choose_labels(Config(), info) else names_given,
+            labels=() if names_given == choose_labels((), info) else names_given,
             max_images=int(images),
         )
-        choose_labels(config, info)
+        choose_labels(config.labels, info)
         st.caption(f"{min(most, len(chosen) * int(images)) if images else most:,} images.")
         return config
     return None
