@@ -134,6 +134,9 @@ class TextToImage(nn.Module):
             # In diffusers this argument is the number of heads.
             attention_head_dim=config.num_heads,
             norm_num_groups=16,
+            # The prompt also reaches every block with the time, pooled: cross-attention alone learns late to use it.
+            addition_embed_type="text",
+            addition_embed_type_num_heads=4,
         )
         padding, start, end = ends
         self.text_encoder: Any = CLIPTextModel(

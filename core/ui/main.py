@@ -32,6 +32,7 @@ SECTIONS = {
     ],
     "Zero-shot": [
         page("clip", "CLIP", "translate"),
+        page("diffusion", "Diffusion", "grain"),
     ],
     "Representations": [
         page("embeddings", "Embeddings", "scatter_plot"),

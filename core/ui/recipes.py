@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 _LOAD = '''"""{title}. Run it in Vitrine's folder: python {file}"""
 
@@ -111,6 +111,39 @@ weights = text_classifier(model.module, labels, templates)
 scores = zero_shot_scores(embed_images(model.module, batch), weights, labels, Scale.of(model.module))
 for index in scores.order()[:20]:
     print(f"{{labels[index]:30}} {{scores.probabilities[0, index]:6.1%}}  cosine {{scores.cosines[0, index]:.4f}}")
+"""
+    )
+
+
+def diffusion_recipe(
+    name: str, image_key: str, labels: Sequence[str], template: str, settings: Mapping[str, object]
+) -> str:
+    """One photo classified by denoising; `settings` of the plan that are not the usual ones."""
+    head = _head(
+        "One photo classified by denoising",
+        "diffusion.py",
+        name,
+        image_key,
+        "import torch",
+        "from core.data.prompts import prompts_for",
+        "from core.methods.diffusion_classifier import Plan, classify, excess_error",
+    )
+    return (
+        head
+        + f"""
+labels = {list(labels)!r}
+plan = Plan(**{dict(settings)!r})
+pipeline = model.module
+with torch.inference_mode():
+    latent = pipeline.encode(batch)[0]
+    prompts = pipeline.embed_prompts(prompts_for(labels, [{template!r}]))
+for race in classify(pipeline.denoiser(prompts), latent, len(labels), pipeline.alphas_cumprod, plan):
+    print(race.step, "draws,", len(race.alive), "left, first:", labels[race.winner])
+mean, half_width = excess_error(race)
+for index in race.order():
+    last = int((~np.isnan(mean[:, index])).sum()) - 1
+    print(f"{{labels[index]:30}} {{mean[last, index]:+7.2%}} ± {{half_width[last, index]:.2%}} after {{last + 1}} draws")
+print(race.calls, "calls,", round(race.seconds, 1), "seconds")
 """
     )
 

@@ -1,0 +1,199 @@
+"""Races of prompts for the Diffusion page: run once for all sessions, live, stopped and gone on with."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Generator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import streamlit as st
+import torch
+from PIL import Image
+from torch import Tensor
+
+from core.data.prompts import fill_template
+from core.data.transforms import to_batch
+from core.errors import CoreError
+from core.methods.denoising_view import DenoisingView, advantage_map, denoising_view
+from core.methods.diffusion_classifier import Plan, Race, classify, false_pruning_rate
+from core.models.catalogue import find_model
+from core.models.diffusion import LatentDiffusion
+from core.models.weights import availability
+from core.ui.cache import in_use, loaded_model
+
+# Of latents in a forward pass; the result does not depend on it.
+BATCH_SIZE = 64
+# A race of a thousand prompts and as many draws is 8 MB.
+_KEPT = 32
+# How long a session that watches another's race waits for its next look.
+_PATIENCE = 0.4
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which picture, under which prompts, and how they race."""
+
+    name: str
+    digest: str
+    labels: tuple[str, ...]
+    template: str
+    plan: Plan
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        return tuple(fill_template(self.template, label) for label in self.labels)
+
+
+class _Races:
+    """Races by question, the oldest go first; whoever holds a question's turn is running it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.found: OrderedDict[Question, Race] = OrderedDict()
+        self.turns: dict[Question, threading.Lock] = {}
+
+    def get(self, question: Question) -> Race | None:
+        with self.lock:
+            return self.found.get(question)
+
+    def put(self, question: Question, race: Race) -> None:
+        with self.lock:
+            self.found[question] = race
+            self.found.move_to_end(question)
+            while len(self.found) > _KEPT:
+                gone, _ = self.found.popitem(last=False)
+                self.turns.pop(gone, None)
+
+    def turn(self, question: Question) -> threading.Lock:
+        with self.lock:
+            return self.turns.setdefault(question, threading.Lock())
+
+
+# In Streamlit's cache, so that it is emptied when the files of an own model change.
+@st.cache_resource(show_spinner=False)
+def _races() -> _Races:
+    return _Races()
+
+
+def known_race(question: Question) -> Race | None:
+    """How far anybody has come with `question`."""
+    return _races().get(question)
+
+
+def run_race(question: Question, image: Image.Image) -> Generator[Race]:
+    """The race, look by look, from where it was left; a session that asks the same watches the one that runs it."""
+    races = _races()
+    turn = races.turn(question)
+    seen = -1
+    while True:
+        known = races.get(question)
+        if known is not None and known.step > seen:
+            seen = known.step
+            yield known
+        if known is not None and known.finished:
+            return
+        if not turn.acquire(timeout=_PATIENCE):
+            continue
+        try:
+            begin = races.get(question)
+            if begin is not None and begin.finished:
+                continue
+            for race in _run(question, image, begin):
+                races.put(question, race)
+                yield race
+            return
+        finally:
+            turn.release()
+
+
+def _run(question: Question, image: Image.Image, begin: Race | None) -> Generator[Race, None, Race]:
+    latent = latent_of(question.name, question.digest, image)
+    states = prompt_states(question.name, question.prompts)
+    pipeline = _pipeline(question.name)
+    predict = pipeline.denoiser(states)
+
+    def denoise(latents: Tensor, steps: Tensor, which: Tensor) -> Tensor:
+        # One batch at a time, so that two sessions' races take turns.
+        with in_use(question.name):
+            return predict(latents, steps, which)
+
+    return classify(
+        denoise, latent, len(question.labels), pipeline.alphas_cumprod, question.plan,
+        batch_size=BATCH_SIZE, begin=begin,
+    )  # fmt: skip
+
+
+def _pipeline(name: str) -> LatentDiffusion:
+    """
+    Raises:
+        CoreError: it is no text-to-image pipeline.
+    """
+    model = loaded_model(name)
+    model.spec.require("text_to_image", "Classification by denoising")
+    return cast(LatentDiffusion, model.module)
+
+
+def steps_of(name: str) -> int:
+    """Time steps of the schedule."""
+    return len(_pipeline(name).alphas_cumprod)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def latent_of(name: str, digest: str, _image: Image.Image) -> Tensor:
+    """(channels, height, width) of one photo."""
+    pipeline = _pipeline(name)
+    with in_use(name) as model, torch.inference_mode():
+        batch = to_batch([_image], model.network.preprocessing).to(pipeline.device)
+        return pipeline.encode(batch)[0]
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def prompt_states(name: str, prompts: tuple[str, ...]) -> Tensor:
+    """(prompts, length, dim), read once for all pictures and time steps."""
+    pipeline = _pipeline(name)
+    with in_use(name), torch.inference_mode():
+        return torch.cat(
+            [
+                pipeline.embed_prompts(prompts[start : start + BATCH_SIZE])
+                for start in range(0, len(prompts), BATCH_SIZE)
+            ]
+        )
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def view_of(
+    name: str, digest: str, prompts: tuple[str, ...], share: int, seed: int, _image: Image.Image
+) -> DenoisingView:
+    """One time step under a few prompts; `share`: percent of the schedule."""
+    pipeline, latent = _pipeline(name), latent_of(name, digest, _image)
+    step = min(round(share / 100 * steps_of(name)), steps_of(name) - 1)
+    states = prompt_states(name, prompts)
+    with in_use(name):
+        return denoising_view(pipeline, latent, states, step, seed=seed)
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def advantage_of(name: str, digest: str, first: str, second: str, _image: Image.Image) -> np.ndarray:
+    """Where the first of two prompts denoises better, (height, width)."""
+    pipeline, latent = _pipeline(name), latent_of(name, digest, _image)
+    states = prompt_states(name, (first, second))
+    with in_use(name):
+        return advantage_map(pipeline, latent, states)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def simulated_false_pruning(plan: Plan) -> float:
+    """How often the t-test of `plan` removes one of two prompts that are equally good, of 1,000 simulated races."""
+    return false_pruning_rate(plan, trials=1000)
+
+
+def second_opinion_model() -> str:
+    """A model of images and texts that is ready; empty if there is none."""
+    with suppress(CoreError):
+        if availability(find_model("clip_small")).state == "ready":
+            return "clip_small"
+    return ""

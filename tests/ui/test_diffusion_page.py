@@ -1,0 +1,185 @@
+"""The Diffusion page: the race and its settings, stopped and gone on with, shared by two sessions, odd questions."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.data.examples import load_example
+from core.data.images import image_digest
+from core.errors import CoreError
+from core.methods.diffusion_classifier import Plan, Race
+from core.ui import diffusion_classifier as races
+from core.ui.diffusion_classifier import Question, known_race, run_race
+from core.ui.recipes import diffusion_recipe
+from tests.diffusion_toy import save_tiny_pipeline
+from tests.ui.test_pages import open_page, text_of
+from tests.ui.test_recipes import run_script
+
+QUICK = {"draws": "24", "least_draws": "8"}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"folder:{save_tiny_pipeline(tmp_path_factory.mktemp('diffusion') / 'tiny')}"
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
+    monkeypatch.delenv("VITRINE_DATA", raising=False)
+
+
+def diffusion(model: str, **query: str) -> AppTest:
+    return open_page("diffusion", model=model, **{**QUICK, **query})
+
+
+def headline(app: AppTest) -> str:
+    return next(each.value for each in app.markdown if each.value.startswith("####"))
+
+
+def ask(model: str, *labels: str, **settings: object) -> Question:
+    picture = load_example("cat")
+    return Question(model, image_digest(picture), labels, "a photo of a {}.", Plan(**settings))  # type: ignore[arg-type]
+
+
+def test_the_race_is_run_and_told_in_words_and_figures(model: str) -> None:
+    app = diffusion(model, race_labels="ship, horse, deer", pruning="None")
+    assert not app.error
+    assert "wins" in headline(app)
+    assert "72 calls" in headline(app)  # 24 draws of 3 prompts
+    table = app.dataframe[0].value
+    assert sorted(table["label"]) == ["deer", "horse", "ship"]
+    assert set(table["draws"]) == {24}
+    assert table["above leader, %"].iloc[0] == 0
+    assert "CLIP, %" in table
+    assert "would win" in text_of(app)
+    assert "simulated" not in text_of(app)  # nothing is pruned, so nothing is pruned wrongly
+
+
+def test_pruning_is_shown_with_what_it_risks(model: str) -> None:
+    app = diffusion(model, race_labels="ship, horse, deer", threshold="1.0")
+    assert "instead of 72" in headline(app)
+    assert "simulated races" in text_of(app)
+    left = app.dataframe[0].value.dropna(subset="p")
+    assert (left["p"] < 1).all()
+    assert len(left) == 2
+
+
+def test_the_objective_changes_what_is_raced(model: str) -> None:
+    app = diffusion(model, race_labels="ship, horse")
+    assert "by noise" in app.dataframe[0].value
+    app.segmented_control(key="objective").set_value("noise").run()
+    assert not app.exception
+    assert "by reconstruction" in app.dataframe[0].value
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ({"race_labels": " , ,"}, "There are no labels."),
+        ({"race_labels": "cat", "race_template": "a photo"}, "{}"),
+        ({"race_labels": "cat, dog", "race_template": ""}, "{}"),
+        ({"race_labels": "cat, dog", "pruning": "Stages", "stage_draws": "ten"}, "whole numbers"),
+        ({"race_labels": "cat, dog", "pruning": "Stages", "stage_draws": "50, 20"}, "Stages must grow"),
+    ],
+)
+def test_bad_questions_get_a_sentence(model: str, query: dict[str, str], sentence: str) -> None:
+    app = diffusion(model, **query)
+    assert any(sentence in error.value for error in app.error)
+
+
+def test_one_label_has_nothing_to_race_against(model: str) -> None:
+    app = diffusion(model, race_labels="cat")
+    assert not app.error
+    assert "the only label" in headline(app)
+    app.segmented_control(key="race_view").set_value("where").run()
+    assert not app.exception
+    assert "nothing to compare" in text_of(app)
+
+
+def test_a_thousand_labels_are_raced(model: str) -> None:
+    labels = ", ".join(f"thing {number}" for number in range(1000))
+    app = diffusion(model, race_labels=labels, draws="8", least_draws="4", threshold="0.5")
+    assert not app.error
+    assert len(app.dataframe[0].value) == 1000
+
+
+def test_pictures_of_every_kind(model: str) -> None:
+    app = diffusion(model, race_labels="ship, horse, deer, frog")
+    app.slider(key="noise").set_value(80).run()
+    assert not app.exception
+    app.selectbox(key="also_show").select_index(0).run()
+    assert not app.exception
+    for view, words in {"where": "Red: the noise is predicted better", "photo": "sees it at 16 pixels"}.items():
+        app.segmented_control(key="race_view").set_value(view).run()
+        assert not app.exception
+        assert words in text_of(app)
+
+
+def test_a_model_that_does_not_draw_is_replaced_by_one_that_does(model: str) -> None:
+    app = diffusion("vit_p4")
+    assert not app.exception
+
+
+def test_a_race_that_was_stopped_goes_on_and_ends_like_one_that_was_not(model: str) -> None:
+    picture = load_example("cat")
+    question = ask(model, "ship", "horse", "deer", draws=40, pruning="none", seed=1)
+    looks = run_race(question, picture)
+    for _ in range(3):
+        stopped = next(looks)
+    looks.close()
+    assert known_race(question) is not None
+    assert not stopped.finished
+    *_, ended = run_race(question, picture)
+    assert ended.finished
+    assert ended.calls == 120
+    races._races().found.clear()
+    *_, again = run_race(question, picture)
+    np.testing.assert_array_equal(again.noise_error, ended.noise_error)
+
+
+def test_two_sessions_with_the_same_question_share_one_race(model: str) -> None:
+    picture = load_example("cat")
+    question = ask(model, "ship", "horse", draws=60, pruning="none", seed=2)
+    ends: list[Race] = []
+
+    def visit() -> None:
+        *_, ended = run_race(question, picture)
+        ends.append(ended)
+
+    sessions = [threading.Thread(target=visit) for _ in range(3)]
+    for session in sessions:
+        session.start()
+    for session in sessions:
+        session.join(timeout=120)
+    assert len(ends) == 3
+    assert {id(race.noise_error) for race in ends} == {id(ends[0].noise_error)}
+    assert ends[0].calls == 120
+
+
+def test_a_race_that_failed_is_free_for_the_next_one(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = load_example("cat")
+    question = ask(model, "ship", "horse", draws=20, pruning="none", seed=3)
+
+    def broken(*_: object, **__: object) -> None:
+        raise CoreError("out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(races, "classify", broken)
+        with pytest.raises(CoreError):
+            list(run_race(question, picture))
+    *_, ended = run_race(question, picture)
+    assert ended.finished
+
+
+def test_the_recipe_runs(model: str, tmp_path: Path) -> None:
+    printed = run_script(
+        diffusion_recipe(model, "example:cat", ["ship", "horse"], "a photo of a {}.", {"draws": 12, "pruning": "none"}),
+        tmp_path,
+    )
+    assert "24 calls" in printed
