@@ -18,7 +18,7 @@ from core.experiments.zero_shot import PREDICTIONS, RESULT
 from core.figures.confusion import plot_class_accuracies, plot_compared_accuracies, plot_confusion
 from core.figures.theme import Figure
 from core.methods.confusion import Accuracy, accuracy, class_accuracies, confusion_matrix, most_confused
-from core.runs.store import RunFolder, list_runs
+from core.runs.store import RunFolder
 from core.ui.zero_shot import read_model_card
 
 
@@ -52,19 +52,6 @@ class Evaluation:
     @property
     def confusion(self) -> np.ndarray:
         return confusion_matrix(self.labels, self.predicted, len(self.classes))
-
-
-def evaluation_runs() -> list[RunFolder]:
-    """Every zero-shot evaluation on this machine, the newest first."""
-    found = []
-    for folder in list_runs():
-        try:
-            spec = folder.read_spec()
-        except CoreError:
-            continue
-        if spec.recipe == "zero_shot":
-            found.append((spec.created, folder))
-    return [folder for _, folder in sorted(found, key=lambda pair: pair[0], reverse=True)]
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -173,21 +173,21 @@ for row in similarity_matrix(embed_images(model.module, batch), embed_texts(mode
 '''
 
 
-def evaluation_recipe(overrides: list[str], name: str) -> str:
-    """A zero-shot evaluation of a whole data set in the foreground."""
+def evaluation_recipe(overrides: list[str], name: str, *, recipe: str = "zero_shot") -> str:
+    """An evaluation of a whole data set in the foreground: `zero_shot`, or `diffusion_zero_shot`."""
     return f'''"""Zero-shot on a whole data set. Run it in Vitrine's folder: python evaluation.py"""
 
 import json
 
 from core.configs import parse_overrides
-from core.experiments import zero_shot
+from core.experiments import {recipe}
 from core.runs.store import RunSpec, create_run
 
-config = parse_overrides(zero_shot.Config, {overrides!r})
-folder = create_run({name!r}, RunSpec.of("zero_shot", config))
-for report in zero_shot.run(config, folder):
+config = parse_overrides({recipe}.Config, {overrides!r})
+folder = create_run({name!r}, RunSpec.of("{recipe}", config))
+for report in {recipe}.run(config, folder):
     print(report, flush=True)
-print(json.loads((folder.path / zero_shot.RESULT).read_text())["test"])
+print(json.loads((folder.path / {recipe}.RESULT).read_text())["test"])
 '''
 
 

@@ -166,7 +166,7 @@ def test_an_address_of_a_result_that_is_gone_costs_a_sentence(model: str) -> Non
 def test_launching_makes_a_run_once(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     save_toy()
     submitted = []
-    monkeypatch.setattr("core.ui.evaluation_panel.submit", submitted.append)
+    monkeypatch.setattr("core.ui.background_results.submit", submitted.append)
     app = clip(model, view=DATASET)
     assert "Nothing has been evaluated" in text_of(app)
     app.selectbox(key="evaluation_strategy").set_value("photo").run()
