@@ -88,7 +88,9 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | EpochReport]:
         )
     side = 2**config.model.halvings
     sample = limit_images(splits.train, _COMPONENT_IMAGES)
-    components = fit_components(np.asarray(sample.images[:]), side, config.model.latent_channels)
+    components = fit_components(
+        np.asarray(sample.images[:]), side, config.model.latent_channels, config.model.whitening
+    )
     seed_everything(config.training.seed)
     model = TextToImage(
         config.model,
@@ -132,7 +134,7 @@ def _card(config: Config, folder: RunFolder, names: list[str], kept: float, fit:
         "classes": names,
         "dataset": read_dataset(config.dataset)["title"],
         "prompt": PLAIN_TEMPLATES[0],
-        "autoencoder": f"whitened principal components of patches, {kept:.1%} of the variance; its decoder is learned",
+        "autoencoder": f"principal components of patches, {kept:.1%} of the variance; its decoder is learned",
         "recipe": asdict(config),
         "command": folder.read_spec().command(folder.name),
         "date": datetime.date.today().isoformat(),

@@ -4,8 +4,8 @@
 
 Source: Rombach et al. 2022, arXiv:2112.10752.
 Differs from the paper: the autoencoder's encoder is not learned. It is the principal components of square patches,
-whitened, written into the weights of diffusers' `AutoencoderKL`: latents of unit variance that keep a known share of
-the variance, at no training. Its decoder is learned.
+partly whitened, written into the weights of diffusers' `AutoencoderKL`: latents of unit mean variance that keep a known
+share of the pixels' variance, at no training. Its decoder is learned.
 """
 
 from __future__ import annotations
@@ -36,6 +36,13 @@ class SmallDiffusionConfig:
     image_size: int = option(32, "Image size", minimum=8, maximum=512)
     halvings: int = option(2, "Halvings", "A latent's side is the image's, halved so often.", minimum=1, maximum=4)
     latent_channels: int = option(16, "Latent channels", "Principal components of a patch.", minimum=1, maximum=768)
+    whitening: float = option(
+        0.5,
+        "Whitening",
+        "0: components keep their variances, so that coarse ones come out of the noise first. 1: all get the same.",
+        minimum=0,
+        maximum=1,
+    )
     width: int = option(96, "Width", "Channels of the network at the latent's own size.", minimum=16, maximum=1280)
     inner_width: int = option(160, "Inner width", "Channels at half its size.", minimum=16, maximum=1280)
     blocks: int = option(1, "Blocks", "Residual blocks of each level.", minimum=1, maximum=4)
@@ -62,11 +69,11 @@ class SmallDiffusionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PatchComponents:
-    """Whitened principal components of square patches.
+    """Principal components of square patches, partly whitened.
 
     Attributes:
         mean: (3 · side²,) of the patches, pixels in [−1, 1], in the order (row, column, channel).
-        transform: (components, 3 · side²): latent = transform · (patch − mean), of unit variance.
+        transform: (components, 3 · side²): latent = transform · (patch − mean), of unit mean variance.
         kept: share of the variance that the components hold.
     """
 
@@ -79,8 +86,11 @@ class PatchComponents:
         return round((self.transform.shape[1] / 3) ** 0.5)
 
 
-def fit_components(images: np.ndarray, side: int, components: int) -> PatchComponents:
-    """Components of the patches of (images, height, width, 3) uint8; a few thousand images are enough."""
+def fit_components(images: np.ndarray, side: int, components: int, whitening: float = 1.0) -> PatchComponents:
+    """Components of the patches of (images, height, width, 3) uint8; a few thousand images are enough.
+
+    `whitening`: a component of variance v gets the variance v^(1 − whitening), times what makes their mean 1.
+    """
     count, height, width, _ = images.shape
     pixels = images.astype(np.float64) / 127.5 - 1
     patches = pixels.reshape(count, height // side, side, width // side, side, 3).transpose(0, 1, 3, 2, 4, 5)
@@ -90,7 +100,9 @@ def fit_components(images: np.ndarray, side: int, components: int) -> PatchCompo
     largest = np.argsort(values)[::-1][:components]
     # A component's sign is arbitrary; fixed, so that the same images give the same latents on every machine.
     signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(len(values))])
-    transform = (vectors * signs)[:, largest] / np.sqrt(np.maximum(values[largest], 1e-8))
+    kept = np.maximum(values[largest], 1e-8)
+    scale = kept ** (-whitening / 2) / np.sqrt((kept ** (1 - whitening)).mean())
+    transform = (vectors * signs)[:, largest] * scale
     return PatchComponents(mean=mean, transform=transform.T, kept=float(values[largest].sum() / values.sum()))
 
 

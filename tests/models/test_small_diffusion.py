@@ -60,12 +60,19 @@ def test_the_encoder_is_the_whitened_components_of_each_patch(halvings: int) -> 
     np.testing.assert_allclose(through_the_vae.numpy(), expected, atol=2e-2)
 
 
-def test_latents_have_unit_variance_and_the_share_kept_is_the_residual() -> None:
+def test_latents_have_the_variances_asked_for_and_the_share_kept_is_the_residual() -> None:
     images = pictures(300)
     components = fit_components(images, 4, 12)
     patches = (images / 127.5 - 1).reshape(300, 4, 4, 4, 4, 3).transpose(0, 1, 3, 2, 4, 5).reshape(-1, 48)
     latents = (patches - components.mean) @ components.transform.T
     np.testing.assert_allclose(np.cov(latents, rowvar=False), np.eye(12), atol=1e-6)
+    for whitening in (0.0, 0.5):
+        partly = fit_components(images, 4, 12, whitening)
+        variances = np.diag(np.cov((patches - partly.mean) @ partly.transform.T, rowvar=False))
+        assert variances.mean() == pytest.approx(1)
+        plain = np.sort(np.linalg.eigvalsh(np.cov(patches, rowvar=False)))[::-1][:12]
+        expected = plain ** (1 - whitening)
+        np.testing.assert_allclose(variances, expected / expected.mean(), rtol=1e-6)
     rebuilt = latents @ np.linalg.pinv(components.transform).T + components.mean
     lost = ((patches - rebuilt) ** 2).sum() / ((patches - patches.mean(axis=0)) ** 2).sum()
     assert components.kept == pytest.approx(1 - lost, abs=1e-6)
