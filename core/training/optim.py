@@ -1,9 +1,14 @@
-"""Which parameter is updated by what: AdamW, or Muon for the matrices inside blocks; and the learning rate's course."""
+"""Which parameter is updated by what: AdamW, or Muon for the matrices inside blocks; and the learning rate's course.
+
+Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks", which also takes the filters of a
+convolution as the rows of a matrix.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -36,8 +41,8 @@ def build_optimizer(
     position tables are not, because pulling those towards 0 is no preference for simpler functions.
 
     Args:
-        name: "muon" takes the matrices inside blocks (`blocks.` in their name), at the scale at which AdamW's rate and
-            weight decay fit (`match_rms_adamw`); AdamW takes the rest.
+        name: "muon" takes the matrices and filters inside blocks (`blocks.` in their name), at the scale at which
+            AdamW's rate and weight decay fit (`match_rms_adamw`); AdamW takes the rest.
         rate_shares: factors of the learning rate by name of the parameter, such as a lower one for what was trained
             before; 1 where none is given. A group of the optimizer keeps its factor as "share".
 
@@ -56,7 +61,7 @@ def build_optimizer(
     hidden = {
         key: parameter
         for key, parameter in matrices.items()
-        if name == "muon" and "blocks." in key and parameter.ndim == 2
+        if name == "muon" and "blocks." in key and parameter.ndim in (2, 4)
     }
     if name == "muon" and not hidden:
         raise ConfigError("Muon is for the matrices inside blocks and this model has none.", "Set optimizer=adamw.")
@@ -69,8 +74,42 @@ def build_optimizer(
     adamw = AdamW(list(groups.values()), lr=learning_rate, fused=True)
     if not hidden:
         return adamw
-    muon = Muon(hidden.values(), lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
-    return Together(muon, adamw)
+    settings: dict[str, Any] = {"lr": learning_rate, "weight_decay": weight_decay, "adjust_lr_fn": "match_rms_adamw"}
+    flat = [each for each in hidden.values() if each.ndim == 2]
+    filters = [each for each in hidden.values() if each.ndim == 4]
+    parts: list[Optimizer] = [Muon(flat, **settings)] if flat else []
+    return Together(*parts, *([FilterMuon(filters, **settings)] if filters else []), adamw)
+
+
+class FilterMuon(Muon):
+    """Muon for weights of convolutions: (filters, channels, height, width) as (filters, channels · height · width)."""
+
+    def __init__(self, filters: Sequence[nn.Parameter], **settings: Any) -> None:
+        """`filters` must stay where they are in memory: the matrices that are updated are views of them."""
+        self._filters = list(filters)
+        matrices = [each.detach().flatten(1).requires_grad_() for each in filters]
+        super().__init__(matrices, **settings)
+        for each, matrix in zip(filters, matrices, strict=True):
+            # As soon as there is a gradient, so that a gradient scaler finds it too; both share its memory.
+            each.register_post_accumulate_grad_hook(partial(_share_gradient, matrix))
+
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        matrices = [matrix for group in self.param_groups for matrix in group["params"]]
+        for each, matrix in zip(self._filters, matrices, strict=True):
+            if matrix.data_ptr() != each.data_ptr():
+                raise RuntimeError("The weights of a convolution were moved after its optimizer was built.")
+            # Again, for a gradient that was replaced meanwhile.
+            matrix.grad = None if each.grad is None else each.grad.flatten(1)
+        super().step()
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        super().zero_grad(set_to_none)
+        for each in self._filters:
+            each.grad = None
+
+
+def _share_gradient(matrix: torch.Tensor, filters: torch.Tensor) -> None:
+    matrix.grad = None if filters.grad is None else filters.grad.flatten(1)
 
 
 class Together(Optimizer):

@@ -1,10 +1,14 @@
 import copy
+from collections import OrderedDict
+from collections.abc import Callable
 
+import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim import Muon
 
 from core.models.vit import ViT, ViTConfig
-from core.training.optim import Together, build_optimizer
+from core.training.optim import FilterMuon, Together, build_optimizer
 
 MODEL = ViTConfig(image_size=8, patch_size=4, embed_dim=16, depth=2, num_heads=2, classes=3)
 
@@ -14,10 +18,16 @@ def _loss(model: nn.Module) -> Tensor:
     return model(images).square().mean()
 
 
-def test_two_optimizers_step_as_one_under_a_gradient_scaler():
+def _convolutional() -> nn.Module:
+    blocks = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 4, 3), nn.Flatten(), nn.Linear(64, 4))
+    return nn.Sequential(OrderedDict(blocks=blocks, head=nn.Linear(4, 3)))
+
+
+@pytest.mark.parametrize("build", [lambda: ViT(MODEL), _convolutional])
+def test_two_optimizers_step_as_one_under_a_gradient_scaler(build: Callable[[], nn.Module]):
     """As fp16 on a GPU needs it: gradients are unscaled once, and one that overflowed makes neither part step."""
     torch.manual_seed(0)
-    plain = ViT(MODEL)
+    plain = build()
     scaled = copy.deepcopy(plain)
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     optimizers = [build_optimizer(model, "muon", 1e-2, 0.1) for model in (plain, scaled)]
@@ -45,14 +55,48 @@ def test_two_optimizers_step_as_one_under_a_gradient_scaler():
     assert scaler.get_scale() < 1024
 
 
-def test_the_optimizer_of_a_muon_group_moves_every_parameter():
+@pytest.mark.parametrize("build", [lambda: ViT(MODEL), _convolutional])
+def test_the_optimizer_of_a_muon_group_moves_every_parameter(build: Callable[[], nn.Module]):
     torch.manual_seed(0)
-    model = ViT(MODEL)
+    model = build()
     before = copy.deepcopy(model.state_dict())
     optimizer = build_optimizer(model, "muon", 1e-2, 0.1)
     _loss(model).backward()
     optimizer.step()
     assert all(not torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_filters_are_updated_as_the_matrices_that_they_are_and_a_checkpoint_goes_on():
+    torch.manual_seed(0)
+    filters = nn.Parameter(torch.randn(6, 3, 3, 3))
+    matrix = nn.Parameter(filters.detach().flatten(1).clone())
+    settings = {"lr": 0.02, "weight_decay": 0.1, "adjust_lr_fn": "match_rms_adamw"}
+    ours, torchs = FilterMuon([filters], **settings), Muon([matrix], **settings)
+    for _ in range(4):
+        gradient = torch.randn_like(filters)
+        filters.grad, matrix.grad = gradient.clone(), gradient.flatten(1).clone()
+        ours.step()
+        torchs.step()
+        assert torch.equal(filters.flatten(1), matrix)
+    kept = copy.deepcopy(ours.state_dict())
+    again = nn.Parameter(filters.detach().clone())
+    resumed = FilterMuon([again], **settings)
+    resumed.load_state_dict(kept)
+    filters.grad, again.grad = gradient.clone(), gradient.clone()
+    ours.step()
+    resumed.step()
+    assert torch.equal(again, filters)
+    ours.zero_grad()
+    assert filters.grad is None
+
+
+def test_filters_that_were_moved_are_an_error_and_not_silently_left_alone():
+    filters = nn.Parameter(torch.randn(6, 3, 3, 3))
+    optimizer = FilterMuon([filters], lr=0.1)
+    filters.data = filters.data.clone()
+    filters.grad = torch.ones_like(filters)
+    with pytest.raises(RuntimeError, match="moved"):
+        optimizer.step()
 
 
 def test_convolutions_are_decayed_and_embeddings_are_not():
