@@ -165,7 +165,8 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | RaceReport]:
     while len(races) < steps:
         latent = _latent(module, pictures[len(races)], preprocessing)
         plan = replace(store.plan, seed=image_seed(config, len(races)))
-        race = yield from _race(denoise, latent, len(labels), module.alphas_cumprod, plan, batch_size, races, steps)
+        looks = classify(denoise, latent, len(labels), module.alphas_cumprod, plan, batch_size=batch_size)
+        race = yield from _watched(looks, pictures.label, races, steps)
         races.append(race)
         try:
             yield _report(pictures.label, races, steps)
@@ -297,23 +298,19 @@ def _batch_size(config: Config, folder: RunFolder, denoise: Denoiser, latent: to
     return size
 
 
-def _race(
-    denoise: Denoiser,
-    latent: torch.Tensor,
-    prompts: int,
-    alphas_cumprod: np.ndarray,
-    plan: Plan,
-    batch_size: int,
-    before: list[Race],
-    steps: int,
+def _watched(
+    looks: Generator[Race, None, Race], labels: np.ndarray, before: list[Race], steps: int
 ) -> Generator[Progress, None, Race]:
-    """One image; says where its race is."""
-    race = None
-    for race in classify(denoise, latent, prompts, alphas_cumprod, plan, batch_size=batch_size):
+    """One image's race to its end; says where it is, and how the others went."""
+    place, race = len(before), None
+    right = sum(int(each.winner == label) for each, label in zip(before, labels, strict=False))
+    so_far = f"{right:,} of {place:,} right · " if place else ""
+    for race in looks:
         if not np.isfinite(race.noise_error[:, list(race.alive)]).all():
             raise CoreError("The network's predictions are not numbers.", "Set precision=fp32.")
-        text = f"image {len(before) + 1:,} of {steps:,}: {race.step} draws, {len(race.alive)} of {prompts} prompts left"
-        yield Progress(step=len(before), steps=steps, text=text)
+        left = f"{len(race.alive)} of {race.noise_error.shape[1]} prompts left"
+        text = f"{so_far}image {place + 1:,} of {steps:,}: {race.step} draws, {left}"
+        yield Progress(step=place, steps=steps, text=text)
     assert race is not None
     return race
 

@@ -65,7 +65,7 @@ def filling_size(free: int, peaks: dict[int, int]) -> int:
 def _by_time(denoise: Denoiser, latent: Tensor) -> int:
     seconds: dict[int, float] = {}
     for size in SIZES:
-        spent = min(_pass(denoise, latent, size) for _ in range(3 if not seconds else 2))
+        spent = min(pass_seconds(denoise, latent, size) for _ in range(3 if not seconds else 2))
         seconds[size] = spent
         if spent > SLOW_S or spent / size > 1.3 * min(each / number for number, each in seconds.items()):
             break
@@ -74,13 +74,13 @@ def _by_time(denoise: Denoiser, latent: Tensor) -> int:
 
 def _on_gpu(denoise: Denoiser, latent: Tensor) -> int:
     device = latent.device
-    _pass(denoise, latent, 1)  # kernels and workspaces that stay
+    pass_seconds(denoise, latent, 1)  # kernels and workspaces that stay
     peaks = {}
     for size in (2, 6):
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
         try:
-            _pass(denoise, latent, size)
+            pass_seconds(denoise, latent, size)
         except torch.cuda.OutOfMemoryError:
             torch.cuda.empty_cache()
             return 1
@@ -91,8 +91,8 @@ def _on_gpu(denoise: Denoiser, latent: Tensor) -> int:
     return filling_size(free + idle, peaks)
 
 
-def _pass(denoise: Denoiser, latent: Tensor, size: int) -> float:
-    """Seconds of one pass of noise."""
+def pass_seconds(denoise: Denoiser, latent: Tensor, size: int) -> float:
+    """How long one pass of noise takes, from an idle device to an idle device."""
     noise = torch.randn((size, *latent.shape), generator=torch.Generator().manual_seed(size)).to(latent.device)
     zeros = torch.zeros(size, dtype=torch.int64, device=latent.device)
     wait_for(latent.device)

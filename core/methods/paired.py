@@ -41,8 +41,8 @@ class Paired:
         return (
             f"{second} is right on {self.only_second:,} images on which {first} is wrong, and wrong on "
             f"{self.only_first:,} on which {first} is right: {chance} (exact McNemar test). Both are right on "
-            f"{self.both:,}, neither on {self.neither:,}. {first} minus {second}: {difference:+.1f} points "
-            f"(95 % interval {low:+.1f} to {high:+.1f})."
+            f"{self.both:,}, neither on {self.neither:,}. Difference: {difference:+.1f} points (95 % interval "
+            f"{low:+.1f} to {high:+.1f})."
         )
 
 
