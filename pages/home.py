@@ -225,8 +225,9 @@ TOUR = """
 4. **Masking**: take the most attended patches away, then as many at random. That is how you find out.
 5. **Anatomy**: the positions that the model learned, without ever being told that images have rows.
 6. **CLIP**: type words with commas between them and watch the bars; then leave the right word out.
-7. **Embeddings**: click a picture that lies among strangers; then play the film from pixels to the last layer.
-8. **Train**: choose another augmentation and watch the images change; ask how long it would take here.
+7. **Diffusion**: watch ten prompts race to explain the noise in one photo; then ask at which noise it was decided.
+8. **Embeddings**: click a picture that lies among strangers; then play the film from pixels to the last layer.
+9. **Train**: choose another augmentation and watch the images change; ask how long it would take here.
 """
 
 st.markdown("## See inside vision models")

@@ -256,9 +256,7 @@ def _behind(question: Question, picture: Picture, race: Race) -> None:
             key="error_by_step",
             alt="Error above the winner's in ten parts of the schedule.",
         )
-        st.caption(
-            "Where the lines are high, the prompt matters: not at the ends, where nothing or everything is noise."
-        )
+        st.caption("The higher a line, the more the winner's prompt helped there. Bars: ± one standard error.")
     with right:
         st.markdown("**All prompts**")
         table = race_table(question, picture, race)
