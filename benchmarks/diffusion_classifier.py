@@ -1,0 +1,250 @@
+"""The race of prompts against bare network calls and against a plain loop: python -m benchmarks.diffusion_classifier.
+
+    python -m benchmarks.diffusion_classifier --model diffusion_small --images 3 --repeats 3 --threads 1
+    python -m benchmarks.diffusion_classifier --full-grid 300        what pruning saves, and how often it agrees: long
+
+Overhead: `classify` without pruning against the same number of calls of the bare UNet, in the same batches. Speed:
+the same race against the obvious loop, class by class and draw by draw, one latent a call, which computes every text
+embedding once. The sides take turns (A/B/A/B) on the same images; ratios are of medians, and both must find the same
+errors. Memory on a CPU is the peak of a fresh process for every batch size, above the process with the model loaded; on
+a GPU the allocator's. `--full-grid` runs the recipe diffusion_zero_shot in a folder of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.report import machine, write
+from core.data.catalogue import read_dataset, sample_images
+from core.data.prompts import dataset_labels, fill_template
+from core.data.transforms import to_batch
+from core.device import pick_device
+from core.experiments import diffusion_zero_shot
+from core.methods.diffusion_batch import fitting_batch
+from core.methods.diffusion_classifier import Plan, Race, classify, draw_time_steps
+from core.methods.features import finish
+from core.methods.timing import wait_for
+from core.models.diffusion import LatentDiffusion
+from core.models.weights import load
+from core.paths import CHECKOUT, data_root
+from core.runs.store import RunSpec, create_run
+
+TEMPLATE = "a photo of a {}."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """A pipeline on its device with the prompts read, and some latents to classify."""
+
+    module: LatentDiffusion
+    prompts: Tensor
+    latents: Tensor
+    plan: Plan
+
+    def race(self, latent: Tensor, batch_size: int) -> Race:
+        """What the project does."""
+        denoise = self.module.denoiser(self.prompts)
+        alphas = self.module.alphas_cumprod
+        return finish(classify(denoise, latent, len(self.prompts), alphas, self.plan, batch_size=batch_size))
+
+    def bare_calls(self, latent: Tensor, sizes: list[int]) -> None:
+        """The UNet alone, in batches of these sizes."""
+        with torch.inference_mode():
+            for size in sizes:
+                steps = torch.full((size,), 500, device=latent.device)
+                states = self.prompts[torch.arange(size, device=latent.device) % len(self.prompts)]
+                self.module.unet(latent.expand(size, *latent.shape).contiguous(), steps, encoder_hidden_states=states)
+
+    def plain_loop(self, latent: Tensor) -> np.ndarray:
+        """Class by class and draw by draw, as one would write it first: (draws, prompts) noise errors."""
+        alphas = torch.from_numpy(self.module.alphas_cumprod).float().to(latent.device)
+        steps = draw_time_steps(self.plan, len(alphas))
+        errors = np.empty((len(steps), len(self.prompts)), dtype=np.float32)
+        with torch.inference_mode():
+            for prompt in range(len(self.prompts)):
+                states = self.prompts[prompt : prompt + 1]
+                for draw, step in enumerate(steps):
+                    # The race's own noise, so that the errors can be compared.
+                    seed = int(np.random.default_rng((self.plan.seed, draw)).integers(2**62))
+                    noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(seed)).to(latent.device)
+                    kept = alphas[step]
+                    noised = (kept.sqrt() * latent + (1 - kept).sqrt() * noise)[None]
+                    at = torch.tensor([int(step)], device=latent.device)
+                    predicted = self.module.unet(noised, at, encoder_hidden_states=states).sample
+                    predicted = self.module.to_noise(predicted, noised, at)[0]
+                    errors[draw, prompt] = (predicted - noise).square().mean().item()
+        return errors
+
+
+def prepare(name: str, dataset: str, images: int, draws: int) -> Bench:
+    """Load the pipeline, read the prompts, encode some test images."""
+    model = load(name)
+    model.spec.require("text_to_image", "This benchmark")
+    module = cast(LatentDiffusion, model.module).to(pick_device())
+    info = read_dataset(dataset)
+    labels = dataset_labels(info["classes"], info.get("class_titles"))
+    pictures = [image for image, _ in sample_images(dataset, "test", images, 0)]
+    with torch.inference_mode():
+        prompts = module.embed_prompts([fill_template(TEMPLATE, label) for label in labels])
+        latents = module.encode(to_batch(pictures, model.network.preprocessing).to(module.device))
+    return Bench(module=module, prompts=prompts, latents=latents, plan=Plan(pruning="none", draws=draws, look_every=20))
+
+
+def seconds_of(work: Callable[[], object], device: torch.device) -> float:
+    """Wall time from an idle device to an idle device."""
+    wait_for(device)
+    began = time.perf_counter()
+    work()
+    wait_for(device)
+    return time.perf_counter() - began
+
+
+def compare(bench: Bench, batch_size: int, repeats: int) -> dict[str, Any]:
+    """Race, bare calls and plain loop in turns over every image."""
+    device, pairs = bench.module.device, len(bench.prompts) * bench.plan.look_every
+    sizes = [min(batch_size, pairs - start) for start in range(0, pairs, batch_size)]
+    sizes = sizes * (bench.plan.draws // bench.plan.look_every)
+    assert sum(sizes) == len(bench.prompts) * bench.plan.draws
+    races = [bench.race(latent, batch_size) for latent in bench.latents]  # the warm-up of both
+    assert [race.batches for race in races] == [len(sizes)] * len(races), "the same batches on both sides"
+    bench.bare_calls(bench.latents[0], sizes[:1])
+    differences = [
+        float(np.abs(bench.plain_loop(latent) - race.noise_error).max() / race.noise_error.mean())
+        for latent, race in zip(bench.latents, races, strict=True)
+    ]
+    seconds: dict[str, list[float]] = {"race": [], "bare_calls": [], "plain_loop": []}
+    for _ in range(repeats):
+        for latent in bench.latents:
+            seconds["race"].append(seconds_of(lambda z=latent: bench.race(z, batch_size), device))  # type: ignore[misc]
+            seconds["bare_calls"].append(seconds_of(lambda z=latent: bench.bare_calls(z, sizes), device))  # type: ignore[misc]
+            seconds["plain_loop"].append(seconds_of(lambda z=latent: bench.plain_loop(z), device))  # type: ignore[misc]
+    median = {name: statistics.median(values) for name, values in seconds.items()}
+    # Of neighbours in time: what else the machine does slows both.
+    overheads = [one / other - 1 for one, other in zip(seconds["race"], seconds["bare_calls"], strict=True)]
+    gains = [other / one for one, other in zip(seconds["race"], seconds["plain_loop"], strict=True)]
+    return {
+        "calls_an_image": sum(sizes),
+        "batch_size": batch_size,
+        "seconds_an_image": {name: [round(value, 4) for value in values] for name, values in seconds.items()},
+        "median_seconds_an_image": median,
+        "overhead_over_bare_calls": median["race"] / median["bare_calls"] - 1,
+        "median_of_paired_overheads": statistics.median(overheads),
+        "times_faster_than_plain_loop": median["plain_loop"] / median["race"],
+        "median_of_paired_gains": statistics.median(gains),
+        "largest_relative_difference_of_errors": max(differences),
+    }
+
+
+def memory(bench: Bench, batch_size: int) -> float:
+    """MiB that passes of this batch size add to the process (CPU), or that the allocator held at most (GPU)."""
+    device = bench.module.device
+    bench.bare_calls(bench.latents[0], [1])  # what a first pass leaves behind for good
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        bench.bare_calls(bench.latents[0], [batch_size])
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    before = _status("VmRSS")
+    bench.bare_calls(bench.latents[0], [batch_size] * 2)
+    return (_status("VmHWM") - before) / 1024
+
+
+def _status(field: str) -> int:
+    """KiB, from Linux: resident now, or at most so far."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    return int(next(line for line in lines if line.startswith(f"{field}:")).split()[1])
+
+
+def memory_by_batch(arguments: argparse.Namespace, sizes: list[int]) -> dict[str, float]:
+    """MiB by batch size, a fresh process each: a process's peak never falls again."""
+    found = {}
+    for size in sizes:
+        command = [sys.executable, "-m", "benchmarks.diffusion_classifier", "--model", arguments.model]
+        command += ["--dataset", arguments.dataset, "--threads", str(arguments.threads), "--memory-of", str(size)]
+        done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+        found[str(size)] = round(float(json.loads(done.stdout.splitlines()[-1])["mib"]), 1)
+    return found
+
+
+def pruning(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The recipe with a full grid on so many images, in a home of its own; data sets stay where they are."""
+    os.environ["VITRINE_DATA"] = str(data_root())
+    with tempfile.TemporaryDirectory(prefix="vitrine-benchmark-") as home:
+        os.environ["VITRINE_HOME"] = home
+        config = diffusion_zero_shot.Config(
+            model=arguments.model, dataset=arguments.dataset, images=arguments.full_grid, full_grid=True,
+            plan=Plan(draws=arguments.draws),
+        )  # fmt: skip
+        folder = create_run("grid", RunSpec.of("diffusion_zero_shot", config))
+        for report in diffusion_zero_shot.run(config, folder):
+            if isinstance(report, diffusion_zero_shot.RaceReport) and report.step % 10 == 0:
+                print(f"{report.step} of {report.steps} images, {report.image_seconds:.1f} s each", file=sys.stderr)
+        summary = json.loads((folder.path / diffusion_zero_shot.RESULT).read_text(encoding="utf-8"))
+    kept = ("model_title", "dataset_title", "split", "test", "calls", "call_seconds", "others", "other_objective")
+    return {key: summary[key] for key in (*kept, "replays", "plan", "batch_size", "threads", "seed")}
+
+
+def main() -> None:
+    """Measure and write `results/diffusion_classifier.json`, or `results/diffusion_pruning.json` with a full grid."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="diffusion_small", help="Of the catalogue, or folder:PATH of a pipeline.")
+    parser.add_argument("--dataset", default="cifar10")
+    parser.add_argument("--images", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--draws", type=int, default=0, help="0: 40 to time, 200 with --full-grid.")
+    parser.add_argument("--batch", type=int, default=0, help="0 measures what fits.")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--memory-batches", default="1,8,32,128")
+    parser.add_argument("--full-grid", type=int, default=0, metavar="N", help="Images; nothing else is measured then.")
+    parser.add_argument("--memory-of", type=int, default=0, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    arguments.draws = arguments.draws or (200 if arguments.full_grid else 40)
+    if arguments.memory_of:
+        print(json.dumps({"mib": memory(prepare(arguments.model, arguments.dataset, 1, 20), arguments.memory_of)}))
+        return
+    where = machine()
+    if arguments.full_grid:
+        write("diffusion_pruning", {"model": arguments.model, **pruning(arguments), "machine": where})
+        return
+    if arguments.draws % 20:
+        parser.error("--draws must be a multiple of 20, so that both sides have the same batches")
+    bench = prepare(arguments.model, arguments.dataset, arguments.images, arguments.draws)
+    pairs = len(bench.prompts) * bench.plan.look_every
+    fits = fitting_batch(bench.module.denoiser(bench.prompts), bench.latents[0], most=pairs)
+    result = compare(bench, min(arguments.batch or fits, pairs), arguments.repeats)
+    sizes = [int(size) for size in arguments.memory_batches.split(",")]
+    write(
+        "diffusion_classifier",
+        {
+            "model": arguments.model,
+            "dataset": read_dataset(arguments.dataset)["title"],
+            "parameters": sum(each.numel() for each in bench.module.unet.parameters()),
+            "prompts": len(bench.prompts),
+            "draws": arguments.draws,
+            "images": arguments.images,
+            "repeats": arguments.repeats,
+            "measured_batch_that_fits": fits,
+            **result,
+            "mib_by_batch": memory_by_batch(arguments, sizes),
+            "machine": {**where, "load_after": [round(value, 2) for value in os.getloadavg()]},
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
