@@ -54,7 +54,13 @@ class Config:
     model: SmallDiffusionConfig = field(default_factory=SmallDiffusionConfig)
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
-            optimizer="muon", learning_rate=1e-3, weight_decay=0.01, ema_decay=0.9995, epochs=30
+            optimizer="muon",
+            learning_rate=1e-3,
+            weight_decay=0.01,
+            batch_size=64,
+            ema_decay=0.9995,
+            augmentation="flip",
+            epochs=30,
         )
     )
     drop_share: float = option(
@@ -68,7 +74,7 @@ class Config:
         if self.training.augmentation in ("mix", "strong"):
             raise ConfigError(
                 f"training.augmentation is {self.training.augmentation!r}, which mixes images; a prompt has no half.",
-                "Set training.augmentation=crop_flip.",
+                "Set training.augmentation=flip.",
             )
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from core.device import send
 
-Regime = Literal["none", "crop_flip", "crop_flip_erase", "randaugment", "autoaugment", "mix", "strong"]
+Regime = Literal["none", "flip", "crop_flip", "crop_flip_erase", "randaugment", "autoaugment", "mix", "strong"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,8 @@ class Ingredients:
 
     Attributes:
         summary: for the form's help, in words.
-        crop_flip: pad an eighth of the side with zeros, crop back at random, mirror half of the images.
+        flip: mirror half of the images.
+        crop: pad an eighth of the side with zeros, crop back at random. A model that draws would learn the black edge.
         policy: RandAugment (2 operations of magnitude 9 of 30) or AutoAugment (the CIFAR-10 policy).
         erase: "cutout" greys out a square of half the side in half of the images, cut off at the border (DeVries &
             Taylor 2017, arXiv:1708.04552, with probability 1/2); "random" a rectangle of 2 to 33 % of the area in a
@@ -35,14 +36,16 @@ class Ingredients:
     """
 
     summary: str
-    crop_flip: bool = True
+    flip: bool = True
+    crop: bool = True
     policy: Literal["none", "randaugment", "autoaugment"] = "none"
     erase: Literal["none", "cutout", "random"] = "none"
     mix: bool = False
 
 
 REGIMES: dict[Regime, Ingredients] = {
-    "none": Ingredients(summary="images as they are", crop_flip=False),
+    "none": Ingredients(summary="images as they are", flip=False, crop=False),
+    "flip": Ingredients(summary="mirrored half of the time", crop=False),
     "crop_flip": Ingredients(summary="random crop of the padded image, mirrored half of the time"),
     "crop_flip_erase": Ingredients(summary="crop, flip, half of the images lose a square", erase="cutout"),
     "randaugment": Ingredients(summary="crop, flip, two random operations of medium strength", policy="randaugment"),
@@ -66,8 +69,10 @@ def augment(images: Tensor, regime: Regime, generator: torch.Generator) -> Tenso
         ConfigError: the regime's operations are not defined for so many channels.
     """
     ingredients = REGIMES[regime]
-    if ingredients.crop_flip:
-        images = _crop(_flip(images, generator), generator)
+    if ingredients.flip:
+        images = _flip(images, generator)
+    if ingredients.crop:
+        images = _crop(images, generator)
     if ingredients.policy != "none":
         # Here, because torchvision takes as long to import as torch and forms only need the names.
         from core.training.policies import autoaugment, randaugment

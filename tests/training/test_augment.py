@@ -53,7 +53,8 @@ def test_the_generator_alone_decides(regime):
 
 
 def test_the_regimes_are_what_their_names_say():
-    assert [name for name, each in REGIMES.items() if not each.crop_flip] == ["none"]
+    assert [name for name, each in REGIMES.items() if not each.flip] == ["none"]
+    assert [name for name, each in REGIMES.items() if not each.crop] == ["none", "flip"]
     assert [name for name, each in REGIMES.items() if each.mix] == ["mix", "strong"]
     assert {name: each.policy for name, each in REGIMES.items() if each.policy != "none"} == {
         "randaugment": "randaugment",
