@@ -22,7 +22,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -38,6 +37,8 @@ from core.experiments import diffusion_zero_shot
 from core.methods.diffusion_batch import fitting_batch
 from core.methods.diffusion_classifier import Plan, Race, classify, draw_time_steps
 from core.methods.features import finish
+from core.methods.memory_profile import MIB
+from core.methods.resident_memory import peak_of, resident_bytes, settle
 from core.methods.timing import wait_for
 from core.models.diffusion import LatentDiffusion
 from core.models.weights import load
@@ -153,20 +154,15 @@ def compare(bench: Bench, batch_size: int, repeats: int) -> dict[str, Any]:
 def memory(bench: Bench, batch_size: int) -> float:
     """MiB that passes of this batch size add to the process (CPU), or that the allocator held at most (GPU)."""
     device = bench.module.device
-    bench.bare_calls(bench.latents[0], [1])  # what a first pass leaves behind for good
     if device.type == "cuda":
+        bench.bare_calls(bench.latents[0], [1])  # workspaces that stay
         torch.cuda.reset_peak_memory_stats(device)
         bench.bare_calls(bench.latents[0], [batch_size])
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    before = _status("VmRSS")
-    bench.bare_calls(bench.latents[0], [batch_size] * 2)
-    return (_status("VmHWM") - before) / 1024
-
-
-def _status(field: str) -> int:
-    """KiB, from Linux: resident now, or at most so far."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
-    return int(next(line for line in lines if line.startswith(f"{field}:")).split()[1])
+        return torch.cuda.max_memory_allocated(device) / MIB
+    settle()
+    before = resident_bytes()
+    peak, _ = peak_of(lambda: bench.bare_calls(bench.latents[0], [batch_size] * 2))
+    return (peak - before) / MIB
 
 
 def memory_by_batch(arguments: argparse.Namespace, sizes: list[int]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -94,13 +95,13 @@ def plot_replays(words: Sequence[str], saved: Sequence[float], same: Sequence[Ac
                 showlegend=False,
             )
         )
-    names = [f"{html.escape(short_label(words[index], 34))}<br><b>{saved[index]:.1f}× fewer</b> " for index in order]
+    lines = ["<br>".join(html.escape(line) for line in textwrap.wrap(words[index], 20)) for index in order]
+    names = [f"{line}<br><b>{saved[index]:.1f}× fewer</b> " for line, index in zip(lines, order, strict=True)]
     figure.update_yaxes(tickvals=list(range(len(order))), ticktext=names, range=[len(order) - 0.5, -0.8])
-    figure.update_xaxes(
-        title="same answer as the full grid (%), 95 % intervals",
-        range=[100 * min(r.interval[0] for r in same) - 4, 103],
-    )
-    return finish(figure, height=max(340, 110 + 46 * len(order)))
+    low = min(right.interval[0] for right in same)
+    # Room for the numbers above the points at 100 %.
+    figure.update_xaxes(title="same answer as the full grid (%)", range=[100 * low - 4, 110 - 5 * low])
+    return finish(figure, height=max(340, 110 + 58 * len(order)))
 
 
 def _label(figure: go.Figure, text: str, value: float, colour: str) -> None:

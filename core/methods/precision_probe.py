@@ -10,25 +10,21 @@ format. Each line on standard output is a JSON object with a "kind": plan, run, 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import dataclasses
-import gc
 import json
 import sys
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 
 from core.device import pick_device
 from core.errors import CoreError
 from core.methods.memory_profile import MIB
 from core.methods.precision import TimingPlan, ZeroShotNetwork, cast, find_format, forward, measure_latencies
+from core.methods.resident_memory import peak_of, resident_bytes, settle
 from core.methods.timing import wait_for
 from core.models.weights import load
 
@@ -63,12 +59,12 @@ def process_memory(
     # What PyTorch starts and what loading imports belong to the base.
     torch.ones(8, 8, device=device) @ torch.ones(8, 8, device=device)
     load(name)
-    _settle()
-    base = _resident()
+    settle()
+    base = resident_bytes()
     # The fp32 original is gone before anything is measured.
     module = cast(_network(name, weights), chosen, device)
-    _settle()
-    loaded = _resident()
+    settle()
+    loaded = resident_bytes()
     work = forward(module, images, chosen)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -84,7 +80,7 @@ def process_memory(
             reserved_mib=torch.cuda.max_memory_reserved(device) / MIB,
             exact=True,
         )
-    peak, exact = _peak_of(work)
+    peak, exact = peak_of(work)
     return ProcessMemory(
         format=number_format,
         device=str(device),
@@ -166,49 +162,6 @@ def _images(chosen: Any) -> torch.Tensor:
 def _say(kind: str, values: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps({"kind": kind, **values}) + "\n")
     sys.stdout.flush()
-
-
-def _resident() -> int:
-    return int(psutil.Process().memory_info().rss)
-
-
-def _settle() -> None:
-    """Give back what is free, so that the resident set is what is in use."""
-    gc.collect()
-    if sys.platform == "linux":
-        try:
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
-        except (OSError, AttributeError):  # another C library
-            return
-
-
-def _peak_of(work: Callable[[], object]) -> tuple[int, bool]:
-    """Largest resident set while `work` runs, and whether the system itself kept the mark."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # forget the highest mark so far
-        work()
-        line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024, True
-    except OSError:
-        return _sampled_peak(work), False
-
-
-def _sampled_peak(work: Callable[[], object]) -> int:
-    peak, done = _resident(), threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not done.wait(0.001):
-            peak = max(peak, _resident())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        work()
-    finally:
-        done.set()
-        watcher.join()
-    return max(peak, _resident())
 
 
 if __name__ == "__main__":
