@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-race_evaluation_panel = None
+from core.ui import race_evaluation_panel
 from core.ui.diffusion_classifier_panel import diffusion_classifier_panel, diffusion_export
 from core.ui.export import Export, export_popover
 from core.ui.layout import heading, teaching_cards

@@ -1,4 +1,4 @@
-"""One step of denoising as pictures: what the network is given, what it predicts under each prompt, and what that makes.
+"""One step of denoising as pictures: what the network is given, what it predicts under each prompt, what that makes.
 
 Source: the quantities of Clark & Jaini 2023, arXiv:2303.15233, before they are averaged.
 """

@@ -31,7 +31,7 @@ from core.ui.diffusion_classifier import (
 from core.ui.errors import guard
 from core.ui.export import Export
 from core.ui.pickers import Picture
-from core.ui.race_plan import OBJECTIVES, race_plan
+from core.ui.race_plan import race_plan
 from core.ui.recipes import diffusion_recipe
 from core.ui.zero_shot import read_model_card, scores_of
 from core.ui.zero_shot_panel import plain
@@ -40,7 +40,7 @@ DEFAULT_LABELS = "cat, dog, coffee, rocket, flower, motorcycle"
 DEFAULT_TEMPLATE = "a photo of a {}."
 STOPPED = "stopped_race"
 # Seconds between two pictures of a race: charts sent faster than they are drawn pile up in the browser.
-_FRAME = 0.35
+_FRAME = 1.0
 _QUESTION = "race_question"
 
 
@@ -202,9 +202,8 @@ def _pictures(question: Question, picture: Picture) -> None:
         photo = display_photo(loaded_model(question.name), picture.digest, picture.image)
         if view == "photo":
             st.image(photo, width="stretch", alt=picture.title)
-            st.caption(
-                f"Cut to a square; the network sees it at {loaded_model(question.name).network.preprocessing.size} pixels."
-            )
+            size = loaded_model(question.name).network.preprocessing.size
+            st.caption(f"Cut to a square; the network sees it at {size} pixels.")
             return
         race = known_race(question)
         order = race.order() if race is not None else tuple(range(len(question.labels)))

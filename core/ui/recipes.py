@@ -142,7 +142,8 @@ for race in classify(pipeline.denoiser(prompts), latent, len(labels), pipeline.a
 mean, half_width = excess_error(race)
 for index in race.order():
     last = int((~np.isnan(mean[:, index])).sum()) - 1
-    print(f"{{labels[index]:30}} {{mean[last, index]:+7.2%}} ± {{half_width[last, index]:.2%}} after {{last + 1}} draws")
+    behind, width = mean[last, index], half_width[last, index]
+    print(f"{{labels[index]:30}} {{behind:+7.2%}} ± {{width:.2%}} after {{last + 1}} draws")
 print(race.calls, "calls,", round(race.seconds, 1), "seconds")
 """
     )
