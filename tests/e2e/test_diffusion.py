@@ -1,0 +1,41 @@
+"""A race in a browser: stopped in the middle, gone on with, and watched by a second visitor."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.diffusion_toy import save_tiny_pipeline
+
+
+def test_a_race_is_stopped_and_gone_on_with_while_somebody_else_looks_on(
+    start_server: Callable[[], str], page: Any, browser: Any, tmp_path: Path
+) -> None:
+    folder = save_tiny_pipeline(tmp_path / "tiny")
+    address = (
+        f"{start_server()}/diffusion?model=folder:{folder}&race_labels=ship,horse,deer,frog"
+        "&pruning=None&draws=10000&look_every=5"
+    )
+    page.goto(address)
+    page.get_by_text(re.compile(r"\d+ of 10000 draws")).wait_for()
+    page.locator(".js-plotly-plot").first.wait_for()
+    page.get_by_role("button", name="Stop").click()
+    stopped = page.get_by_text(re.compile(r"Stopped after \d+ of 10000 draws"))
+    stopped.wait_for()
+    draws = int(re.findall(r"\d+", stopped.inner_text())[0])
+    assert draws < 10_000
+    # A second visitor starts from there and is not stopped by the first.
+    context = browser.new_context()
+    other = context.new_page()
+    other.goto(address)
+    running = other.get_by_text(re.compile(r"\d+ of 10000 draws")).first
+    running.wait_for(timeout=90_000)
+    assert int(re.findall(r"\d+", running.inner_text())[0]) >= draws
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Stop").wait_for()
+    context.close()
+    page.get_by_role("button", name="Stop").click()
+    stopped.wait_for()
+    assert page.get_by_test_id("stException").count() == 0
