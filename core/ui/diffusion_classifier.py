@@ -19,14 +19,15 @@ from core.data.prompts import fill_template
 from core.data.transforms import to_batch
 from core.errors import CoreError
 from core.methods.denoising_view import DenoisingView, advantage_map, denoising_view
+from core.methods.diffusion_batch import fitting_batch
 from core.methods.diffusion_classifier import Plan, Race, classify, false_pruning_rate
 from core.models.catalogue import find_model
 from core.models.diffusion import LatentDiffusion
 from core.models.weights import availability
 from core.ui.cache import in_use, loaded_model
 
-# Of latents in a forward pass; the result does not depend on it.
-BATCH_SIZE = 64
+# Prompts that the text encoder reads at once.
+_TEXTS = 64
 # A race of a thousand prompts and as many draws is 8 MB.
 _KEPT = 32
 # How long a session that watches another's race waits for its next look.
@@ -121,10 +122,11 @@ def _run(question: Question, image: Image.Image, begin: Race | None) -> Generato
         with in_use(question.name):
             return predict(latents, steps, which)
 
+    most = len(question.labels) * max(question.plan.least_draws, question.plan.look_every)
+    size = fitting_batch(denoise, latent, most=most, key=question.name)
     return classify(
-        denoise, latent, len(question.labels), pipeline.alphas_cumprod, question.plan,
-        batch_size=BATCH_SIZE, begin=begin,
-    )  # fmt: skip
+        denoise, latent, len(question.labels), pipeline.alphas_cumprod, question.plan, batch_size=size, begin=begin
+    )
 
 
 def _pipeline(name: str) -> LatentDiffusion:
@@ -157,10 +159,7 @@ def prompt_states(name: str, prompts: tuple[str, ...]) -> Tensor:
     pipeline = _pipeline(name)
     with in_use(name), torch.inference_mode():
         return torch.cat(
-            [
-                pipeline.embed_prompts(prompts[start : start + BATCH_SIZE])
-                for start in range(0, len(prompts), BATCH_SIZE)
-            ]
+            [pipeline.embed_prompts(prompts[start : start + _TEXTS]) for start in range(0, len(prompts), _TEXTS)]
         )
 
 
