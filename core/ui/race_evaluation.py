@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -21,6 +21,7 @@ from core.figures.race_evaluation import plot_accuracy_by_calls, plot_replays
 from core.figures.theme import Figure
 from core.methods.confusion import Accuracy, accuracy, class_accuracies, confusion_matrix, most_confused
 from core.methods.diffusion_batch import fitting_batch, pass_seconds
+from core.methods.diffusion_classifier import Plan
 from core.methods.paired import Paired
 from core.methods.race_evaluation import BudgetCurve, budget_curve
 from core.models.diffusion import LatentDiffusion
@@ -221,8 +222,8 @@ class Pace:
     """What a call of the network takes here, and where that is known from.
 
     Attributes:
-        calls: that an image took in an earlier run, on average; None where there was none.
-        full_grid: what that run's plan would have cost at most, for an image.
+        calls: that an image took in an earlier run of the same plan, on average; None where there was none.
+        full_grid: what that plan would have cost at most, for an image.
     """
 
     call_seconds: float
@@ -231,21 +232,22 @@ class Pace:
     full_grid: float | None = None
 
 
-def earlier_pace(name: str, finished: list[RunFolder]) -> Pace | None:
-    """The pace of the newest evaluation of the same model; None if there was none."""
+def earlier_pace(name: str, plan: Plan, finished: list[RunFolder]) -> Pace | None:
+    """The pace of the newest evaluation of the same model under the same plan, or of any; None if there was none."""
+    wanted, found = json.loads(json.dumps(asdict(plan))), None
     for run in finished:
         try:
             summary = read_race_evaluation(run).summary
         except CoreError:
             continue
-        if summary["model"] == name:
-            return Pace(
-                call_seconds=summary["call_seconds"],
-                source=f"as in {run.name}",
-                calls=summary["calls"]["mean"],
-                full_grid=summary["calls"]["full_grid"],
-            )
-    return None
+        if summary["model"] != name:
+            continue
+        pace = Pace(call_seconds=summary["call_seconds"], source=f"as in {run.name}")
+        if summary["plan"] == wanted:
+            return replace(pace, calls=summary["calls"]["mean"], full_grid=summary["calls"]["full_grid"])
+        # How much another plan saved says nothing about this one.
+        found = found or pace
+    return found
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

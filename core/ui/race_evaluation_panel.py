@@ -193,7 +193,7 @@ def _cost(config: Config, info: dict[str, Any], finished: list[RunFolder]) -> No
     total = sum(info["splits"][split] for split in splits)
     images = min(total, config.images or total)
     grid = images * len(info["classes"]) * config.plan.most_draws
-    pace = earlier_pace(config.model, finished)
+    pace = earlier_pace(config.model, config.plan, finished)
     if pace is None:
         module = loaded_model(config.model).module
         small = sum(parameter.numel() for parameter in module.parameters()) <= SMALL
