@@ -105,6 +105,35 @@ BUNDLED_SPECS = (
 )
 
 
+def _small_vit(name: str, title: str, note: str, *, positions: bool = True) -> ModelSpec:
+    """One row of `SMALL_SPECS`."""
+    return ModelSpec(
+        name=name,
+        title=title,
+        family="vit",
+        capabilities=_VIT if positions else _VIT - {"positions"},
+        licence="trained by this project",
+        paper=_DOSOVITSKIY,
+        sources=(Source(kind="bundled", location=name),),
+        load=load_any,
+        note=f"{note} 96 channels and 8 epochs: one of a row that differ in one thing each, to be compared.",
+    )
+
+
+SMALL_SPECS = (
+    _small_vit(
+        "vit_small_p4", "Small ViT, patch 4", "Patches of 4 pixels, learned positions: the one to compare with."
+    ),
+    _small_vit("vit_small_p8", "Small ViT, patch 8", "Patches of 8 pixels: 16 of them instead of 64."),
+    _small_vit(
+        "vit_small_no_positions",
+        "Small ViT without positions",
+        "It does not know where a patch was: a picture is a bag of patches.",
+        positions=False,
+    ),
+)
+
+
 CLIP_SPECS = (
     ModelSpec(
         name="clip_small",
@@ -301,7 +330,9 @@ DIFFUSION_SPECS = (
     _pipeline("sd_v2_base", "Stable Diffusion 2 base", "stabilityai/stable-diffusion-2-base", 4924),
 )
 
-MODELS = gather(BUNDLED_SPECS, CLIP_SPECS, WHEEL_SPECS, HUB_SPECS, CLIP_HUB_SPECS, DIFFUSION_SPECS, TORCHVISION_SPECS)
+MODELS = gather(
+    BUNDLED_SPECS, CLIP_SPECS, WHEEL_SPECS, SMALL_SPECS, HUB_SPECS, CLIP_HUB_SPECS, DIFFUSION_SPECS, TORCHVISION_SPECS
+)
 
 
 def find_model(name: str) -> ModelSpec:

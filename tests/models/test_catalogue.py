@@ -51,12 +51,10 @@ def test_what_must_be_said_about_the_saliency_model():
 
 
 def test_import_is_light():
+    """Seconds are `benchmarks/imports.py`'s: a busy machine fails no test."""
     script = (
-        "import sys, time; started = time.perf_counter(); import core.models.catalogue;"
+        "import sys, core.models.catalogue;"
         "heavy = ('torch', 'transformers', 'timm', 'torchvision', 'open_clip', 'diffusers', 'umap', 'onnx');"
-        "print([name for name in heavy if name in sys.modules], time.perf_counter() - started)"
+        "print([name for name in heavy if name in sys.modules])"
     )
-    output = subprocess.check_output([sys.executable, "-c", script], text=True, cwd=CHECKOUT)
-    loaded, seconds = output.rsplit(" ", 1)
-    assert loaded == "[]"
-    assert float(seconds) < 0.5
+    assert subprocess.check_output([sys.executable, "-c", script], text=True, cwd=CHECKOUT).strip() == "[]"
