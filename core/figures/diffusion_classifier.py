@@ -55,7 +55,8 @@ def plot_race(race: Race, labels: Sequence[str]) -> go.Figure:
             go.Scatter(
                 x=draws + 1,
                 y=mean[draws, prompt],
-                mode="lines",
+                # A line of a single point is nothing to see.
+                mode="lines" if len(draws) > 1 else "markers",
                 name=short_label(labels[prompt], 24),
                 line={"color": colour, "width": 3.5 if prompt == race.winner else 2 if prompt in colours else 1},
                 opacity=0.55 if gone else 1,

@@ -180,8 +180,9 @@ def race_sentence(race: Race, question: Question) -> str:
     best, second = question.labels[order[0]], question.labels[order[1]]
     verb = "wins" if race.finished else "leads"
     ahead, width = _margin(race, order[1])
-    sure = "" if ahead > width or second == best else ", too close to call"
-    return f"{best} {verb}, then {second} ({100 * ahead:+.2g} % ± {100 * width:.2g}{sure}) · {cost}"
+    sure = "" if ahead > width else ", too close to call"
+    interval = f" ± {100 * width:.2g}" if np.isfinite(width) else ", a single draw"
+    return f"{best} {verb}, then {second} ({100 * ahead:+.2g} %{interval}{sure}) · {cost}"
 
 
 def _margin(race: Race, prompt: int) -> tuple[float, float]:

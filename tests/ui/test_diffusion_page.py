@@ -93,6 +93,12 @@ def test_bad_questions_get_a_sentence(model: str, query: dict[str, str], sentenc
     assert any(sentence in error.value for error in app.error)
 
 
+def test_a_single_draw_has_no_interval(model: str) -> None:
+    app = diffusion(model, race_labels="cat, dog", draws="1", pruning="None")
+    assert "a single draw, too close to call" in headline(app)
+    assert "inf" not in headline(app)
+
+
 def test_one_label_has_nothing_to_race_against(model: str) -> None:
     app = diffusion(model, race_labels="cat")
     assert not app.error

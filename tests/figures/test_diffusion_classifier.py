@@ -1,0 +1,84 @@
+"""Figures of the race: every prompt has a line, the pruned ones a cross, and colours stay with their prompts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.figures.diffusion_classifier import (
+    HIGHLIGHTED,
+    MOST_LINES,
+    plot_error_by_step,
+    plot_race,
+    prompt_colours,
+    view_grid,
+)
+from core.methods.denoising_view import DenoisingView
+from core.methods.diffusion_classifier import Plan, Race, replay
+
+STEPS = 1000
+
+
+def race(prompts: int, draws: int = 60, *, pruning: str = "t_test") -> Race:
+    """Errors that grow with the prompt's number."""
+    random = np.random.default_rng(0)
+    shared = random.uniform(0.1, 2, (draws, 1))
+    error = shared * (1 + 0.02 * np.arange(prompts) + 0.02 * random.standard_normal((draws, prompts)))
+    plan = Plan(draws=draws, pruning=pruning, objective="noise", least_draws=5)  # type: ignore[arg-type]
+    return replay(error, error, random.integers(0, STEPS, draws), plan, STEPS)
+
+
+def test_every_prompt_has_a_line_and_those_who_left_a_cross() -> None:
+    found = race(6)
+    figure = plot_race(found, [f"<b>label {number}" for number in range(6)])
+    lines = [trace for trace in figure.data if trace.mode == "lines" and trace.name]
+    crosses = [trace for trace in figure.data if trace.marker.symbol == "x"]
+    assert len(lines) == 6
+    assert len(crosses) == len(found.pruned) > 0
+    assert {int(cross.x[0]) for cross in crosses} == {each.draw for each in found.pruned}
+    # Names from outside are text, not markup.
+    assert all("<b>" not in note.text for note in figure.layout.annotations)
+
+
+def test_the_winner_is_the_zero_line_and_the_ends_are_in_the_picture() -> None:
+    found = race(4, pruning="none")
+    figure = plot_race(found, list("abcd"))
+    lines = {trace.name: trace for trace in figure.data if trace.mode == "lines" and trace.name}
+    assert np.abs(lines["a"].y).max() == 0
+    low, high = figure.layout.yaxis.range
+    assert all(low < line.y[-1] < high for line in lines.values())
+
+
+@pytest.mark.parametrize(("prompts", "draws"), [(1, 30), (2, 1), (3, 2), (200, 30)])
+def test_odd_races_are_drawn(prompts: int, draws: int) -> None:
+    found = race(prompts, draws, pruning="none")
+    labels = [str(number) for number in range(prompts)]
+    figure = plot_race(found, labels)
+    assert sum(trace.name is not None for trace in figure.data) == min(prompts, MOST_LINES)
+    assert plot_error_by_step(found, labels, STEPS) is not None
+
+
+def test_errors_by_step_are_paired_with_the_winner() -> None:
+    found = race(3, 400, pruning="none")
+    figure = plot_error_by_step(found, list("abc"), STEPS)
+    # Prompt 2 is 4 % worse than prompt 0 whatever the draw's own size.
+    mean = np.average(figure.data[1].y)
+    assert mean == pytest.approx(4, abs=0.8)
+
+
+def test_colours_stay_with_their_prompts() -> None:
+    first, second = prompt_colours((0, 1, 2, 3, 4, 5)), prompt_colours((3, 0, 2, 1, 4, 5))
+    assert first == second
+    assert len(set(prompt_colours((7, 0, 14, 21, 1)).values())) == HIGHLIGHTED
+
+
+def test_the_grid_has_a_row_for_each_prompt_and_escapes_its_name() -> None:
+    picture, noise = np.zeros((16, 16, 3), dtype=np.uint8), np.zeros((8, 8, 3), dtype=np.uint8)
+    view = DenoisingView(
+        time_step=500, signal=0.5, original=picture, noised=picture, noise=noise, predicted=np.stack([noise] * 2),
+        reconstructed=np.stack([picture] * 2), error=np.ones((2, 8, 8)),
+    )  # fmt: skip
+    text = view_grid(view, ["cat", "<script>"])
+    assert text.count("<img") == 3 + 2 * 3
+    assert "<script>" not in text
+    assert text.count("alt='") == 9
