@@ -46,12 +46,11 @@ class Report:
 
 def run(config: Config, folder: RunFolder) -> Iterator[Progress | Report]:
     """A chaotic sequence: any step lost, repeated or taken from elsewhere changes all numbers after it."""
-    step, value, total = 0, 0.3, 0.0
+    step, value, total, reported = 0, 0.3, 0.0, 0
     if folder.checkpoint.is_file():
         saved = json.loads(folder.checkpoint.read_text())
-        step, value, total = saved["step"], saved["value"], saved["total"]
-        folder.truncate_metrics(saved["reported"])
-    reported = step // config.per_epoch * config.per_epoch
+        step, value, total, reported = saved["step"], saved["value"], saved["total"], saved["reported"]
+        folder.truncate_metrics(reported)
 
     def save() -> None:
         values = {"step": step, "value": value, "total": total, "reported": reported, "ballast": "x" * ballast}
@@ -60,7 +59,17 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | Report]:
     ballast = config.ballast_kib * 1024
     epochs = -(-config.steps // config.per_epoch)
     try:
-        while step < config.steps:
+        while True:
+            # Also after a stop that came between the last step of an epoch and its report.
+            if step % config.per_epoch == 0 and step > reported:
+                epoch = step // config.per_epoch
+                reported = step
+                yield Report(
+                    epoch=epoch, epochs=epochs, step=step, steps=config.steps, train_loss=total, val_accuracy=value
+                )
+                save()
+            if step >= config.steps:
+                break
             if step == config.trouble_at:
                 _make_trouble(config.trouble, folder)
             time.sleep(config.step_s)
@@ -68,13 +77,6 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | Report]:
             total += value
             step += 1
             yield Progress(step=step, steps=config.steps, text="counting")
-            if step % config.per_epoch == 0:
-                epoch = step // config.per_epoch
-                reported = step
-                yield Report(
-                    epoch=epoch, epochs=epochs, step=step, steps=config.steps, train_loss=total, val_accuracy=value
-                )
-                save()
     except GeneratorExit:
         save()
         raise
