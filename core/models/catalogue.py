@@ -126,6 +126,11 @@ SMALL_SPECS = (
     ),
     _small_vit("vit_small_p8", "Small ViT, patch 8", "Patches of 8 pixels: 16 of them instead of 64."),
     _small_vit(
+        "vit_small_learned_2d",
+        "Small ViT, positions in rows and columns",
+        "Each position is a learned vector of its row beside one of its column.",
+    ),
+    _small_vit(
         "vit_small_no_positions",
         "Small ViT without positions",
         "It does not know where a patch was: a picture is a bag of patches.",
