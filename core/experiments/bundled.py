@@ -65,6 +65,7 @@ BUNDLED_RUNS = (
         recipe="clip_contrastive",
         overrides=("datasets=cifar10+tiny_imagenet*2", "training.compile=true", "training.epochs=5"),
     ),
+    BundledRun(name="diffusion_small", recipe="text_to_image", overrides=("training.epochs=26",)),
 )
 
 

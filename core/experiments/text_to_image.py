@@ -12,12 +12,12 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
 
-from core.configs import check_options, option
+from core.configs import check_options, option, to_json
 from core.data import tokenizer as small_tokenizer
 from core.data.captions import PLAIN_TEMPLATES, class_names, write_caption
 from core.data.catalogue import read_dataset
@@ -28,6 +28,7 @@ from core.device import pick_device
 from core.errors import ConfigError
 from core.experiments.checkpointing import resumable
 from core.experiments.samples import write_sheet
+from core.models.checkpoint import ModelCard
 from core.models.small_diffusion import (
     SmallDiffusionConfig,
     TextToImage,
@@ -127,35 +128,32 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | EpochReport]:
         yield report
     if not is_main():
         return
-    save_pipeline(folder.model, average, small_tokenizer.ASSET, _card(config, folder, names, components.kept, fit))
+    save_pipeline(
+        folder.model, average, small_tokenizer.ASSET, asdict(_card(config, folder, names, components.kept, fit))
+    )
 
 
-def _card(config: Config, folder: RunFolder, names: list[str], kept: float, fit: Fit) -> dict[str, Any]:
+def _card(config: Config, folder: RunFolder, names: list[str], kept: float, fit: Fit) -> ModelCard:
     """What the pipeline is and how it came to be; accuracies under the race are added by whoever measures them."""
     found = fit.predictions.evaluation() if fit.predictions is not None else None
-    return {
-        "family": "diffusers",
-        "title": "Small text-to-image diffusion",
-        "config": asdict(config.model),
-        "classes": names,
-        "dataset": read_dataset(config.dataset)["title"],
-        "prompt": PLAIN_TEMPLATES[0],
-        "autoencoder": f"principal components of patches, {kept:.1%} of the variance; its decoder is learned",
-        "recipe": asdict(config),
-        "command": folder.read_spec().command(folder.name),
-        "date": datetime.date.today().isoformat(),
-        "metrics": {
-            "seed": config.training.seed,
-            **(
-                {
-                    "val_accuracy": found.accuracy,
-                    "val_interval_95": found.interval,
-                    "val_count": found.count,
-                    "val_protocol": "noise error at six fixed time steps, one noise",
-                }
-                if found
-                else {}
-            ),
-        },
-        "history": folder.history(),
-    }
+    measured = {
+        "val_accuracy": found.accuracy,
+        "val_interval_95": found.interval,
+        "val_count": found.count,
+        "val_protocol": "noise error at six fixed time steps, one noise",
+    } if found else {}  # fmt: skip
+    return ModelCard(
+        family="diffusers",
+        title="Small text-to-image diffusion",
+        config=asdict(config.model),
+        classes=tuple(names),
+        mean=HALF_NORMALISATION.mean,
+        std=HALF_NORMALISATION.std,
+        dataset=read_dataset(config.dataset)["title"],
+        recipe=to_json(config.training),
+        command=folder.read_spec().command(folder.name),
+        date=datetime.date.today().isoformat(),
+        metrics={"seed": config.training.seed, "variance_kept": kept, **measured},
+        history=folder.history(),
+        prompt=PLAIN_TEMPLATES[0],
+    )

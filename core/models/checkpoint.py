@@ -42,6 +42,7 @@ class ModelCard:
 
     Attributes:
         labels_seen: by data set, what a model of images and texts has been told about; its `classes` are empty.
+        prompt: of a model that draws, how it was told of a class, with {} for the class.
     """
 
     family: str
@@ -57,6 +58,7 @@ class ModelCard:
     metrics: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     labels_seen: dict[str, list[str]] = field(default_factory=dict)
+    prompt: str = ""
 
 
 def build(family: str, config: dict[str, Any]) -> nn.Module:

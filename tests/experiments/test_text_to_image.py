@@ -13,6 +13,7 @@ import pytest
 
 from core.errors import ConfigError
 from core.experiments import text_to_image
+from core.models.checkpoint import read_card
 from core.models.small_diffusion import SmallDiffusionConfig
 from core.models.weights import load
 from core.reports import Progress
@@ -76,11 +77,14 @@ def test_what_is_left_behind_is_a_pipeline_with_a_card_and_pictures() -> None:
     list(consume(text_to_image.run(chosen, folder), folder))
     module = load("run:draws").module
     assert module.image_size == 8
-    card = json.loads((folder.model / "card.json").read_text())
-    assert card["classes"] == ["dark", "red"]
-    assert card["metrics"]["val_count"] == 4
-    assert card["command"].startswith("python -m core train text_to_image --name draws")
-    assert np.isfinite(card["history"][0]["train_loss"])
+    card = read_card(folder.model)
+    assert card.classes == ("dark", "red")
+    assert card.prompt == "a photo of a {}."
+    assert card.metrics["val_count"] == 4
+    assert 0 < card.metrics["variance_kept"] <= 1
+    assert card.command.startswith("python -m core train text_to_image --name draws")
+    assert json.loads(card.recipe)["augmentation"]
+    assert np.isfinite(card.history[0]["train_loss"])
     assert (folder.samples / "drawn.png").is_file()
 
 
