@@ -131,6 +131,11 @@ SMALL_SPECS = (
         "Each position is a learned vector of its row beside one of its column.",
     ),
     _small_vit(
+        "vit_small_sinusoidal",
+        "Small ViT, sinusoidal positions",
+        "Positions are fixed waves, not learned.",
+    ),
+    _small_vit(
         "vit_small_no_positions",
         "Small ViT without positions",
         "It does not know where a patch was: a picture is a bag of patches.",
