@@ -306,8 +306,6 @@ def _watched(
     right = sum(int(each.winner == label) for each, label in zip(before, labels, strict=False))
     so_far = f"{right:,} of {place:,} right · " if place else ""
     for race in looks:
-        if not np.isfinite(race.noise_error[:, list(race.alive)]).all():
-            raise CoreError("The network's predictions are not numbers.", "Set precision=fp32.")
         left = f"{len(race.alive)} of {race.noise_error.shape[1]} prompts left"
         text = f"{so_far}image {place + 1:,} of {steps:,}: {race.step} draws, {left}"
         yield Progress(step=place, steps=steps, text=text)

@@ -5,7 +5,6 @@ Source: the quantities of Clark & Jaini 2023, arXiv:2303.15233, before they are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,11 +109,3 @@ def _colours(latents: Tensor) -> np.ndarray:
     """The first three channels of (batch, channels, height, width) as (batch, height, width, 3) uint8; grey is 0."""
     first = latents[:, [min(channel, latents.shape[1] - 1) for channel in range(3)]]
     return (first * 45 + 127.5).clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
-
-
-def explain_prompts(labels: Sequence[str], order: Sequence[int], chosen: str, most: int = 3) -> list[int]:
-    """The prompts whose pictures are shown: the leading ones, and the chosen one in the place of the last."""
-    shown = list(order[:most])
-    if chosen in labels and labels.index(chosen) not in shown:
-        shown[-1] = labels.index(chosen)
-    return shown

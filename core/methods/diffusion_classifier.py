@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from core.configs import check_options, option
-from core.errors import ConfigError
+from core.errors import ConfigError, CoreError
 
 Objective = Literal["reconstruction", "noise"]
 Distance = Literal["l2", "l1", "huber"]
@@ -125,6 +125,11 @@ class Race:
     def winner(self) -> int:
         return self.alive[0]
 
+    @property
+    def draws(self) -> np.ndarray:
+        """(prompts,) draws that each took part in."""
+        return (~np.isnan(self.noise_error)).sum(axis=0)
+
     def scores(self, objective: Objective | None = None) -> np.ndarray:
         """(draws, prompts) what is averaged and compared; NaN where a prompt had left."""
         if (objective or self.objective) == "noise":
@@ -165,6 +170,7 @@ def classify(
 
     Raises:
         ConfigError: there is no prompt, or `begin` is another race.
+        CoreError: the network gives no numbers.
     """
     if prompts < 1:
         raise ConfigError("There is no prompt to compare.", "Give at least one label.")
@@ -204,6 +210,8 @@ def classify(
     while done < len(draws) and (len(alive) > 1 or not done):
         until = _next_look(plan, done, len(draws))
         bench.measure(draws, range(done, until), sorted(alive), noise_error, reconstruction_error)
+        if not np.isfinite(noise_error[done:until, list(alive)]).all():
+            raise CoreError("The network's predictions are not numbers.", "Compute in fp32.")
         done = until
         scores = noise_error if plan.objective == "noise" else reconstruction_error * weights[:, None]
         alive, leaving = _look(plan, scores[:done], alive)

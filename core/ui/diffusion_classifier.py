@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,11 +23,10 @@ from core.models.catalogue import find_model
 from core.models.diffusion import LatentDiffusion
 from core.models.weights import availability
 from core.ui.cache import in_use, loaded_model
+from core.ui.stoppable import SharedResults
 
 # Prompts that the text encoder reads at once.
 _TEXTS = 64
-# A race of a thousand prompts and as many draws is 8 MB.
-_KEPT = 32
 # How long a session that watches another's race waits for its next look.
 _PATIENCE = 0.4
 
@@ -49,49 +46,24 @@ class Question:
         return tuple(fill_template(self.template, label) for label in self.labels)
 
 
-class _Races:
-    """Races by question, the oldest go first; whoever holds a question's turn is running it."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.found: OrderedDict[Question, Race] = OrderedDict()
-        self.turns: dict[Question, threading.Lock] = {}
-
-    def get(self, question: Question) -> Race | None:
-        with self.lock:
-            return self.found.get(question)
-
-    def put(self, question: Question, race: Race) -> None:
-        with self.lock:
-            self.found[question] = race
-            self.found.move_to_end(question)
-            while len(self.found) > _KEPT:
-                gone, _ = self.found.popitem(last=False)
-                self.turns.pop(gone, None)
-
-    def turn(self, question: Question) -> threading.Lock:
-        with self.lock:
-            return self.turns.setdefault(question, threading.Lock())
-
-
 # In Streamlit's cache, so that it is emptied when the files of an own model change.
 @st.cache_resource(show_spinner=False)
-def _races() -> _Races:
-    return _Races()
+def _races() -> SharedResults:
+    return SharedResults()
 
 
 def known_race(question: Question) -> Race | None:
     """How far anybody has come with `question`."""
-    return _races().get(question)
+    return next(iter(_races().get((question,))), None)
 
 
 def run_race(question: Question, image: Image.Image) -> Generator[Race]:
     """The race, look by look, from where it was left; a session that asks the same watches the one that runs it."""
     races = _races()
-    turn = races.turn(question)
+    turn = races.turn((question,))
     seen = -1
     while True:
-        known = races.get(question)
+        known = known_race(question)
         if known is not None and known.step > seen:
             seen = known.step
             yield known
@@ -100,11 +72,11 @@ def run_race(question: Question, image: Image.Image) -> Generator[Race]:
         if not turn.acquire(timeout=_PATIENCE):
             continue
         try:
-            begin = races.get(question)
+            begin = known_race(question)
             if begin is not None and begin.finished:
                 continue
             for race in _run(question, image, begin):
-                races.put(question, race)
+                races.put((question,), race)
                 yield race
             return
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import closing
 
 import numpy as np
@@ -14,7 +15,7 @@ from core.data.prompts import check_template, join_labels, parse_labels
 from core.errors import CoreError
 from core.figures.diffusion_classifier import plot_error_by_step, plot_race, view_grid
 from core.figures.overlay import overlay
-from core.methods.denoising_view import MAP_STEPS, explain_prompts
+from core.methods.denoising_view import MAP_STEPS
 from core.methods.diffusion_classifier import Objective, Plan, Race, excess_error
 from core.reports import roughly
 from core.ui.cache import display_photo, loaded_model
@@ -134,7 +135,7 @@ def _live(question: Question, picture: Picture, beside: DeltaGenerator) -> Race 
 
 def _current(beside: DeltaGenerator, question: Question, picture: Picture, race: Race) -> None:
     """The pictures of the newest draw's time step, for the leading prompts."""
-    shown = explain_prompts(question.labels, race.order(), "")
+    shown = shown_prompts(question.labels, race.order(), "")
     prompts = tuple(question.prompts[index] for index in shown)
     share = round(100 * int(race.time_steps[-1]) / steps_of(question.name))
     found = view_of(question.name, picture.digest, prompts, share, race.step, picture.image)
@@ -188,8 +189,16 @@ def race_sentence(race: Race, question: Question) -> str:
 def _margin(race: Race, prompt: int) -> tuple[float, float]:
     """By how much `prompt` is behind at its last draw, and the half-width of the 95 % interval."""
     mean, half_width = excess_error(race)
-    last = int((~np.isnan(mean[:, prompt])).sum()) - 1
+    last = int(race.draws[prompt]) - 1
     return float(mean[last, prompt]), float(np.nan_to_num(half_width[last, prompt], nan=np.inf))
+
+
+def shown_prompts(labels: Sequence[str], order: Sequence[int], chosen: str, most: int = 3) -> list[int]:
+    """The prompts whose pictures are shown: the leading ones, and the chosen one in the place of the last."""
+    shown = list(order[:most])
+    if chosen in labels and labels.index(chosen) not in shown:
+        shown[-1] = labels.index(chosen)
+    return shown
 
 
 def _pictures(question: Question, picture: Picture) -> None:
@@ -217,7 +226,7 @@ def _pictures(question: Question, picture: Picture) -> None:
         chosen = right.selectbox(
             "Also show", others, index=None, placeholder="a label", key="also_show", disabled=not others
         )
-        shown = explain_prompts(question.labels, order, chosen or "")
+        shown = shown_prompts(question.labels, order, chosen or "")
         prompts = tuple(question.prompts[index] for index in shown)
         found = view_of(question.name, picture.digest, prompts, share, question.plan.seed, picture.image)
         st.html(view_grid(found, [question.labels[index] for index in shown]))
@@ -277,7 +286,7 @@ def race_table(question: Question, picture: Picture, race: Race) -> pd.DataFrame
         shares = found.probabilities[0]
     rows = []
     for place, prompt in enumerate(race.order()):
-        last = int((~np.isnan(mean[:, prompt])).sum()) - 1
+        last = int(race.draws[prompt]) - 1
         left = gone.get(prompt)
         rows.append(
             {

@@ -141,7 +141,7 @@ for race in classify(pipeline.denoiser(prompts), latent, len(labels), pipeline.a
     print(race.step, "draws,", len(race.alive), "left, first:", labels[race.winner])
 mean, half_width = excess_error(race)
 for index in race.order():
-    last = int((~np.isnan(mean[:, index])).sum()) - 1
+    last = race.draws[index] - 1
     behind, width = mean[last, index], half_width[last, index]
     print(f"{{labels[index]:30}} {{behind:+7.2%}} ± {{width:.2%}} after {{last + 1}} draws")
 print(race.calls, "calls,", round(race.seconds, 1), "seconds")

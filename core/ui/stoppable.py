@@ -30,8 +30,8 @@ class Stopped(CoreError):
     """The user stopped the work; the page already says so and offers to go on."""
 
 
-class _Results:
-    """Results by key, the oldest go first; one lock for each that is being worked on."""
+class SharedResults:
+    """Results of all sessions by key, the oldest go first; one lock for each that is being worked on."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -60,8 +60,8 @@ class _Results:
 
 # In Streamlit's cache, so that it is emptied when the files of an own model change.
 @st.cache_resource(show_spinner=False)
-def _results() -> _Results:
-    return _Results()
+def _results() -> SharedResults:
+    return SharedResults()
 
 
 def computed(key: tuple[Hashable, ...], text: str, work: Callable[[Progress], Result]) -> Result:

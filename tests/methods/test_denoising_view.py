@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.methods.denoising_view import advantage_map, denoising_view, explain_prompts
+from core.methods.denoising_view import advantage_map, denoising_view
 from core.models.diffusion import LatentDiffusion, load_diffusers
 from tests.diffusion_toy import save_tiny_pipeline
 
@@ -71,11 +71,3 @@ def test_swapping_the_prompts_turns_the_map_over(model: LatentDiffusion, latent:
     found = advantage_map(model, latent, prompts)
     np.testing.assert_allclose(advantage_map(model, latent, prompts[[1, 0]]), -found, atol=1e-5)
     assert np.abs(found).max() > 0
-
-
-def test_the_chosen_prompt_takes_the_last_place() -> None:
-    labels = ("ship", "horse", "deer", "frog")
-    assert explain_prompts(labels, (2, 0, 3, 1), "") == [2, 0, 3]
-    assert explain_prompts(labels, (2, 0, 3, 1), "horse") == [2, 0, 1]
-    assert explain_prompts(labels, (2, 0, 3, 1), "ship") == [2, 0, 3]
-    assert explain_prompts(labels, (0,), "no such label") == [0]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
 
-from core.errors import ConfigError
+from core.errors import ConfigError, CoreError
 from core.methods.diffusion_classifier import (
     Plan,
     Race,
@@ -335,3 +335,15 @@ def test_nothing_is_replayed_that_was_not_measured() -> None:
         replay(*(each[:15] for each in measured), Plan(draws=60), T)
     for old, new in zip(before, measured, strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_a_network_that_gives_no_numbers_is_said_at_once() -> None:
+    with pytest.raises(CoreError, match="not numbers"):
+        race(Rigged([0.2, float("nan"), 0.3]), Plan(draws=30))
+
+
+def test_draws_count_how_long_each_prompt_took_part() -> None:
+    found = race(Rigged([0.2, 0.21, 0.6], jitter=0.9), Plan(draws=60, threshold=0.05))
+    left = {each.prompt: each.draw for each in found.pruned}
+    assert left
+    assert list(found.draws) == [left.get(prompt, found.step) for prompt in range(3)]

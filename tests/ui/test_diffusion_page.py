@@ -15,6 +15,7 @@ from core.errors import CoreError
 from core.methods.diffusion_classifier import Plan, Race
 from core.ui import diffusion_classifier as races
 from core.ui.diffusion_classifier import Question, known_race, run_race
+from core.ui.diffusion_classifier_panel import shown_prompts
 from core.ui.recipes import diffusion_recipe
 from tests.diffusion_toy import save_tiny_pipeline
 from tests.ui.test_pages import open_page, text_of
@@ -189,3 +190,11 @@ def test_the_recipe_runs(model: str, tmp_path: Path) -> None:
         tmp_path,
     )
     assert "24 calls" in printed
+
+
+def test_the_chosen_prompt_takes_the_last_place() -> None:
+    labels = ("ship", "horse", "deer", "frog")
+    assert shown_prompts(labels, (2, 0, 3, 1), "") == [2, 0, 3]
+    assert shown_prompts(labels, (2, 0, 3, 1), "horse") == [2, 0, 1]
+    assert shown_prompts(labels, (2, 0, 3, 1), "ship") == [2, 0, 3]
+    assert shown_prompts(labels, (0,), "no such label") == [0]
