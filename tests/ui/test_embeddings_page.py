@@ -17,7 +17,7 @@ from core.methods.layer_features import Cut
 from core.ui.components.image_plane import Chosen, _read
 from core.ui.embeddings import Asked
 from core.ui.embeddings_recipe import embeddings_recipe
-from core.ui.stoppable import _Results
+from core.ui.stoppable import SharedResults
 from tests.toy import save_toy
 from tests.ui.test_pages import open_page, text_of
 from tests.ui.test_recipes import run_script
@@ -164,7 +164,7 @@ def test_identical_pictures_are_said_to_be_identical() -> None:
 
 
 def test_stopped_work_stays_stopped_until_somebody_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    results = _Results()
+    results = SharedResults()
     monkeypatch.setattr("core.ui.stoppable._results", lambda: results)
     app = open_page("embeddings", **{**QUICK, "set": "views:4/1"})
     first = next(iter(results.found))
