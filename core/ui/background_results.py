@@ -21,8 +21,8 @@ from core.runs.store import RunFolder, RunSpec, create_run, list_runs
 from core.ui.address import remember, remembered
 from core.ui.errors import guard
 from core.ui.launch_panel import suggested_name
+from core.ui.layout import plain
 from core.ui.run_views import age
-from core.ui.zero_shot_panel import plain
 
 EVERY = "1s"
 ACROSS = 6

@@ -95,7 +95,7 @@ def _run(question: Question, image: Image.Image, begin: Race | None) -> Generato
             return predict(latents, steps, which)
 
     most = len(question.labels) * max(question.plan.least_draws, question.plan.look_every)
-    size = fitting_batch(denoise, latent, most=most, key=question.name)
+    size = fitting_batch(denoise, latent, most=most, key=(question.name, "fp32"))
     return classify(
         denoise, latent, len(question.labels), pipeline.alphas_cumprod, question.plan, batch_size=size, begin=begin
     )

@@ -31,11 +31,11 @@ from core.ui.diffusion_classifier import (
 )
 from core.ui.errors import guard
 from core.ui.export import Export
+from core.ui.layout import plain
 from core.ui.pickers import Picture
 from core.ui.race_plan import race_plan
 from core.ui.recipes import diffusion_recipe
 from core.ui.zero_shot import read_model_card, scores_of
-from core.ui.zero_shot_panel import plain
 
 DEFAULT_LABELS = "cat, dog, coffee, rocket, flower, motorcycle"
 DEFAULT_TEMPLATE = "a photo of a {}."

@@ -29,9 +29,8 @@ from core.ui.evaluation_views import (
 )
 from core.ui.export import Export
 from core.ui.forms import dataset_import
-from core.ui.layout import page_link
+from core.ui.layout import page_link, plain
 from core.ui.recipes import evaluation_recipe
-from core.ui.zero_shot_panel import plain
 
 CHOOSE = "choose"
 

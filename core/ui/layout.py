@@ -1,6 +1,8 @@
-"""The frame that all pages share: heading, teaching cards."""
+"""The frame that all pages share: heading, text from outside, teaching cards."""
 
 from __future__ import annotations
+
+import re
 
 import streamlit as st
 
@@ -20,6 +22,11 @@ def heading(title: str, question: str) -> None:
     st.markdown(
         f"### {title} &nbsp;<small style='font-weight:400;opacity:.75'>{question}</small>", unsafe_allow_html=True
     )
+
+
+def plain(text: str) -> str:
+    """`text` from outside, with everything that Markdown would make something of taken literally."""
+    return re.sub(r"([\\`*_{}\[\]()#+!|$~:<>])", r"\\\1", text)
 
 
 def page_link(stem: str, label: str, icon: str = "arrow_forward", **query: str) -> None:

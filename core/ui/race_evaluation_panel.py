@@ -22,7 +22,7 @@ from core.ui.cache import loaded_model
 from core.ui.errors import guard
 from core.ui.export import Export
 from core.ui.forms import dataset_import
-from core.ui.layout import page_link
+from core.ui.layout import page_link, plain
 from core.ui.race_evaluation import (
     Pace,
     RaceEvaluation,
@@ -40,7 +40,6 @@ from core.ui.race_evaluation import (
 from core.ui.race_plan import race_plan
 from core.ui.recipes import evaluation_recipe
 from core.ui.zero_shot import read_model_card
-from core.ui.zero_shot_panel import plain
 
 # A network of so many parameters is probed without being asked: a pass takes moments.
 SMALL = 60_000_000

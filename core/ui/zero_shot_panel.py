@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -28,6 +27,7 @@ from core.ui.components.keys import component_key
 from core.ui.components.label_bars import LabelBar, label_bars
 from core.ui.errors import guard
 from core.ui.export import Export
+from core.ui.layout import plain
 from core.ui.pickers import Picture
 from core.ui.recipes import zero_shot_recipe
 from core.ui.zero_shot import (
@@ -228,11 +228,6 @@ def _what_it_knows(name: str) -> None:
         for data, labels in seen.items():
             st.markdown(f"**{data}** ({len(labels)}): {plain(', '.join(sorted(labels)))}")
         st.markdown(f"**Synonyms, and what these are kinds of** ({len(kinds)}): {plain(', '.join(kinds))}")
-
-
-def plain(text: str) -> str:
-    """`text` from outside, with everything that Markdown would make something of taken literally."""
-    return re.sub(r"([\\`*_{}\[\]()#+!|$~:<>])", r"\\\1", text)
 
 
 def _explained(scores: ZeroShotScores) -> str:
