@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +25,16 @@ class Progress:
     step: int
     steps: int
     text: str = ""
+
+
+def shifted(progress: Generator[Progress, None, Result], done: int, steps: int) -> Generator[Progress, None, Result]:
+    """The same generator, its steps counted within a longer computation of `steps`, of which `done` are behind it."""
+    while True:
+        try:
+            report = next(progress)
+        except StopIteration as end:
+            return end.value
+        yield Progress(step=done + report.step, steps=steps, text=report.text)
 
 
 def as_line(report: Any) -> str:

@@ -18,7 +18,7 @@ from core.ui.components.keys import component_key
 from core.ui.errors import guard
 from core.ui.export import Export, export_popover
 from core.ui.layout import heading, teaching_cards
-from core.ui.pickers import model_picker, own_model_form
+from core.ui.pickers import model_picker, own_model_form, second_model_picker
 from core.ui.recipes import anatomy_recipe
 
 heading("Anatomy", "What is the model made of, and what has it learned about space?")
@@ -82,7 +82,9 @@ def parameters_tab() -> None:
 
 
 def compare_tab() -> None:
-    second = model_picker(None, name="model_b", exclude=name)
+    second = second_model_picker(None, exclude=name)
+    if second is None:
+        return
     comparison = compare_anatomy(anatomy_of(name), anatomy_of(second))
     other = loaded_model(second).spec
     ours, theirs = spec.title, other.title

@@ -42,7 +42,7 @@ from core.ui.components.patch_canvas import attention_canvas
 from core.ui.errors import guard
 from core.ui.export import Export, export_popover
 from core.ui.layout import heading, page_link, teaching_cards
-from core.ui.pickers import Picture, image_picker, model_picker, own_model_form
+from core.ui.pickers import Picture, image_picker, model_picker, own_model_form, second_model_picker
 from core.ui.recipes import attention_recipe
 from core.ui.says import attention_sentence, second_opinion
 
@@ -274,7 +274,10 @@ def compare_tab() -> None:
     )
     other_name, other = name, picture
     if what == "Another model":
-        other_name = model_picker("attention", name="model_b", exclude=name)
+        second = second_model_picker("attention", exclude=name)
+        if second is None:
+            return
+        other_name = second
     else:
         other = image_picker(name="image_b", default="example:pagoda", label="Second image")
     kind = st.segmented_control(

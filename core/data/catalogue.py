@@ -223,6 +223,19 @@ def read_dataset(name: str) -> dict[str, Any]:
     return info
 
 
+def usual_split(name: str) -> str:
+    """The split whose pictures nothing learned from; photos where the splits are domains, as those of PACS.
+
+    Raises:
+        CoreError: the data set is not on this machine, or has no pictures.
+    """
+    splits = list(read_dataset(name)["splits"])
+    if not splits:
+        raise CoreError(f"The data set {name!r} has no pictures.", "Import it again, or choose another.")
+    # Tiny-ImageNet's labelled test images are called val.
+    return next((each for each in ("test", "val", "photo") if each in splits), splits[-1])
+
+
 def sample_images(name: str, split: str, count: int, seed: int) -> list[tuple[Image.Image, int]]:
     """Up to `count` different pictures of a split in random order, each with the index of its class.
 

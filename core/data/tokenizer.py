@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.data.captions import TEMPLATES, write_caption
+from core.data.captions import PLAIN_TEMPLATES, TEMPLATES, write_caption
 from core.paths import CHECKOUT
 
 if TYPE_CHECKING:
@@ -83,6 +83,12 @@ def encode_texts(texts: Sequence[str], length: int) -> np.ndarray:
     tokenizer.enable_truncation(length)
     tokenizer.enable_padding(pad_id=PAD_ID, pad_token=PAD, length=length)
     return np.asarray([found.ids for found in tokenizer.encode_batch(list(texts))], dtype=np.int64)
+
+
+def encode_prompts(names: Sequence[str], length: int) -> np.ndarray:
+    """Every plain template about every name: (names, templates, length) int64 ids."""
+    texts = [write_caption(template, name) for name in names for template in PLAIN_TEMPLATES]
+    return encode_texts(texts, length).reshape(len(names), len(PLAIN_TEMPLATES), length)
 
 
 def _wordnet_texts(source: Path) -> Iterator[str]:

@@ -17,19 +17,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from core.configs import check_options, option, to_json
 from core.data import tokenizer as clip_tokenizer
 from core.data.arrays import ArrayDataset
-from core.data.captions import (
-    PLAIN_TEMPLATES,
-    TEMPLATES,
-    CaptionTable,
-    caption_table,
-    class_names,
-    write_caption,
-)
+from core.data.captions import TEMPLATES, CaptionTable, caption_table, class_names
 from core.data.catalogue import installed_datasets, read_dataset
 from core.data.loading import Splits, limit_images, load_images, load_splits
 from core.data.mixture import Resized, class_groups, mix_datasets
@@ -108,7 +101,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | EpochReport]:
     held_out = [part.val for part in parts.values()]
     train = mix_datasets([limit_images(each, config.max_images or None) for each in learned], size, repeats)
     val = mix_datasets([limit_images(each, config.max_images or None) for each in held_out], size)
-    captions, tokens = caption_table(train.classes), Tokens(config.model.context_length)
+    captions, length = caption_table(train.classes), config.model.context_length
     seed_everything(config.training.seed)
     model_config = open_clip_config(
         config.model,
@@ -119,8 +112,8 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | EpochReport]:
     )
     objective = Contrastive(
         captions,
-        tokens.read(captions.texts),
-        tokens.prompts([_shown(name) for name in train.classes]),
+        torch.from_numpy(clip_tokenizer.encode_texts(captions.texts, length)),
+        torch.from_numpy(clip_tokenizer.encode_prompts([_shown(name) for name in train.classes], length)),
         loss=config.loss,
         groups=class_groups(learned),
     )
@@ -146,15 +139,15 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | EpochReport]:
     }
     for name, part in parts.items():
         names = [_shown(label) for label in part.train.classes]
-        metrics["val"][name] = _measure(shown, tokens, part.val, names, size)
+        metrics["val"][name] = _measure(shown, length, part.val, names, size)
         if config.evaluate_test:
             yield Progress(step=fit.steps, steps=fit.steps, text=f"reading the test images of {name}")
-            metrics["test"][name] = {**_measure(shown, tokens, part.test, names, size), "split": part.held_out}
+            metrics["test"][name] = {**_measure(shown, length, part.test, names, size), "split": part.held_out}
     if config.evaluate_test:
         seen = {name.lower() for wnid in captions.wnids for name in find_synset(wnid).names} | set(CIFAR10)
         for name in _names(config.transfer):
             yield Progress(step=fit.steps, steps=fit.steps, text=f"reading {name}")
-            metrics["transfer"][name] = _transfer(shown, tokens, seen, name, size)
+            metrics["transfer"][name] = _transfer(shown, length, seen, name, size)
     save_clip(
         folder.model,
         shown,
@@ -163,26 +156,6 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | EpochReport]:
         tokenizer=clip_tokenizer.ASSET,
         card=_card(config, folder, parts, captions, metrics),
     )
-
-
-class Tokens:
-    """Texts as rows of ids, by the bundled tokenizer."""
-
-    def __init__(self, context_length: int) -> None:
-        self._tokenizer = clip_tokenizer.load_tokenizer()
-        self._tokenizer.enable_truncation(context_length)
-        self._tokenizer.enable_padding(
-            pad_id=clip_tokenizer.PAD_ID, pad_token=clip_tokenizer.PAD, length=context_length
-        )
-
-    def read(self, texts: Sequence[str]) -> Tensor:
-        """(texts, context_length) int32."""
-        return torch.tensor([found.ids for found in self._tokenizer.encode_batch(list(texts))], dtype=torch.int32)
-
-    def prompts(self, names: Sequence[str]) -> Tensor:
-        """Every plain template about every name: (names, templates, context_length) int32."""
-        texts = [write_caption(template, name) for name in names for template in PLAIN_TEMPLATES]
-        return self.read(texts).unflatten(0, (len(names), len(PLAIN_TEMPLATES)))
 
 
 def _read(config: Config) -> tuple[dict[str, Splits], list[int]]:
@@ -210,20 +183,21 @@ def _names(text: str) -> list[str]:
     return [part.strip() for part in text.split("+") if part.strip()]
 
 
-def _measure(model: nn.Module, tokens: Tokens, images: ArrayDataset, names: Sequence[str], size: int) -> dict[str, Any]:
+def _measure(model: nn.Module, length: int, images: ArrayDataset, names: Sequence[str], size: int) -> dict[str, Any]:
     """Zero-shot accuracy among `names`, of all plain templates together, as a card has it."""
     resized = replace(images, images=Resized(images.images, size))  # type: ignore[arg-type]
-    found = evaluate(ZeroShot(model, class_vectors(model, tokens.prompts(names))), resized, _NORMALISATION)
+    prompts = torch.from_numpy(clip_tokenizer.encode_prompts(names, length))
+    found = evaluate(ZeroShot(model, class_vectors(model, prompts)), resized, _NORMALISATION)
     return {"accuracy": found.accuracy, "interval_95": found.interval, "count": found.count, "classes": len(names)}
 
 
-def _transfer(model: nn.Module, tokens: Tokens, seen: set[str], name: str, size: int) -> dict[str, Any]:
+def _transfer(model: nn.Module, length: int, seen: set[str], name: str, size: int) -> dict[str, Any]:
     """Accuracy on each split of a data set that was not learned from, and which of its labels the captions have."""
     if name not in installed_datasets():
         return {"not measured": "it is not on the machine that trained"}
     info = read_dataset(name)
     classes = tuple(label.replace("_", " ") for label in info["classes"])
-    found = {split: _measure(model, tokens, load_images(name, split, size), classes, size) for split in info["splits"]}
+    found = {split: _measure(model, length, load_images(name, split, size), classes, size) for split in info["splits"]}
     return {"splits": found, "labels": {label: label.lower() in seen for label in classes}}
 
 

@@ -10,9 +10,9 @@ The features stay in the cache, so that a second run on them, or one that was st
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 from core.configs import check_options, option
 from core.data.catalogue import read_dataset
@@ -21,10 +21,8 @@ from core.device import Precision
 from core.methods.features import FeaturePooling, Features, extract_features, feature_poolings
 from core.methods.probes import ProbeResult, linear_probe, nearest_neighbours
 from core.models.weights import load
-from core.reports import Progress
+from core.reports import Progress, shifted
 from core.runs.store import RunFolder, write_atomically
-
-Result = TypeVar("Result")
 
 _FITS = 16
 
@@ -115,13 +113,13 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | ProbeReport]:
             device=folder.read_spec().device,
             lock=model.lock,
         )
-        features[name] = yield from _shifted(extraction, done, steps)
+        features[name] = yield from shifted(extraction, done, steps)
         done += len(part)
     results: list[ProbeReport] = []
     for pooling in poolings:
         train, val, test = (features[name][pooling] for name in ("train", "val", "test"))
         fits = linear_probe(train, val, test, max_iterations=config.max_iterations)
-        linear = yield from _shifted(fits, done, steps)
+        linear = yield from shifted(fits, done, steps)
         done += _FITS
         results.append(_report("linear", pooling, linear, train, done, steps))
         yield results[-1]
@@ -140,16 +138,6 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | ProbeReport]:
         "command": folder.read_spec().command(folder.name),
     }
     write_atomically(folder.path / "result.json", json.dumps(summary, indent=1) + "\n")
-
-
-def _shifted(progress: Generator[Progress, None, Result], done: int, steps: int) -> Generator[Progress, None, Result]:
-    """The same generator, its steps counted within the whole run."""
-    while True:
-        try:
-            report = next(progress)
-        except StopIteration as end:
-            return end.value
-        yield Progress(step=done + report.step, steps=steps, text=report.text)
 
 
 def _report(

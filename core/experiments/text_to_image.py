@@ -19,7 +19,7 @@ import torch
 
 from core.configs import check_options, option, to_json
 from core.data import tokenizer as small_tokenizer
-from core.data.captions import PLAIN_TEMPLATES, class_names, write_caption
+from core.data.captions import PLAIN_TEMPLATES, class_names
 from core.data.catalogue import read_dataset
 from core.data.loading import limit_images, load_splits
 from core.data.transforms import HALF_NORMALISATION
@@ -107,8 +107,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | EpochReport]:
     )
     names = [class_names(label)[0] if class_synset(label) else label.replace("_", " ") for label in train.classes]
     length = config.model.text_length
-    texts = [write_caption(template, name) for name in names for template in PLAIN_TEMPLATES]
-    prompts = torch.from_numpy(small_tokenizer.encode_texts(texts, length)).unflatten(0, (len(names), -1))
+    prompts = torch.from_numpy(small_tokenizer.encode_prompts(names, length))
     empty = torch.from_numpy(small_tokenizer.encode_texts([""], length))[0]
     objective = Denoising(
         prompts, empty, model.latent_shape, steps=len(model.alphas_cumprod), drop_share=config.drop_share

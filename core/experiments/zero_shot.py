@@ -32,7 +32,7 @@ from core.methods.zero_shot import Scale, text_classifier, zero_shot_scores
 from core.models.clip import ImageTextEncoder
 from core.models.spec import LoadedModel
 from core.models.weights import load
-from core.reports import Progress
+from core.reports import Progress, shifted
 from core.runs.store import RunFolder, write_atomically
 
 # Where nothing but what is tested on is there to choose a strategy by.
@@ -161,7 +161,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Report]:
     parts = []
     for split, rows in chosen_rows.items():
         extraction = _features(config, model, _load(config, model, split), rows, device)
-        features = yield from _shifted(extraction, done, steps)
+        features = yield from shifted(extraction, done, steps)
         parts.append(_Part(split=split, rows=rows, features=features))
         done += len(rows)
     image_seconds = time.perf_counter() - began
@@ -290,18 +290,6 @@ def _features(
         side_by_side=True,
     )
     return found["embedding"]
-
-
-def _shifted(
-    progress: Generator[Progress, None, Features], done: int, steps: int
-) -> Generator[Progress, None, Features]:
-    """The same generator, its steps counted within the whole run."""
-    while True:
-        try:
-            report = next(progress)
-        except StopIteration as end:
-            return end.value
-        yield Progress(step=done + report.step, steps=steps, text=report.text)
 
 
 def _set_aside(parts: list[_Part], elsewhere: str) -> tuple[list[_Part], list[_Part]]:

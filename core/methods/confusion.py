@@ -61,6 +61,12 @@ def most_confused(confusion: np.ndarray, count: int) -> list[tuple[int, int, int
     return [each for each in found if each[2]]
 
 
+def mistakes_sentence(classes: Sequence[str], confusion: np.ndarray) -> str:
+    """The commonest mistakes in words; empty where there are none."""
+    worst = [f"{classes[true]} for {classes[said]} ({count})" for true, said, count in most_confused(confusion, 3)]
+    return f"Most often mistaken: {', '.join(worst)}." if worst else ""
+
+
 def surest_errors(
     labels: np.ndarray,
     predicted: np.ndarray,

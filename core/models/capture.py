@@ -1,11 +1,11 @@
-"""Reading intermediates out of third-party models: one context manager, no hook left behind."""
+"""Reading intermediates out of third-party models: context managers that leave them as they were."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -30,3 +30,14 @@ def captured(modules: Iterable[nn.Module], what: Literal["input", "output"] = "o
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def eager_attention(model: Any) -> Iterator[None]:
+    """Switch a transformers model to the attention that returns its weights; fused kernels hand over none, silently."""
+    before = model.config._attn_implementation
+    model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)

@@ -6,8 +6,7 @@ Sources: Radford et al. 2021, arXiv:2103.00020 (CLIP); Zhai et al. 2023, arXiv:2
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import IncompatibleError, MissingWeightsError, ShapeError
+from core.models.capture import eager_attention
 from core.models.clip import PairTrace, TextTokens, unit
 from core.models.model_folder import read_config
 from core.models.spec import Network
@@ -94,7 +94,7 @@ class TransformersClip(nn.Module):
 
     def trace(self, images: Tensor) -> Trace:
         """One pass with explicit attention, keeping the tokens and attention of every layer."""
-        with self._explicit_attention():
+        with eager_attention(self.model):
             output = self.model.vision_model(pixel_values=images, output_attentions=True, output_hidden_states=True)
         projection = getattr(self.model, "visual_projection", None)
         pooled = output.pooler_output
@@ -113,7 +113,7 @@ class TransformersClip(nn.Module):
         """`images` (images, 3, height, width) against `texts`, with the attention of both towers in the graph."""
         image = self.trace(images)
         ids = self.tokenise(texts).ids.to(images.device)
-        with self._explicit_attention():
+        with eager_attention(self.model):
             output = self.model.text_model(input_ids=ids, output_attentions=True)
         pooled = output.pooler_output
         if hasattr(self.model, "text_projection"):
@@ -141,16 +141,6 @@ class TransformersClip(nn.Module):
         end = self.model.config.text_config.eos_token_id
         # The same distinction as in transformers: configurations from before 2023 name 2, and mean the largest id.
         return ids.argmax(dim=-1) if end == 2 else (ids == end).int().argmax(dim=-1)
-
-    @contextmanager
-    def _explicit_attention(self) -> Iterator[None]:
-        """Switch to the attention that returns its weights; fused kernels hand over none, without an error."""
-        before = self.model.config._attn_implementation
-        self.model.set_attn_implementation("eager")
-        try:
-            yield
-        finally:
-            self.model.set_attn_implementation(before)
 
 
 def load_transformers_clip(folder: str | Path) -> Network:

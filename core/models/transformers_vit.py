@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from core.data.transforms import HALF_NORMALISATION, IMAGENET_NORMALISATION, Normalisation, Preprocessing
 from core.errors import IncompatibleError, MissingWeightsError, ShapeError
-from core.models.capture import captured
+from core.models.capture import captured, eager_attention
 from core.models.hub import cached_model, fetch_model
 from core.models.model_folder import is_classifier, read_config, weight_files
 from core.models.spec import Network
@@ -78,7 +78,7 @@ class TransformersViT(nn.Module):
 
     def trace(self, images: Tensor) -> Trace:
         """The same forward pass with explicit attention, keeping the tokens and attention of every layer."""
-        with self._explicit_attention(), captured(self.heads, "input") as read:
+        with eager_attention(self.model), captured(self.heads, "input") as read:
             output = self._run(images, output_attentions=True, output_hidden_states=True)
         attention = tuple(output.attentions or ())
         grid = self._grid(images)
@@ -114,16 +114,6 @@ class TransformersViT(nn.Module):
 
     def _grid(self, images: Tensor) -> tuple[int, int]:
         return images.shape[-2] // self.patch_size[0], images.shape[-1] // self.patch_size[1]
-
-    @contextmanager
-    def _explicit_attention(self) -> Iterator[None]:
-        """Switch to the attention that returns its weights; fused kernels hand over none, without an error."""
-        before = self.model.config._attn_implementation
-        self.model.set_attn_implementation("eager")
-        try:
-            yield
-        finally:
-            self.model.set_attn_implementation(before)
 
 
 def load_transformers(location: str | Path, *, attn_implementation: str | None = None) -> Network:

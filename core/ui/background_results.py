@@ -156,6 +156,18 @@ class Results:
             return f"{run.name}: damaged"
 
 
+def result_stamp(folder: RunFolder, file: str) -> int:
+    """When the result in a run's folder was written, in nanoseconds: what a cache of it is kept by.
+
+    Raises:
+        CoreError: there is none.
+    """
+    try:
+        return (folder.path / file).stat().st_mtime_ns
+    except OSError as error:
+        raise CoreError(f"The run {folder.name!r} has no result.", "Evaluate again.") from error
+
+
 def free_name(model: str, dataset: str) -> str:
     """A free name that says which model and which data."""
     model = model.rpartition("/")[2].rpartition(":")[2]

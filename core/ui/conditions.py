@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.data.catalogue import installed_datasets
+from core.data.catalogue import installed_datasets, usual_split
 from core.data.condition_sets import ConditionSet, made_conditions, stored_conditions
 from core.data.conditions import CONDITIONS, ConditionName
 from core.data.labelled_pictures import LabelledPictures, dataset_pictures, example_pictures, folder_pictures
@@ -255,15 +255,6 @@ references = parse_references({question.references!r}, found.conditions)
 for row in tally(found, answers.kept, predicted, references).rows:
     print(f"{{row.condition:20}} {{row.accuracy:6.1%}} of {{row.count}}, 95 % from", *row.interval, row.sentence())
 '''
-
-
-def usual_split(data: str) -> str:
-    """Where pictures are taken from that are to be changed: images that nothing learned from, photos among domains."""
-    splits = list(installed_datasets().get(data, {}).get("splits", {}))
-    if not splits:
-        raise CoreError(f"The data set {data!r} is not on this machine.", "Import it, or choose another.")
-    # Tiny-ImageNet's labelled test images are called val.
-    return next((each for each in ("test", "val", "photo") if each in splits), splits[-1])
 
 
 def _form() -> Question:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.data.catalogue import installed_datasets
+from core.data.catalogue import installed_datasets, usual_split
 from core.data.labelled_pictures import (
     LabelledPicture,
     LabelledPictures,
@@ -308,7 +308,7 @@ def recipe(question: Question) -> str:
     elif question.data == EXAMPLES:
         source = "example_pictures()"
     else:
-        source = f"dataset_pictures({question.data!r}, {(_split(question.data),)!r})"
+        source = f"dataset_pictures({question.data!r}, {(usual_split(question.data),)!r})"
     templates = list(STRATEGIES[question.strategy].templates)  # type: ignore[index]
     return f'''"""CLIP against ImageNet training. Run it in Vitrine's folder: python disagreements.py"""
 
@@ -480,16 +480,10 @@ def _source(question: Question) -> LabelledPictures:
     if question.data == FOLDER:
         return folder_pictures(question.folder)
     return (
-        example_pictures() if question.data == EXAMPLES else dataset_pictures(question.data, (_split(question.data),))
+        example_pictures()
+        if question.data == EXAMPLES
+        else dataset_pictures(question.data, (usual_split(question.data),))
     )
-
-
-def _split(data: str) -> str:
-    """Images that nothing learned from, where the data set says which those are."""
-    splits = list(installed_datasets().get(data, {}).get("splits", {}))
-    if not splits:
-        raise CoreError(f"The data set {data!r} is not on this machine.", "Import it, or choose another.")
-    return next((each for each in ("test", "val") if each in splits), splits[-1])
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -7,9 +7,8 @@ from typing import Any
 import streamlit as st
 
 from core.data.catalogue import installed_datasets
-from core.data.prompts import STRATEGIES, join_labels, parse_labels, parse_templates
-from core.errors import CoreError
-from core.experiments.zero_shot import RESULT, Config, choose_labels
+from core.data.prompts import STRATEGIES, parse_templates
+from core.experiments.zero_shot import RESULT, Config
 from core.figures.confusion import MOST_CLASSES, plot_compared_accuracies
 from core.methods.confusion import surest_errors
 from core.reports import roughly
@@ -31,6 +30,7 @@ from core.ui.export import Export
 from core.ui.forms import dataset_import
 from core.ui.layout import page_link, plain
 from core.ui.recipes import evaluation_recipe
+from core.ui.tested_images import choose_images, label_area, read_labels
 
 CHOOSE = "choose"
 
@@ -75,18 +75,8 @@ def _form(name: str) -> None:
 
 def _config(name: str, installed: dict[str, Any]) -> Config | None:
     """The config that the widgets make, or None beside a sentence."""
-    names = list(installed)
-    data = st.selectbox(
-        "Data set",
-        names,
-        index=names.index("cifar10") if "cifar10" in names else 0,
-        format_func=lambda each: installed[each]["title"],
-        key="evaluation_data",
-    )
-    info = installed[data]
-    splits = list(info["splits"])
-    usual = next(([split] for split in ("test", "val") if split in splits), splits)
-    chosen = st.multiselect("Test on", splits, default=usual, key=f"evaluation_splits_{data}")
+    images = choose_images(installed, "evaluation")
+    sizes = images.info["splits"]
     choices = [CHOOSE, *STRATEGIES]
     strategy = st.selectbox(
         "Prompts",
@@ -97,12 +87,7 @@ def _config(name: str, installed: dict[str, Any]) -> Config | None:
     )
     labels, templates, domain = "", "", ""
     with st.expander("Labels and prompts", icon=":material/tune:"):
-        labels = st.text_area(
-            f"{len(info['classes'])} labels, one for each class in this order",
-            value="\n".join(join_labels([label]) for label in choose_labels((), info)),
-            key=f"evaluation_labels_{data}",
-            height=180,
-        )
+        labels = label_area(images, "evaluation")
         if strategy in (CHOOSE, "domain"):
             domain = st.text_input("Kind of things (domain prompts)", key="evaluation_domain", placeholder="object")
         if strategy in (CHOOSE, "custom"):
@@ -111,25 +96,22 @@ def _config(name: str, installed: dict[str, Any]) -> Config | None:
                 key="evaluation_templates",
                 placeholder="a sketch of a {}.",
             )
-    most = sum(info["splits"][split] for split in chosen)
-    images = st.number_input(
+    most = st.number_input(
         "Images of each split", 0, 10_000_000, 0, 500, key="evaluation_images", help="A fixed random part; 0 is all."
     )
-    values: dict[str, Any] = {"model": name, "dataset": data, "strategy": strategy}
     with guard():
-        if not chosen:
-            raise CoreError("No split is chosen.", "Choose at least one to test on.")
-        names_given = parse_labels(labels).names if labels.strip() else ()
         config = Config(
-            **values,
-            test_split="" if chosen == usual else "+".join(chosen),
+            model=name,
+            dataset=images.dataset,
+            strategy=strategy,  # type: ignore[arg-type]
+            test_split=images.test_split,
             templates=parse_templates(templates) if templates.strip() else (),
             domain=domain.strip(),
-            labels=() if names_given == choose_labels((), info) else names_given,
-            max_images=int(images),
+            labels=read_labels(labels, images),
+            max_images=int(most),
         )
-        choose_labels(config.labels, info)
-        st.caption(f"{min(most, len(chosen) * int(images)) if images else most:,} images.")
+        count = sum(min(sizes[split], int(most) or sizes[split]) for split in images.splits)
+        st.caption(f"{count:,} images.")
         return config
     return None
 

@@ -17,8 +17,9 @@ from core.errors import CoreError
 from core.experiments.zero_shot import PREDICTIONS, RESULT
 from core.figures.confusion import plot_class_accuracies, plot_compared_accuracies, plot_confusion
 from core.figures.theme import Figure
-from core.methods.confusion import Accuracy, accuracy, class_accuracies, confusion_matrix, most_confused
+from core.methods.confusion import Accuracy, accuracy, class_accuracies, confusion_matrix, mistakes_sentence
 from core.runs.store import RunFolder
+from core.ui.background_results import result_stamp
 from core.ui.zero_shot import read_model_card
 
 
@@ -77,13 +78,9 @@ def read_evaluation(folder: RunFolder) -> Evaluation:
     """The result in a run's folder.
 
     Raises:
-        CoreError: it is damaged.
+        CoreError: there is none, or it is damaged.
     """
-    try:
-        stamp = (folder.path / RESULT).stat().st_mtime_ns
-    except OSError as error:
-        raise CoreError(f"The run {folder.name!r} has no result.", "Evaluate again.") from error
-    return _read(folder.name, stamp, folder)
+    return _read(folder.name, result_stamp(folder, RESULT), folder)
 
 
 def headline(found: Evaluation) -> str:
@@ -94,11 +91,7 @@ def headline(found: Evaluation) -> str:
         f"{summary['model_title']} on {summary['dataset_title']}, {summary['test']['split']}; prompts: "
         f"{STRATEGIES[summary['strategy']].title}{chosen}. Guessing would give {1 / len(found.classes):.1%}."
     )
-    worst = [
-        f"{found.classes[true]} for {found.classes[said]} ({count})"
-        for true, said, count in most_confused(found.confusion, 3)
-    ]
-    return f"{what} Most often mistaken: {', '.join(worst)}." if worst else what
+    return f"{what} {mistakes_sentence(found.classes, found.confusion)}".rstrip()
 
 
 def comparison_figures(found: Evaluation) -> list[tuple[str, Figure, str]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import streamlit as st
 from PIL import Image
 
-from core.data.catalogue import installed_datasets
+from core.data.catalogue import installed_datasets, usual_split
 from core.data.examples import EXAMPLES, load_example
 from core.data.image_sets import ImageSet, dataset_sample, folder_photos, photo_set, view_set
 from core.data.images import decode_image, image_digest
@@ -177,8 +177,7 @@ def _choose_data(name: str, address: str) -> None:
         key=f"{name}_data",
     )
     splits = list(installed[chosen]["splits"])
-    usual = next((split for split in ("test", "val") if split in splits), splits[-1])
-    split = st.selectbox("Split", splits, index=splits.index(usual), key=f"{name}_split_{chosen}")
+    split = st.selectbox("Split", splits, index=splits.index(usual_split(chosen)), key=f"{name}_split_{chosen}")
     count = st.select_slider("How many", COUNTS, value=1000, format_func=lambda each: f"{each:,}", key=f"{name}_count")
     seed = st.number_input("Draw", 0, 9999, 0, help="Another number, other pictures.", key=f"{name}_seed")
     there = int(installed[chosen]["splits"][split])

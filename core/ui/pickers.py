@@ -9,7 +9,7 @@ from pathlib import Path
 import streamlit as st
 from PIL import Image
 
-from core.data.catalogue import installed_datasets, sample_images
+from core.data.catalogue import installed_datasets, sample_images, usual_split
 from core.data.examples import EXAMPLES, load_example
 from core.data.images import MAX_BYTES, decode_image, image_digest
 from core.errors import CoreError
@@ -120,7 +120,7 @@ def _add_samples(name: str, chosen: list[str]) -> None:
         "Or of a data set", list(installed), format_func=lambda key: installed[key]["title"], key=f"{name}_set"
     )
     seed = second.number_input("Draw", min_value=0, max_value=9999, value=0, key=f"{name}_seed")
-    split = list(installed[data]["splits"])[-1]
+    split = usual_split(data)
     if third.button("Add six", key=f"{name}_add", width="stretch"):
         keys = [f"data:{data}/{split}/{seed}/{position}" for position in range(6)]
         remember(name, ",".join([*chosen, *keys]))
@@ -140,6 +140,28 @@ def model_picker(
     Models that can do nothing of what the page needs are left out; the ones that are not ready say why. The script
     stops here while the chosen model is not ready.
     """
+    chosen, state = _chosen_model(capability, name, label, exclude, preferred)
+    if not _is_ready(chosen, state):
+        st.stop()
+    return chosen
+
+
+def second_model_picker(
+    capability: Capability | tuple[Capability, ...] | None, *, name: str = "model_b", exclude: str
+) -> str | None:
+    """A `model_picker` for a part of a page: None, and the page goes on, while the chosen model is not ready."""
+    chosen, state = _chosen_model(capability, name, "Second model", exclude, PREFERRED)
+    return chosen if _is_ready(chosen, state) else None
+
+
+def _chosen_model(
+    capability: Capability | tuple[Capability, ...] | None,
+    name: str,
+    label: str,
+    exclude: str | None,
+    preferred: tuple[str, ...],
+) -> tuple[str, Availability]:
+    """The widget, and what it holds."""
     names = [spec.name for spec in MODELS.values() if _fits(spec, capability) and spec.name != exclude]
     names += [own for own in _own_models() if _fits(find_model(own), capability) and own != exclude]
     states = {candidate: availability(find_model(candidate)) for candidate in names}
@@ -167,8 +189,7 @@ def model_picker(
         label_visibility="collapsed",
         on_change=lambda: remember(name, st.session_state[widget]),
     )
-    _ensure_ready(chosen, states[chosen])
-    return chosen
+    return chosen, states[chosen]
 
 
 def own_model_form(*, name: str = "model") -> None:
@@ -247,7 +268,8 @@ def _describe(spec: ModelSpec, state: Availability) -> str:
     return f"{spec.title}  ⇣{size}" if state.state == "fetchable" else f"{spec.title}  ✕"
 
 
-def _ensure_ready(name: str, state: Availability) -> None:
+def _is_ready(name: str, state: Availability) -> bool:
+    """Whether the model can be used now; where not, the page says why or offers the download."""
     spec = find_model(name)
     if state.state == "ready":
         if name.partition(":")[0] in ("run", "folder"):
@@ -259,16 +281,16 @@ def _ensure_ready(name: str, state: Availability) -> None:
                 st.session_state["loaded_once"].add(name)
         except CoreError as error:
             show_error(error)
-            st.stop()
-        return
+            return False
+        return True
     if state.state == "unavailable":
         st.warning(f"**{spec.title}** cannot be used here: {state.text}", icon=":material/cloud_off:")
-        st.stop()
+        return False
     size = f" ({state.size_mib:.0f} MB)" if state.size_mib else ""
     st.info(f"**{spec.title}** is one download away. {state.text} Licence: {spec.licence}.", icon=":material/download:")
     if st.button(f"Download {spec.title}{size}", type="primary", key=f"fetch_{name}"):
         _download(spec)
-    st.stop()
+    return False
 
 
 def _forget_if_changed(name: str) -> None:
@@ -293,8 +315,8 @@ def _download(spec: ModelSpec) -> None:
         with_progress(f"Fetching {spec.title} …", lambda on_progress: fetch(spec, on_progress))
     except CoreError as error:
         show_error(error)
-        st.stop()
-    st.rerun()
+    else:
+        st.rerun()
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

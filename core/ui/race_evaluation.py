@@ -19,13 +19,14 @@ from core.experiments.diffusion_zero_shot import PREDICTIONS, RESULT
 from core.figures.confusion import plot_class_accuracies, plot_confusion
 from core.figures.race_evaluation import plot_accuracy_by_calls, plot_replays
 from core.figures.theme import Figure
-from core.methods.confusion import Accuracy, accuracy, class_accuracies, confusion_matrix, most_confused
+from core.methods.confusion import Accuracy, accuracy, class_accuracies, confusion_matrix, mistakes_sentence
 from core.methods.diffusion_batch import fitting_batch, pass_seconds
 from core.methods.diffusion_classifier import Plan
 from core.methods.paired import Paired
 from core.methods.race_evaluation import BudgetCurve, budget_curve
 from core.models.diffusion import LatentDiffusion
 from core.runs.store import RunFolder
+from core.ui.background_results import result_stamp
 from core.ui.cache import in_use
 from core.ui.zero_shot import read_model_card
 
@@ -92,13 +93,9 @@ def read_race_evaluation(folder: RunFolder) -> RaceEvaluation:
     """The result in a run's folder.
 
     Raises:
-        CoreError: it is damaged.
+        CoreError: there is none, or it is damaged.
     """
-    try:
-        stamp = (folder.path / RESULT).stat().st_mtime_ns
-    except OSError as error:
-        raise CoreError(f"The run {folder.name!r} has no result.", "Evaluate again.") from error
-    return _read(folder.name, stamp, folder)
+    return _read(folder.name, result_stamp(folder, RESULT), folder)
 
 
 def headline(found: RaceEvaluation) -> str:
@@ -111,11 +108,7 @@ def headline(found: RaceEvaluation) -> str:
         f"{calls['full_grid']:,}; {summary['image_seconds']['mean']:.2g} s an image on {summary['device'].upper()}"
         f"{' for the full grid' * summary['full_grid']}. Guessing would give {1 / len(found.classes):.1%}."
     )
-    worst = [
-        f"{found.classes[true]} for {found.classes[said]} ({count})"
-        for true, said, count in most_confused(found.confusion, 3)
-    ]
-    return f"{what} Most often mistaken: {', '.join(worst)}." if worst else what
+    return f"{what} {mistakes_sentence(found.classes, found.confusion)}".rstrip()
 
 
 def paired_sentences(found: RaceEvaluation) -> list[str]:

@@ -7,10 +7,8 @@ from typing import Any
 import streamlit as st
 
 from core.data.catalogue import installed_datasets
-from core.data.prompts import join_labels, parse_labels
-from core.errors import CoreError
 from core.experiments.diffusion_zero_shot import RESULT, Config
-from core.experiments.zero_shot import choose_labels
+from core.experiments.zero_shot import test_splits
 from core.figures.confusion import MOST_CLASSES, plot_compared_accuracies
 from core.methods.confusion import surest_errors
 from core.models.catalogue import MODELS
@@ -39,6 +37,7 @@ from core.ui.race_evaluation import (
 )
 from core.ui.race_plan import race_plan
 from core.ui.recipes import evaluation_recipe
+from core.ui.tested_images import choose_images, label_area, read_labels
 from core.ui.zero_shot import read_model_card
 
 # A network of so many parameters is probed without being asked: a pass takes moments.
@@ -111,18 +110,7 @@ def _form(name: str, finished: list[RunFolder]) -> None:
 
 def _config(name: str, installed: dict[str, Any]) -> Config | None:
     """The config that the widgets make, or None beside a sentence."""
-    names = list(installed)
-    data = st.selectbox(
-        "Data set",
-        names,
-        index=names.index("cifar10") if "cifar10" in names else 0,
-        format_func=lambda each: installed[each]["title"],
-        key="races_data",
-    )
-    info = installed[data]
-    splits = list(info["splits"])
-    usual = next(([split] for split in ("test", "val") if split in splits), splits)
-    chosen = st.multiselect("Test on", splits, default=usual, key=f"races_splits_{data}")
+    tested = choose_images(installed, "races")
     first, second = st.columns(2, vertical_alignment="bottom")
     images = first.number_input(
         "Images", 0, 1_000_000, 100, 50, key="races_images", help="A random part of all of them; 0 is all."
@@ -135,12 +123,7 @@ def _config(name: str, installed: dict[str, Any]) -> Config | None:
         help="No prompt leaves: every draw is computed for all, which shows what pruning saves, at which price.",
     )
     with st.expander("Labels, prompt, other models", icon=":material/tune:"):
-        labels = st.text_area(
-            f"{len(info['classes'])} labels, one for each class in this order",
-            value="\n".join(join_labels([label]) for label in choose_labels((), info)),
-            key=f"races_labels_{data}",
-            height=180,
-        )
+        labels = label_area(tested, "races")
         card = read_model_card(name)
         template = st.text_input(
             "Prompt, with {} for the label",
@@ -151,27 +134,22 @@ def _config(name: str, installed: dict[str, Any]) -> Config | None:
         compared = st.multiselect(
             "The same images also to",
             ready,
-            default=[each for each in Config().compare_with if each in ready and _knows(each, info)],
+            default=[each for each in Config().compare_with if each in ready and _knows(each, tested.info)],
             format_func=lambda each: MODELS[each].title,
-            key=f"races_compared_{data}",
+            key=f"races_compared_{tested.dataset}",
         )
     with guard():
-        if not chosen:
-            raise CoreError("No split is chosen.", "Choose at least one to test on.")
-        given = parse_labels(labels).names if labels.strip() else ()
-        config = Config(
+        return Config(
             model=name,
-            dataset=data,
-            test_split="" if chosen == usual else "+".join(chosen),
+            dataset=tested.dataset,
+            test_split=tested.test_split,
             images=int(images),
             template=template.strip(),
-            labels=() if given == choose_labels((), info) else given,
+            labels=read_labels(labels, tested),
             plan=plan,
             full_grid=full_grid,
             compare_with=tuple(compared),
         )
-        choose_labels(config.labels, info)
-        return config
     return None
 
 
@@ -187,9 +165,7 @@ def _knows(name: str, info: dict[str, Any]) -> bool:
 
 def _cost(config: Config, info: dict[str, Any], finished: list[RunFolder]) -> None:
     """How many calls the run needs at most, and how long they take here."""
-    splits = [split for split in config.test_split.split("+") if split]
-    splits = splits or next(([each] for each in ("test", "val") if each in info["splits"]), list(info["splits"]))
-    total = sum(info["splits"][split] for split in splits)
+    total = sum(info["splits"][split] for split in test_splits(config.test_split, info))
     images = min(total, config.images or total)
     grid = images * len(info["classes"]) * config.plan.most_draws
     pace = earlier_pace(config.model, config.plan, finished)

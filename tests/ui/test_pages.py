@@ -121,6 +121,19 @@ def test_a_model_without_the_network_says_so(monkeypatch: pytest.MonkeyPatch) ->
     assert not app.exception
 
 
+@pytest.mark.parametrize(
+    ("stem", "tabs", "tab"), [("attention", "tabs", "Compare"), ("anatomy", "anatomy_tabs", "Two models")]
+)
+def test_a_second_model_that_is_one_download_away_costs_only_its_tab(stem: str, tabs: str, tab: str) -> None:
+    app = AppTest.from_file(str(MAIN), default_timeout=120)
+    app.session_state[tabs], app.session_state["model_b"] = tab, "dino_s16"
+    app.run()
+    app.switch_page(str(CHECKOUT / "pages" / f"{stem}.py")).run()
+    assert not app.exception, app.exception
+    assert "one download away" in text_of(app)
+    assert "What you see" in text_of(app)
+
+
 def test_uploads_two_at_once_one_bad() -> None:
     import io
 
