@@ -10,6 +10,7 @@ each, at the same budget: a comparison that a laptop can repeat.
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from core.configs import differences, parse_overrides
 from core.errors import CoreError, UnknownNameError
 from core.experiments.catalogue import find_recipe
 from core.paths import BUNDLED
-from core.runs.store import RunFolder, RunSpec, create_run, list_runs
+from core.runs.store import RunFolder, RunSpec, create_run, list_runs, write_atomically
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,3 +107,40 @@ def install(run: RunFolder, checkpoints: Path = BUNDLED) -> Path:
     target = checkpoints / run.name
     shutil.copytree(run.model, target, dirs_exist_ok=True)
     return target
+
+
+def record_races(run: RunFolder, checkpoints: Path = BUNDLED) -> Path:
+    """Write what a finished `diffusion_zero_shot` run measured into the card of the bundled pipeline that it raced.
+
+    A pipeline is trained and measured in two runs: races over test images take long, and are read once.
+
+    Raises:
+        CoreError: the run has no result, raced another model, or raced images other than those held out for testing.
+    """
+    from core.experiments.diffusion_zero_shot import RESULT
+
+    spec = run.read_spec()
+    file = checkpoints / str(spec.config.get("model")) / "card.json"
+    if spec.recipe != "diffusion_zero_shot" or not file.is_file():
+        raise CoreError(
+            f"The run {run.name!r} did not race a bundled pipeline.",
+            "Train it with: python -m core train diffusion_zero_shot --set model=diffusion_small",
+        )
+    if not (run.path / RESULT).is_file():
+        raise CoreError(f"The run {run.name!r} has no result.", f"Let it finish: {spec.command(run.name)}")
+    found = json.loads((run.path / RESULT).read_text(encoding="utf-8"))
+    if found["split"] != "test":
+        raise CoreError(f"The run {run.name!r} raced {found['split']} images; a card reports test images.")
+    card = json.loads(file.read_text(encoding="utf-8"))
+    compared = ("model", "accuracy", "low", "high", "only_race", "only_other", "p_value")
+    card["metrics"] |= {
+        "test_accuracy": found["test"]["accuracy"],
+        "test_interval_95": [found["test"]["low"], found["test"]["high"]],
+        "test_count": found["test"]["count"],
+        "test_protocol": f"races, {found['plan_words']}",
+        "test_calls": found["calls"]["mean"],
+        "test_compared": [{key: row[key] for key in compared} for row in found["others"]],
+        "test_command": spec.command(run.name),
+    }
+    write_atomically(file, json.dumps(card, indent=1) + "\n")
+    return file

@@ -9,10 +9,11 @@ import pytest
 
 from core.configs import differences, parse_overrides
 from core.errors import CoreError, UnknownNameError
-from core.experiments.bundled import BUNDLED_RUNS, BundledRun, bundled_run, find_bundled, install
+from core.experiments.bundled import BUNDLED_RUNS, BundledRun, bundled_run, find_bundled, install, record_races
 from core.experiments.catalogue import find_recipe
 from core.models.catalogue import MODELS
 from core.paths import BUNDLED
+from core.runs.store import RunFolder, RunSpec, create_run
 
 
 @pytest.fixture(autouse=True)
@@ -44,8 +45,8 @@ def test_what_is_bundled_was_trained_as_its_row_says(row: BundledRun) -> None:
 
 def test_bundled_models_are_small_together() -> None:
     names = [row.name for row in BUNDLED_RUNS]
-    sizes = [file.stat().st_size for name in names for file in (BUNDLED / name).glob("*.safetensors")]
-    assert sum(sizes) <= 24 * 2**20
+    sizes = [file.stat().st_size for name in names for file in (BUNDLED / name).rglob("*") if file.is_file()]
+    assert sum(sizes) <= 48e6
 
 
 def test_other_settings_do_not_continue_a_run() -> None:
@@ -62,3 +63,42 @@ def test_an_unfinished_run_is_not_installed(tmp_path: Path) -> None:
 def test_an_unknown_name_lists_the_known() -> None:
     with pytest.raises(UnknownNameError, match="vit_p4"):
         find_bundled("vit_p44")
+
+
+def _raced(root: Path, **result: object) -> RunFolder:
+    """A run that raced the bundled pipeline, whose card lies in `root`."""
+    (root / "diffusion_small").mkdir(parents=True)
+    (root / "diffusion_small" / "card.json").write_text(json.dumps({"title": "t", "metrics": {"seed": 0}}))
+    run = create_run("raced", RunSpec(recipe="diffusion_zero_shot", config={"model": "diffusion_small"}, overrides=()))
+    other = {"model": "cnn_small", "accuracy": 0.9, "low": 0.8, "high": 0.95, "only_race": 1, "only_other": 9}
+    found = {
+        "split": "test",
+        "test": {"accuracy": 0.6, "low": 0.55, "high": 0.64, "correct": 300, "count": 500},
+        "plan_words": "200 draws",
+        "calls": {"mean": 321.5},
+        "others": [{**other, "p_value": 0.02, "title": "CNN"}],
+    }
+    (run.path / "result.json").write_text(json.dumps({**found, **result}))
+    return run
+
+
+def test_what_races_measured_is_written_on_the_card(tmp_path: Path) -> None:
+    run = _raced(tmp_path / "checkpoints")
+    card = json.loads(record_races(run, tmp_path / "checkpoints").read_text())
+    assert card["title"] == "t"
+    measured = card["metrics"]
+    assert (measured["seed"], measured["test_accuracy"], measured["test_count"]) == (0, 0.6, 500)
+    assert measured["test_interval_95"] == [0.55, 0.64]
+    assert "--name raced" in measured["test_command"]
+    assert measured["test_compared"][0]["p_value"] == 0.02
+
+
+def test_a_card_reports_test_images_of_a_finished_run_of_its_own_model(tmp_path: Path) -> None:
+    run = _raced(tmp_path / "checkpoints", split="val")
+    with pytest.raises(CoreError, match="raced val images"):
+        record_races(run, tmp_path / "checkpoints")
+    (run.path / "result.json").unlink()
+    with pytest.raises(CoreError, match="no result"):
+        record_races(run, tmp_path / "checkpoints")
+    with pytest.raises(CoreError, match="did not race"):
+        record_races(run, tmp_path / "elsewhere")
