@@ -119,11 +119,11 @@ def card_accuracies(name: str) -> list[tuple[str, Accuracy]]:
     """What a model of our own measured when it was made, from its card: title and accuracy, seen labels first."""
     metrics = read_model_card(name).get("metrics", {})
     rows = [
-        (f"{_title(data)}, {found.get('split', 'test')}: labels it has seen", found)
+        (f"{_title(data)}, {found.get('split', 'test')}: seen labels", found)
         for data, found in metrics.get("test", {}).items()
     ]
     rows += [
-        (f"{_title(data)}, {split}: pictures it has not", found)
+        (f"{_title(data)}, {split}: unseen pictures", found)
         for data, kinds in metrics.get("transfer", {}).items()
         for split, found in kinds.get("splits", {}).items()
     ]
