@@ -36,7 +36,7 @@ from core.errors import ConfigError, CoreError
 from core.experiments.zero_shot import choose_labels, test_splits
 from core.methods.confusion import Accuracy, accuracy, class_accuracies, confusion_matrix
 from core.methods.diffusion_batch import fitting_batch
-from core.methods.diffusion_classifier import Denoiser, Objective, Plan, Race, classify, replay
+from core.methods.diffusion_classifier import Denoiser, Plan, Race, classify, other_objective, replay
 from core.methods.paired import paired
 from core.methods.race_evaluation import plan_words, replay_all, replayed_plans, trail
 from core.methods.same_images import answers, class_order
@@ -328,14 +328,10 @@ def _report(labels: np.ndarray, races: list[Race], steps: int) -> RaceReport:
     )
 
 
-def _other(objective: Objective) -> Objective:
-    return "noise" if objective == "reconstruction" else "reconstruction"
-
-
 def _summary(labels: np.ndarray, decided: list[Race], races: list[Race]) -> dict[str, Any]:
     """Accuracy and cost; seconds are those of what was really run."""
     said = np.array([race.winner for race in decided])
-    other = _other(decided[0].objective)
+    other = other_objective(decided[0].objective)
     elsewhere = np.array([race.order(other)[0] for race in decided])
     prompts = decided[0].noise_error.shape[1]
     full_grid = prompts * decided[0].steps
@@ -410,7 +406,7 @@ def _columns(
 ) -> dict[str, np.ndarray]:
     """A row for each image, in the order of the races."""
     trails = [trail(race) for race in decided]
-    other = _other(config.plan.objective)
+    other = other_objective(config.plan.objective)
     classes = np.int16 if len(decided[0].order()) < 2**15 else np.int32
     return {
         "split": pictures.split,

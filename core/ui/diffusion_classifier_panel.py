@@ -16,7 +16,7 @@ from core.errors import CoreError
 from core.figures.diffusion_classifier import plot_error_by_step, plot_race, view_grid
 from core.figures.overlay import overlay
 from core.methods.denoising_view import MAP_STEPS
-from core.methods.diffusion_classifier import Objective, Plan, Race, excess_error
+from core.methods.diffusion_classifier import Plan, Race, excess_error, other_objective
 from core.reports import roughly
 from core.ui.cache import display_photo, loaded_model
 from core.ui.diffusion_classifier import (
@@ -278,7 +278,7 @@ def race_table(question: Question, picture: Picture, race: Race) -> pd.DataFrame
     """A row for each prompt, the best first."""
     mean, half_width = excess_error(race)
     gone = {each.prompt: each for each in race.pruned}
-    other = {prompt: place + 1 for place, prompt in enumerate(race.order(_other(race)))}
+    other = {prompt: place + 1 for place, prompt in enumerate(race.order(other_objective(race.objective)))}
     clip = second_opinion_model()
     shares = None
     if clip and len(question.labels) <= 200:
@@ -296,23 +296,19 @@ def race_table(question: Question, picture: Picture, race: Race) -> pd.DataFrame
                 "± 95 %": None if place == 0 else round(100 * float(half_width[last, prompt]), 2),
                 "draws": last + 1,
                 "p": left.p_value if left is not None else None,
-                f"by {_other(race)}": other[prompt],
+                f"by {other_objective(race.objective)}": other[prompt],
                 **({"CLIP, %": round(100 * float(shares[prompt]), 1)} if shares is not None else {}),
             }
         )
     return pd.DataFrame(rows)
 
 
-def _other(race: Race) -> Objective:
-    return "noise" if race.objective == "reconstruction" else "reconstruction"
-
-
 def _other_answers(question: Question, table: pd.DataFrame, race: Race) -> list[str]:
     """The other objective, CLIP, and what pruning risks, each in a sentence."""
-    other = question.labels[race.order(_other(race))[0]]
+    other = question.labels[race.order(other_objective(race.objective))[0]]
     same = "as well" if other == question.labels[race.winner] else "instead"
     names = {"reconstruction": "reconstruction error", "noise": "noise error"}
-    found = [f"By the {names[_other(race)]}, without any further call, {other} would win {same}."]
+    found = [f"By the {names[other_objective(race.objective)]}, without any further call, {other} would win {same}."]
     if "CLIP, %" in table and len(table) > 1:
         row = table.loc[table["CLIP, %"].idxmax()]
         agrees = "agrees" if row["label"] == question.labels[race.winner] else "disagrees"

@@ -9,7 +9,7 @@ import streamlit as st
 from core.errors import ConfigError
 from core.methods.diffusion_classifier import Distance, Objective, Plan, Pruning, Spread
 
-OBJECTIVES: dict[Objective, str] = {"reconstruction": "Reconstruction", "noise": "Noise"}
+OBJECTIVES: dict[Objective, str] = {"noise": "Noise", "reconstruction": "Reconstruction"}
 SPREADS: dict[Spread, str] = {"uniform": "At random", "even": "Evenly spaced", "staged": "Staged"}
 PRUNINGS: dict[Pruning, str] = {"t_test": "t-test", "stages": "Stages", "none": "None"}
 DISTANCES: dict[Distance, str] = {"l2": "Squared", "l1": "Absolute", "huber": "Huber"}
@@ -26,7 +26,7 @@ def race_plan() -> Plan:
         objective = st.segmented_control(
             "Error of", list(OBJECTIVES), format_func=OBJECTIVES.__getitem__, default=usual.objective, required=True,
             key="objective", bind="query-params",
-            help="Of the reconstruction, weighted by exp(−k t/T) (Clark & Jaini), or of the noise (Li et al.).",
+            help="Of the noise (Li et al.), or of the reconstruction, weighted by exp(−k t/T) (Clark & Jaini).",
         )  # fmt: skip
         first, second = st.columns(2)
         distance = first.selectbox(

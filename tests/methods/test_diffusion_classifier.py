@@ -76,7 +76,7 @@ def test_the_prompt_that_denoises_best_wins_under_every_plan(plan: Plan) -> None
 def test_the_two_errors_are_one_residual() -> None:
     """‖z − ẑ‖² = ((1 − ᾱ)/ᾱ) ‖ε − ε̂‖², checked against the reconstruction written out."""
     denoise = Rigged([0.2, 0.7], jitter=0.5)
-    plan = Plan(pruning="none", draws=30)
+    plan = Plan(objective="reconstruction", pruning="none", draws=30)
     result = race(denoise, plan)
     kept = ALPHAS[result.time_steps][:, None]
     np.testing.assert_allclose(result.reconstruction_error, result.noise_error * (1 - kept) / kept, rtol=1e-4)
