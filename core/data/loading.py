@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -81,12 +81,15 @@ def load_images(name: str, split: str, size: int) -> ArrayDataset:
     """One split as RGB: photos as `size`-pixel squares, arrays as they are stored.
 
     Greyscale arrays are repeated over three channels without taking more memory. A split "train" of a data set without
-    "val" is whole here; `load_splits` is what carves.
+    "val" is whole here; "val" is then what `load_splits` carves from it.
 
     Raises:
         CoreError: the data set was not imported, has no such split, or none of its images can be read.
     """
     info = read_dataset(name)
+    if is_carved(info, split):
+        whole = load_images(name, "train", size)
+        return _pick(whole, validation_indices(whole.labels), split)
     if split not in info["splits"]:
         raise UnknownNameError(f"split of {name}", split, info["splits"])
     if info["storage"] == "arrays":
@@ -103,6 +106,11 @@ def load_images(name: str, split: str, size: int) -> ArrayDataset:
     )
 
 
+def is_carved(info: Mapping[str, Any], split: str) -> bool:
+    """Whether `split` is "val" of a data set that stores none: a tenth of its "train", the same for everybody."""
+    return split == "val" and split not in info["splits"] and "train" in info["splits"]
+
+
 def decode_split(name: str, split: str, size: int) -> Iterator[Progress]:
     """Fill the cache for `load_images`, saying how far it is; nothing to do for arrays and where it was done before.
 
@@ -111,7 +119,9 @@ def decode_split(name: str, split: str, size: int) -> Iterator[Progress]:
     Raises:
         CoreError: the data set was not imported, has no such split, or none of its images can be read.
     """
-    if read_dataset(name)["storage"] == "arrays" or (target := _cache_folder(name, split, size)).is_dir():
+    info = read_dataset(name)
+    split = "train" if is_carved(info, split) else split
+    if info["storage"] == "arrays" or (target := _cache_folder(name, split, size)).is_dir():
         return
     files = list_files(name, split)
     workshop = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"

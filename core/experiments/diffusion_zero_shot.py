@@ -33,7 +33,7 @@ from core.data.prompts import check_template, fill_template
 from core.data.transforms import Preprocessing, to_batch
 from core.device import Precision, pick_device
 from core.errors import ConfigError, CoreError
-from core.experiments.zero_shot import choose_labels, test_splits
+from core.experiments.zero_shot import choose_labels, tested_splits
 from core.methods.confusion import Accuracy, accuracy, class_accuracies, confusion_matrix
 from core.methods.diffusion_batch import fitting_batch
 from core.methods.diffusion_classifier import Denoiser, Plan, Race, classify, other_objective, replay
@@ -60,7 +60,11 @@ class Config:
         "A text-to-image pipeline: of the catalogue, run:NAME, folder:PATH or hub:OWNER/NAME.",
     )
     dataset: str = option("cifar10", "Data set", "Any imported data set.")
-    test_split: str = option("", "Test on", "Splits joined by +; empty: test or val, or every domain.")
+    test_split: str = option(
+        "",
+        "Test on",
+        "Splits joined by +; empty: test or val, or every domain. val: what trainings set aside where none is stored.",
+    )
     images: int = option(
         100, "Images", "A random part of all of them, not stratified; 0 is all.", minimum=0, maximum=1_000_000
     )
@@ -138,7 +142,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | RaceReport]:
     model.spec.require("text_to_image", "The diffusion classifier")
     module, preprocessing = cast(LatentDiffusion, model.module), model.network.preprocessing
     info = read_dataset(config.dataset)
-    labels, tested = choose_labels(config.labels, info), test_splits(config.test_split, info)
+    labels, tested = choose_labels(config.labels, info), tested_splits(config.test_split, info, carved=True)
     others = [load(name) for name in dict.fromkeys(config.compare_with)]
     for other in others:
         class_order(other, info["classes"])
@@ -185,7 +189,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | RaceReport]:
         "image_size": preprocessing.size,
         "template": config.template,
         "split": "+".join(tested),
-        "of_images": sum(info["splits"][split] for split in tested),
+        "of_images": sum(len(data) for data in pictures.data.values()),
         "seed": config.seed,
         "plan": asdict(config.plan),
         "plan_words": plan_words(config.plan),

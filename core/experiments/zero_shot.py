@@ -22,7 +22,7 @@ import numpy as np
 from core.configs import check_options, option
 from core.data.arrays import ArrayDataset, validation_indices
 from core.data.catalogue import read_dataset
-from core.data.loading import Rows, decode_split, load_images, skipped_images
+from core.data.loading import Rows, decode_split, is_carved, load_images, skipped_images
 from core.data.prompts import STRATEGIES, StrategyName, check_template, dataset_labels, strategy_templates
 from core.device import Precision, pick_device
 from core.errors import ConfigError, UnknownNameError
@@ -135,7 +135,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Report]:
     device = folder.read_spec().device
     model.module.to(pick_device(device))
     info = read_dataset(config.dataset)
-    labels, tested, names = choose_labels(config.labels, info), test_splits(config.test_split, info), _compared(config)
+    labels, tested, names = choose_labels(config.labels, info), tested_splits(config.test_split, info), _compared(config)
     elsewhere = _validation_split(info, tested) if len(names) > 1 else ""
     chosen_rows = {}
     for split in (*tested, *([elsewhere] if elsewhere else [])):
@@ -233,8 +233,11 @@ def config_templates(config: Config, strategy: str) -> tuple[str, ...]:
     return strategy_templates(strategy, domain=config.domain, custom="\n".join(config.templates))
 
 
-def test_splits(text: str, info: dict[str, Any]) -> tuple[str, ...]:
+def tested_splits(text: str, info: dict[str, Any], *, carved: bool = False) -> tuple[str, ...]:
     """The splits that `text` names, joined by +; empty: test, or val, or all there are (the domains of PACS).
+
+    Args:
+        carved: "val" may be what trainings of a data set without such a split set aside.
 
     Raises:
         UnknownNameError: there is no such split.
@@ -242,7 +245,7 @@ def test_splits(text: str, info: dict[str, Any]) -> tuple[str, ...]:
     stored = tuple(info["splits"])
     names = tuple(dict.fromkeys(part.strip() for part in text.split("+") if part.strip()))
     for name in names:
-        if name not in stored:
+        if name not in stored and not (carved and is_carved(info, name)):
             raise UnknownNameError(f"split of {info['title']}", name, stored)
     return names or next(((usual,) for usual in ("test", "val") if usual in stored), stored)
 

@@ -136,6 +136,8 @@ def test_arrays_are_split_as_everywhere_else():
     for split, part in (("train", splits.train), ("val", splits.val), ("test", splits.test)):
         assert numbers(part) == numbers(load_arrays("toy", split))
         assert list(part.labels) == list(load_arrays("toy", split).labels)
+    assert numbers(load_images("toy", "val", 99)) == numbers(splits.val)
+    assert len(load_images("toy", "train", 99)) == 40
 
 
 def test_where_only_train_and_val_exist_the_second_is_for_testing():

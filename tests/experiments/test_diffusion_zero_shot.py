@@ -269,3 +269,9 @@ def test_own_labels_and_another_split(config: Config) -> None:
     assert summary["labels"] == ["night", "a tomato"]
     assert set(columns["split"]) == {"train"}
     assert summary["of_images"] == 40
+
+
+def test_what_trainings_set_aside_can_be_raced(config: Config) -> None:
+    _, summary, columns = evaluate(replace(config, test_split="val", images=0, compare_with=()))
+    assert set(columns["split"]) == {"val"}
+    assert summary["of_images"] == len(columns["row"]) == 4
