@@ -33,7 +33,7 @@ from core.data.prompts import check_template, fill_template
 from core.data.transforms import Preprocessing, to_batch
 from core.device import Precision, pick_device
 from core.errors import ConfigError, CoreError
-from core.experiments.zero_shot import choose_labels, tested_splits
+from core.experiments.zero_shot import choose_labels, evaluated_splits
 from core.methods.confusion import Accuracy, accuracy, class_accuracies, confusion_matrix
 from core.methods.diffusion_batch import fitting_batch
 from core.methods.diffusion_classifier import Denoiser, Plan, Race, classify, other_objective, replay
@@ -142,7 +142,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | RaceReport]:
     model.spec.require("text_to_image", "The diffusion classifier")
     module, preprocessing = cast(LatentDiffusion, model.module), model.network.preprocessing
     info = read_dataset(config.dataset)
-    labels, tested = choose_labels(config.labels, info), tested_splits(config.test_split, info, carved=True)
+    labels, tested = choose_labels(config.labels, info), evaluated_splits(config.test_split, info, carved=True)
     others = [load(name) for name in dict.fromkeys(config.compare_with)]
     for other in others:
         class_order(other, info["classes"])

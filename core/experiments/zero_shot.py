@@ -135,7 +135,8 @@ def run(config: Config, folder: RunFolder) -> Iterator[Report]:
     device = folder.read_spec().device
     model.module.to(pick_device(device))
     info = read_dataset(config.dataset)
-    labels, tested, names = choose_labels(config.labels, info), tested_splits(config.test_split, info), _compared(config)
+    labels, names = choose_labels(config.labels, info), _compared(config)
+    tested = evaluated_splits(config.test_split, info)
     elsewhere = _validation_split(info, tested) if len(names) > 1 else ""
     chosen_rows = {}
     for split in (*tested, *([elsewhere] if elsewhere else [])):
@@ -233,7 +234,7 @@ def config_templates(config: Config, strategy: str) -> tuple[str, ...]:
     return strategy_templates(strategy, domain=config.domain, custom="\n".join(config.templates))
 
 
-def tested_splits(text: str, info: dict[str, Any], *, carved: bool = False) -> tuple[str, ...]:
+def evaluated_splits(text: str, info: dict[str, Any], *, carved: bool = False) -> tuple[str, ...]:
     """The splits that `text` names, joined by +; empty: test, or val, or all there are (the domains of PACS).
 
     Args:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.data.catalogue import installed_datasets
 from core.experiments.diffusion_zero_shot import RESULT, Config
-from core.experiments.zero_shot import tested_splits
+from core.experiments.zero_shot import evaluated_splits
 from core.figures.confusion import MOST_CLASSES, plot_compared_accuracies
 from core.methods.confusion import surest_errors
 from core.models.catalogue import MODELS
@@ -165,7 +165,7 @@ def _knows(name: str, info: dict[str, Any]) -> bool:
 
 def _cost(config: Config, info: dict[str, Any], finished: list[RunFolder]) -> None:
     """How many calls the run needs at most, and how long they take here."""
-    total = sum(info["splits"][split] for split in tested_splits(config.test_split, info))
+    total = sum(info["splits"][split] for split in evaluated_splits(config.test_split, info))
     images = min(total, config.images or total)
     grid = images * len(info["classes"]) * config.plan.most_draws
     pace = earlier_pace(config.model, config.plan, finished)

@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.data.prompts import join_labels, parse_labels
 from core.errors import CoreError
-from core.experiments.zero_shot import choose_labels, tested_splits
+from core.experiments.zero_shot import choose_labels, evaluated_splits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class TestedImages:
         """
         if not self.splits:
             raise CoreError("No split is chosen.", "Choose at least one to test on.")
-        return "" if self.splits == tested_splits("", self.info) else "+".join(self.splits)
+        return "" if self.splits == evaluated_splits("", self.info) else "+".join(self.splits)
 
 
 def choose_images(installed: dict[str, dict[str, Any]], key: str) -> TestedImages:
@@ -48,7 +48,7 @@ def choose_images(installed: dict[str, dict[str, Any]], key: str) -> TestedImage
     )
     info = installed[dataset]
     splits = st.multiselect(
-        "Test on", list(info["splits"]), default=list(tested_splits("", info)), key=f"{key}_splits_{dataset}"
+        "Test on", list(info["splits"]), default=list(evaluated_splits("", info)), key=f"{key}_splits_{dataset}"
     )
     return TestedImages(dataset=dataset, info=info, splits=tuple(splits))
 
