@@ -62,7 +62,7 @@ def test_a_result_is_shown_with_its_comparisons_its_price_and_its_errors(models:
     found = read_race_evaluation(find_run("toys"))
     assert f"#### {found.accuracy.sentence()}" in said
     assert "exact McNemar test" in said
-    assert "By the noise error, without any further call" in said
+    assert "By the reconstruction error, without any further call" in said
     assert "What pruning saves" in said
     assert "16" in said  # calls of the full grid
     table = race_evaluation_table(found)
