@@ -4,8 +4,9 @@
     python -m core bundle vit_p4 --install
     python -m core bundle --all --set training.epochs=50        on a GPU, where that takes minutes
 
-Two ViTs of 192 channels are there to be looked into. The small ones, 96 wide, differ from each other in one thing
-each, at the same budget: a comparison that a laptop can repeat.
+Two ViTs of 192 channels, one with differential attention, are there to be looked into; they share budget and seed, and
+`benchmarks/seeds.py` compares the two kinds over several seeds. The small ones, 96 wide, differ from each other in one
+thing each, at the same budget: a comparison that a laptop can repeat.
 """
 
 from __future__ import annotations
@@ -41,14 +42,7 @@ BUNDLED_RUNS = (
     BundledRun(
         name="differential_vit_p4",
         recipe="vit_scratch",
-        # An earlier budget: 12 epochs of AdamW. The fair comparison, of small ones, is `benchmarks/seeds.py`.
-        overrides=(
-            "training.optimizer=adamw",
-            "training.learning_rate=0.001",
-            "training.compile=true",
-            "family=differential_vit",
-            "model.num_heads=3",
-        ),
+        overrides=(*_LARGE, "family=differential_vit", "model.num_heads=3"),
     ),
     BundledRun(name="vit_small_p4", recipe="vit_scratch", overrides=_SMALL),
     BundledRun(name="vit_small_p2", recipe="vit_scratch", overrides=(*_SMALL, "model.patch_size=2")),
