@@ -170,6 +170,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 180) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_two_workers_share_a_study_and_one_takes_over_what_the_other_left_when_killed(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     first = begin("study", trials=6, base=(f"gate={gate}",))

@@ -54,6 +54,7 @@ def numbers(folder: RunFolder) -> list[dict[str, object]]:
     return [{key: value for key, value in line.items() if "second" not in key} for line in folder.history()]
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_it_gives_the_same_numbers_and_weights() -> None:
     chosen = config()
     whole, cut = folder_called("whole", chosen), folder_called("cut", chosen)

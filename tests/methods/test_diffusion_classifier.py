@@ -302,6 +302,7 @@ PRUNINGS = ("t_test", "stages", "none")
     look_every=st.integers(1, 9),
     decay=st.sampled_from([0.0, 7.0]),
 )
+@pytest.mark.slow
 def test_a_replay_of_the_full_grid_is_the_race_that_was_really_pruned(
     sizes: list[float], objective: Any, pruning: Any, spread: Any, threshold: float, look_every: int, decay: float
 ) -> None:

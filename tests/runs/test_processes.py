@@ -58,6 +58,7 @@ def test_a_killed_worker_is_interrupted_and_resumes_to_the_same_numbers() -> Non
     assert run.history() == metrics_of_an_undisturbed_run(steps=60)
 
 
+@pytest.mark.slow
 def test_a_worker_outlives_its_launcher_and_its_terminal(tmp_path: Path) -> None:
     run = make_run("orphan", steps=60, step_s=0.05)
     code = "from core.runs import queue; from core.runs.store import find_run\n"
@@ -110,6 +111,7 @@ def test_stop_from_another_process_saves_first_and_resumes() -> None:
         control.request_stop(run)
 
 
+@pytest.mark.slow
 def test_a_worker_that_does_not_listen_is_ended_by_force() -> None:
     run = make_run("deaf", trouble="deaf")
     queue.submit(run)
@@ -175,6 +177,7 @@ def test_two_processes_that_move_the_queue_start_a_run_once() -> None:
         assert run.log.read_text().count("---") == 1, run.name
 
 
+@pytest.mark.slow
 def test_a_second_worker_is_refused_and_changes_nothing() -> None:
     run = make_run("owned", steps=400, step_s=0.02)
     queue.submit(run)
