@@ -25,7 +25,7 @@ from core.ui.export import Export, export_popover
 from core.ui.image_sets import current_set, is_small, set_popover
 from core.ui.layer_picker import layer_picker
 from core.ui.layout import heading, teaching_cards
-from core.ui.pickers import model_picker, own_model_form
+from core.ui.pickers import model_picker, own_model_form, second_model_picker
 from core.ui.plane_settings import fine_settings, plane_kind
 from core.ui.stoppable import Stopped
 
@@ -115,7 +115,9 @@ def page() -> None:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             preferred = tuple(each for each in SMALL_MODELS if each != name)
             with st.container(width=420):
-                other = model_picker(ENCODERS, name="encoder2", label="Second model", preferred=preferred)
+                other = second_model_picker(ENCODERS, name="encoder2", preferred=preferred)
+            if other is None:
+                return
             both.append(layer_picker(other, suffix="2"))
     given = current_set()
     with bar[0]:

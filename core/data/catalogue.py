@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +224,11 @@ def read_dataset(name: str) -> dict[str, Any]:
     return info
 
 
+def is_carved(info: Mapping[str, Any], split: str) -> bool:
+    """Whether `split` is "val" of a data set that stores none: a tenth of its "train", the same for everybody."""
+    return split == "val" and split not in info["splits"] and "train" in info["splits"]
+
+
 def usual_split(name: str) -> str:
     """The split whose pictures nothing learned from; photos where the splits are domains, as those of PACS.
 
@@ -248,7 +254,7 @@ def sample_images(name: str, split: str, count: int, seed: int) -> list[tuple[Im
     """
     info = read_dataset(name)
     folder = data_root() / name
-    carved = split in ("train", "val") and "val" not in info["splits"] and "train" in info["splits"]
+    carved = split in ("train", "val") and is_carved(info, "val")
     stored = "train" if carved else split
     if stored not in info["splits"]:
         raise UnknownNameError(f"split of {name}", split, info["splits"])

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from core.data.arrays import ArrayDataset, validation_indices
-from core.data.catalogue import list_files, read_dataset
+from core.data.catalogue import is_carved, list_files, read_dataset
 from core.data.images import decode_image
 from core.data.transforms import IMAGENET_NORMALISATION, Normalisation, Preprocessing, crop_to_square
 from core.errors import ConfigError, CoreError, UnknownNameError
@@ -104,11 +104,6 @@ def load_images(name: str, split: str, size: int) -> ArrayDataset:
         labels=np.load(folder / "labels.npy"),
         classes=tuple(info["classes"]),
     )
-
-
-def is_carved(info: Mapping[str, Any], split: str) -> bool:
-    """Whether `split` is "val" of a data set that stores none: a tenth of its "train", the same for everybody."""
-    return split == "val" and split not in info["splits"] and "train" in info["splits"]
 
 
 def decode_split(name: str, split: str, size: int) -> Iterator[Progress]:

@@ -118,7 +118,7 @@ def record_races(run: RunFolder, checkpoints: Path = BUNDLED) -> Path:
     if spec.recipe != "diffusion_zero_shot" or not file.is_file():
         raise CoreError(
             f"The run {run.name!r} did not race a bundled pipeline.",
-            "Train it with: python -m core train diffusion_zero_shot --set model=diffusion_small",
+            "Race it: python -m core train diffusion_zero_shot --set model=diffusion_small",
         )
     if not (run.path / RESULT).is_file():
         raise CoreError(f"The run {run.name!r} has no result.", f"Let it finish: {spec.command(run.name)}")

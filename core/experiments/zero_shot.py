@@ -21,8 +21,8 @@ import numpy as np
 
 from core.configs import check_options, option
 from core.data.arrays import ArrayDataset, validation_indices
-from core.data.catalogue import read_dataset
-from core.data.loading import Rows, decode_split, is_carved, load_images, skipped_images
+from core.data.catalogue import is_carved, read_dataset
+from core.data.loading import Rows, decode_split, load_images, skipped_images
 from core.data.prompts import STRATEGIES, StrategyName, check_template, dataset_labels, strategy_templates
 from core.device import Precision, pick_device
 from core.errors import ConfigError, UnknownNameError

@@ -30,7 +30,8 @@ def plot_race(race: Race, labels: Sequence[str]) -> go.Figure:
     pruned = {each.prompt: each for each in race.pruned}
     colours = prompt_colours(order)
     figure = go.Figure()
-    last = {prompt: int(race.draws[prompt]) - 1 for prompt in shown}
+    drawn = race.draws
+    last = {prompt: int(drawn[prompt]) - 1 for prompt in shown}
     first = min(_FIRST_DRAW, race.step) - 1
     for prompt in reversed(shown):
         draws = np.unique(np.linspace(first, last[prompt], _MOST_POINTS).round().astype(int))

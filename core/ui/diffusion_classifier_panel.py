@@ -284,9 +284,9 @@ def race_table(question: Question, picture: Picture, race: Race) -> pd.DataFrame
     if clip and len(question.labels) <= 200:
         found = scores_of(clip, picture.digest, picture.image, question.labels, (question.template,))
         shares = found.probabilities[0]
-    rows = []
+    rows, draws = [], race.draws
     for place, prompt in enumerate(race.order()):
-        last = int(race.draws[prompt]) - 1
+        last = int(draws[prompt]) - 1
         left = gone.get(prompt)
         rows.append(
             {

@@ -46,7 +46,7 @@ from core.methods.zero_shot import Scale, zero_shot_scores
 from core.ui.cache import in_use, loaded_model, shelved
 from core.ui.errors import guard
 from core.ui.export import Export
-from core.ui.pickers import model_picker
+from core.ui.pickers import second_model_picker
 from core.ui.zero_shot import encoder, labels_seen, weights_of
 
 Who = Literal["only_clip", "only_classifier"]
@@ -339,10 +339,14 @@ for each in found.of("only_clip") + found.of("only_classifier"):
 '''
 
 
-def _form(name: str) -> Question:
-    """The widgets, and what they ask."""
-    model_picker("classifier", name="classifier", label="Trained on ImageNet", preferred=("efficientnet_lite0",))
-    _check(st.session_state["classifier"])
+def _form(name: str) -> Question | None:
+    """The widgets, and what they ask; None while the classifier is not on this machine."""
+    classifier = second_model_picker(
+        "classifier", name="classifier", label="Trained on ImageNet", preferred=("efficientnet_lite0",)
+    )
+    if classifier is None:
+        return None
+    _check(classifier)
     installed = installed_datasets()
     names = [each for each in PREFERRED if each in installed]
     names += [each for each in installed if each not in names and _knows(each)] + [EXAMPLES, FOLDER]

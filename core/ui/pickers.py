@@ -131,8 +131,6 @@ def model_picker(
     capability: Capability | tuple[Capability, ...] | None,
     *,
     name: str = "model",
-    label: str = "Model",
-    exclude: str | None = None,
     preferred: tuple[str, ...] = PREFERRED,
 ) -> str:
     """The name of a model that is ready to use; asks for a download, with progress, where one is needed.
@@ -140,17 +138,22 @@ def model_picker(
     Models that can do nothing of what the page needs are left out; the ones that are not ready say why. The script
     stops here while the chosen model is not ready.
     """
-    chosen, state = _chosen_model(capability, name, label, exclude, preferred)
+    chosen, state = _chosen_model(capability, name, "Model", None, preferred)
     if not _is_ready(chosen, state):
         st.stop()
     return chosen
 
 
 def second_model_picker(
-    capability: Capability | tuple[Capability, ...] | None, *, name: str = "model_b", exclude: str
+    capability: Capability | tuple[Capability, ...] | None,
+    *,
+    name: str = "model_b",
+    label: str = "Second model",
+    exclude: str | None = None,
+    preferred: tuple[str, ...] = PREFERRED,
 ) -> str | None:
     """A `model_picker` for a part of a page: None, and the page goes on, while the chosen model is not ready."""
-    chosen, state = _chosen_model(capability, name, "Second model", exclude, PREFERRED)
+    chosen, state = _chosen_model(capability, name, label, exclude, preferred)
     return chosen if _is_ready(chosen, state) else None
 
 

@@ -139,9 +139,9 @@ with torch.inference_mode():
     prompts = pipeline.embed_prompts(prompts_for(labels, [{template!r}]))
 for race in classify(pipeline.denoiser(prompts), latent, len(labels), pipeline.alphas_cumprod, plan):
     print(race.step, "draws,", len(race.alive), "left, first:", labels[race.winner])
-mean, half_width = excess_error(race)
+(mean, half_width), draws = excess_error(race), race.draws
 for index in race.order():
-    last = race.draws[index] - 1
+    last = draws[index] - 1
     behind, width = mean[last, index], half_width[last, index]
     print(f"{{labels[index]:30}} {{behind:+7.2%}} ± {{width:.2%}} after {{last + 1}} draws")
 print(race.calls, "calls,", round(race.seconds, 1), "seconds")

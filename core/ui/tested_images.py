@@ -13,7 +13,7 @@ from core.experiments.zero_shot import choose_labels, evaluated_splits
 
 
 @dataclass(frozen=True, kw_only=True)
-class TestedImages:
+class ChosenImages:
     """The data set and the splits that were chosen.
 
     Attributes:
@@ -36,7 +36,7 @@ class TestedImages:
         return "" if self.splits == evaluated_splits("", self.info) else "+".join(self.splits)
 
 
-def choose_images(installed: dict[str, dict[str, Any]], key: str) -> TestedImages:
+def choose_images(installed: dict[str, dict[str, Any]], key: str) -> ChosenImages:
     """The widgets of data set and splits; `installed` has at least one, `key` begins the widgets' keys."""
     names = list(installed)
     dataset = st.selectbox(
@@ -50,10 +50,10 @@ def choose_images(installed: dict[str, dict[str, Any]], key: str) -> TestedImage
     splits = st.multiselect(
         "Test on", list(info["splits"]), default=list(evaluated_splits("", info)), key=f"{key}_splits_{dataset}"
     )
-    return TestedImages(dataset=dataset, info=info, splits=tuple(splits))
+    return ChosenImages(dataset=dataset, info=info, splits=tuple(splits))
 
 
-def label_area(images: TestedImages, key: str) -> str:
+def label_area(images: ChosenImages, key: str) -> str:
     """The widget that holds a label for each class, one a line."""
     return st.text_area(
         f"{len(images.info['classes'])} labels, one for each class in this order",
@@ -63,7 +63,7 @@ def label_area(images: TestedImages, key: str) -> str:
     )
 
 
-def read_labels(text: str, images: TestedImages) -> tuple[str, ...]:
+def read_labels(text: str, images: ChosenImages) -> tuple[str, ...]:
     """The labels as a config has them: empty where they are the data set's own.
 
     Raises:

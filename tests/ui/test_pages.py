@@ -122,11 +122,20 @@ def test_a_model_without_the_network_says_so(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    ("stem", "tabs", "tab"), [("attention", "tabs", "Compare"), ("anatomy", "anatomy_tabs", "Two models")]
+    ("stem", "chosen", "second", "name"),
+    [
+        ("attention", {"tabs": "Compare"}, "model_b", "dino_s16"),
+        ("anatomy", {"anatomy_tabs": "Two models"}, "model_b", "dino_s16"),
+        ("embeddings", {"planes": "models"}, "encoder2", "dino_s16"),
+        ("clip", {"view": "imagenet"}, "classifier", "resnet50"),
+    ],
 )
-def test_a_second_model_that_is_one_download_away_costs_only_its_tab(stem: str, tabs: str, tab: str) -> None:
+def test_a_second_model_that_is_one_download_away_costs_only_its_part(
+    stem: str, chosen: dict[str, str], second: str, name: str
+) -> None:
     app = AppTest.from_file(str(MAIN), default_timeout=120)
-    app.session_state[tabs], app.session_state["model_b"] = tab, "dino_s16"
+    for key, value in {**chosen, second: name}.items():
+        app.session_state[key] = value
     app.run()
     app.switch_page(str(CHECKOUT / "pages" / f"{stem}.py")).run()
     assert not app.exception, app.exception
