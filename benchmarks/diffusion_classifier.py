@@ -1,13 +1,14 @@
 """The race of prompts against bare network calls and against a plain loop: python -m benchmarks.diffusion_classifier.
 
     python -m benchmarks.diffusion_classifier --model diffusion_small --images 3 --repeats 3 --threads 1
-    python -m benchmarks.diffusion_classifier --full-grid 300        what pruning saves, and how often it agrees: long
+    python -m core train diffusion_zero_shot --name grid --set test_split=val --set images=300 --set full_grid=true
+    python -m benchmarks.diffusion_classifier --pruning-of grid        what pruning saves, and how often it agrees
 
 Overhead: `classify` without pruning against the same number of calls of the bare UNet, in the same batches. Speed:
 the same race against the obvious loop, class by class and draw by draw, one latent a call, which computes every text
 embedding once. The sides take turns (A/B/A/B) on the same images; ratios are of medians, and both must find the same
 errors. Memory on a CPU is the peak of a fresh process for every batch size, above the process with the model loaded; on
-a GPU the allocator's. `--full-grid` runs the recipe diffusion_zero_shot in a folder of its own.
+a GPU the allocator's. `--pruning-of` replays plans on the errors that such a run wrote down.
 """
 
 from __future__ import annotations
@@ -18,10 +19,9 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -33,17 +33,19 @@ from core.data.catalogue import read_dataset, sample_images
 from core.data.prompts import dataset_labels, fill_template
 from core.data.transforms import to_batch
 from core.device import pick_device
-from core.experiments import diffusion_zero_shot
+from core.errors import CoreError
+from core.experiments.diffusion_zero_shot import PREDICTIONS, RESULT
 from core.methods.diffusion_batch import fitting_batch
-from core.methods.diffusion_classifier import Plan, Race, classify, draw_time_steps
+from core.methods.diffusion_classifier import Plan, Race, classify, draw_time_steps, replay
 from core.methods.features import finish
 from core.methods.memory_profile import MIB
+from core.methods.race_evaluation import plan_words, replay_all, replayed_plans, trail
 from core.methods.resident_memory import peak_of, resident_bytes, settle
 from core.methods.timing import wait_for
 from core.models.diffusion import LatentDiffusion
 from core.models.weights import load
-from core.paths import CHECKOUT, data_root
-from core.runs.store import RunSpec, create_run
+from core.paths import CHECKOUT, runs_root
+from core.runs.store import RunFolder
 
 TEMPLATE = "a photo of a {}."
 
@@ -176,22 +178,39 @@ def memory_by_batch(arguments: argparse.Namespace, sizes: list[int]) -> dict[str
     return found
 
 
-def pruning(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The recipe with a full grid on so many images, in a home of its own; data sets stay where they are."""
-    os.environ["VITRINE_DATA"] = str(data_root())
-    with tempfile.TemporaryDirectory(prefix="vitrine-benchmark-") as home:
-        os.environ["VITRINE_HOME"] = home
-        config = diffusion_zero_shot.Config(
-            model=arguments.model, dataset=arguments.dataset, images=arguments.full_grid, full_grid=True,
-            plan=Plan(draws=arguments.draws),
-        )  # fmt: skip
-        folder = create_run("grid", RunSpec.of("diffusion_zero_shot", config))
-        for report in diffusion_zero_shot.run(config, folder):
-            if isinstance(report, diffusion_zero_shot.RaceReport) and report.step % 10 == 0:
-                print(f"{report.step} of {report.steps} images, {report.image_seconds:.1f} s each", file=sys.stderr)
-        summary = json.loads((folder.path / diffusion_zero_shot.RESULT).read_text(encoding="utf-8"))
-    kept = ("model_title", "dataset_title", "split", "test", "calls", "call_seconds", "others", "other_objective")
-    return {key: summary[key] for key in (*kept, "replays", "plan", "batch_size", "threads", "seed")}
+def pruning(name: str) -> dict[str, Any]:
+    """What today's plans would have cost on the races of a finished full grid, and how right fewer draws would be."""
+    run = RunFolder(runs_root() / name)
+    config = run.read_spec().config
+    if not config.get("full_grid"):
+        raise CoreError(f"{name!r} is no full grid.", "Train it with --set full_grid=true.")
+    summary = json.loads((run.path / RESULT).read_text(encoding="utf-8"))
+    with np.load(run.path / PREDICTIONS, allow_pickle=False) as stored:
+        errors = zip(stored["noise_error"], stored["reconstruction_error"], stored["time_steps"], strict=True)
+        plan, labels = Plan(draws=stored["noise_error"].shape[1]), stored["label"]
+        schedule = len(cast(LatentDiffusion, load(summary["model"]).module).alphas_cumprod)
+        grids = [replay(*each, replace(plan, pruning="none"), schedule) for each in errors]
+    leaders = np.stack([trail(grid)[0] for grid in grids])
+    plans = replayed_plans(plan, len(summary["labels"]))
+    found = [
+        replay_all(grids, labels, each, schedule) for each in (*plans, replace(plan, least_draws=20, threshold=2e-3))
+    ]
+    draws = [count for count in (1, 2, 5, 10, 20, 50, 100, 200, 500) if count <= plan.draws]
+    kept = ("command", "model", "dataset_title", "split", "of_images", "precision", "batch_size", "threads", "seed")
+    return {key: summary[key] for key in (*kept, "call_seconds", "other_objective", "others")} | {
+        "images": len(labels),
+        "right_after_draws": {count: float((leaders[:, count - 1] == labels).mean()) for count in draws},
+        "plans": [
+            {
+                "words": f"{plan_words(each.plan)}, first look after {each.plan.least_draws}",
+                "calls": each.calls,
+                "saved": each.saved,
+                "same": [each.same.value, *each.same.interval],
+                "right": [each.right.value, *each.right.interval],
+            }
+            for each in found
+        ],
+    }
 
 
 def main() -> None:
@@ -201,21 +220,20 @@ def main() -> None:
     parser.add_argument("--dataset", default="cifar10")
     parser.add_argument("--images", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--draws", type=int, default=0, help="0: 40 to time, 200 with --full-grid.")
+    parser.add_argument("--draws", type=int, default=40)
     parser.add_argument("--batch", type=int, default=0, help="0 measures what fits.")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--memory-batches", default="1,8,32,128")
-    parser.add_argument("--full-grid", type=int, default=0, metavar="N", help="Images; nothing else is measured then.")
+    parser.add_argument("--pruning-of", default="", metavar="RUN", help="A full grid; nothing else is measured then.")
     parser.add_argument("--memory-of", type=int, default=0, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    arguments.draws = arguments.draws or (200 if arguments.full_grid else 40)
     if arguments.memory_of:
         print(json.dumps({"mib": memory(prepare(arguments.model, arguments.dataset, 1, 20), arguments.memory_of)}))
         return
     where = machine()
-    if arguments.full_grid:
-        write("diffusion_pruning", {"model": arguments.model, **pruning(arguments), "machine": where})
+    if arguments.pruning_of:
+        write("diffusion_pruning", pruning(arguments.pruning_of))
         return
     if arguments.draws % 20:
         parser.error("--draws must be a multiple of 20, so that both sides have the same batches")

@@ -55,11 +55,14 @@ class Plan:
     spread: Spread = option(
         "uniform", "Time steps", "uniform: drawn at random; even: a regular grid in random order; staged: Li et al.'s."
     )
-    draws: int = option(200, "Most draws", "Pairs of noise and time step for a prompt.", minimum=1, maximum=10_000)
+    # On 300 validation images of CIFAR-10 the bundled pipeline was as often right after 20 draws as after 100. Clark &
+    # Jaini look first after 20 and prune below 0.002: 2.4 times fewer calls than all 100 draws for all prompts, and
+    # always the same answer; these settings: 3.2 times fewer, and the same answer in 99 %.
+    draws: int = option(100, "Most draws", "Pairs of noise and time step for a prompt.", minimum=1, maximum=10_000)
     pruning: Pruning = option("t_test", "Pruning", "When a prompt leaves the race.")
-    least_draws: int = option(20, "First look", "Draws before the first test.", minimum=2, maximum=10_000)
+    least_draws: int = option(10, "First look", "Draws before the first test.", minimum=2, maximum=10_000)
     look_every: int = option(5, "Look every", "Draws between two tests.", minimum=1, maximum=1000)
-    threshold: float = option(2e-3, "p-value", "A prompt leaves below it.", minimum=0, maximum=1)
+    threshold: float = option(0.01, "p-value", "A prompt leaves below it.", minimum=0, maximum=1)
     stage_draws: tuple[int, ...] = option((50, 200), "Stage draws", "After so many draws a stage ends.")
     stage_keeps: tuple[int, ...] = option((5, 1), "Stage keeps", "So many prompts stay after each stage.")
     seed: int = option(0, "Seed", minimum=0)

@@ -28,6 +28,7 @@ _CARON = "Caron et al. 2021, arXiv:2104.14294"
 _OQUAB = "Oquab et al. 2023, arXiv:2304.07193"
 _HE = "He et al. 2016, arXiv:1512.03385"
 _RADFORD = "Radford et al. 2021, arXiv:2103.00020"
+_ROMBACH = "Rombach et al. 2022, arXiv:2112.10752"
 _TAN = "Tan & Le 2019, arXiv:1905.11946"
 
 
@@ -327,7 +328,7 @@ def _pipeline(name: str, title: str, repository: str, size_mib: float) -> ModelS
         family="diffusers",
         capabilities=frozenset({"text_to_image"}),
         licence="CreativeML OpenRAIL-M",
-        paper="Rombach et al. 2022, arXiv:2112.10752",
+        paper=_ROMBACH,
         sources=(Source(kind="hub", location=repository, size_mib=size_mib),),
         load=load_any,
         note="512 × 512 pixels: minutes for an image without a GPU.",
@@ -335,6 +336,18 @@ def _pipeline(name: str, title: str, repository: str, size_mib: float) -> ModelS
 
 
 DIFFUSION_SPECS = (
+    ModelSpec(
+        name="diffusion_small",
+        title="Small text-to-image diffusion",
+        family="diffusers",
+        capabilities=frozenset({"text_to_image"}),
+        licence="trained by this project",
+        paper=f"after {_ROMBACH}",
+        sources=(Source(kind="bundled", location="diffusion_small"),),
+        load=load_any,
+        note="It draws 32 × 32 pixels and knows the ten words of CIFAR-10, from airplane to truck. Other labels mean "
+        "little to it.",
+    ),
     _pipeline("sd_v1_4", "Stable Diffusion 1.4", "CompVis/stable-diffusion-v1-4", 4066),
     _pipeline("sd_v1_5", "Stable Diffusion 1.5", "stable-diffusion-v1-5/stable-diffusion-v1-5", 4066),
     _pipeline("sd_v2_base", "Stable Diffusion 2 base", "stabilityai/stable-diffusion-2-base", 4924),

@@ -13,6 +13,7 @@ PAGES = {
     "/masking": "What does the model need to see?",
     "/anatomy": "What is the model made of",
     "/clip": "Which of these words fits the picture?",
+    "/diffusion": "Under which prompt is the noise in the picture predicted best?",
     "/train": "What will it see, and how long will it take?",
     "/runs": "Is it learning, and when is it done?",
 }

@@ -152,7 +152,7 @@ def test_pruned_and_unpruned_agree_where_the_margin_is_large() -> None:
     assert pruned.winner == whole.winner == 1
     assert whole.calls == 1000
     assert pruned.calls < 1000 / 3
-    assert all(each.p_value is not None and each.p_value < 2e-3 for each in pruned.pruned)
+    assert all(each.p_value is not None and each.p_value < 0.01 for each in pruned.pruned)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_p_values() -> None:
 
 def test_looking_again_and_again_inflates_the_error() -> None:
     """ALGORITHMS §4: a nominal .002 becomes some percent when one looks at every few draws. Four equal prompts."""
-    often = Plan(draws=200, look_every=4)
+    often = Plan(draws=200, look_every=4, least_draws=20, threshold=2e-3)
     rate = false_pruning_rate(often, prompts=4, trials=200)
     # Simulated ten times as often: 2.2 % for this plan, 0.55 % for two looks.
     assert 0.005 <= rate < 0.06
@@ -216,7 +216,7 @@ def test_looking_again_and_again_inflates_the_error() -> None:
 
 def test_one_prompt_alone_is_measured_once_and_wins() -> None:
     result = race(Rigged([0.3]), Plan(draws=100))
-    assert (result.winner, result.order(), result.calls) == (0, (0,), 20)
+    assert (result.winner, result.order(), result.calls) == (0, (0,), 10)
     assert result.finished
 
 

@@ -95,8 +95,8 @@ def test_plans_are_replayed_once_and_named() -> None:
     plans = replayed_plans(Plan(), 10)
     assert len(set(plans)) == len(plans) == len(THRESHOLDS) + 1, "the default threshold is among them"
     assert plans[0] == Plan()
-    assert plan_words(plans[0]) == "t-test, p < 0.002"
-    assert plan_words(plans[-1]) == "stages: 5 after 50, 2 after 100, 1 after 200"
+    assert plan_words(plans[0]) == "t-test, p < 0.01"
+    assert plan_words(plans[-1]) == "stages: 5 after 25, 2 after 50, 1 after 100"
     assert plan_words(Plan(pruning="none")) == "no pruning"
     own = Plan(pruning="stages")
     assert [each for each in replayed_plans(own, 10) if each.pruning == "stages"] == [own]
