@@ -179,11 +179,13 @@ def race_sentence(race: Race, question: Question) -> str:
     if len(order) == 1:
         return f"{question.labels[order[0]]}: the only label, so there is nothing to race against · {cost}"
     best, second = question.labels[order[0]], question.labels[order[1]]
-    verb = "wins" if race.finished else "leads"
     ahead, width = _margin(race, order[1])
-    sure = "" if ahead > width else ", too close to call"
     interval = f" ± {100 * width:.2g}" if np.isfinite(width) else ", a single draw"
-    return f"{best} {verb}, then {second} ({100 * ahead:+.2g} %{interval}{sure}) · {cost}"
+    if ahead > width:
+        said = f"{best} {'wins' if race.finished else 'leads'}, then {second}"
+    else:
+        said = f"Too close to call{' yet' * (not race.finished)}: {best}, then {second}"
+    return f"{said} ({100 * ahead:+.2g} %{interval}) · {cost}"
 
 
 def _margin(race: Race, prompt: int) -> tuple[float, float]:
