@@ -14,6 +14,9 @@ from core.figures.theme import BASELINE, CATEGORICAL, finish
 from core.methods.confusion import Accuracy
 from core.methods.race_evaluation import BudgetCurve
 
+# Of a name over a line, in accuracy.
+_NAME_HEIGHT = 0.07
+
 
 def plot_accuracy_by_calls(
     curve: BudgetCurve, *, others: Sequence[tuple[str, Accuracy]] = (), chance: float | None = None
@@ -51,9 +54,19 @@ def plot_accuracy_by_calls(
         )
     )
     marks = [(title, right.value, CATEGORICAL[1 + place % 6]) for place, (title, right) in enumerate(others)]
-    for title, value, colour in marks:
+    last, place = 2.0, 0
+    for title, value, colour in sorted(marks, key=lambda mark: -mark[1]):
         figure.add_hline(y=100 * value, line={"color": colour, "width": 2, "dash": "dash"})
-        _label(figure, f"{short_label(title, 24)} {value:.0%}", value, colour)
+        # Names of lines that lie close together go above and below them, then to the right.
+        last, place = value, place + 1 if last - value < _NAME_HEIGHT else 0
+        _label(
+            figure,
+            f"{short_label(title, 24)} {value:.0%}",
+            value,
+            colour,
+            x=(0.01, 0.5)[place // 2 % 2],
+            above=not place % 2,
+        )
     if chance is not None:
         figure.add_hline(y=100 * chance, line={"color": BASELINE, "width": 1.5, "dash": "dot"})
         _label(figure, "guessing", chance, BASELINE)
@@ -104,11 +117,11 @@ def plot_replays(words: Sequence[str], saved: Sequence[float], same: Sequence[Ac
     return finish(figure, height=max(340, 110 + 58 * len(order)))
 
 
-def _label(figure: go.Figure, text: str, value: float, colour: str) -> None:
-    """A horizontal mark's name, at its left end above it."""
+def _label(figure: go.Figure, text: str, value: float, colour: str, *, x: float = 0.01, above: bool = True) -> None:
+    """A horizontal mark's name, above or below it from `x`, a share of the width."""
     figure.add_annotation(
-        x=0.01, xref="paper", y=100 * value, text=html.escape(text), font={"color": colour, "size": 13},
-        showarrow=False, xanchor="left", yanchor="bottom",
+        x=x, xref="paper", y=100 * value, text=html.escape(text), font={"color": colour, "size": 13},
+        showarrow=False, xanchor="left", yanchor="bottom" if above else "top",
     )  # fmt: skip
 
 

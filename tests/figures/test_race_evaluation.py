@@ -30,6 +30,15 @@ def test_the_line_is_the_accuracy_and_the_band_its_interval() -> None:
     assert figure.layout.yaxis.range[1] > 90
 
 
+def test_names_of_close_lines_do_not_lie_on_each_other() -> None:
+    rights = {"a": 83, "b": 85, "c": 84, "d": 30}
+    others = [(name, Accuracy(correct=correct, count=100)) for name, correct in rights.items()]
+    notes = plot_accuracy_by_calls(CURVE, others=others).layout.annotations
+    assert [each.text[0] for each in notes] == ["b", "c", "a", "d"]
+    assert [each.yanchor for each in notes] == ["bottom", "top", "bottom", "bottom"]
+    assert [each.x for each in notes] == [0.01, 0.01, 0.5, 0.01]
+
+
 def test_plans_are_rows_the_cheapest_on_top() -> None:
     same = [Accuracy(correct=correct, count=100) for correct in (99, 90, 100)]
     figure = plot_replays(["p < 0.002", "p < 0.2", "no pruning"], [3.0, 8.0, 1.0], same, chosen=0)
