@@ -265,7 +265,8 @@ def _notes(names: Sequence[str], repeated: Sequence[str], shortened: int) -> Ite
     """What whoever typed the labels should know."""
     if repeated:
         which = _some(list(dict.fromkeys(repeated)))
-        yield f"{which} {'occurs' if len(set(repeated)) == 1 else 'occur'} more than once and is counted once."
+        occurs, is_counted = ("occurs", "is") if len(set(repeated)) == 1 else ("occur", "are")
+        yield f"{which} {occurs} more than once and {is_counted} counted once."
     if shortened:
         label = "One label is" if shortened == 1 else f"{shortened} labels are"
         yield f"{label} longer than {MAX_LABEL_LENGTH} characters; the rest was cut off."

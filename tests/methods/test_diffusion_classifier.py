@@ -240,6 +240,18 @@ def test_the_race_is_reported_as_it_runs_and_can_be_left() -> None:
     assert sum(denoise.batches) == second.calls == 30
 
 
+@pytest.mark.parametrize("pruning", ["t_test", "stages", "none"])
+def test_many_prompts_are_reported_before_anything_is_decided(pruning: str) -> None:
+    denoise = Rigged([0.2, *[0.3] * 399], jitter=0.5)
+    plan = Plan(draws=20, pruning=pruning, stage_draws=(10, 20), stage_keeps=(5, 1))  # type: ignore[arg-type]
+    reports = list(classify(denoise, LATENT, 400, ALPHAS, plan, batch_size=256))
+    assert [each.step for each in reports[:10]] == list(range(1, 11))
+    assert all(not each.pruned for each in reports[:9])
+    last = reports[-1]
+    again = replay(last.noise_error, last.reconstruction_error, last.time_steps, plan, T)
+    assert (again.calls, again.alive, again.pruned) == (last.calls, last.alive, last.pruned)
+
+
 def test_no_prompt_and_crooked_stages_are_refused() -> None:
     with pytest.raises(ConfigError, match="no prompt"):
         race(Rigged([0.1]), Plan(), prompts=-1)
