@@ -125,6 +125,7 @@ SMALL_SPECS = (
     _small_vit(
         "vit_small_p4", "Small ViT, patch 4", "Patches of 4 pixels, learned positions: the one to compare with."
     ),
+    _small_vit("vit_small_p2", "Small ViT, patch 2", "Patches of 2 pixels: 256 of them instead of 64."),
     _small_vit("vit_small_p8", "Small ViT, patch 8", "Patches of 8 pixels: 16 of them instead of 64."),
     _small_vit(
         "vit_small_learned_2d",
