@@ -132,6 +132,8 @@ def record_races(run: RunFolder, checkpoints: Path = BUNDLED) -> Path:
         "test_interval_95": [found["test"]["low"], found["test"]["high"]],
         "test_count": found["test"]["count"],
         "test_protocol": f"races, {found['plan_words']}",
+        "test_plan": found["plan"],
+        "test_seed": found["seed"],
         "test_calls": found["calls"]["mean"],
         "test_compared": [{key: row[key] for key in compared} for row in found["others"]],
         "test_command": spec.command(run.name),

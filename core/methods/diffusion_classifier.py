@@ -32,7 +32,7 @@ Pruning = Literal["t_test", "stages", "none"]
 Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 _HUBER_DELTA = 1.0
-# Calls after which a race is reported: some seconds of the bundled pipeline on a CPU.
+# Calls after which a race is reported, if they fill a batch: some seconds of the bundled pipeline on a CPU.
 _MOST_UNSEEN = 500
 
 
@@ -220,7 +220,7 @@ def classify(
         )
 
     while done < len(draws) and (len(alive) > 1 or not done):
-        until = _next_report(plan, done, len(draws), len(alive))
+        until = _next_report(plan, done, len(draws), max(1, max(_MOST_UNSEEN, bench.batch_size) // len(alive)))
         bench.measure(draws, range(done, until), sorted(alive), noise_error, reconstruction_error)
         if not np.isfinite(noise_error[done:until, list(alive)]).all():
             raise CoreError("The network's predictions are not numbers.", "Compute in fp32.")
@@ -471,12 +471,11 @@ def _next_look(plan: Plan, done: int, most: int) -> int:
     return min(most, done + plan.look_every)
 
 
-def _next_report(plan: Plan, done: int, most: int, alive: int) -> int:
-    """The next look, or sooner where many prompts would keep the viewer waiting and nothing can be decided yet."""
+def _next_report(plan: Plan, done: int, most: int, patience: int) -> int:
+    """The next look, or after `patience` draws where nothing can be decided yet: many prompts make a look long."""
     until = _next_look(plan, done, most)
-    if plan.pruning == "t_test" and done >= plan.least_draws:
-        return until
-    return min(until, done + max(1, _MOST_UNSEEN // alive))
+    tested = plan.pruning == "t_test" and done >= plan.least_draws
+    return until if tested else min(until, done + patience)
 
 
 def _ranking(scores: np.ndarray, among: Sequence[int]) -> tuple[int, ...]:

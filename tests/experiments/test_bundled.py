@@ -74,7 +74,9 @@ def _raced(root: Path, **result: object) -> RunFolder:
     found = {
         "split": "test",
         "test": {"accuracy": 0.6, "low": 0.55, "high": 0.64, "correct": 300, "count": 500},
+        "plan": {"draws": 200},
         "plan_words": "200 draws",
+        "seed": 3,
         "calls": {"mean": 321.5},
         "others": [{**other, "p_value": 0.02, "title": "CNN"}],
     }
@@ -89,6 +91,7 @@ def test_what_races_measured_is_written_on_the_card(tmp_path: Path) -> None:
     measured = card["metrics"]
     assert (measured["seed"], measured["test_accuracy"], measured["test_count"]) == (0, 0.6, 500)
     assert measured["test_interval_95"] == [0.55, 0.64]
+    assert (measured["test_plan"], measured["test_seed"]) == ({"draws": 200}, 3)
     assert "--name raced" in measured["test_command"]
     assert measured["test_compared"][0]["p_value"] == 0.02
 
