@@ -12,7 +12,6 @@ once, at the end, for the card: reconstruction, KL and ELBO in nats per image, a
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, cast
@@ -20,7 +19,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import torch
 
-from core.configs import check_options, option
+from core.configs import check_options, option, to_json
 from core.data.arrays import ArrayDataset
 from core.data.catalogue import read_dataset
 from core.data.loading import Splits, choose_splits, decode_split, limit_images, load_splits
@@ -218,7 +217,7 @@ def _card(config: Config, folder: RunFolder, splits: Splits, count: int, measure
         mean=pixels.mean,
         std=pixels.std,
         dataset=title,
-        recipe=json.dumps({**asdict(config.training), "objective": asdict(config.objective)}, indent=2) + "\n",
+        recipe=to_json(config.training),
         command=folder.read_spec().command(folder.name),
         date=datetime.date.today().isoformat(),
         metrics={
@@ -226,6 +225,7 @@ def _card(config: Config, folder: RunFolder, splits: Splits, count: int, measure
             "seed": config.training.seed,
             "dataset": config.dataset,
             "train_count": count,
+            "objective": asdict(config.objective),
             "effective_beta": effective_beta(config.objective, shape),
             "skipped": splits.skipped,
         },

@@ -96,9 +96,11 @@ def test_bernoulli_of_grey_pixels() -> None:
 def test_the_elbo_of_the_reference() -> None:
     config = VAEConfig(image_size=4, likelihood="bernoulli", latent_dim=2)
     outputs = Outputs(
-        torch.logit(CHANCES), torch.tensor([[1.0, 0.0]], dtype=DOUBLE), torch.tensor([[0.0, math.log(4)]], dtype=DOUBLE),
+        torch.logit(CHANCES),
+        torch.tensor([[1.0, 0.0]], dtype=DOUBLE),
+        torch.tensor([[0.0, math.log(4)]], dtype=DOUBLE),
         number(0),
-    )  # fmt: skip
+    )
     terms = elbo_terms(config, outputs, PIXELS)
     assert terms.kl[0].tolist() == pytest.approx([0.5, 0.806853], abs=1e-6)
     assert (-terms.reconstruction - terms.kl.sum(dim=1)).item() == pytest.approx(-3.021651, abs=1e-6)
@@ -232,9 +234,17 @@ def test_the_catalogue_opens_what_was_saved(tmp_path) -> None:
     torch.manual_seed(0)
     config, model = tiny(channels=1, sigma=0.3), VAE(tiny(channels=1, sigma=0.3))
     card = ModelCard(
-        family="vae", title="Tiny", config=vars(config), classes=(), mean=(0.0,), std=(1.0,), dataset="none",
-        recipe="{}", command="none", date="2026-01-01",
-    )  # fmt: skip
+        family="vae",
+        title="Tiny",
+        config=vars(config),
+        classes=(),
+        mean=(0.0,),
+        std=(1.0,),
+        dataset="none",
+        recipe="{}",
+        command="none",
+        date="2026-01-01",
+    )
     save_model(tmp_path / "tiny", model, card)
     assert find_model(f"folder:{tmp_path / 'tiny'}").capabilities == {"latent"}
     network = load_any(tmp_path / "tiny")
