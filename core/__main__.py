@@ -236,7 +236,7 @@ def show_sweeps() -> None:
 
     for name in list_studies():
         summary = read_study(name)
-        best = f"best val {summary.best.value:.1%}" if summary.best and summary.best.value is not None else ""
+        best = f"best val {summary.say(summary.best.value)}" if summary.best and summary.best.value is not None else ""
         typer.echo(f"{name:32} {summary.recipe:16} {summary.done}/{summary.budget} trials  {best}".rstrip())
 
 
@@ -247,7 +247,7 @@ def show_sweep(name: Annotated[str, typer.Argument(help="Name of the study.")]) 
 
     summary = read_study(name)
     for trial in summary.trials:
-        value = f"{trial.value:.1%}" if trial.value is not None else "–"
+        value = summary.say(trial.value) if trial.value is not None else "–"
         params = "  ".join(f"{key.rpartition('.')[2]} {short_value(chosen)}" for key, chosen in trial.params.items())
         typer.echo(f"{trial.number:4} {trial.status:9} {value:>7}  {params}")
         if trial.reason:
@@ -259,8 +259,9 @@ def show_sweep(name: Annotated[str, typer.Argument(help="Name of the study.")]) 
     else:
         shares = ", ".join(f"{key} {share:.0%}" for key, share in importance.shares.items())
         typer.echo(f"Importance ({importance.method}): {shares}")
-    if summary.best is not None:
-        typer.echo(f"Best: trial {summary.best.number}, validation accuracy {summary.best.value:.1%}. On all images:")
+    if summary.best is not None and summary.best.value is not None:
+        reached = f"{summary.score_words} {summary.say(summary.best.value)}"
+        typer.echo(f"Best: trial {summary.best.number}, {reached}. On all images:")
         typer.echo(summary.command(summary.best))
 
 

@@ -52,6 +52,9 @@ RECIPES: dict[str, Recipe] = {
         summary="A variational autoencoder on small images: what its latents say, and which of them collapse",
         config=vae.Config,
         run=vae.run,
+        score="val_elbo",
+        # Densities of grey values and chances of black and white are no bounds of the same thing.
+        incomparable=("dataset", "model.likelihood", "model.binarise"),
     ),
     "transfer": Recipe(
         name="transfer",

@@ -20,6 +20,8 @@ class Recipe:
         config: a frozen dataclass of options; nested dataclasses are sections of the form.
         run: `run(config, folder)` yields `core.reports.Progress` after every step, and now and then a frozen dataclass
             with `step`, `steps` and the numbers of a line of metrics. It continues from `folder.checkpoint` by itself.
+        score: which of those numbers says how good a training is, the higher the better: what a sweep chooses by.
+        incomparable: settings between whose values that number does not compare, so that a sweep must not vary them.
     """
 
     name: str
@@ -27,3 +29,5 @@ class Recipe:
     summary: str
     config: type
     run: Callable[[Any, RunFolder], Iterator[Any]]
+    score: str = "val_accuracy"
+    incomparable: tuple[str, ...] = ()

@@ -40,7 +40,7 @@ from core.reports import Progress
 from core.runs.owner import OwnedElsewhereError
 from core.runs.status import read_state, stored_state, write_state
 from core.runs.store import RunFolder, RunSpec, create_run, write_atomically
-from core.runs.studies import StudySummary, is_abandoned, journal_file, read_study, storage
+from core.runs.studies import StudySummary, is_abandoned, journal_file, read_study, score_text, storage
 
 if TYPE_CHECKING:
     import optuna
@@ -82,7 +82,7 @@ class Config:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialReport:
-    """One trial that ended; `value` is its validation accuracy in [0, 1] after its last epoch.
+    """One trial that ended; `value` is its score (of the recipe, mostly validation accuracy) after its last epoch.
 
     Attributes:
         step: trials of the study that have ended.
@@ -128,6 +128,11 @@ def base_config(config: Config) -> Any:
             )
         fixed.append(f"{known}={json.dumps(value)}")
     varied = {line.partition("=")[0].strip() for line in config.space}
+    if clash := varied & set(recipe.incomparable):
+        raise ConfigError(
+            f"Trials with another {clash.pop()} cannot be compared: {recipe.score} does not mean the same then.",
+            "Take it out of the search space, and begin a sweep for each of its values.",
+        )
     if clash := varied & {pair.partition("=")[0] for pair in fixed}:
         raise ConfigError(f"{clash.pop()} is the same for all trials of a sweep.", "Take it out of the search space.")
     return parse_overrides(recipe.config, [*config.base, *fixed])
@@ -215,6 +220,7 @@ def attach(config: Config, name: str) -> optuna.Study:
         "space": space,
         "epochs": config.epochs,
         "max_images": config.max_images,
+        "score": _recipe(config.recipe).score,
     }
     known = study.user_attrs
     for key, value in wanted.items():
@@ -298,7 +304,7 @@ def _train(trial: optuna.Trial, config: Config, name: str, device: str) -> Itera
                 signal.raise_signal(signal.SIGTERM)
                 yield "stopping"
                 return
-        _tell(trial, folder)
+        _tell(trial, folder, _recipe(config.recipe).score)
     except OwnedElsewhereError:
         raise
     except CoreError as error:
@@ -328,20 +334,21 @@ def _epochs(trial: optuna.Trial, folder: RunFolder, config: Config) -> Iterator[
     # It looks recipes up in the catalogue, which lists this file.
     from core.experiments.execute import execute
 
-    known = set(_frozen(trial).intermediate_values)
+    known, score = set(_frozen(trial).intermediate_values), _recipe(config.recipe).score
     run_reports = cast(Generator[Any, None, None], execute(folder))
     with closing(run_reports) as reports:
         for report in reports:
-            accuracy = getattr(report, "val_accuracy", None)
-            if accuracy is None or math.isnan(accuracy):
+            value = getattr(report, score, None)
+            value = getattr(report, "extras", {}).get(score) if value is None else value
+            if value is None or math.isnan(value):
                 yield getattr(report, "text", "") or f"step {report.step} of {report.steps}"
                 continue
             epoch = getattr(report, "epoch", 0) or len(folder.history())
             if epoch not in known:  # a continued run computes an epoch again that it had not saved
-                trial.report(accuracy, epoch)
-            yield f"epoch {epoch}: {accuracy:.1%}"
+                trial.report(value, epoch)
+            yield f"epoch {epoch}: {score_text(score, value)}"
             if epoch < config.epochs and trial.should_prune():
-                trial.set_user_attr("reason", _why_pruned(trial, epoch))
+                trial.set_user_attr("reason", _why_pruned(trial, epoch, score))
                 break
 
 
@@ -356,34 +363,35 @@ def _was_signalled(trial: optuna.Trial, folder: RunFolder) -> bool:
     return stopped and not trial.user_attrs.get("reason") and not folder.stop.exists()
 
 
-def _why_pruned(trial: optuna.Trial, epoch: int) -> str:
+def _why_pruned(trial: optuna.Trial, epoch: int, score: str) -> str:
     """What the median rule saw: the best epoch so far against the middle of the finished trials."""
     best = max(_frozen(trial).intermediate_values.values())
     finished = [other for other in trial.study.get_trials(deepcopy=False) if other.state.name == "COMPLETE"]
     median = statistics.median(
         other.intermediate_values[epoch] for other in finished if epoch in other.intermediate_values
     )
-    return f"pruned at epoch {epoch}: {best:.1%} at best, where half of the finished trials had {median:.1%} or more"
+    reached, middle = score_text(score, best), score_text(score, median)
+    return f"pruned at epoch {epoch}: {reached} at best, where half of the finished trials had {middle} or more"
 
 
-def _tell(trial: optuna.Trial, folder: RunFolder) -> None:
+def _tell(trial: optuna.Trial, folder: RunFolder, score: str) -> None:
     """Close `trial` in the study as its run ended."""
     import optuna
 
     state = read_state(folder)
-    accuracies = [line["val_accuracy"] for line in folder.history() if line.get("val_accuracy") is not None]
+    values = [line[score] for line in folder.history() if line.get(score) is not None]
     reason = trial.user_attrs.get("reason", "")
     if reason:
         remedy = "Resume trains it to its end, outside of the study."
         write_state(folder, replace(state, status="stopped", cause=reason, remedy=remedy))
         trial.study.tell(trial, state=optuna.trial.TrialState.PRUNED, skip_if_finished=True)
-    elif state.status == "finished" and accuracies:
-        trial.study.tell(trial, accuracies[-1], skip_if_finished=True)
+    elif state.status == "finished" and values:
+        trial.study.tell(trial, values[-1], skip_if_finished=True)
     elif state.status == "stopped":
-        trial.set_user_attr("reason", f"stopped by hand after {len(accuracies)} epochs")
+        trial.set_user_attr("reason", f"stopped by hand after {len(values)} epochs")
         trial.study.tell(trial, state=optuna.trial.TrialState.PRUNED, skip_if_finished=True)
     else:
-        _fail(trial, state.cause or "It reported no validation accuracy.")
+        _fail(trial, state.cause or f"It reported no {score}.")
 
 
 def _fail(trial: optuna.Trial, reason: str) -> None:
@@ -400,7 +408,7 @@ def _news(summary: StudySummary, trials: int, told: list[int]) -> Iterator[Trial
             continue
         told.append(trial.number)
         so_far = [other for other in summary.having("finished") if other.number in told]
-        best = max(so_far, key=lambda other: other.value or 0.0, default=None)
+        best = max(so_far, key=lambda other: cast(float, other.value), default=None)
         yield TrialReport(
             step=min(len(told), trials),
             steps=trials,
@@ -425,7 +433,7 @@ def _write_best(folder: RunFolder, summary: StudySummary) -> None:
         "recipe": summary.recipe,
         "trial": best.number,
         "run": best.run,
-        "val_accuracy": best.value,
+        summary.score: best.value,
         "params": dict(best.params),
         "overrides": list(summary.overrides(best)),
         "command": summary.command(best),

@@ -64,11 +64,11 @@ def scale_of(values: Sequence[Value], *, log: bool) -> Scale:
 
 
 def plot_history(summary: StudySummary, *, height: int = 360) -> go.Figure:
-    """Validation accuracy of every trial in the order of their beginning, and the best that was finished so far."""
+    """The score of every trial in the order of their beginning, and the best that was finished so far."""
     figure = go.Figure()
     finished = summary.having("finished")
     if finished:
-        best = np.maximum.accumulate([trial.value or 0.0 for trial in finished])
+        best = np.maximum.accumulate([float(trial.value) for trial in finished if trial.value is not None])
         figure.add_trace(
             go.Scatter(
                 x=[trial.number for trial in finished],
@@ -76,7 +76,7 @@ def plot_history(summary: StudySummary, *, height: int = 360) -> go.Figure:
                 mode="lines",
                 line={"shape": "hv", "width": 2.5, "color": CATEGORICAL[1]},
                 name="best so far",
-                hovertemplate="best so far %{y:.1%}<extra></extra>",
+                hovertemplate=f"best so far {_hover(summary)}<extra></extra>",
             )
         )
     for status, (symbol, colour) in MARKERS.items():
@@ -90,7 +90,7 @@ def plot_history(summary: StudySummary, *, height: int = 360) -> go.Figure:
                     marker={"symbol": symbol, "size": 10, "color": colour, "line": {"width": 2, "color": colour}},
                     name=status,
                     customdata=[[trial.run, _describe(trial)] for trial in trials],
-                    hovertemplate="<b>%{customdata[0]}</b>: %{y:.1%}<br>%{customdata[1]}<extra></extra>",
+                    hovertemplate=f"<b>%{{customdata[0]}}</b>: {_hover(summary)}<br>%{{customdata[1]}}<extra></extra>",
                 )
             )
     if summary.best is not None:
@@ -105,12 +105,12 @@ def plot_history(summary: StudySummary, *, height: int = 360) -> go.Figure:
             )
         )
     figure.update_xaxes(title="trial", range=[0.3, max(summary.budget, len(summary.trials)) + 0.7], tickformat="d")
-    figure.update_yaxes(title="validation accuracy", tickformat=".0%")
+    figure.update_yaxes(title=summary.score_words, tickformat=_ticks(summary))
     return finish(figure, height=height, uirevision=summary.name)
 
 
 def plot_epochs(summary: StudySummary, *, height: int = 360) -> go.Figure:
-    """Validation accuracy of every trial epoch by epoch: where pruned ones were when they were given up."""
+    """The score of every trial epoch by epoch: where pruned ones were when they were given up."""
     figure = go.Figure()
     best = summary.best.number if summary.best else None
     shown: set[str] = set()
@@ -133,12 +133,13 @@ def plot_epochs(summary: StudySummary, *, height: int = 360) -> go.Figure:
                 legendgroup=name,
                 showlegend=name not in shown,
                 customdata=[[trial.run, _describe(trial)]] * len(epochs),
-                hovertemplate="<b>%{customdata[0]}</b>, epoch %{x}: %{y:.1%}<br>%{customdata[1]}<extra></extra>",
+                hovertemplate=f"<b>%{{customdata[0]}}</b>, epoch %{{x}}: {_hover(summary)}"
+                "<br>%{customdata[1]}<extra></extra>",
             )
         )  # fmt: skip
         shown.add(name)
     figure.update_xaxes(title="epoch", range=[0.9, max(summary.epochs, 1) + 0.1], tickformat="d", dtick=_step(summary))
-    figure.update_yaxes(title="validation accuracy", tickformat=".0%")
+    figure.update_yaxes(title=summary.score_words, tickformat=_ticks(summary))
     return finish(figure, height=height, uirevision=summary.name)
 
 
@@ -166,7 +167,7 @@ def plot_importance(importance: Importance, *, height: int = 360) -> go.Figure:
 def plot_parallel(summary: StudySummary, *, height: int = 400) -> go.Figure:
     """Every finished trial as a line through its parameters to its value; drag along an axis to keep only a range."""
     finished = summary.having("finished")
-    values = np.array([trial.value or 0.0 for trial in finished])
+    values = np.array([trial.value for trial in finished], dtype=float)
     dimensions = []
     for key in finished[0].params if finished else ():
         scale = scale_of([trial.params[key] for trial in finished], log=key in summary.log_scaled)
@@ -182,11 +183,11 @@ def plot_parallel(summary: StudySummary, *, height: int = 400) -> go.Figure:
     ticks = _round_numbers(float(values.min()), float(values.max())) if len(values) else []
     dimensions.append(
         {
-            "label": "val accuracy",
+            "label": summary.score.replace("_", " "),
             "values": values,
             "range": _padded(values, ticks),
             "tickvals": list(ticks),
-            "ticktext": [f"{tick * 100:g} %" for tick in ticks],
+            "ticktext": [f"{tick * 100:g} %" if summary.is_share else f"{tick:g}" for tick in ticks],
         }
     )
     figure = go.Figure(
@@ -229,7 +230,7 @@ def plot_slices(summary: StudySummary, *, columns: int = 4) -> go.Figure:
                     legendgroup=status,
                     showlegend=position == 0 and bool(chosen),
                     customdata=[[trials[index].run, _describe(trials[index])] for index in chosen],
-                    hovertemplate="<b>%{customdata[0]}</b>: %{y:.1%}<br>%{customdata[1]}<extra></extra>",
+                    hovertemplate=f"<b>%{{customdata[0]}}</b>: {_hover(summary)}<br>%{{customdata[1]}}<extra></extra>",
                 ),
                 row + 1,
                 column + 1,
@@ -242,9 +243,19 @@ def plot_slices(summary: StudySummary, *, columns: int = 4) -> go.Figure:
             row=row + 1,
             col=column + 1,
         )
-        figure.update_yaxes(tickformat=".0%", row=row + 1, col=column + 1)
-    figure.update_yaxes(title="val accuracy", col=1)
+        figure.update_yaxes(tickformat=_ticks(summary), row=row + 1, col=column + 1)
+    figure.update_yaxes(title=summary.score.replace("_", " "), col=1)
     return finish(figure, height=60 + SLICE_HEIGHT * rows, uirevision=summary.name)
+
+
+def _ticks(summary: StudySummary) -> str:
+    """How plotly writes scores along an axis."""
+    return ".0%" if summary.is_share else ""
+
+
+def _hover(summary: StudySummary) -> str:
+    """How plotly writes the score under the cursor."""
+    return "%{y:.1%}" if summary.is_share else "%{y:.5g}"
 
 
 def _describe(trial: StudyTrial) -> str:

@@ -6,6 +6,7 @@ Optuna keeps a study (Akiba et al. 2019, arXiv:1907.10902); every trial is an or
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Mapping
@@ -36,8 +37,8 @@ class StudyTrial:
     Attributes:
         number: counted from 1, in the order in which the trials were begun.
         status: "stopped" is a trial that nobody works on now and that the next worker continues.
-        value: validation accuracy in [0, 1] after the last epoch so far.
-        epochs: (epoch, validation accuracy) of every epoch so far.
+        value: the study's score after the last epoch so far.
+        epochs: (epoch, score) of every epoch so far.
         params: what was varied, by dotted key.
         overrides: the `key=value` texts that make it again, head numbers worked out.
         run: the name of its run.
@@ -71,6 +72,7 @@ class StudySummary:
         max_images: training images of every trial; 0 means all.
         budget: how many trials were asked for.
         trials: in the order in which they were begun.
+        score: the quantity of the reports by which trials are compared, the higher the better.
     """
 
     name: str
@@ -81,11 +83,28 @@ class StudySummary:
     max_images: int
     budget: int
     trials: tuple[StudyTrial, ...]
+    score: str = "val_accuracy"
+
+    @property
+    def is_share(self) -> bool:
+        """Whether scores are fractions in [0, 1], to be shown in per cent."""
+        return self.score.endswith("accuracy")
+
+    @property
+    def score_words(self) -> str:
+        """What the score is called, with its unit."""
+        return {"val_elbo": "validation ELBO (nats per image)"}.get(
+            self.score, self.score.replace("val_", "validation ").replace("_", " ")
+        )
+
+    def say(self, value: float) -> str:
+        """A score for people."""
+        return score_text(self.score, value)
 
     @property
     def best(self) -> StudyTrial | None:
         """The finished trial with the highest value, the earliest of equals."""
-        return max(self.having("finished"), key=lambda trial: (trial.value or 0.0, -trial.number), default=None)
+        return max(self.having("finished"), key=lambda trial: (_value(trial), -trial.number), default=None)
 
     @property
     def done(self) -> int:
@@ -193,6 +212,7 @@ def read_study(name: str) -> StudySummary:
         max_images=about.get("max_images", 0),
         budget=about.get("trials", 0),
         trials=tuple(trials),
+        score=about.get("score", "val_accuracy"),
     )
 
 
@@ -222,6 +242,11 @@ def parameter_importance(name: str) -> Importance:
     return Importance(method=method, shares={key: float(share) for key, share in shares.items()})
 
 
+def score_text(score: str, value: float) -> str:
+    """A value of the quantity called `score` for people: a fraction in per cent, anything else in five digits."""
+    return f"{value:.1%}" if score.endswith("accuracy") else f"{value:.5g}"
+
+
 def short_value(value: Value) -> str:
     """A parameter's value for people: three digits of a float."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
@@ -236,6 +261,11 @@ def is_abandoned(trial: optuna.trial.FrozenTrial) -> bool:
         return read_state(folder).status != "running"
     # Between the two lines that begin a trial and create its run there are milliseconds.
     return trial.datetime_start is None or (datetime.now() - trial.datetime_start).total_seconds() > STARTING_S
+
+
+def _value(trial: StudyTrial) -> float:
+    """What trials are ordered by: scores may be negative, so that one without a score is not at 0."""
+    return -math.inf if trial.value is None else trial.value
 
 
 def _read_trial(trial: optuna.trial.FrozenTrial) -> StudyTrial:

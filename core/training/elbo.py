@@ -41,7 +41,7 @@ class ElboConfig:
     beta: float = option(1.0, "β", "Weight of the KL; 1 is the ELBO.", minimum=0, maximum=10_000)
     warmup: Warmup = option("none", "Warm-up of β", "linear: from 0 to β, once. cyclical: again and again.")
     warmup_epochs: float = option(
-        10, "Warm-up epochs", "β rises over so many; a cycle then keeps it for as many.", minimum=0.1, maximum=2000
+        10.0, "Warm-up epochs", "β rises over so many; a cycle then keeps it for as many.", minimum=0.1, maximum=2000
     )
     cycles: int = option(4, "Cycles", "Of a cyclical warm-up; afterwards β stays.", minimum=1, maximum=1000)
     free_bits: float = option(

@@ -94,7 +94,7 @@ def _study(name: str, show_runs: Callable[[list[str]], None]) -> None:
         left, right = st.columns([3, 2], gap="medium")
         with left:
             st.markdown("**What was reached, trial by trial**")
-            _chart(plot_history(summary), "history", "Validation accuracy of every trial, with the best so far.")
+            _chart(plot_history(summary), "history", f"{_score(summary)} of every trial, with the best so far.")
         with right:
             st.markdown("**Which settings matter**")
             _importance(summary)
@@ -109,12 +109,24 @@ def _is_active(summary: StudySummary) -> bool:
     return own or bool(summary.having("running"))
 
 
+def _score(summary: StudySummary) -> str:
+    """What trials are compared by, at the beginning of a sentence."""
+    return summary.score_words[0].upper() + summary.score_words[1:]
+
+
+def _reached(summary: StudySummary, value: float) -> str:
+    """What a value means, as the end of a sentence."""
+    if summary.score == "val_accuracy":
+        return f"is right on **{value:.1%}** of the validation images"
+    return f"reaches a {summary.score_words} of **{summary.say(value)}**"
+
+
 def _headline(summary: StudySummary) -> str:
     title = RECIPES[summary.recipe].title if summary.recipe in RECIPES else summary.recipe
     best = summary.best
     reached = (
-        f"The best of {len(summary.having('finished'))} finished trials is right on **{best.value:.1%}** of the "
-        f"validation images (trial {best.number})."
+        f"The best of {len(summary.having('finished'))} finished trials {_reached(summary, best.value)} "
+        f"(trial {best.number})."
         if best is not None and best.value is not None
         else "No trial has finished yet."
     )
@@ -157,7 +169,9 @@ def _best(summary: StudySummary) -> None:
     with st.container(border=True):
         left, right = st.columns([3, 2], gap="medium", vertical_alignment="center")
         with left:
-            st.markdown(f":material/star: **Best configuration** · trial {best.number}, {best.value:.1%}")
+            st.markdown(
+                f":material/star: **Best configuration** · trial {best.number}, {summary.say(best.value or 0.0)}"
+            )
             words = [f"{short_name(key)} **{short_value(value)}**" for key, value in best.params.items()]
             st.markdown(" ".join(f":gray-badge[{each}]" for each in words))
         with right:
@@ -180,15 +194,15 @@ def _trials(summary: StudySummary, show_runs: Callable[[list[str]], None]) -> No
         key="trials_view",
     )
     if view == "parallel" and len(summary.having("finished")) > 1:
-        alt = "Every finished trial as a line through its settings to its validation accuracy."
+        alt = f"Every finished trial as a line through its settings to its {summary.score_words}."
         st.html(AXES_ON_DARK_PAGES)
         _chart(plot_parallel(summary), "parallel", alt)
         st.caption("Finished trials. Drag along an axis to keep only a range of it; drag a name to move its axis.")
     elif view == "slices":
-        _chart(plot_slices(summary), "slices", "Validation accuracy against each setting.")
-        st.caption("Pruned trials (×) stand at the last accuracy they had, after fewer epochs than the others.")
+        _chart(plot_slices(summary), "slices", f"{_score(summary)} against each setting.")
+        st.caption("Pruned trials (×) stand at the last value they had, after fewer epochs than the others.")
     elif view == "epochs":
-        _chart(plot_epochs(summary), "epochs", "Validation accuracy of every trial, epoch by epoch.")
+        _chart(plot_epochs(summary), "epochs", f"{_score(summary)} of every trial, epoch by epoch.")
         st.caption("A pruned trial ends with ×: it was below the median of the finished ones at that epoch.")
     else:
         st.info("Lines through all settings need two finished trials.", icon=":material/show_chart:")
@@ -201,8 +215,11 @@ def _trials(summary: StudySummary, show_runs: Callable[[list[str]], None]) -> No
 
 def _table(summary: StudySummary) -> list[str]:
     """The trials, best first among the finished; the runs of those that are ticked."""
-    order = sorted(summary.trials, key=lambda trial: (trial.status != "finished", -(trial.value or 0.0)))
-    rows = pd.DataFrame([_row(trial) for trial in order])
+    order = sorted(
+        summary.trials, key=lambda trial: (trial.status != "finished", trial.value is None, -(trial.value or 0.0))
+    )
+    name = summary.score.replace("_", " ")
+    rows = pd.DataFrame([_row(trial, name) for trial in order])
     event = st.dataframe(
         rows,
         hide_index=True,
@@ -210,24 +227,24 @@ def _table(summary: StudySummary) -> list[str]:
         height=min(38 + 35 * len(rows), 360),
         placeholder="",
         column_config={
-            "val accuracy": st.column_config.NumberColumn(format="percent"),
+            name: st.column_config.NumberColumn(format="percent" if summary.is_share else "%.5g"),
             "minutes": st.column_config.NumberColumn(format="%.1f"),
             **{name: st.column_config.NumberColumn(format="%.3g") for name in _float_settings(summary)},
         },
         key=f"trials-{summary.name}-{len(rows)}",
         on_select="rerun",
         selection_mode="multi-row",
-        alt="All trials with status, validation accuracy and settings.",
+        alt=f"All trials with status, {summary.score_words} and settings.",
     )
     numbers = event["selection"]["rows"]
     return [order[number].run for number in numbers if number < len(order) and order[number].run]
 
 
-def _row(trial: StudyTrial) -> dict[str, Any]:
+def _row(trial: StudyTrial, score: str) -> dict[str, Any]:
     settings = {short_name(key): value for key, value in trial.params.items()}
     minutes = trial.seconds / 60 if trial.seconds is not None else None
     return {
-        "trial": trial.number, "status": f"{ICONS[trial.status]} {trial.status}", "val accuracy": trial.value,
+        "trial": trial.number, "status": f"{ICONS[trial.status]} {trial.status}", score: trial.value,
         "epochs": len(trial.epochs), **settings, "minutes": minutes, "run": trial.run,
     }  # fmt: skip
 

@@ -284,6 +284,30 @@ def test_trials_of_a_real_recipe_do_without_a_test_split(family: str) -> None:
     assert "test_accuracy" not in measured
 
 
+def test_a_sweep_over_beta_compares_bounds_and_not_accuracies() -> None:
+    save_toy({"train": 40}, name="tiny")
+    base = (
+        "dataset=tiny", "model.image_size=8", "model.channels=3", "model.hidden_dim=8", "model.latent_dim=2",
+        "training.batch_size=8", "bound_images=2", "bound_draws=2",
+    )  # fmt: skip
+    settings: dict[str, Any] = {"recipe": "vae", "base": base, "trials": 3, "epochs": 2, "max_images": 24}
+    folder = begin("betas", space=("objective.beta=log:0.1..100",), **settings)
+    told = reports(folder)
+    summary = read_study("betas")
+    assert summary.score == "val_elbo"
+    assert [trial.status for trial in summary.trials] == ["finished"] * 3
+    for trial in summary.trials:
+        assert [value for _, value in trial.epochs] == [line["val_elbo"] for line in find_run(trial.run).history()]
+    values = [trial.value for trial in summary.trials if trial.value is not None]
+    assert max(values) < 0  # the one that comes nearest to 0 is the best
+    assert summary.best is not None
+    assert summary.best.value == max(values) == told[-1].best_value
+    assert json.loads((folder.path / "best.json").read_text())["val_elbo"] == max(values)
+    assert summary.say(-742.531) == "-742.53"
+    with pytest.raises(ConfigError, match=r"another model.likelihood cannot be compared: val_elbo"):
+        sweep.Config(space=("model.likelihood=choice:gaussian,bernoulli",), **settings)
+
+
 def test_the_recipes_that_train_from_scratch_can_be_swept() -> None:
     names = sweep.sweepable()
     assert {"vit_scratch", "toy"} <= set(names)

@@ -93,6 +93,23 @@ def test_studies_that_have_hardly_begun_are_drawn(plot: object, trials: tuple[St
     assert plot(replace(SUMMARY, trials=trials)).layout.height  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("plot", PLOTS)
+def test_scores_that_are_no_shares_are_not_in_per_cent(plot: object) -> None:
+    lower = [
+        replace(each, value=-700 - each.number, epochs=tuple((epoch, -700 - each.number) for epoch, _ in each.epochs))
+        for each in SUMMARY.trials
+        if each.value is not None
+    ]
+    drawn = plot(replace(SUMMARY, trials=tuple(lower), score="val_elbo")).to_json()  # type: ignore[operator]
+    assert "%}" not in drawn
+    assert ".0%" not in drawn
+    assert "accuracy" not in drawn
+    if plot is plot_history:
+        assert "validation ELBO (nats per image)" in drawn
+    accuracies = plot(SUMMARY).to_json()  # type: ignore[operator]
+    assert "accuracy" in accuracies
+
+
 def test_importance_is_sorted_with_the_greatest_on_top() -> None:
     (bars,) = plot_importance(Importance(method="m", shares={"a.small": 0.2, "a.large_one": 0.8})).data
     assert list(bars.y) == ["small", "large one"]
