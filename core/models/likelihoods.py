@@ -32,10 +32,18 @@ def gaussian_log_likelihood(means: Tensor, images: Tensor, log_variance: Tensor 
     Returns:
         (batch,) nats; a density, so that it may be above 0.
     """
+    return gaussian_of_squares(squared_error(means, images), images[0].numel(), log_variance)
+
+
+def squared_error(means: Tensor, images: Tensor) -> Tensor:
+    """‖x − mean‖² over all pixels: (batch, channels, height, width) twice → (batch,)."""
+    return (means - images).square().flatten(1).sum(dim=1)
+
+
+def gaussian_of_squares(squares: Tensor, pixels: int, log_variance: Tensor | float) -> Tensor:
+    """`gaussian_log_likelihood` where the squared errors, (batch,), are known already."""
     # The logarithm is of σ², so that a variance learned as it stays positive.
-    log_variance = torch.as_tensor(log_variance, dtype=means.dtype, device=means.device)
-    squares = (means - images).square().flatten(1).sum(dim=1)
-    pixels = images[0].numel()
+    log_variance = torch.as_tensor(log_variance, dtype=squares.dtype, device=squares.device)
     return -0.5 * (squares * torch.exp(-log_variance) + pixels * (math.log(2 * math.pi) + log_variance))
 
 

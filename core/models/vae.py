@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -214,12 +214,18 @@ def elbo_terms(config: VAEConfig, outputs: Outputs, images: Tensor) -> Terms:
     parameters, mean, log_variance, pixel_log_variance = (
         each.float() if each.dtype in (torch.bfloat16, torch.float16) else each for each in outputs
     )
-    with torch.no_grad():
-        missed = (mean_image(config, parameters) - prepare(config, images)).square().flatten(1).sum(dim=1)
+    if config.likelihood.startswith("gaussian"):
+        # The squares that the likelihood is made of; large batches of small networks would notice them twice.
+        missed = likelihoods.squared_error(parameters, prepare(config, images))
+        reconstruction = -likelihoods.gaussian_of_squares(missed, config.pixels, pixel_log_variance)
+    else:
+        with torch.no_grad():
+            missed = likelihoods.squared_error(mean_image(config, parameters), prepare(config, images))
+        reconstruction = -log_likelihood(config, parameters, images, pixel_log_variance)
     return Terms(
-        reconstruction=-log_likelihood(config, parameters, images, pixel_log_variance),
+        reconstruction=reconstruction,
         kl=prior_kl(config.prior, mean, log_variance, config.prior_scale),
-        squared_error=missed,
+        squared_error=missed.detach(),
     )
 
 
@@ -235,7 +241,7 @@ def _mlp(config: VAEConfig) -> tuple[nn.Module, nn.Module]:
 def _conv(config: VAEConfig) -> tuple[nn.Module, nn.Module]:
     """Each convolution halves the side, each transposed one doubles it; kernels of 4 overlap evenly at stride 2."""
     width, side = config.width, config.image_size // 4
-    halve = {"kernel_size": 4, "stride": 2, "padding": 1}
+    halve: dict[str, Any] = {"kernel_size": 4, "stride": 2, "padding": 1}
     encoder = nn.Sequential(
         nn.Conv2d(config.channels, width, **halve),
         nn.ReLU(),

@@ -24,6 +24,7 @@ from core.data.transforms import Normalisation
 from core.device import autocast
 from core.errors import CoreError, RunFailedError
 from core.reports import Progress
+from core.seeding import seed_device
 from core.training.batches import Batch, Batches, draw_seed
 from core.training.config import TrainingConfig
 from core.training.distributed import gather, rank, share_gradients, start, sum_up, world_size
@@ -250,7 +251,7 @@ class Fit:
 
         # Stochastic depth and dropout draw from the global generator: theirs for this step, then the caller's again.
         with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(seed)
+            seed_device(seed, self.device)
             images = (batch.images - self._mean) / self._std
             if isinstance(self.objective, Measured):
                 losses, columns = self.objective.losses(network, images, batch, seed, self._epochs_done())
