@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from core.device import as_input_of
 from core.errors import ShapeError
 from core.models.trace import Pooling, readout
 
@@ -57,7 +58,7 @@ def attention_maps(module: nn.Module, image: Tensor) -> AttentionMaps:
     """Run one image, (1, channels, height, width), and keep the attention of every layer."""
     if len(image) != 1:
         raise ShapeError(f"Expected one image, got a batch of {len(image)}.")
-    trace = module.trace(image)  # type: ignore[operator]
+    trace = module.trace(as_input_of(module, image))  # type: ignore[operator]
     weights = torch.stack([layer[0].float() for layer in trace.attention]).cpu().numpy()
     logits = None if trace.logits is None else trace.logits[0].float().cpu().numpy()
     return AttentionMaps(

@@ -178,7 +178,7 @@ def faithfulness(
     """Deletion and insertion curves of each explanation in `scores`, and of random orders as the baseline.
 
     Args:
-        image: (1, channels, height, width), normalised, on the module's device.
+        image: (1, channels, height, width), normalised.
         scores: by name, (rows, columns), higher is more important; a map of another resolution is resampled.
         random_orders: seeded `seed`, `seed + 1`, …; `seed` is also that of the noise fill.
 

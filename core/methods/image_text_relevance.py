@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.device import as_input_of
 from core.errors import IncompatibleError
 from core.models.trace import readout
 
@@ -61,7 +62,7 @@ def image_text_relevance(module: Any, image: Tensor, text: str, against: Sequenc
         )
     # An own copy, so that a photo made in inference mode can take part in a backward pass.
     with torch.inference_mode(False), torch.enable_grad():
-        pair = module.trace_pair(image.detach().clone(), [text, *against])
+        pair = module.trace_pair(as_input_of(module, image).detach().clone(), [text, *against])
         score = pair.scores[0, 0]
         if against:
             score = score - pair.scores[0, 1:].mean()

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.data.transforms import Normalisation, standardise
+from core.device import as_input_of
 from core.errors import ConfigError, ShapeError
 from core.methods.targets import Target, target_confidence
 from core.seeding import torch_generator
@@ -224,12 +225,13 @@ def masked_responses(
     """What the model says about `image` under each of `keeps`, equal masks computed once.
 
     Args:
-        image: (1, channels, height, width), normalised, on the module's device.
+        image: (1, channels, height, width), normalised.
         keeps: bool (masks, rows, columns).
         on_progress: called with the share done in [0, 1] and what is going on, in words.
     """
     if len(image) != 1:
         raise ShapeError(f"Expected one image, got a batch of {len(image)}.")
+    image = as_input_of(module, image)
     distinct, back = np.unique(keeps.reshape(len(keeps), -1), axis=0, return_inverse=True)
     masks = torch.from_numpy(distinct.reshape(-1, *keeps.shape[1:]))
     filling = _filling(image, fill, normalisation, seed)

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from core.device import as_input_of
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
@@ -47,4 +49,4 @@ def top_predictions(logits: np.ndarray, classes: tuple[str, ...], count: int = 5
 @torch.inference_mode()
 def predict_logits(module: nn.Module, images: Tensor) -> np.ndarray:
     """(batch, classes) float32."""
-    return module(images).float().cpu().numpy()
+    return module(as_input_of(module, images)).float().cpu().numpy()

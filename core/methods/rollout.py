@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.device import Precision, autocast
+from core.device import Precision, as_input_of, autocast
 from core.errors import ConfigError
 from core.methods.attention import Fusion, fuse_heads
 from core.models.trace import readout
@@ -70,6 +70,7 @@ def rollout_batch(module: nn.Module, images: Tensor, *, precision: Precision = "
     instead of a product of matrices: only one row of the product is ever needed, and multiplying from the last
     layer backwards, that row is a vector. `precision` is that of the network; the product is fp32.
     """
+    images = as_input_of(module, images)
     with torch.inference_mode(), autocast(images.device, precision):
         trace = module.trace(images)  # type: ignore[operator]
         identity = torch.eye(trace.attention[0].shape[-1], device=images.device)

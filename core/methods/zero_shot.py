@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from core.data.prompts import prompts_for
-from core.device import Streams
+from core.device import Streams, as_input_of, device_of
 from core.errors import ConfigError
 from core.methods.predictions import softmax
 from core.models.clip import ImageTextEncoder
@@ -75,7 +75,7 @@ def embed_texts(
     """(texts, dim) float32, projected and not normalised; a sentence that occurs again is computed once."""
     distinct = list(dict.fromkeys(texts))
     found: list[np.ndarray] = []
-    device = next(cast(nn.Module, module).parameters()).device
+    device = device_of(module)
 
     def encode(ids: Tensor) -> np.ndarray:
         with torch.inference_mode():  # of each thread its own
@@ -96,7 +96,7 @@ def embed_texts(
 @torch.inference_mode()
 def embed_images(module: ImageTextEncoder, images: Tensor) -> np.ndarray:
     """`images`: (batch, 3, height, width), normalised → (batch, dim) float32, projected and not normalised."""
-    return module.embed(images).float().cpu().numpy()
+    return module.embed(as_input_of(module, images)).float().cpu().numpy()
 
 
 def class_weights(embeddings: np.ndarray) -> np.ndarray:

@@ -121,8 +121,7 @@ def latent_of(name: str, digest: str, _image: Image.Image) -> Tensor:
     """(channels, height, width) of one photo."""
     pipeline = _pipeline(name)
     with in_use(name) as model, torch.inference_mode():
-        batch = to_batch([_image], model.network.preprocessing).to(pipeline.device)
-        return pipeline.encode(batch)[0]
+        return pipeline.encode(to_batch([_image], model.network.preprocessing))[0]
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

@@ -13,7 +13,6 @@ import streamlit as st
 import torch
 
 from core.data.loading import load_images
-from core.device import pick_device
 from core.errors import CoreError
 from core.experiments.diffusion_zero_shot import PREDICTIONS, RESULT
 from core.figures.confusion import plot_class_accuracies, plot_confusion
@@ -247,7 +246,7 @@ def earlier_pace(name: str, plan: Plan, finished: list[RunFolder]) -> Pace | Non
 def probed_pace(name: str) -> Pace:
     """Some passes in a batch that fits, measured now."""
     with in_use(name) as model, torch.inference_mode():
-        module = cast(LatentDiffusion, model.module.to(pick_device()))
+        module = cast(LatentDiffusion, model.module)
         denoise = module.denoiser(module.embed_prompts(["a photo."]))
         latent = torch.zeros(module.latent_shape, device=module.device)
         size = fitting_batch(denoise, latent, most=200, key=(name, "fp32"))
