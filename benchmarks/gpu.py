@@ -28,6 +28,7 @@ from core.device import device_of, pick_device
 from core.methods.timing import wait_for
 from core.models.spec import LoadedModel
 from core.models.weights import load
+from core.paths import weights_root
 
 REPEATS = 3
 
@@ -52,8 +53,12 @@ class Row:
 
 @dataclass
 class Models:
-    """Models by name and device, each loaded once; whoever moves one is found out."""
+    """Models by name and device, each loaded once; whoever moves one is found out.
 
+    Each device has a home of its own, so that none reads from a cache what another computed.
+    """
+
+    homes: Path
     kept: dict[tuple[str, str], LoadedModel] = field(default_factory=dict)
 
     def load(self, name: str, device: str) -> LoadedModel:
@@ -90,6 +95,7 @@ def compare(each: Computation, device: str, models: Models) -> Row:
 def _timed(each: Computation, device: str, models: Models) -> tuple[Arrays, float]:
     """Its arrays and the median milliseconds after a first run, which loads and compiles."""
     place, seconds = torch.device(device), []
+    os.environ["VITRINE_HOME"] = str(models.homes / device.replace(":", "-"))
     began = time.perf_counter()
     found = each.run(device, models.load)
     wait_for(place)
@@ -127,14 +133,16 @@ def main() -> None:
         print("There is no GPU on this machine: nothing was compared.")
         return
     where = machine()
-    # Its own home, so that no cached feature stands in for a computation.
     with tempfile.TemporaryDirectory() as home:
-        weights = os.environ.get("VITRINE_HOME")
-        os.environ["VITRINE_HOME"] = home
-        if weights and (Path(weights) / "weights").is_dir():
-            (Path(home) / "weights").symlink_to((Path(weights) / "weights").absolute())
-        save_noise({"train": 200, "val": 40, "test": 20})
-        models = Models()
+        weights = weights_root()
+        for each in ("cpu", device):
+            own = Path(home) / each.replace(":", "-")
+            own.mkdir()
+            os.environ["VITRINE_HOME"] = str(own)
+            if weights.is_dir():
+                (own / "weights").symlink_to(weights.absolute())
+            save_noise({"train": 200, "val": 40, "test": 20})
+        models = Models(homes=Path(home))
         chosen = [each for each in computations() if arguments.only in f"{each.page} {each.name}"]
         rows = []
         for each in chosen:

@@ -123,7 +123,7 @@ def _masking(name: str, device: str, load_model: Load) -> Arrays:
 
 def _anatomy(name: str, device: str, load_model: Load) -> Arrays:
     model = load_model(name, device)
-    found = {"parameters": np.array([float(anatomy(model.module).parameters)], dtype=np.float64)}
+    found = {"parameters": np.array([float(anatomy(model.module).total)], dtype=np.float64)}
     if not model.spec.lacks("positions"):
         table, _, _ = model.module.positions()  # type: ignore[operator]
         if table is not None:
@@ -200,8 +200,7 @@ def _other_answers(device: str, load_model: Load) -> Arrays:
 def _embeddings(name: str, device: str, load_model: Load) -> Arrays:
     model = load_model(name, device)
     photos = [(each, load_example(each)) for each in list(EXAMPLES)[:2]]
-    # The device is part of the set's name, so that no device reads another's features from the cache.
-    views = finish(view_set(photos, 3, seed=0, name=f"views/{device}", title="Views"))
+    views = finish(view_set(photos, 3, seed=0, name="views", title="Views"))
     size, normalisation = model.network.preprocessing.size, model.network.preprocessing.normalisation
     known = find_cuts(model.module, size)
     pooling = known.poolings[0]
@@ -250,13 +249,18 @@ def save_noise(sizes: Mapping[str, int]) -> Path:
 
 _STEP = ("training.epochs=1", "training.batch_size=40", "training.precision=fp32", f"dataset={TOY}")
 _SMALL_VIT = ("model.embed_dim=32", "model.depth=2", "model.num_heads=2")
+_SMALL_CLIP = (
+    "start=", "transfer=", "model.image_size=32", "model.width=32", "model.depth=2", "model.num_heads=2",
+    "model.text_width=32", "model.text_depth=1", "model.text_heads=2", "model.embed_dim=16",
+)  # fmt: skip
+_SMALL_PIPELINE = ("model.width=32", "model.inner_width=32", "model.text_width=32", "model.text_depth=1")
 # Name → (recipe, overrides): at least one row for every recipe that computes.
 RECIPE_STEPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ViT": ("vit_scratch", (*_STEP, *_SMALL_VIT)),
     "Differential ViT": ("vit_scratch", (*_STEP, *_SMALL_VIT, "family=differential_vit", "model.num_heads=1")),
     "CNN": ("cnn_scratch", (*_STEP, "model.width=8")),
-    "small CLIP": ("clip_contrastive", tuple(each for each in _STEP if "dataset" not in each) + (f"datasets={TOY}", "transfer=")),
-    "text to image": ("text_to_image", (*_STEP, "val_images=10")),
+    "small CLIP": ("clip_contrastive", (*_STEP[:3], *_SMALL_CLIP, f"datasets={TOY}")),
+    "text to image": ("text_to_image", (*_STEP, *_SMALL_PIPELINE, "val_images=10")),
     "transfer, probe": ("transfer", (*_STEP, "backbone=cnn_small", "mode=linear_probe")),
     "transfer, full": ("transfer", (*_STEP, "backbone=vit_small_p8", "mode=full")),
     "linear probe": ("linear_probe", ("backbone=cnn_small", f"dataset={TOY}")),

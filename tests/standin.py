@@ -69,7 +69,7 @@ def _run(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     flat, tree = tree_flatten((args, kwargs))
     there = function not in _CROSSING or isinstance(args[0], StandIn)
     plain_args, plain_kwargs = tree_unflatten([_inside(each) for each in flat], tree)
-    wants = plain_kwargs.get("device")
+    wants = kwargs.get("device")
     if wants is not None:
         there = torch.device(wants).type == NAME
         plain_kwargs = {**plain_kwargs, "device": torch.device("cpu")}
@@ -163,6 +163,8 @@ def register() -> torch.device:
         mixed.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
         _libraries.extend((library, mixed))
         _plain_inference_mode()
+        # Else a module that changes its format keeps the values that it had.
+        torch.__future__.set_overwrite_module_params_on_conversion(True)
     return torch.device(NAME)
 
 
