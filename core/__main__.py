@@ -373,7 +373,7 @@ def show_runs() -> None:
         state, history = read_state(run), run.history()
         done = f"{state.step}/{state.steps} steps" if state.steps else ""
         left = eta_seconds(run)
-        accuracy = next((line["val_accuracy"] for line in reversed(history) if "val_accuracy" in line), None)
+        accuracy = next((line.get("val_accuracy") for line in reversed(history) if "val_accuracy" in line), None)
         said = [
             f"{run.name:32} {state.status:12} {done:20}",
             f"{as_duration(left) + ' left' if left is not None else '':18}",

@@ -37,9 +37,15 @@ def shifted(progress: Generator[Progress, None, Result], done: int, steps: int) 
         yield Progress(step=done + report.step, steps=steps, text=report.text)
 
 
+def as_values(report: Any) -> dict[str, Any]:
+    """A report as one flat line of metrics: what it has in `extras`, by name, stands beside its other fields."""
+    values = asdict(report)
+    return values | values.pop("extras", {})
+
+
 def as_line(report: Any) -> str:
     """A report as one line of a log or a terminal; accuracies, which are fractions, in per cent."""
-    values = asdict(report)
+    values = as_values(report)
     unit = "epoch" if "epochs" in values else "step"
     parts = [f"{unit} {values[unit]}/{values[unit + 's']}"]
     for name, value in values.items():

@@ -77,23 +77,26 @@ class Rows:
         return self[:] if dtype is None else self[:].astype(dtype)
 
 
-def load_images(name: str, split: str, size: int) -> ArrayDataset:
+def load_images(name: str, split: str, size: int, *, grey_as_rgb: bool = True) -> ArrayDataset:
     """One split as RGB: photos as `size`-pixel squares, arrays as they are stored.
 
     Greyscale arrays are repeated over three channels without taking more memory. A split "train" of a data set without
     "val" is whole here; "val" is then what `load_splits` carves from it.
+
+    Args:
+        grey_as_rgb: False leaves greyscale arrays their one channel.
 
     Raises:
         CoreError: the data set was not imported, has no such split, or none of its images can be read.
     """
     info = read_dataset(name)
     if is_carved(info, split):
-        whole = load_images(name, "train", size)
+        whole = load_images(name, "train", size, grey_as_rgb=grey_as_rgb)
         return _pick(whole, validation_indices(whole.labels), split)
     if split not in info["splits"]:
         raise UnknownNameError(f"split of {name}", split, info["splits"])
     if info["storage"] == "arrays":
-        return _load_stored(name, split, info)
+        return _load_stored(name, split, info, grey_as_rgb)
     for _ in decode_split(name, split, size):
         pass
     folder = _cache_folder(name, split, size)
@@ -185,15 +188,18 @@ def choose_splits(name: str, train: str = "", test: str = "") -> tuple[tuple[str
     return chosen_train, chosen_test
 
 
-def load_splits(name: str, size: int, train: str = "", test: str = "") -> Splits:
-    """Training, validation and test images of a data set; see `choose_splits` for `train` and `test`.
+def load_splits(name: str, size: int, train: str = "", test: str = "", *, grey_as_rgb: bool = True) -> Splits:
+    """Training, validation and test images of a data set; see `choose_splits` and `load_images` for the arguments.
 
     Where the same splits serve both, a fifth of every class is held out for testing. Validation is the data set's own
     `val` where only `train` is learned from, else a tenth of every class of what is learned from. All of it is the same
     on every machine.
     """
     chosen_train, chosen_test = choose_splits(name, train, test)
-    parts = {split: load_images(name, split, size) for split in dict.fromkeys((*chosen_train, *chosen_test))}
+    parts = {
+        split: load_images(name, split, size, grey_as_rgb=grey_as_rgb)
+        for split in dict.fromkeys((*chosen_train, *chosen_test))
+    }
     learned = _join([parts[split] for split in chosen_train], "train")
     if chosen_train == chosen_test or set(chosen_train) == set(chosen_test):
         rows = validation_indices(learned.labels, HELD_OUT_SHARE, seed=1)
@@ -205,7 +211,7 @@ def load_splits(name: str, size: int, train: str = "", test: str = "") -> Splits
         held_out = "+".join(chosen_test)
     own_val = chosen_train == ("train",) and "val" in read_dataset(name)["splits"] and "val" not in chosen_test
     if own_val:
-        val = load_images(name, "val", size)
+        val = load_images(name, "val", size, grey_as_rgb=grey_as_rgb)
     else:
         rows = validation_indices(learned.labels)
         val = _pick(learned, rows, "val")
@@ -256,7 +262,7 @@ def _usual_test(stored: tuple[str, ...], train: tuple[str, ...]) -> tuple[str, .
     return (free[-1],) if free else train
 
 
-def _load_stored(name: str, split: str, info: dict[str, Any]) -> ArrayDataset:
+def _load_stored(name: str, split: str, info: dict[str, Any], grey_as_rgb: bool) -> ArrayDataset:
     folder = data_root() / name
     # Not `load_arrays`: it carves validation images out of `train`, in memory.
     whole = ArrayDataset(
@@ -266,7 +272,7 @@ def _load_stored(name: str, split: str, info: dict[str, Any]) -> ArrayDataset:
         labels=np.load(folder / f"{split}_labels.npy", mmap_mode="r"),
         classes=tuple(info["classes"]),
     )
-    if whole.images.shape[-1] != 1:
+    if whole.images.shape[-1] != 1 or not grey_as_rgb:
         return whole
     return replace(whole, images=np.broadcast_to(whole.images, (*whole.images.shape[:3], 3)))
 

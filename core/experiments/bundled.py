@@ -7,6 +7,8 @@
 Two ViTs of 192 channels, one with differential attention, are there to be looked into; they share budget and seed, and
 `benchmarks/seeds.py` compares the two kinds over several seeds. The small ones, 96 wide, differ from each other in one
 thing each, at the same budget: a comparison that a laptop can repeat.
+
+The VAEs share network, data and budget too. `benchmarks/vae_collapse.py` repeats the collapse over several seeds.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ class BundledRun:
 _MUON = ("training.optimizer=muon", "training.learning_rate=0.002", "training.compile=true")
 _LARGE = (*_MUON, "training.epochs=16")
 _SMALL = (*_MUON, "training.epochs=8", "model.embed_dim=96", "model.num_heads=4")
+_VAE = ("training.epochs=80", "training.batch_size=256", "training.learning_rate=0.002")
+_WARMUP = ("objective.warmup=linear", "objective.warmup_epochs=10", "objective.free_bits=0.05")
 
 BUNDLED_RUNS = (
     BundledRun(name="vit_p4", recipe="vit_scratch", overrides=_LARGE),
@@ -61,6 +65,18 @@ BUNDLED_RUNS = (
         overrides=("datasets=cifar10+tiny_imagenet*2", "training.compile=true", "training.epochs=5"),
     ),
     BundledRun(name="diffusion_small", recipe="text_to_image", overrides=("training.epochs=26",)),
+    BundledRun(name="vae_collapsed", recipe="vae", overrides=_VAE),
+    BundledRun(name="vae_warmup", recipe="vae", overrides=(*_VAE, *_WARMUP)),
+    BundledRun(
+        name="vae_bernoulli",
+        recipe="vae",
+        overrides=(*_VAE, *_WARMUP, "model.likelihood=bernoulli", "model.binarise=true"),
+    ),
+    BundledRun(
+        name="vae_2d",
+        recipe="vae",
+        overrides=(*_VAE, "model.latent_dim=2", "model.likelihood=bernoulli", "model.binarise=true"),
+    ),
 )
 
 

@@ -11,6 +11,7 @@ from core.experiments import (
     sweep,
     text_to_image,
     transfer,
+    vae,
     vit_scratch,
     zero_shot,
 )
@@ -44,6 +45,13 @@ RECIPES: dict[str, Recipe] = {
         summary="A small latent diffusion model that draws from prompts, and classifies by denoising",
         config=text_to_image.Config,
         run=text_to_image.run,
+    ),
+    "vae": Recipe(
+        name="vae",
+        title="VAE",
+        summary="A variational autoencoder on small images: what its latents say, and which of them collapse",
+        config=vae.Config,
+        run=vae.run,
     ),
     "transfer": Recipe(
         name="transfer",

@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
 from statistics import median
 from typing import Any
@@ -23,7 +23,7 @@ from typing import Any
 from core.configs import from_dict
 from core.errors import RunFailedError
 from core.experiments.catalogue import find_recipe
-from core.reports import Progress
+from core.reports import Progress, as_values
 from core.runs.failures import explain
 from core.runs.owner import claim, this_host
 from core.runs.status import RunState, Status, read_failure, stored_state, write_state
@@ -195,7 +195,7 @@ class _Journal:
         counted = not isinstance(report, Progress)
         self.pace.note(report.step, counted=counted)
         if counted:
-            values = asdict(report)
+            values = as_values(report)
             self.folder.append_metrics(values)
             self._add_scalars(values)
         elif self.events is None:

@@ -354,8 +354,39 @@ DIFFUSION_SPECS = (
     _pipeline("sd_v2_base", "Stable Diffusion 2 base", "stabilityai/stable-diffusion-2-base", 4924),
 )
 
+
+def _vae(name: str, title: str, note: str) -> ModelSpec:
+    """One row of `VAE_SPECS`."""
+    return ModelSpec(
+        name=name,
+        title=title,
+        family="vae",
+        capabilities=frozenset({"latent"}),
+        licence="trained by this project",
+        paper="Kingma & Welling 2014, arXiv:1312.6114",
+        sources=(Source(kind="bundled", location=name),),
+        load=load_any,
+        note=f"{note} It sees and draws grey digits of 28 × 28 pixels.",
+    )
+
+
+VAE_SPECS = (
+    _vae("vae_collapsed", "VAE, collapsed", "20 latents and a Gaussian decoder: some of the latents say nothing."),
+    _vae("vae_warmup", "VAE with warm-up", "The same, with a KL that begins at nothing, and free bits of 0.05 nats."),
+    _vae("vae_bernoulli", "VAE, Bernoulli decoder", "20 latents; pixels are black or white, each with its chance."),
+    _vae("vae_2d", "VAE, two latents", "Two latents, to be drawn as a map; a Bernoulli decoder."),
+)
+
 MODELS = gather(
-    BUNDLED_SPECS, CLIP_SPECS, WHEEL_SPECS, SMALL_SPECS, HUB_SPECS, CLIP_HUB_SPECS, DIFFUSION_SPECS, TORCHVISION_SPECS
+    BUNDLED_SPECS,
+    CLIP_SPECS,
+    WHEEL_SPECS,
+    SMALL_SPECS,
+    HUB_SPECS,
+    CLIP_HUB_SPECS,
+    DIFFUSION_SPECS,
+    VAE_SPECS,
+    TORCHVISION_SPECS,
 )
 
 

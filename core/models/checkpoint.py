@@ -18,6 +18,7 @@ from core.errors import MissingWeightsError, UnknownNameError
 from core.models.differential import DifferentialViT
 from core.models.small_cnn import SmallCNN, SmallCNNConfig
 from core.models.transfer import TransferConfig, build_transfer
+from core.models.vae import VAE, VAEConfig
 from core.models.vit import ViT, ViTConfig
 
 
@@ -32,6 +33,7 @@ FAMILIES: dict[str, Family] = {
     "vit": Family(ViT, ViTConfig),
     "differential_vit": Family(DifferentialViT, ViTConfig),
     "small_cnn": Family(SmallCNN, SmallCNNConfig),
+    "vae": Family(VAE, VAEConfig),
     "transfer": Family(build_transfer, TransferConfig),
 }
 

@@ -26,6 +26,7 @@ _OWN: dict[str, frozenset[Capability]] = {
     "vit": frozenset({"classifier", "attention", "positions"}),
     "differential_vit": frozenset({"classifier", "attention", "signed_attention", "positions"}),
     "small_cnn": frozenset({"classifier", "convolution"}),
+    "vae": frozenset({"latent"}),
 }
 _WITH_POSITION_TABLE = ("vit", "deit", "dinov2", "dinov2_with_registers", "vit_msn")
 _TIMM_VIT = re.compile(r"(vit_(?!relpos|srelpos)|deit|flexivit)")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # a catalogue of specifications must not cost the import of t
     from torch import nn
 
 Capability = Literal[
-    "classifier", "attention", "signed_attention", "convolution", "positions", "image_text", "text_to_image"
+    "classifier", "attention", "signed_attention", "convolution", "positions", "image_text", "text_to_image", "latent"
 ]
 SourceKind = Literal["bundled", "run", "folder", "hub", "torchvision", "wheel"]
 
@@ -48,7 +48,8 @@ class Network:
         `module.trace_maps(images) -> (maps (batch, channels, height, width), logits)` for "convolution";
         `module.positions() -> (table (tokens, dim), grid, prefix_tokens)` for "positions";
         all of `core.models.clip.ImageTextEncoder` for "image_text";
-        the parts of `core.models.diffusion.LatentDiffusion` for "text_to_image", which embeds nothing.
+        the parts of `core.models.diffusion.LatentDiffusion` for "text_to_image", which embeds nothing;
+        `module.encode(images)`, `module.decode(latents)` and `module.config` as in `core.models.vae` for "latent".
     """
 
     module: nn.Module
@@ -100,6 +101,7 @@ class ModelSpec:
             "positions": "it has no table of positional embeddings",
             "image_text": "it knows no texts",
             "text_to_image": "it does not generate images",
+            "latent": "it has no latent space to draw from",
         }[capability]
 
 

@@ -11,7 +11,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -28,6 +28,7 @@ from core.training.batches import Batch, Batches, draw_seed
 from core.training.config import TrainingConfig
 from core.training.distributed import gather, rank, share_gradients, start, sum_up, world_size
 from core.training.evaluate import Predictions, join, predict
+from core.training.measured import Measured, column_sums, named
 from core.training.objectives import Classification, Objective
 from core.training.optim import build_optimizer, schedule, trainable_parameters
 
@@ -39,6 +40,8 @@ class EpochReport:
     Training numbers are of augmented images, under the weights as they were at each step. Where images are mixed,
     `train_accuracy` counts the class with the larger share, and does not compare with that of unmixed images; None
     where the objective has no right or wrong. Validation numbers are of the averaged weights, on `val_count` images.
+    What else an objective measures is in `extras`, by names that begin with train or val; a line of metrics has them
+    beside the others.
     """
 
     epoch: int
@@ -48,10 +51,11 @@ class EpochReport:
     train_loss: float
     train_accuracy: float | None
     val_loss: float
-    val_accuracy: float
+    val_accuracy: float | None
     val_count: int
     learning_rate: float
     images_per_second: float
+    extras: dict[str, float] = field(default_factory=dict)
 
 
 # Steps that a GPU may be ahead of the look at its losses: looking after each kept it idle while the next was prepared.
@@ -67,7 +71,8 @@ class Fit:
     Attributes:
         average: the exponential moving average of the weights, which is evaluated and kept; once `run` is through with
             `patience` set, that of the best validation epoch.
-        predictions: of the last validation, in the order of the split; None before the first.
+        predictions: of the last validation, in the order of the split; None before the first, and for an objective
+            without classes.
     """
 
     def __init__(
@@ -80,7 +85,7 @@ class Fit:
         device: str = "auto",
         *,
         rate_shares: Mapping[str, float] | None = None,
-        objective: Objective | None = None,
+        objective: Objective | Measured | None = None,
     ) -> None:
         """`model` is moved to `device` ("auto", "cpu", "cuda", "cuda:1") and trained in place.
 
@@ -116,6 +121,7 @@ class Fit:
         )
         self.epoch = self.batch = 0
         self.predictions: Predictions | None = None
+        self._held_out = np.zeros(0)
         self._totals = self._zeros()
         self._seconds = 0.0
         self._best: dict[str, Any] | None = None
@@ -176,6 +182,8 @@ class Fit:
         self.epoch, self.batch = state["epoch"], state["batch"]
         self._totals = state["totals"].to(self.device, copy=True)
         self._seconds, self._best = state["seconds"], state["best"]
+        if self._best is not None and "accuracy" in self._best:  # as it was called in older checkpoints
+            self._best["score"] = self._best.pop("accuracy")
 
     def run(self) -> Iterator[Progress | EpochReport]:
         """Train what is left: `Progress` after every step and validation batch, `EpochReport` after every epoch.
@@ -248,10 +256,15 @@ class Fit:
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed)
             images = (batch.images - self._mean) / self._std
-            losses, hits = self.objective.losses(network, images, batch, seed)
+            if isinstance(self.objective, Measured):
+                losses, columns = self.objective.losses(network, images, batch, seed, self._epochs_done())
+                counted = columns.sum(dim=0) * batch.weight
+            else:
+                losses, hits = self.objective.losses(network, images, batch, seed)
+                counted = hits.sum()[None] * batch.weight if hits is not None else torch.zeros_like(losses[:1])
         share = losses.sum() * batch.weight / batch.count
-        right = hits.sum() * batch.weight if hits is not None else torch.zeros_like(share)
-        done = sum_up(torch.stack([share.detach() * batch.count, right]).to(self._totals.dtype))
+        kind = self._totals.dtype
+        done = sum_up(torch.cat([(share.detach() * batch.count)[None].to(kind), counted.detach().to(kind)]))
         self._unchecked.append((self.step, done[0]))
         if self.device.type == "cpu":
             self._check_losses(most=0)
@@ -282,9 +295,22 @@ class Fit:
             kept_buffer.copy_(buffer)
 
     def _validate(self) -> Iterator[Progress]:
-        """Fill `predictions`; every process takes its share of the split."""
+        """Fill `predictions` (or, without classes, `_held_out`); every process takes its share of the split."""
         shares = [np.arange(len(self.val_set))[each :: world_size()] for each in range(world_size())]
         size = self.config.batch_size
+        # Shares differ by an image, yields must not: whoever consumes this may have to agree at each of them.
+        rounds = math.ceil(len(shares[0]) / size)
+        if isinstance(self.objective, Measured):
+            sums = column_sums(
+                self.objective, self.average, self.val_set, self.normalisation, shares[rank()], batch_size=size
+            )
+            total = torch.zeros(self.objective.columns, dtype=torch.float64)
+            for done in range(1, rounds + 1):
+                total += next(sums, 0)
+                yield self._progress(f"validating, batch {done} of {rounds}")
+            whole = cast(list[Tensor], gather(total))
+            self._held_out = (torch.stack(whole).sum(dim=0) / len(self.val_set)).numpy()
+            return
         predictions = predict(
             self.objective.classifier(self.average),
             self.val_set,
@@ -294,8 +320,6 @@ class Fit:
             groups=self.objective.groups,
         )
         parts: list[Predictions] = []
-        # Shares differ by an image, yields must not: whoever consumes this may have to agree at each of them.
-        rounds = math.ceil(len(shares[0]) / size)
         for done in range(1, rounds + 1):
             parts.extend(itertools.islice(predictions, 1))
             yield self._progress(f"validating, batch {done} of {rounds}")
@@ -304,33 +328,55 @@ class Fit:
 
     def _close_epoch(self) -> EpochReport:
         """Count the epoch, remember the best, start new totals."""
-        held_out = cast(Predictions, self.predictions).evaluation()
-        loss, hits = self._totals.tolist()
+        held_out, score = self._findings()
         first = self.optimizer.param_groups[0]
         report = EpochReport(
             epoch=self.epoch + 1,
             epochs=self.config.epochs,
             step=self.step,
             steps=self.steps,
-            train_loss=loss / len(self.train_set),
-            train_accuracy=hits / len(self.train_set) if self.objective.has_hits else None,
-            val_loss=held_out.loss,
-            val_accuracy=held_out.accuracy,
-            val_count=held_out.count,
+            train_loss=self._totals[0].item() / len(self.train_set),
+            **held_out,
+            val_count=len(self.val_set),
             learning_rate=first["lr"] / first.get("share", 1.0),
             images_per_second=len(self.train_set) / self._seconds,
         )
         self.epoch, self.batch = self.epoch + 1, 0
         self._totals, self._seconds = self._zeros(), 0.0
-        if self.config.patience is not None and (self._best is None or held_out.accuracy > self._best["accuracy"]):
+        best = self._best
+        if self.config.patience is not None and score is not None and (best is None or score > best["score"]):
             weights = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
-            self._best = {"epoch": self.epoch, "accuracy": held_out.accuracy, "average": weights}
+            self._best = {"epoch": self.epoch, "score": score, "average": weights}
         return report
+
+    def _findings(self) -> tuple[dict[str, Any], float | None]:
+        """What the objective says of the epoch, as fields of its report; and the score that patience waits for."""
+        counted = self._totals[1:].cpu().double().numpy() / len(self.train_set)
+        if not isinstance(self.objective, Measured):
+            found = cast(Predictions, self.predictions).evaluation()
+            right = float(counted[0]) if self.objective.has_hits else None
+            return {"train_accuracy": right, "val_loss": found.loss, "val_accuracy": found.accuracy}, found.accuracy
+        last = self._epochs_done(-1)
+        train = self.objective.summarise(counted, last, held_out=False)
+        val = self.objective.summarise(self._held_out, last, held_out=True)
+        extras = {
+            **self.objective.settings(last),
+            **named("train", train.extras),
+            **named("val", val.extras),
+        }
+        return {"train_accuracy": None, "val_loss": val.loss, "val_accuracy": None, "extras": extras}, val.score
+
+    def _epochs_done(self, ahead: int = 0) -> float:
+        """Epochs behind the step that is next, or `ahead` of it; the same when a run is resumed."""
+        return (self.step + ahead) / self.steps_per_epoch
 
     def _progress(self, text: str) -> Progress:
         return Progress(step=self.step, steps=self.steps, text=text + self._warning)
 
     def _zeros(self) -> Tensor:
-        """Sums of loss and hits over an epoch's images so far."""
+        """Sums over an epoch's images so far: the loss, then hits or the objective's columns."""
+        count = 1 + (self.objective.columns if isinstance(self.objective, Measured) else 1)
         # Apple's GPUs have no float64.
-        return torch.zeros(2, dtype=torch.float32 if self.device.type == "mps" else torch.float64, device=self.device)
+        return torch.zeros(
+            count, dtype=torch.float32 if self.device.type == "mps" else torch.float64, device=self.device
+        )

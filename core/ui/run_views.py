@@ -85,7 +85,8 @@ class RunView:
     @property
     def best(self) -> float | None:
         """The highest validation accuracy so far."""
-        return max((line["val_accuracy"] for line in self.history if "val_accuracy" in line), default=None)
+        known = (line.get("val_accuracy") for line in self.history)
+        return max((value for value in known if value is not None), default=None)
 
     @property
     def val_count(self) -> int | None:

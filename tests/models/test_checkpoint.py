@@ -12,6 +12,7 @@ CONFIGS = {
     "vit": VIT,
     "differential_vit": VIT,
     "small_cnn": {"image_size": 8, "width": 8, "stages": 2, "classes": 3},
+    "vae": {"image_size": 8, "channels": 3, "hidden_dim": 16, "latent_dim": 3},
     "transfer": {
         "layout": "own",
         "architecture": {"family": "small_cnn", "config": {"width": 8, "stages": 2}},
@@ -103,9 +104,9 @@ def test_a_missing_or_damaged_folder_says_so(saved, tmp_path):
 
 
 def test_weights_of_another_shape_do_not_fit_their_card(saved):
-    _, _, folder = saved
+    family, _, folder = saved
     card = json.loads((folder / "card.json").read_text())
-    card["config"]["classes"] = 4
+    card["config"]["latent_dim" if family == "vae" else "classes"] = 4
     (folder / "card.json").write_text(json.dumps(card))
     with pytest.raises(MissingWeightsError, match="does not fit its card"):
         load_model(folder)

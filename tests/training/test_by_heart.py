@@ -30,7 +30,7 @@ TRANSFERRED = {
 }
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "vae"])  # it has no classes to learn
 def test_one_batch_is_learned_by_heart(family: str) -> None:
     random = np.random.default_rng(0)
     images, labels = random.integers(0, 256, (10, 8, 8, 3), dtype=np.uint8), np.arange(10) % 5
