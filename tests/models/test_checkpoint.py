@@ -12,6 +12,7 @@ CONFIGS = {
     "vit": VIT,
     "differential_vit": VIT,
     "small_cnn": {"image_size": 8, "width": 8, "stages": 2, "classes": 3},
+    "mixer": {"image_size": 8, "patch_size": 4, "embed_dim": 8, "depth": 1, "num_heads": 2, "classes": 3},
     "transfer": {
         "layout": "own",
         "architecture": {"family": "small_cnn", "config": {"width": 8, "stages": 2}},
