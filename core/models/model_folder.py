@@ -27,6 +27,8 @@ _OWN: dict[str, frozenset[Capability]] = {
     "differential_vit": frozenset({"classifier", "attention", "signed_attention", "positions"}),
     "small_cnn": frozenset({"classifier", "convolution"}),
     "vae": frozenset({"latent"}),
+    # Whatever mixes them, what the head reads the mean of is a map.
+    "mixer": frozenset({"classifier", "convolution"}),
 }
 _WITH_POSITION_TABLE = ("vit", "deit", "dinov2", "dinov2_with_registers", "vit_msn")
 _TIMM_VIT = re.compile(r"(vit_(?!relpos|srelpos)|deit|flexivit)")
