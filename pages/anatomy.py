@@ -35,7 +35,7 @@ def table_of(parts: Anatomy) -> pd.DataFrame:
     rows = [
         {
             "tensor": row.path,
-            "part": row.part,
+            "part": row.title,
             "role": row.role,
             "shape": " × ".join(map(str, row.shape)),
             "parameters": row.parameters,
@@ -71,6 +71,7 @@ def parameters_tab() -> None:
     with blocks:
         st.plotly_chart(plot_layers(parts), width="stretch", key="layers", alt="Parameters of each block by role.")
     with st.expander(f"All {len(parts.rows)} tensors"):
+        st.caption("Blocks are counted from 1, as in papers; tensors have their names in the code, which count from 0.")
         st.dataframe(
             table_of(parts),
             hide_index=True,

@@ -31,7 +31,6 @@ from core.figures.disagreements import (
     plot_class_tree,
     plot_outcomes,
 )
-from core.intervals import wilson_interval
 from core.methods.disagreements import (
     Disagreements,
     Verdict,
@@ -43,9 +42,11 @@ from core.methods.disagreements import (
 )
 from core.methods.many_pictures import Answers, Progress, ask_about
 from core.methods.zero_shot import Scale, zero_shot_scores
+from core.shares import FEW, counted, difference_words, interval_words, share, share_of
 from core.ui.cache import in_use, loaded_model, shelved
 from core.ui.errors import guard
 from core.ui.export import Export
+from core.ui.layout import plain
 from core.ui.pickers import second_model_picker
 from core.ui.zero_shot import encoder, labels_seen, weights_of
 
@@ -93,14 +94,15 @@ def panel(name: str) -> None:
     with stage, guard():
         found = compare(question)
         (clip, classifier), names = titles(question), class_titles(name)
-        st.markdown(f"#### {_headline(found.comparison, clip, classifier)}")
+        st.markdown(f"#### {plain(headline(found, names, clip, classifier))}")
         st.plotly_chart(
             plot_outcomes(found.comparison, clip, classifier),
             width="stretch",
             key="disagreements_outcomes",
             alt="How many pictures both models name, only one of them, or neither.",
         )
-        st.caption(_difference(found.comparison, clip))
+        if difference := difference_sentence(found.comparison, clip):
+            st.caption(plain(difference))
         for who, title, colour in (
             ("only_clip", f"Only {clip} has it in its best {question.top}", CLIP_COLOUR),
             ("only_classifier", f"Only {classifier} has it in its best {question.top}", CLASSIFIER_COLOUR),
@@ -114,10 +116,13 @@ def panel(name: str) -> None:
                 st.caption(f"{title}: none of these pictures.")
         divided = found.comparison.split_classes()
         if divided:
-            with st.expander(f"{len(divided)} classes of which each names a picture that the other does not"):
+            classes = counted(len(divided), "class", "classes")
+            with st.expander(f"{classes} of which each names a picture that the other does not"):
                 st.dataframe(divided_classes(divided, names, clip, classifier), hide_index=True, width="stretch")
         if found.left_out:
-            st.caption(f":material/info: {found.left_out:,} pictures are of no class that ImageNet has, or unreadable.")
+            are = "is" if found.left_out == 1 else "are"
+            left_out = f"{counted(found.left_out, 'picture')} {are} of no class that ImageNet has, or unreadable."
+            st.caption(f":material/info: {left_out}")
     if found is not None:
         with guard():
             _closer(question, found)
@@ -460,24 +465,36 @@ def _card(found: Found, verdict: Verdict, names: Sequence[str]) -> PictureCard:
     return PictureCard(pixels=found.thumbnails[verdict.picture], shows=names[verdict.label], line=line)
 
 
-def _headline(found: Disagreements, clip: str, classifier: str) -> str:
-    total = len(found.verdicts)
+def headline(found: Found, names: Sequence[str], clip: str, classifier: str) -> str:
+    """How many pictures each names; of a few, which."""
+    comparison, total = found.comparison, len(found.comparison.verdicts)
+    if total < FEW:
+        said = " ".join(
+            f"{title} names {_named(comparison, names, which)}."
+            for title, which in ((clip, "clip"), (classifier, "classifier"))
+        )
+        return f"{counted(total, 'picture')}, too few for percentages. Among their best {comparison.top}: {said}"
+    right = [comparison.correct(which) for which in ("clip", "classifier")]  # type: ignore[arg-type]
     return (
-        f"{clip} names {found.correct('clip') / total:.0%} of {total:,} pictures in its best {found.top}, "
-        f"{classifier} {found.correct('classifier') / total:.0%}"
+        f"{clip} names {share_of(right[0], total, 'picture')} in its best {comparison.top}, "
+        f"{classifier} {share(right[1], total)}"
     )
 
 
-def _difference(found: Disagreements, clip: str) -> str:
-    """Both accuracies with intervals, and their difference picture by picture."""
+def _named(found: Disagreements, names: Sequence[str], which: str) -> str:
+    """The classes of the pictures that one of the two names."""
+    labels = [names[each.label] for each in found.verdicts if each.who in ("both", f"only_{which}")]
+    return ", ".join(labels) or "none of them"
+
+
+def difference_sentence(found: Disagreements, clip: str) -> str:
+    """Both accuracies with intervals, and their difference picture by picture; nothing of a few pictures."""
     total = len(found.verdicts)
-    ends = [wilson_interval(found.correct(which), total) for which in ("clip", "classifier")]  # type: ignore[arg-type]
-    difference, low, high = found.difference
-    return (
-        f"95 % intervals: {ends[0][0]:.1%} to {ends[0][1]:.1%} and {ends[1][0]:.1%} to {ends[1][1]:.1%}. "
-        f"{clip} minus the other, picture by picture: {100 * difference:+.1f} points ({100 * low:+.1f} to "
-        f"{100 * high:+.1f})."
-    )
+    if total < FEW:
+        return ""
+    ends = [interval_words(found.correct(which), total) for which in ("clip", "classifier")]  # type: ignore[arg-type]
+    difference = difference_words(found.count("only_clip"), found.count("only_classifier"), total)
+    return f"95 % intervals: {ends[0]} and {ends[1]}. {clip} minus the other, picture by picture: {difference}."
 
 
 def _source(question: Question) -> LabelledPictures:

@@ -26,6 +26,7 @@ from core.methods.paired import Paired
 from core.methods.race_evaluation import BudgetCurve, budget_curve
 from core.models.diffusion import LatentDiffusion
 from core.runs.store import RunFolder
+from core.shares import counted, share_of
 from core.ui.background_results import result_stamp
 from core.ui.cache import in_use
 from core.ui.zero_shot import read_model_card
@@ -102,7 +103,7 @@ def headline(found: RaceEvaluation) -> str:
     """What was measured, at which cost, and the commonest mistakes."""
     summary, calls = found.summary, found.summary["calls"]
     what = (
-        f"{summary['model_title']} on {len(found.labels):,} random images of {summary['dataset_title']}, "
+        f"{summary['model_title']} on {counted(len(found.labels), 'random image')} of {summary['dataset_title']}, "
         f"{summary['split']}: {calls['mean']:,.0f} calls an image ({calls['quantile_0.1']:,.0f} to "
         f"{calls['quantile_0.9']:,.0f} for the middle 80 %), {calls['saved']:.1f} times fewer than the full grid's "
         f"{calls['full_grid']:,}; {summary['image_seconds']['mean']:.2g} s an image on {summary['device'].upper()}"
@@ -125,7 +126,7 @@ def paired_sentences(found: RaceEvaluation) -> list[str]:
     name = {"noise": "noise error", "reconstruction": "reconstruction error"}[other["objective"]]
     same = other["same_answer"]
     sentences.append(
-        f"By the {name}, without any further call: {right.sentence()}; the same answer on {same['accuracy']:.0%}."
+        f"By the {name}, without any further call: {right.sentence()}; the same answer on {share_of(same['correct'], same['count'], 'image')}."
     )
     return sentences
 
