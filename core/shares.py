@@ -1,4 +1,4 @@
-"""Shares of things that were counted, in words: with an interval where there are enough, as they are where there are few.
+"""Shares of things that were counted, in words: with an interval where there are enough, as counts where there are few.
 
 "100 % of 1 pictures, 95 % interval 21 % to 100 %" is true and says nothing: below `FEW` things every sentence gives the
 two counts alone.

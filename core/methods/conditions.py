@@ -54,8 +54,8 @@ class ConditionAccuracy:
             return f"{self.condition}: {self.reference:.1%} lies within the interval; {few}."
         side = "above" if self.accuracy > self.reference else "below"
         return (
-            f"{self.condition}: {share(self.correct, self.count, 1)} is {side} the {self.reference:.1%} to compare with, by more than "
-            "chance explains."
+            f"{self.condition}: {share(self.correct, self.count, 1)} is {side} the {self.reference:.1%} to compare "
+            "with, by more than chance explains."
         )
 
 

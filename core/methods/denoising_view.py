@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.errors import ConfigError
+from core.methods.diffusion_classifier import usable_steps
 from core.models.diffusion import LatentDiffusion
 
 MAP_STEPS = 16
@@ -47,7 +49,13 @@ class DenoisingView:
 def denoising_view(
     model: LatentDiffusion, latent: Tensor, prompts: Tensor, time_step: int, *, seed: int = 0
 ) -> DenoisingView:
-    """Noise `latent` to `time_step` and denoise it under each of `prompts` (prompts, length, dim), with one noise."""
+    """Noise `latent` to `time_step` and denoise it under each of `prompts` (prompts, length, dim), with one noise.
+
+    Raises:
+        ConfigError: at this step there is noise alone, which nothing can be reconstructed from.
+    """
+    if time_step not in usable_steps(model.alphas_cumprod):
+        raise ConfigError(f"At time step {time_step} there is not both picture and noise.", "Choose another.")
     count = len(prompts)
     steps, which = _repeat(time_step, count, latent), torch.arange(count, device=latent.device)
     noise = _draw(latent, seed)

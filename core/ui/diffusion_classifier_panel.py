@@ -23,9 +23,10 @@ from core.ui.diffusion_classifier import (
     Question,
     advantage_of,
     known_race,
+    left_out_steps,
+    price_of_pruning,
     run_race,
     second_opinion_model,
-    simulated_false_pruning,
     steps_of,
     view_of,
 )
@@ -316,14 +317,8 @@ def _other_answers(question: Question, table: pd.DataFrame, race: Race) -> list[
         agrees = "agrees" if row["label"] == question.labels[race.winner] else "disagrees"
         clip = loaded_model(second_opinion_model()).spec.title
         found.append(f"{clip} {agrees}, after one look: {row['label']} {row['CLIP, %']:.0f} %.")
-    plan = question.plan
-    if plan.pruning == "t_test" and len(question.labels) > 1 and plan.most_draws <= 2000:
-        rate = simulated_false_pruning(plan)
-        found.append(
-            f"Looking again and again has a price: of two prompts that are equally good, the t-test at p < "
-            f"{plan.threshold:g} removes the first in {rate:.1%} of 1,000 simulated races."
-        )
-    return found
+    more = price_of_pruning(question.plan, len(question.labels)), left_out_steps(question.name)
+    return [*found, *(sentence for sentence in more if sentence)]
 
 
 def diffusion_export(name: str, picture: Picture) -> Export:

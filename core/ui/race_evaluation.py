@@ -124,10 +124,8 @@ def paired_sentences(found: RaceEvaluation) -> list[str]:
     other = found.summary["other_objective"]
     right = Accuracy(correct=other["correct"], count=other["count"])
     name = {"noise": "noise error", "reconstruction": "reconstruction error"}[other["objective"]]
-    same = other["same_answer"]
-    sentences.append(
-        f"By the {name}, without any further call: {right.sentence()}; the same answer on {share_of(same['correct'], same['count'], 'image')}."
-    )
+    same = share_of(other["same_answer"]["correct"], other["same_answer"]["count"], "image")
+    sentences.append(f"By the {name}, without any further call: {right.sentence()}; the same answer on {same}.")
     return sentences
 
 
