@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import ShapeError
+from core.finite import require_finite
 from core.intervals import wilson_interval
 from core.shares import share, share_with_interval
 
@@ -81,6 +82,7 @@ def surest_errors(
     said_class: int | None = None,
 ) -> np.ndarray:
     """Indices of up to `count` wrong answers, the surest first; of one class or taken for one class only, if asked."""
+    require_finite("The confidences", confidence)
     wrong = labels != predicted
     if true_class is not None:
         wrong &= labels == true_class

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from core.configs import check_options, option
 from core.errors import ConfigError, CoreError
+from core.finite import require_finite
 
 Objective = Literal["reconstruction", "noise"]
 Distance = Literal["l2", "l1", "huber"]
@@ -193,6 +194,7 @@ def classify(
     """
     if prompts < 1:
         raise ConfigError("There is no prompt to compare.", "Give at least one label.")
+    require_finite("The latent", latent)
     began = time.perf_counter()
     usable = usable_steps(alphas_cumprod)
     if not len(usable):
@@ -333,6 +335,7 @@ def paired_p_value(differences: np.ndarray) -> float:
     """
     from scipy.stats import t as student
 
+    require_finite("The differences", differences)
     count, mean = len(differences), float(np.mean(differences, dtype=np.float64))
     deviation = float(np.std(differences, ddof=1, dtype=np.float64)) if count > 1 else np.nan
     if count < 2 or (deviation == 0 and mean == 0):

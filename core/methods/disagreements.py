@@ -16,6 +16,7 @@ import numpy as np
 from core.data.prompts import dataset_labels
 from core.data.wordnet import find_synset, imagenet_wnids, path_to_root
 from core.errors import ShapeError
+from core.finite import require_finite
 from core.intervals import paired_interval
 from core.methods.predictions import softmax
 from core.models.imagenet import imagenet_classes
@@ -96,6 +97,8 @@ def find_disagreements(
             f"Got {clip_logits.shape} and {classifier_logits.shape} logits for {len(labels)} labels.",
             "Both models must answer for the same pictures and classes.",
         )
+    require_finite("CLIP's logits", clip_logits)
+    require_finite("The classifier's logits", classifier_logits)
     rows = np.arange(len(labels))
     answers = []
     for logits in (clip_logits, classifier_logits):

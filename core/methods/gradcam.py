@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import IncompatibleError
+from core.finite import require_finite
 from core.methods.targets import Target
 
 
@@ -24,5 +25,7 @@ def grad_cam(module: nn.Module, image: Tensor, target: Target) -> np.ndarray:
     with torch.enable_grad():
         maps, logits = module.trace_maps(image.detach().clone().requires_grad_())  # type: ignore[operator]
         (gradient,) = torch.autograd.grad(logits[0, target.class_index], maps)
+    require_finite("The feature maps", maps)
+    require_finite("Their gradient", gradient)
     importance = gradient.mean(dim=(2, 3), keepdim=True)
     return (importance * maps.detach()).sum(dim=1).clamp(min=0)[0].float().cpu().numpy()

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from core.data.transforms import Preprocessing, crop_to_square, to_batch
 from core.errors import CoreError
+from core.finite import require_finite
 
 Progress = Callable[[float, str], None]
 
@@ -55,6 +56,7 @@ def ask_about(
 
     Raises:
         CoreError: none of them could be read.
+        NotFiniteError: the model's answers are not numbers.
     """
     square = Preprocessing(size=THUMBNAIL, normalisation=preprocessing.normalisation)
     values: list[np.ndarray] = []
@@ -75,6 +77,7 @@ def ask_about(
         if opened:
             with lock or threading.RLock(), torch.inference_mode():
                 values.append(ask(to_batch(opened, preprocessing)).float().cpu().numpy())
+            require_finite("The model's answers", values[-1])
         if on_progress is not None:
             done = min(start + BATCH_SIZE, len(pictures))
             on_progress(done / len(pictures), f"{done:,} of {len(pictures):,} pictures")

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from core.errors import ConfigError, ShapeError
+from core.finite import require_finite
 from core.intervals import paired_interval, wilson_interval
 from core.methods.alignment import VARIANTS, Alignment, Variant, check_pairs, fit_alignment
 from core.methods.procrustes import unit
@@ -186,6 +187,8 @@ def classify(images: np.ndarray, captions: np.ndarray) -> np.ndarray:
     `captions`: (classes, templates, dim). Each is brought to unit length before the mean and the mean after it, as in
     zero-shot classification.
     """
+    require_finite("The image embeddings", images)
+    require_finite("The caption embeddings", captions)
     classes = unit(unit(captions).mean(axis=1))
     return np.asarray((unit(images) @ classes.T).argmax(axis=1))
 

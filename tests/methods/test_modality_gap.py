@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import ortho_group
 
-from core.errors import ConfigError, ShapeError, UnknownNameError
+from core.errors import ConfigError, NotFiniteError, ShapeError, UnknownNameError
 from core.methods.alignment import VARIANTS, find_variant, fit_alignment
 from core.methods.modality_gap import (
     Pairs,
@@ -294,7 +294,7 @@ def test_what_cannot_be_aligned_is_said() -> None:
         fit_alignment(pairs.images, pairs.texts[:5], find_variant("centred"))
     with pytest.raises(UnknownNameError, match="centred"):
         find_variant("centered")
-    with pytest.raises(ConfigError, match="not numbers"):
+    with pytest.raises(NotFiniteError, match="not numbers"):
         fit_alignment(pairs.images * np.nan, pairs.texts, find_variant("centred"))
     with pytest.raises(ShapeError, match="dimensions"):
         Pairs(images=pairs.images[:, :5], labels=pairs.labels, captions=pairs.captions, chosen=pairs.chosen)
