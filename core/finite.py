@@ -30,7 +30,8 @@ def require_finite(name: str, values: np.ndarray | Tensor, remedy: str = WEIGHTS
     found = ~(finite.detach().cpu().numpy() if isinstance(finite, Tensor) else finite)
     first = tuple(int(index) for index in np.argwhere(found)[0]) if found.ndim else ()
     raise NotFiniteError(
-        f"{name} of shape {tuple(found.shape)}: {int(found.sum()):,} of {found.size:,} are not numbers (NaN or infinite)"
+        f"{name} of shape {tuple(found.shape)}: {int(found.sum()):,} of {found.size:,} are not numbers "
+        + "(NaN or infinite)"
         + (f", the first at {list(first)}." if first else "."),
         remedy,
     )

@@ -89,11 +89,11 @@ def show() -> None:
     st.markdown("#### All figures")
     st.dataframe(table_of(measured, results), hide_index=True, width="stretch")
     with bar[3]:
-        export_popover(lambda: make_export(question, source, measured, titles, results), key="export")
+        export_popover(lambda: make_export(question, source, count, measured, titles, results), key="export")
 
 
 def make_export(
-    question: Question, source: str, measured: Measured, titles: list[str], results: dict[str, Agreement]
+    question: Question, source: str, count: int, measured: Measured, titles: list[str], results: dict[str, Agreement]
 ) -> Export:
     figures = {"latencies": plot_latencies(measured.timing.latencies), "memory": plot_memory(measured.profiles)}
     arrays = {f"milliseconds_{each}": found.milliseconds for each, found in measured.timing.latencies.items()}
@@ -103,7 +103,16 @@ def make_export(
         arrays |= {f"probabilities_{each}": result.reduced for each, result in results.items()}
     return Export(
         stem="precision",
-        recipe=precision_recipe(name, picture.key, question.formats, question.batch_size, question.labels),
+        recipe=precision_recipe(
+            name,
+            picture.key,
+            question.formats,
+            question.batch_size,
+            question.labels,
+            device=question.device,
+            compared=source,
+            count=count,
+        ),
         figures=figures,
         table=table_of(measured, results),
         facts={
@@ -112,6 +121,9 @@ def make_export(
             "sha256": picture.digest,
             "batch": question.batch_size,
             "compared": source,
+            "images": titles,
+            "device": question.device,
+            "labels": list(question.labels),
             "how": how_measured(measured),
             "left out": measured.timing.plan.left_out,
         },

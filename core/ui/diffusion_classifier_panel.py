@@ -334,6 +334,7 @@ def diffusion_export(name: str, picture: Picture) -> Export:
     return Export(
         stem="diffusion_race",
         recipe=diffusion_recipe(name, picture.key, question.labels, question.template, _changed(question.plan)),
+        pictures=_shown_pictures(question, picture, race),
         figures={
             "race": plot_race(race, question.labels),
             "error_by_step": plot_error_by_step(race, question.labels, steps_of(name)),
@@ -349,6 +350,11 @@ def diffusion_export(name: str, picture: Picture) -> Export:
             "calls": race.calls,
             "seconds": race.seconds,
             "finished": race.finished,
+            "shown": {
+                "view": st.session_state.get("race_view", "steps"),
+                "noise, % of the schedule": int(st.session_state.get("noise", 50)),
+                "also": st.session_state.get("also_show"),
+            },
         },
         arrays={
             "noise_error": race.noise_error,
@@ -357,6 +363,28 @@ def diffusion_export(name: str, picture: Picture) -> Export:
             "weights": race.weights,
         },
     )
+
+
+def _shown_pictures(question: Question, picture: Picture, race: Race) -> dict[str, np.ndarray]:
+    """What stands beside the race, in the view, at the noise and for the prompts that are chosen there."""
+    state, order = st.session_state, race.order()
+    photo = display_photo(loaded_model(question.name), picture.digest, picture.image)
+    view = state.get("race_view", "steps")
+    if view == "photo" or (view == "where" and len(order) < 2):
+        return {"photo": photo}
+    if view == "where":
+        first, second = (question.prompts[index] for index in order[:2])
+        found = advantage_of(question.name, picture.digest, first, second, picture.image)
+        return {"where": overlay(photo, found, signed=True)}
+    shown = shown_prompts(question.labels, order, state.get("also_show") or "")
+    prompts = tuple(question.prompts[index] for index in shown)
+    seen = view_of(
+        question.name, picture.digest, prompts, int(state.get("noise", 50)), question.plan.seed, picture.image
+    )
+    return {
+        "noised": seen.noised,
+        **{f"denoised_{place}": pixels for place, pixels in enumerate(seen.reconstructed, 1)},
+    }
 
 
 def _changed(plan: Plan) -> dict[str, object]:

@@ -14,7 +14,6 @@ from core.data.catalogue import installed_datasets, usual_split
 from core.data.labelled_pictures import (
     LabelledPicture,
     LabelledPictures,
-    choose_pictures,
     dataset_pictures,
     example_pictures,
     folder_pictures,
@@ -35,6 +34,7 @@ from core.methods.disagreements import (
     Disagreements,
     Verdict,
     class_names,
+    choose_imagenet_pictures,
     class_tree,
     common_ancestor,
     find_disagreements,
@@ -195,26 +195,8 @@ def chosen_pictures(question: Question) -> tuple[tuple[LabelledPicture, ...], tu
     Raises:
         CoreError: they are not on this machine, or none is of a class that ImageNet has.
     """
-    found = _source(question)
-    indices = [imagenet_index(name, title) for name, title in zip(found.classes, found.titles, strict=True)]
-    allowed = set(seen_classes(question.clip)) if question.only_seen else set(range(CLASSES))
-    every = [each for group in found.groups.values() for each in group]
-    known = tuple(each for each in every if indices[each.label] is not None)
-    fitting = tuple(each for each in known if indices[each.label] in allowed)
-    if not fitting:
-        raise CoreError(
-            f"None of the {len(every):,} pictures of {found.title} is of a class that is asked for.",
-            "Name the folders by ImageNet's ids or classes"
-            + (", or include classes that the CLIP was not taught." if question.only_seen else "."),
-        )
-    per_class = 1
-    chosen = choose_pictures(fitting, per_class)
-    while len(chosen) < min(question.count, len(fitting)):
-        per_class *= 2
-        chosen = choose_pictures(fitting, per_class)
-    rows = np.sort(np.random.default_rng(0).permutation(len(chosen))[: question.count])
-    chosen = tuple(chosen[row] for row in rows)
-    return chosen, tuple(int(indices[each.label] or 0) for each in chosen), len(every) - len(known)
+    allowed = seen_classes(question.clip) if question.only_seen else None
+    return choose_imagenet_pictures(_source(question), question.count, allowed)
 
 
 def compare(question: Question) -> Found:
@@ -315,31 +297,30 @@ def recipe(question: Question) -> str:
     else:
         source = f"dataset_pictures({question.data!r}, {(usual_split(question.data),)!r})"
     templates = list(STRATEGIES[question.strategy].templates)  # type: ignore[index]
+    allowed = f"{seen_classes(question.clip)}" if question.only_seen else "None"
     return f'''"""CLIP against ImageNet training. Run it in Vitrine's folder: python disagreements.py"""
 
 import numpy as np
 
-from core.data.labelled_pictures import choose_pictures, dataset_pictures, example_pictures, folder_pictures
-from core.methods.disagreements import class_names, find_disagreements, imagenet_index
+from core.data.labelled_pictures import dataset_pictures, example_pictures, folder_pictures
+from core.methods.disagreements import choose_imagenet_pictures, class_names, find_disagreements
 from core.methods.many_pictures import ask_about
 from core.methods.zero_shot import Scale, text_classifier, zero_shot_scores
 from core.models.weights import load
 
 clip, classifier = load({question.clip!r}), load({question.classifier!r})
-source = {source}
-classes = [imagenet_index(*pair) for pair in zip(source.classes, source.titles)]
-pictures = [each for group in source.groups.values() for each in group if classes[each.label] is not None]
-pictures = choose_pictures(tuple(pictures), 1)[:{question.count}]
+# Of the 1000 classes, those whose pictures are asked about.
+allowed = {allowed}
+pictures, labels, _ = choose_imagenet_pictures({source}, {question.count}, allowed)
 openers = [each.open for each in pictures]
 seen = ask_about(openers, clip.network.preprocessing, clip.module.embed)
 said = ask_about(openers, classifier.network.preprocessing, classifier.module)
 names = class_names({wording(question.clip)!r})
 scores = zero_shot_scores(seen.values, text_classifier(clip.module, names, {templates!r}), names, Scale.of(clip.module))
-labels = np.array([classes[pictures[index].label] for index in seen.kept])
-found = find_disagreements(scores.logits, said.values, labels, {question.top})
+found = find_disagreements(scores.logits, said.values, np.array(labels)[seen.kept], {question.top})
 for who in ("both", "only_clip", "only_classifier", "neither"):
     print(who, found.count(who))
-for each in found.of("only_clip") + found.of("only_classifier"):
+for each in found.verdicts:
     print(each.who, pictures[seen.kept[each.picture]].title, names[each.label], each.clip_place, each.classifier_place)
 '''
 

@@ -107,6 +107,18 @@ def travel(stations: list[Station], halves: Halves) -> None:
     )
 
 
+def seen_now(stations: list[Station]) -> tuple[int, Plane, bool]:
+    """What the slider and the choices beside it show: the station, the plane, whether colours tell classes."""
+    state = st.session_state
+    stop = STOPS.get(str(state.get("way")), STOPS["as given"])
+    plane = state.get("gap_plane")
+    return (
+        _reached(stations, *stop),
+        cast(Plane, plane if plane in PLANES else "gap"),
+        state.get("gap_colours") == "class",
+    )
+
+
 def _reached(stations: list[Station], centring: float, rotating: float) -> int:
     """The last station that is no further; an alignment that does not centre, or not rotate, has fewer."""
     return max(

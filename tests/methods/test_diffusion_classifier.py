@@ -22,9 +22,9 @@ from core.methods.diffusion_classifier import (
     draw_time_steps,
     excess_error,
     false_pruning_rate,
+    looks_of,
     paired_p_value,
     replay,
-    looks_of,
 )
 from core.methods.features import finish
 

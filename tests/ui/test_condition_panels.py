@@ -162,7 +162,10 @@ def test_disagreements_answer_to_their_controls(model: str, classifier: str, tmp
     app.text_input(key="disagreements_folder").set_value(str(folder)).run()
     assert not app.error
     assert len(app.session_state["exported"].table) == 2
-    assert "1 pictures are of no class" in text_of(app)
+    # Two pictures are named, not given per cent with an interval from −90 to 90.
+    assert "2 pictures, too few for percentages. Among their best 20:" in text_of(app)
+    assert "points" not in text_of(app)
+    assert "1 picture is of no class" in text_of(app)
 
 
 def test_classes_that_divide_the_two_are_listed_with_their_path() -> None:
