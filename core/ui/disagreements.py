@@ -33,8 +33,8 @@ from core.figures.disagreements import (
 from core.methods.disagreements import (
     Disagreements,
     Verdict,
-    class_names,
     choose_imagenet_pictures,
+    class_names,
     class_tree,
     common_ancestor,
     find_disagreements,

@@ -307,3 +307,16 @@ def test_identical_embeddings_give_numbers_and_no_warning(name: str) -> None:
     with np.errstate(all="raise"):
         outcome = measure(pairs, pairs, find_variant(name), shuffles=1)
     assert np.isfinite(outcome.held_out.distance)
+
+
+def test_of_a_few_images_the_finding_gives_counts_and_no_interval():
+    random = np.random.default_rng(3)
+    pairs = Pairs(
+        images=random.normal(size=(3, 6)), labels=np.array([0, 1, 1]), captions=random.normal(size=(2, 1, 6)),
+        chosen=np.zeros(3, np.int64),
+    )  # fmt: skip
+    outcomes = compare_variants(pairs, pairs, [VARIANTS["before"], VARIANTS["mean_shift"]], shuffles=0)
+    said = finding(outcomes["before"], outcomes["mean_shift"])
+    assert "of 3 images**" in said
+    assert "interval" not in said
+    assert said.endswith("too few images to tell.") or said.startswith("This did not close the gap")

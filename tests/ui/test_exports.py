@@ -16,7 +16,7 @@ from tests.clip_toy import save_tiny_clip
 from tests.diffusion_toy import save_tiny_pipeline
 from tests.toy import save_toy
 from tests.ui.exports import check_controls, choose, data_of, exported, keep_exports, run_recipe
-from tests.ui.test_condition_panels import classifier  # noqa: F401  (a fixture)
+from tests.ui.test_condition_panels import save_tiny_classifier
 from tests.ui.test_pages import open_page
 
 # What every page has and no export depends on.
@@ -96,8 +96,8 @@ def test_the_recipe_of_a_film_lays_its_planes_where_the_page_has_them(capsys: py
 
 def test_modality_gap(clip: str, capsys: pytest.CaptureFixture[str]) -> None:
     save_toy({"train": 120, "test": 110})
-    shown = {each: "which stop or plane is drawn; the recipe makes all that they are drawn of" for each in
-             ("way", "gap_plane", "gap_colours")}  # fmt: skip
+    why = "which stop or plane is drawn; the recipe makes all that they are drawn of"
+    shown = dict.fromkeys(("way", "gap_plane", "gap_colours"), why)
     check_controls(
         opener("modality_gap", model=clip),
         excused={**SHARED, "apart": "two classes cannot be divided by classes"},
@@ -239,7 +239,8 @@ def test_conditions(clip: str) -> None:
     assert {"conditions_count", "conditions_reference", "conditions_strategy"} <= changed
 
 
-def test_clip_against_imagenet(clip: str, classifier: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_clip_against_imagenet(clip: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    classifier = save_tiny_classifier(tmp_path / "tiny")
     for name, levels in (("n02123045", 40), ("golden_retriever", 90), ("espresso", 150)):
         for number in range(6):
             (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
