@@ -24,6 +24,7 @@ from core.data.arrays import ArrayDataset
 from core.data.transforms import Normalisation, resize, standardise
 from core.device import Precision, Streams, as_input_of, autocast, device_of
 from core.errors import IncompatibleError
+from core.finite import require_finite
 from core.paths import cache_root
 from core.reports import Progress
 
@@ -128,6 +129,9 @@ def cached_vectors(
     Args:
         read: pixels (batch, 3, size, size) in [0, 1] and the keys of `names` that are missing → (batch, dim) for each.
         names: what is wanted, and how the folder of each in the cache ends.
+
+    Raises:
+        NotFiniteError: the network gives values that are not numbers; none is kept.
     """
     target = device_of(module)
     module = module.eval()
@@ -138,7 +142,10 @@ def cached_vectors(
         images = torch.from_numpy(np.array(data.images[rows.start : rows.stop])).to(target)
         with torch.inference_mode(), autocast(target, precision):
             vectors = read(_resized(images, size), missing)
-        return {name: each.float().cpu().numpy() for name, each in vectors.items()}
+        found = {name: each.float().cpu().numpy() for name, each in vectors.items()}
+        for name, each in found.items():  # before they are kept on disk
+            require_finite(f"The features of {model} ({name})", each)
+        return found
 
     with Streams(target if side_by_side else None) as streams:
         for start in range(0, len(data), _CHUNK):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from core.device import as_input_of
 from core.errors import IncompatibleError
+from core.finite import require_finite
 from core.methods.targets import Target
 
 
@@ -25,5 +26,7 @@ def grad_cam(module: nn.Module, image: Tensor, target: Target) -> np.ndarray:
     with torch.enable_grad():
         maps, logits = module.trace_maps(as_input_of(module, image).detach().clone().requires_grad_())  # type: ignore[operator]
         (gradient,) = torch.autograd.grad(logits[0, target.class_index], maps)
+    require_finite("The feature maps", maps)
+    require_finite("Their gradient", gradient)
     importance = gradient.mean(dim=(2, 3), keepdim=True)
     return (importance * maps.detach()).sum(dim=1).clamp(min=0)[0].float().cpu().numpy()

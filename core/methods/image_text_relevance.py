@@ -21,6 +21,7 @@ from torch import Tensor
 
 from core.device import as_input_of
 from core.errors import IncompatibleError
+from core.finite import require_finite
 from core.models.trace import readout
 
 _SPECIAL = re.compile(r"<[^<>\s]+>|\[[A-Z]+\]|</s>")
@@ -67,6 +68,8 @@ def image_text_relevance(module: Any, image: Tensor, text: str, against: Sequenc
         if against:
             score = score - pair.scores[0, 1:].mean()
         gradients = torch.autograd.grad(score, [*pair.image_attention, *pair.text_attention])
+    for layer in (pair.scores, *pair.image_attention, *pair.text_attention, *gradients):
+        require_finite("Scores, attention and its gradient", layer)
     layers = len(pair.image_attention)
     image_relevance = _accumulate(pair.image_attention, gradients[:layers])
     text_relevance = _accumulate(pair.text_attention, gradients[layers:])

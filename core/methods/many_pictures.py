@@ -14,6 +14,7 @@ from torch import Tensor
 from core.data.transforms import Preprocessing, crop_to_square, to_batch
 from core.device import as_input_of
 from core.errors import CoreError
+from core.finite import require_finite
 
 Progress = Callable[[float, str], None]
 
@@ -56,6 +57,7 @@ def ask_about(
 
     Raises:
         CoreError: none of them could be read.
+        NotFiniteError: the model's answers are not numbers.
     """
     square = Preprocessing(size=THUMBNAIL, normalisation=preprocessing.normalisation)
     values: list[np.ndarray] = []
@@ -77,6 +79,7 @@ def ask_about(
             with lock or threading.RLock(), torch.inference_mode():
                 batch = as_input_of(getattr(ask, "__self__", ask), to_batch(opened, preprocessing))
                 values.append(ask(batch).float().cpu().numpy())
+            require_finite("The model's answers", values[-1])
         if on_progress is not None:
             done = min(start + BATCH_SIZE, len(pictures))
             on_progress(done / len(pictures), f"{done:,} of {len(pictures):,} pictures")

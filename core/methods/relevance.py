@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from core.device import as_input_of
+from core.finite import require_finite
 from core.methods.targets import Target, trace_score
 from core.models.trace import readout
 
@@ -36,6 +37,8 @@ def gradient_relevance(module: nn.Module, image: Tensor, target: Target) -> np.n
     tokens = trace.attention[0].shape[-1]
     relevance = torch.eye(tokens, device=trace.attention[0].device)
     steps = []
+    for layer in (*trace.attention, *gradients):
+        require_finite("The attention and its gradient", layer)
     for weights, gradient in zip(trace.attention, gradients, strict=True):
         helpful = (gradient * weights.detach()).clamp(min=0)[0].mean(dim=0).float()
         relevance = relevance + helpful @ relevance

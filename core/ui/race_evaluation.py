@@ -25,6 +25,7 @@ from core.methods.paired import Paired
 from core.methods.race_evaluation import BudgetCurve, budget_curve
 from core.models.diffusion import LatentDiffusion
 from core.runs.store import RunFolder
+from core.shares import counted, share_of
 from core.ui.background_results import result_stamp
 from core.ui.cache import in_use
 from core.ui.zero_shot import read_model_card
@@ -101,7 +102,7 @@ def headline(found: RaceEvaluation) -> str:
     """What was measured, at which cost, and the commonest mistakes."""
     summary, calls = found.summary, found.summary["calls"]
     what = (
-        f"{summary['model_title']} on {len(found.labels):,} random images of {summary['dataset_title']}, "
+        f"{summary['model_title']} on {counted(len(found.labels), 'random image')} of {summary['dataset_title']}, "
         f"{summary['split']}: {calls['mean']:,.0f} calls an image ({calls['quantile_0.1']:,.0f} to "
         f"{calls['quantile_0.9']:,.0f} for the middle 80 %), {calls['saved']:.1f} times fewer than the full grid's "
         f"{calls['full_grid']:,}; {summary['image_seconds']['mean']:.2g} s an image on {summary['device'].upper()}"
@@ -122,10 +123,8 @@ def paired_sentences(found: RaceEvaluation) -> list[str]:
     other = found.summary["other_objective"]
     right = Accuracy(correct=other["correct"], count=other["count"])
     name = {"noise": "noise error", "reconstruction": "reconstruction error"}[other["objective"]]
-    same = other["same_answer"]
-    sentences.append(
-        f"By the {name}, without any further call: {right.sentence()}; the same answer on {same['accuracy']:.0%}."
-    )
+    same = share_of(other["same_answer"]["correct"], other["same_answer"]["count"], "image")
+    sentences.append(f"By the {name}, without any further call: {right.sentence()}; the same answer on {same}.")
     return sentences
 
 
