@@ -42,9 +42,10 @@ def pairs(side: int, channels: int, kernel_size: int) -> dict[str, tuple[Callabl
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(1, channels, side, side, generator=generator)
     w = torch.randn(channels, kernel_size, kernel_size, generator=generator)
-    shared, heat = w[0], {"temperature": channels**0.5}
+    shared = w[0]
+    heat: dict[str, Any] = {"temperature": channels**0.5}
     image, kernel, one = x[0].double().numpy(), w.double().numpy(), w[0].double().numpy()
-    zero = {"padding": "zero"}
+    zero: dict[str, Any] = {"padding": "zero"}
     return {
         "convolution": (
             lambda: depthwise_convolution(x, w),

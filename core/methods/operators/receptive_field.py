@@ -95,9 +95,9 @@ def network_reach(config: MixerConfig, position: tuple[int, int]) -> np.ndarray:
         reached = np.zeros(config.grid, dtype=bool)
         reached[position] = True
         size = (config.kernel_size, config.kernel_size)
-        mask = window_mask(size, config.grid, padding=config.padding).numpy()
+        mask: np.ndarray = window_mask(size, config.grid, padding=config.padding).numpy()
         for _ in range(config.depth):
-            reached = mask[reached.ravel()].any(axis=0).reshape(config.grid)
+            reached = np.asarray(mask[reached.ravel()].any(axis=0)).reshape(config.grid)
     else:
         reached = np.ones(config.grid, dtype=bool)
     return reached.repeat(config.patch_size, axis=0).repeat(config.patch_size, axis=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -152,8 +152,9 @@ def _bind(operator: OperatorName, drawn: _Drawn, settings: OperatorSettings) -> 
 
     def apply(x: Tensor) -> Mixed:
         value = _project(x, drawn.value)
-        attention = {
-            "query": _project(x, drawn.query),
+        query = _project(x, drawn.query)
+        attention: dict[str, Any] = {
+            "query": query,
             "key": _project(x, drawn.key),
             "temperature": settings.temperature,
         }
@@ -172,7 +173,7 @@ def _bind(operator: OperatorName, drawn: _Drawn, settings: OperatorSettings) -> 
                 value, drawn.kernels, **attention, padding=settings.padding, window=settings.window
             )
         return convolution_modulated_attention(
-            attention["query"],
+            query,
             drawn.kernels,
             value=value,
             padding=settings.padding,
