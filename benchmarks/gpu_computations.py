@@ -259,6 +259,8 @@ RECIPE_STEPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ViT": ("vit_scratch", (*_STEP, *_SMALL_VIT)),
     "Differential ViT": ("vit_scratch", (*_STEP, *_SMALL_VIT, "family=differential_vit", "model.num_heads=1")),
     "CNN": ("cnn_scratch", (*_STEP, "model.width=8")),
+    "mixer": ("mixer_scratch", (*_STEP, "model.embed_dim=20", "model.depth=1")),
+    "VAE": ("vae", (*_STEP, "model.channels=3", "model.image_size=32", "model.hidden_dim=16", "model.latent_dim=4")),
     "small CLIP": ("clip_contrastive", (*_STEP[:3], *_SMALL_CLIP, f"datasets={TOY}")),
     "text to image": ("text_to_image", (*_STEP, *_SMALL_PIPELINE, "val_images=10")),
     "transfer, probe": ("transfer", (*_STEP, "backbone=cnn_small", "mode=linear_probe")),

@@ -6,7 +6,6 @@ from collections.abc import Generator, Sequence
 from typing import Protocol, cast
 
 import numpy as np
-import torch
 from PIL import Image
 
 from core.data.transforms import to_batch

@@ -114,8 +114,8 @@ class LatentDiffusion(nn.Module):
 def load_diffusers(folder: str | Path) -> Network:
     """The pipeline in a local folder with `model_index.json`; weights are safetensors, and no code from it is run.
 
-    On a CUDA GPU files in half precision are loaded as they are, if there are any; elsewhere the full ones are preferred,
-    and half ones are read as fp32. Noise schedule, latents and errors are fp32 or better everywhere.
+    On a CUDA GPU files in half precision are loaded as they are, if there are any; elsewhere the full ones are
+    preferred, and half ones are read as fp32. Noise schedule, latents and errors are fp32 or better everywhere.
 
     Raises:
         MissingWeightsError: parts are missing or damaged.

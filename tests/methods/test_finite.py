@@ -207,7 +207,7 @@ def on_features(bad: bool) -> Any:
     module = network(bad)
     return finish(
         features.extract_features(
-            module, pixels(), model="tiny", size=16, normalisation=HALF_NORMALISATION, device="cpu"
+            module, pixels(), model="tiny", size=16, normalisation=HALF_NORMALISATION
         )
     )
 
@@ -219,7 +219,6 @@ def on_layers(bad: bool) -> Any:
     return finish(
         layer_features.extract_layers(
             module, pixels(), cuts=(cut,), known=known, model="tiny", size=16, normalisation=HALF_NORMALISATION,
-            device="cpu",
         )
     )  # fmt: skip
 
@@ -231,7 +230,6 @@ def cached(bad: bool) -> Any:
     return finish(
         features.cached_vectors(
             network(False), pixels(), read, {"all": "all"}, model="tiny", size=16, normalisation=HALF_NORMALISATION,
-            device="cpu",
         )
     )  # fmt: skip
 
