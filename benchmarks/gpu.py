@@ -156,7 +156,9 @@ def main() -> None:
         arguments.out.mkdir(parents=True, exist_ok=True)
         (arguments.out / "gpu.txt").write_text(table(rows) + "\n", encoding="utf-8")
     if not arguments.only:
-        write("gpu", {"machine": where, "device": device, "rows": [{**vars(row), "passed": row.passed} for row in rows]})
+        write(
+            "gpu", {"machine": where, "device": device, "rows": [{**vars(row), "passed": row.passed} for row in rows]}
+        )
     sys.exit(1 if failed else 0)
 
 

@@ -141,7 +141,9 @@ def _clip(name: str, device: str, load_model: Load) -> Arrays:
         "images": images,
         "probabilities": zero_shot_scores(images, weights, LABELS, Scale.of(module)).probabilities,
         "pictures": ask_about(
-            [partial(load_example, example) for example in list(EXAMPLES)[:3]], model.network.preprocessing, module.embed
+            [partial(load_example, example) for example in list(EXAMPLES)[:3]],
+            model.network.preprocessing,
+            module.embed,
         ).values,
     }
     if hasattr(module, "trace_pair"):
@@ -299,7 +301,9 @@ def computations() -> list[Computation]:
         Computation(page="clip", name="one image, hiding, pictures", run=partial(_clip, "clip_small")),
         Computation(page="clip", name="against ImageNet", run=_against_imagenet),
         # Errors of a chain of convolutions, attention and a difference of two nearly equal sums.
-        Computation(page="diffusion", name="race, view, map", run=partial(_diffusion, "diffusion_small"), tolerance=2e-2),
+        Computation(
+            page="diffusion", name="race, view, map", run=partial(_diffusion, "diffusion_small"), tolerance=2e-2
+        ),
         Computation(page="diffusion", name="the others' answers", run=_other_answers),
     ]
     listed += [
@@ -332,5 +336,3 @@ def differences(first: Arrays, second: Arrays) -> dict[str, float]:
         if not np.isfinite(one).all() or not np.isfinite(other).all():
             found[key] = float("inf")
     return found
-
-

@@ -61,7 +61,12 @@ class StandIn(torch.Tensor):
 
 def _run(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """One operation: checked as a GPU checks it, computed on the CPU."""
-    if function in (_aten._to_copy.default, _aten.empty_like.default, _aten.zeros_like.default, _aten.ones_like.default):
+    if function in (
+        _aten._to_copy.default,
+        _aten.empty_like.default,
+        _aten.zeros_like.default,
+        _aten.ones_like.default,
+    ):
         return _convert(function, args, kwargs)
     if function is _aten._fused_sdp_choice.default:
         return 0  # the plain implementation, which every device has

@@ -88,7 +88,9 @@ def test_the_environment_decides_before_what_was_chosen(tmp_path: Path, monkeypa
     assert known_devices()[-1] == "cpu"
 
 
-def test_devices_that_are_not_here_are_refused_with_those_that_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_devices_that_are_not_here_are_refused_with_those_that_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
     for name in ("cuda:99", "warp drive"):
         with pytest.raises(ConfigError, match=r"auto, .*cpu"):

@@ -205,11 +205,7 @@ def masked(function: Callable[..., Any], *rest: Any, **options: Any) -> Callable
 
 def on_features(bad: bool) -> Any:
     module = network(bad)
-    return finish(
-        features.extract_features(
-            module, pixels(), model="tiny", size=16, normalisation=HALF_NORMALISATION
-        )
-    )
+    return finish(features.extract_features(module, pixels(), model="tiny", size=16, normalisation=HALF_NORMALISATION))
 
 
 def on_layers(bad: bool) -> Any:
