@@ -98,7 +98,7 @@ def prepare(name: str, dataset: str, images: int, draws: int) -> Bench:
     """Load the pipeline, read the prompts, encode some test images."""
     model = load(name)
     model.spec.require("text_to_image", "This benchmark")
-    module = cast(LatentDiffusion, model.module).to(pick_device())
+    module = cast(LatentDiffusion, model.module)
     info = read_dataset(dataset)
     labels = dataset_labels(info["classes"], info.get("class_titles"))
     pictures = [image for image, _ in sample_images(dataset, "test", images, 0)]

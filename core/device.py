@@ -1,7 +1,14 @@
-"""Choice of device and precision; the only place that asks what hardware there is."""
+"""Choice of device and precision; the only place that asks what hardware there is.
+
+A model lives on one device, chosen when it is loaded (`core.models.weights.load`). Whoever uses it asks it where it is
+(`device_of`) and brings what it is given there (`as_input_of`); nobody moves a module that somebody else made.
+"""
 
 from __future__ import annotations
 
+import itertools
+import json
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -9,7 +16,10 @@ from threading import Barrier
 from typing import Literal, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from core.errors import ConfigError
+from core.paths import settings_file
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -21,15 +31,110 @@ Result = TypeVar("Result")
 MOST_STREAMS = 8
 
 
+# A model with more parameters than this is computed in half precision on a GPU: half the memory and a multiple of the
+# speed, where full precision would not fit beside anything else. Stable Diffusion has 1,066 million, a ViT-L/16 304.
+LARGE_PARAMETERS = 500_000_000
+
+
 def pick_device(name: str = "auto") -> torch.device:
-    """The device to compute on: a CUDA GPU, else Apple's MPS, else the CPU, unless `name` says which."""
-    if name != "auto":
-        return torch.device(name)
+    """The device to compute on.
+
+    `name` says which; "auto" is what `VITRINE_DEVICE` says, else what was chosen on Home, else a CUDA GPU, else Apple's
+    MPS, else the CPU.
+
+    Raises:
+        ConfigError: there is no such device on this machine.
+    """
+    wish = name if name != "auto" else wished_device()
+    if wish != "auto":
+        return _checked(wish)
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def wished_device() -> str:
+    """What the setting says: `VITRINE_DEVICE`, else what `choose_device` wrote down, else "auto"."""
+    if named := os.environ.get("VITRINE_DEVICE", "").strip():
+        return named
+    try:
+        chosen = json.loads(settings_file().read_text(encoding="utf-8")).get("device")
+    except (OSError, ValueError, AttributeError):
+        return "auto"
+    # A settings file from a machine that had another device must not keep the app from opening.
+    return chosen if isinstance(chosen, str) and chosen in known_devices() else "auto"
+
+
+def choose_device(name: str) -> None:
+    """Write down what "auto" means on this machine from now on; models that are loaded stay where they are.
+
+    Raises:
+        ConfigError: there is no such device on this machine.
+    """
+    if name != "auto":
+        _checked(name)
+    file = settings_file()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.{os.getpid()}.part")
+    partial.write_text(json.dumps({"device": name}) + "\n", encoding="utf-8")
+    os.replace(partial, file)
+
+
+def known_devices() -> tuple[str, ...]:
+    """Every device of this machine by name, the fastest first; the last is "cpu"."""
+    gpus = tuple(f"cuda:{index}" for index in range(torch.cuda.device_count())) if torch.cuda.is_available() else ()
+    mps = ("mps",) if torch.backends.mps.is_available() else ()
+    return (*(("cuda",) if gpus else ()), *(gpus if len(gpus) > 1 else ()), *mps, "cpu")
+
+
+def _checked(name: str) -> torch.device:
+    """The device called `name`, if this machine has it."""
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"{name!r} is no device.", f"Choose one of: auto, {', '.join(known_devices())}.") from error
+    missing = (device.type == "cuda" and (device.index or 0) >= _cuda_count()) or (
+        device.type == "mps" and not torch.backends.mps.is_available()
+    )
+    if missing:
+        raise ConfigError(
+            f"There is no device {name!r} on this machine.", f"Choose one of: auto, {', '.join(known_devices())}."
+        )
+    return device
+
+
+def _cuda_count() -> int:
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def device_of(module: object) -> torch.device:
+    """Where a module lives: the device of its first parameter or buffer; the CPU for what has neither."""
+    first = _first_tensor(module)
+    return torch.device("cpu") if first is None else first.device
+
+
+def as_input_of(module: object, images: Tensor) -> Tensor:
+    """`images` on the module's device and, if they are floating point, in the format of its weights."""
+    first = _first_tensor(module)
+    if first is None:
+        return images
+    return images.to(first.device, first.dtype if images.is_floating_point() else None)
+
+
+def _first_tensor(module: object) -> Tensor | None:
+    """The first floating-point parameter or buffer of a module; None where there is none."""
+    if not isinstance(module, nn.Module):
+        return None
+    tensors = itertools.chain(module.parameters(), module.buffers())
+    return next((tensor for tensor in tensors if tensor.is_floating_point()), None)
+
+
+def weights_dtype(module: nn.Module, device: torch.device) -> torch.dtype:
+    """The format in which a model's weights are kept for inference: fp16 for large ones on a CUDA GPU, else fp32."""
+    count = sum(parameter.numel() for parameter in module.parameters())
+    return torch.float16 if device.type == "cuda" and count > LARGE_PARAMETERS else torch.float32
 
 
 def device_title(name: str) -> str:

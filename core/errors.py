@@ -26,6 +26,10 @@ class ShapeError(CoreError, ValueError):
     """An array has other axes than the function is defined for."""
 
 
+class NotFiniteError(CoreError, ValueError):
+    """An array holds NaN or infinite values, on which every comparison would answer at random."""
+
+
 class ImageError(CoreError, ValueError):
     """A file is not an image that we are willing to decode."""
 

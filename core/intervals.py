@@ -12,8 +12,8 @@ def wilson_interval(correct: int, count: int, z: float = 1.959964) -> tuple[floa
     share, spread = correct / count, z * z / count
     centre = (share + spread / 2) / (1 + spread)
     half = z * math.sqrt(share * (1 - share) / count + spread / (4 * count)) / (1 + spread)
-    # Rounding must not push the ends out of [0, 1].
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # Rounding must push neither the ends out of [0, 1] nor the share out of its interval.
+    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
 
 
 def paired_interval(only_first: int, only_second: int, count: int, z: float = 1.959964) -> tuple[float, float, float]:

@@ -37,3 +37,8 @@ def runs_root() -> Path:
 def cache_root() -> Path:
     """Where results that can be computed again live."""
     return home() / "cache"
+
+
+def settings_file() -> Path:
+    """What was chosen for this machine in the app, such as the device."""
+    return home() / "settings.json"

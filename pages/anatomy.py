@@ -10,8 +10,9 @@ import streamlit as st
 from core.errors import CoreError
 from core.figures.anatomy import plot_anatomy, plot_comparison, plot_layers, plot_roles
 from core.figures.positional import plot_distance_profile, positional_tile, positional_tiles
-from core.methods.anatomy import FACTS, Anatomy, compare_anatomy
+from core.methods.anatomy import FACTS, Anatomy, Comparison, compare_anatomy
 from core.methods.positional import Measure, distance_profile
+from core.shares import counted
 from core.ui.cache import anatomy_of, data_uri, loaded_model, positional_of
 from core.ui.components.head_mosaic import head_mosaic
 from core.ui.components.keys import component_key
@@ -19,7 +20,9 @@ from core.ui.errors import guard
 from core.ui.export import Export, export_popover
 from core.ui.layout import heading, teaching_cards
 from core.ui.pickers import model_picker, own_model_form, second_model_picker
-from core.ui.recipes import anatomy_recipe
+from core.ui.recipes import anatomy_recipe, comparison_recipe, positions_recipe
+
+TABS = ("Parameters", "Positions", "Two models")
 
 heading("Anatomy", "What is the model made of, and what has it learned about space?")
 bar = st.columns([5, 2, 2], vertical_alignment="bottom")
@@ -35,7 +38,7 @@ def table_of(parts: Anatomy) -> pd.DataFrame:
     rows = [
         {
             "tensor": row.path,
-            "part": row.part,
+            "part": row.title,
             "role": row.role,
             "shape": " × ".join(map(str, row.shape)),
             "parameters": row.parameters,
@@ -71,6 +74,7 @@ def parameters_tab() -> None:
     with blocks:
         st.plotly_chart(plot_layers(parts), width="stretch", key="layers", alt="Parameters of each block by role.")
     with st.expander(f"All {len(parts.rows)} tensors"):
+        st.caption("Blocks are counted from 1, as in papers; tensors have their names in the code, which count from 0.")
         st.dataframe(
             table_of(parts),
             hide_index=True,
@@ -86,11 +90,8 @@ def compare_tab() -> None:
     if second is None:
         return
     comparison = compare_anatomy(anatomy_of(name), anatomy_of(second))
-    other = loaded_model(second).spec
-    ours, theirs = spec.title, other.title
-    if ours == theirs:  # two folders may share a title
-        ours, theirs = f"{ours} (1)", f"{theirs} (2)"
-    st.markdown(f"#### {ours} and {theirs}: {len(comparison.differences)} differences")
+    ours, theirs = titles_with(second)
+    st.markdown(f"#### {ours} and {theirs}: {counted(len(comparison.differences), 'difference')}")
     left, right = st.columns([3, 2])
     left.plotly_chart(
         plot_comparison(comparison, ours, theirs),
@@ -102,17 +103,28 @@ def compare_tab() -> None:
         rows = [(entry.topic, _text(entry.first), _text(entry.second)) for entry in comparison.differences]
         st.dataframe(pd.DataFrame(rows, columns=["differs in", ours, theirs]), hide_index=True, width="stretch")
     with st.expander("Block by block"):
-        blocks = [
-            {
-                "block": "–" if row.layer is None else row.layer + 1,
-                "role": row.role,
-                ours: row.first,
-                theirs: row.second,
-                "differs": row.differs,
-            }
-            for row in comparison.rows
-        ]
-        st.dataframe(pd.DataFrame(blocks).astype({"block": str}), hide_index=True, width="stretch")
+        st.dataframe(blocks_of(comparison, ours, theirs), hide_index=True, width="stretch")
+
+
+def titles_with(second: str) -> tuple[str, str]:
+    """The two models as people read them; two folders may share a title."""
+    ours, theirs = spec.title, loaded_model(second).spec.title
+    return (f"{ours} (1)", f"{theirs} (2)") if ours == theirs else (ours, theirs)
+
+
+def blocks_of(comparison: Comparison, ours: str, theirs: str) -> pd.DataFrame:
+    """A row for each role in each block."""
+    blocks = [
+        {
+            "block": "–" if row.layer is None else row.layer + 1,
+            "role": row.role,
+            ours: row.first,
+            theirs: row.second,
+            "differs": row.differs,
+        }
+        for row in comparison.rows
+    ]
+    return pd.DataFrame(blocks).astype({"block": str})
 
 
 def _text(value: object) -> str:
@@ -157,7 +169,7 @@ def positions_tab() -> None:
             noun=("tile row", "tile column"),
         )
         if every > 1:
-            st.caption(f"Every {every}th patch of the {rows} × {columns} in each direction has a tile.")
+            st.caption(f"Of every {every} × {every} of the {rows} × {columns} patches one has a tile.")
     with right:
         st.markdown(f"**Row {row + 1}, column {column + 1}** against all others")
         st.plotly_chart(
@@ -175,22 +187,57 @@ def positions_tab() -> None:
 
 
 def make_export() -> Export:
+    """What the open tab shows."""
+    if st.session_state.get("anatomy_tabs") == TABS[1] and not spec.lacks("positions"):
+        return positions_export()
+    second = st.session_state.get("model_b_choice")
+    if st.session_state.get("anatomy_tabs") == TABS[2] and second:
+        return comparison_export(second)
     parts = anatomy_of(name)
-    figures = {"tree": plot_anatomy(parts, spec.title), "roles": plot_roles(parts), "layers": plot_layers(parts)}
-    pictures = {}
-    if not spec.lacks("positions"):
-        pictures["positions"] = positional_tiles(positional_of(name, "cosine"), scale=6)
     return Export(
         stem="anatomy",
         recipe=anatomy_recipe(name),
-        figures=figures,
-        pictures=pictures,
+        figures={"tree": plot_anatomy(parts, spec.title), "roles": plot_roles(parts), "layers": plot_layers(parts)},
         table=table_of(parts),
         facts={"model": name, "total": parts.total, "roles": parts.by_role(), **parts.facts},
     )
 
 
-tabs = st.tabs(["Parameters", "Positions", "Two models"], key="anatomy_tabs", on_change="rerun")
+def positions_export() -> Export:
+    measure: Measure = st.session_state.get("measure", "cosine")
+    row, column = st.session_state["tile_row"], st.session_state["tile_column"]
+    similarity = positional_of(name, measure)
+    profile = distance_profile(similarity)
+    return Export(
+        stem="positions",
+        recipe=positions_recipe(name, measure, row, column),
+        pictures={"positions": positional_tiles(similarity, scale=6)},
+        figures={
+            "tile": positional_tile(similarity, row, column),
+            "profile": plot_distance_profile(profile, measure),
+        },
+        table=pd.DataFrame({"distance": profile.distances, "similarity": profile.similarity, "pairs": profile.pairs}),
+        facts={"model": name, "measure": measure, "grid": similarity.grid, "row": row + 1, "column": column + 1},
+        arrays={"similarity": similarity.matrix},
+    )
+
+
+def comparison_export(second: str) -> Export:
+    comparison = compare_anatomy(anatomy_of(name), anatomy_of(second))
+    ours, theirs = titles_with(second)
+    return Export(
+        stem="comparison",
+        recipe=comparison_recipe(name, second),
+        figures={"mirror": plot_comparison(comparison, ours, theirs)},
+        table=blocks_of(comparison, ours, theirs),
+        facts={
+            "models": [name, second],
+            "differences": [difference.sentence for difference in comparison.differences],
+        },
+    )
+
+
+tabs = st.tabs(list(TABS), key="anatomy_tabs", on_change="rerun")
 if tabs[0].open:
     with tabs[0], guard():
         parameters_tab()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import CoreError
-from core.figures.embedding import picture_plane, plot_plane
+from core.figures.embedding import picture_plane, plot_depths, plot_plane
 from core.methods.embedding import TITLES, PlaneConfig
 from core.models.spec import Capability
 from core.ui.embeddings import Shown, show_film, show_planes
@@ -14,6 +14,7 @@ from core.ui.embeddings_recipe import embeddings_recipe
 from core.ui.embeddings_words import (
     colours_of,
     contest_sentence,
+    depth_rows,
     facts,
     faithful_sentence,
     knows_sentence,
@@ -60,19 +61,25 @@ def trust(shown: Shown) -> None:
 def make_export(shown: Shown, config: PlaneConfig) -> Export:
     """Figures, coordinates, numbers and a script."""
     chosen = chosen_now(shown)
-    colours = colours_of(shown)[0]
+    every = colours_of(shown)
+    colours = every[0]
     figures = {
-        f"plane_{number}": plot_plane(
+        # The browser knows which colours are shown: each choice is a figure of its own.
+        f"plane_{number}"
+        + ("" if each is colours else f"_{each.title.partition(',')[0].replace(' ', '_').lower()}"): plot_plane(
             plane,
             ids=shown.given.images.ids,
-            codes=colours.codes,
-            legend=colours.legend,
-            palette=colours.palette,
+            codes=each.codes,
+            legend=each.legend,
+            palette=each.palette,
             selected=chosen.items,
             method=TITLES[config.method],
         )
         for number, plane in enumerate(shown.planes, 1)
+        for each in every
     }
+    if shown.film and (rows := depth_rows(shown)):
+        figures["depths"] = plot_depths(rows)
     rims = [colours.palette[int(code) % len(colours.palette)] for code in colours.codes]
     return Export(
         stem="embeddings",

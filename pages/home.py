@@ -27,6 +27,7 @@ from core.ui.cache import (
     rollout_of,
     with_progress,
 )
+from core.ui.device_choice import device_choice
 from core.ui.embeddings_tile import embeddings_tile
 from core.ui.errors import guard, show_error
 from core.ui.layout import accuracy_sentence, page_link
@@ -245,4 +246,5 @@ st.markdown("#### A five-minute tour")
 st.markdown(TOUR)
 st.markdown("#### Models")
 with guard():
+    device_choice()
     readiness()

@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.data.prompts import STRATEGIES
 from core.figures.modality_gap import plot_budget, plot_clouds, plot_control, plot_way
+from core.figures.theme import Figure
 from core.methods.alignment import VARIANTS
 from core.methods.modality_gap import Outcome, finding
 from core.methods.modality_gap_pairs import EXAMPLE_SOURCE, Halves, pair_sources
@@ -15,7 +16,7 @@ from core.ui.errors import guard
 from core.ui.export import Export, export_popover
 from core.ui.layout import heading, teaching_cards
 from core.ui.modality_gap import Question, budget_of, halves_of, outcomes_of, stations_of, table_of
-from core.ui.modality_gap_panel import control_words, controls, travel, turned
+from core.ui.modality_gap_panel import control_words, controls, seen_now, travel, turned
 from core.ui.pickers import model_picker, own_model_form
 from core.ui.recipes import modality_gap_recipe
 
@@ -92,14 +93,23 @@ def make_export(
     before, outcome = outcomes["before"], outcomes[variant]
     classes = halves.held_out.classes
     last = len(stations) - 1
+    current, plane, by_class = seen_now(stations)
+
+    def clouds(station: int) -> Figure:
+        return plot_clouds(
+            stations, station, names=halves.names, labels=halves.held_out.labels, plane=plane, by_class=by_class
+        )
+
     return Export(
         stem="modality_gap",
-        recipe=modality_gap_recipe(name, question.source, question.strategy, question.pairs, question.by),
+        recipe=modality_gap_recipe(name, question.source, question.strategy, question.pairs, question.by, variant),
         figures={
-            "before": plot_clouds(stations, 0, names=halves.names, labels=halves.held_out.labels),
-            "after": plot_clouds(stations, last, names=halves.names, labels=halves.held_out.labels),
-            "way": plot_way(stations, last, classes=classes),
+            "shown": clouds(current),
+            "before": clouds(0),
+            "after": clouds(last),
+            "way": plot_way(stations, current, classes=classes),
             "control": plot_control(before, outcome, classes=classes),
+            "budget": plot_budget(budget_of(question, variant), before=before, classes=classes),
         },
         table=table_of(outcomes),
         facts={
@@ -108,11 +118,19 @@ def make_export(
             "pairs": halves.said,
             "captions": STRATEGIES[question.strategy].templates,  # type: ignore[index]
             "alignment": VARIANTS[variant].title,
+            "shown": {
+                "centred": stations[current].centring,
+                "rotated": stations[current].rotating,
+                "plane": plane,
+                "gap": stations[current].gap.distance,
+                "cosine": stations[current].gap.paired_cosine,
+                "accuracy": stations[current].accuracy,
+            },
             "finding": finding(before, outcome, seen_classes=halves.seen_classes),
         },
         arrays={
-            "plane_images": stations[last].images["pca"],
-            "plane_captions": stations[last].texts["pca"],
+            "plane_images": stations[current].images[plane],
+            "plane_captions": stations[current].texts[plane],
             "labels": halves.held_out.labels,
         },
     )

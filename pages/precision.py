@@ -6,13 +6,24 @@ import streamlit as st
 
 from core.figures.precision import plot_agreement, plot_latencies, plot_memory
 from core.methods.agreement import Agreement
+from core.shares import counted
 from core.ui.cache import loaded_model
 from core.ui.errors import guard
 from core.ui.export import Export, export_popover
 from core.ui.layout import heading, teaching_cards
 from core.ui.pickers import image_picker, model_picker, own_model_form
 from core.ui.precision import Measured, Question
-from core.ui.precision_panel import answers, controls, gallery, how_measured, measuring, sentence, table_of
+from core.ui.precision_panel import (
+    answers,
+    controls,
+    gallery,
+    how_measured,
+    measuring,
+    sentence,
+    table_of,
+    what_is_weighed,
+    without_answers,
+)
 from core.ui.precision_pictures import compared_pictures
 from core.ui.recipes import precision_recipe
 
@@ -49,11 +60,7 @@ def show() -> None:
             key="memory",
             alt="Parameters and live activations over one forward pass, one line a format.",
         )
-        st.caption(
-            "Tensors alive in this pass, to the byte; scratch space inside kernels is not seen."
-            if question.device == "cpu"
-            else "The GPU allocator's figures; the CUDA context comes on top."
-        )
+        st.caption(what_is_weighed(question))
     pictures = [picture, *(each for each in compared_pictures(source, count) if each.digest != picture.digest)]
     titles = [each.title for each in pictures]
     with right:
@@ -67,11 +74,12 @@ def show() -> None:
                 alt="Probabilities in fp32 against those in the shorter formats, and their differences.",
             )
             st.caption(
-                f"The five likeliest classes of {len(titles)} images; the large dots are the likeliest in fp32, "
+                f"The {min(5, next(iter(results.values())).reference.shape[1])} likeliest classes of "
+                f"{counted(len(titles), 'image')}; the large dots are the likeliest in fp32, "
                 "crosses are changed answers. Softmax in float64, whatever the logits were computed in."
             )
         else:
-            st.info("Choose a format beside fp32 to compare its answers.")
+            st.info(without_answers(question))
     with top:
         for each in question.formats:
             if words := sentence(each, measured, results.get(each)):
@@ -81,11 +89,11 @@ def show() -> None:
     st.markdown("#### All figures")
     st.dataframe(table_of(measured, results), hide_index=True, width="stretch")
     with bar[3]:
-        export_popover(lambda: make_export(question, source, measured, titles, results), key="export")
+        export_popover(lambda: make_export(question, source, count, measured, titles, results), key="export")
 
 
 def make_export(
-    question: Question, source: str, measured: Measured, titles: list[str], results: dict[str, Agreement]
+    question: Question, source: str, count: int, measured: Measured, titles: list[str], results: dict[str, Agreement]
 ) -> Export:
     figures = {"latencies": plot_latencies(measured.timing.latencies), "memory": plot_memory(measured.profiles)}
     arrays = {f"milliseconds_{each}": found.milliseconds for each, found in measured.timing.latencies.items()}
@@ -95,7 +103,16 @@ def make_export(
         arrays |= {f"probabilities_{each}": result.reduced for each, result in results.items()}
     return Export(
         stem="precision",
-        recipe=precision_recipe(name, picture.key, question.formats, question.batch_size, question.labels),
+        recipe=precision_recipe(
+            name,
+            picture.key,
+            question.formats,
+            question.batch_size,
+            question.labels,
+            device=question.device,
+            compared=source,
+            count=count,
+        ),
         figures=figures,
         table=table_of(measured, results),
         facts={
@@ -104,6 +121,9 @@ def make_export(
             "sha256": picture.digest,
             "batch": question.batch_size,
             "compared": source,
+            "images": titles,
+            "device": question.device,
+            "labels": list(question.labels),
             "how": how_measured(measured),
             "left out": measured.timing.plan.left_out,
         },

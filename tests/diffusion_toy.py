@@ -9,8 +9,8 @@ import torch
 from tests.clip_toy import save_tiny_tokenizer
 
 
-def save_tiny_pipeline(folder: Path, *, prediction_type: str = "epsilon") -> Path:
-    """Save a `StableDiffusionPipeline` that `from_pretrained` reads."""
+def save_tiny_pipeline(folder: Path, *, prediction_type: str = "epsilon", half: bool = False) -> Path:
+    """Save a `StableDiffusionPipeline` that `from_pretrained` reads; `half`: its fp16 files alone, as hubs name them."""
     from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -38,5 +38,8 @@ def save_tiny_pipeline(folder: Path, *, prediction_type: str = "epsilon") -> Pat
         vae=vae, text_encoder=CLIPTextModel(text), tokenizer=tokenizer, unet=unet, scheduler=scheduler,
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip
-    pipeline.save_pretrained(folder)
+    if half:
+        pipeline.to(torch.float16).save_pretrained(folder, variant="fp16")
+    else:
+        pipeline.save_pretrained(folder)
     return folder

@@ -8,6 +8,7 @@ from core.experiments import (
     cnn_scratch,
     diffusion_zero_shot,
     linear_probe,
+    mixer_scratch,
     sweep,
     text_to_image,
     transfer,
@@ -31,6 +32,13 @@ RECIPES: dict[str, Recipe] = {
         summary="A small residual CNN from scratch on small images",
         config=cnn_scratch.Config,
         run=cnn_scratch.run,
+    ),
+    "mixer_scratch": Recipe(
+        name="mixer_scratch",
+        title="Token mixer from scratch",
+        summary="One small network with convolution, attention or a mixture of both between its patches",
+        config=mixer_scratch.Config,
+        run=mixer_scratch.run,
     ),
     "clip_contrastive": Recipe(
         name="clip_contrastive",

@@ -31,7 +31,7 @@ from core.data.catalogue import read_dataset
 from core.data.loading import decode_split, load_images
 from core.data.prompts import check_template, fill_template
 from core.data.transforms import Preprocessing, to_batch
-from core.device import Precision, pick_device
+from core.device import Precision
 from core.errors import ConfigError, CoreError
 from core.experiments.zero_shot import choose_labels, evaluated_splits
 from core.methods.confusion import Accuracy, accuracy, class_accuracies, confusion_matrix
@@ -138,27 +138,26 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | RaceReport]:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("These races are one process.", "Start several runs with other seeds instead.")
     yield Progress(step=0, steps=1, text="loading the model")
-    model = load(config.model)
+    place = folder.read_spec().device
+    model = load(config.model, place)
     model.spec.require("text_to_image", "The diffusion classifier")
     module, preprocessing = cast(LatentDiffusion, model.module), model.network.preprocessing
     info = read_dataset(config.dataset)
     labels, tested = choose_labels(config.labels, info), evaluated_splits(config.test_split, info, carved=True)
-    others = [load(name) for name in dict.fromkeys(config.compare_with)]
+    others = [load(name, place) for name in dict.fromkeys(config.compare_with)]
     for other in others:
         class_order(other, info["classes"])
     for split in tested:
         yield from (replace(each, step=0, steps=1) for each in decode_split(config.dataset, split, preprocessing.size))
     pictures = choose_pictures(config, tested, preprocessing.size)
     steps = len(pictures)
-    device = pick_device(folder.read_spec().device)
     said = {}
     for name, other in zip(dict.fromkeys(config.compare_with), others, strict=True):
         said[name] = yield from _still(
-            answers(other, pictures, info["classes"], labels, config.template, device),
+            answers(other, pictures, info["classes"], labels, config.template),
             steps,  # type: ignore[arg-type]
         )
     yield Progress(step=0, steps=steps, text=f"reading {len(labels):,} prompts")
-    module.to(device)
     with torch.inference_mode():
         prompts = module.embed_prompts([fill_template(config.template, label) for label in labels])
     denoise = module.denoiser(prompts, config.precision)
@@ -196,7 +195,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | RaceReport]:
         "full_grid": config.full_grid,
         "batch_size": batch_size,
         "precision": config.precision,
-        "device": str(device),
+        "device": str(module.device),
         "threads": torch.get_num_threads(),
         **_summary(pictures.label, decided, races),
         "others": [
@@ -283,7 +282,7 @@ def _decided(race: Race, config: Config, schedule: int) -> Race:
 
 def _latent(module: LatentDiffusion, picture: np.ndarray, preprocessing: Preprocessing) -> torch.Tensor:
     with torch.inference_mode():
-        return module.encode(to_batch([Image.fromarray(picture)], preprocessing).to(module.device))[0]
+        return module.encode(to_batch([Image.fromarray(picture)], preprocessing))[0]
 
 
 def _batch_size(config: Config, folder: RunFolder, denoise: Denoiser, latent: torch.Tensor, prompts: int) -> int:

@@ -81,7 +81,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | ProbeReport]:
         IncompatibleError: the model has no such pooling.
     """
     yield Progress(step=0, steps=1, text="loading the network")
-    model = load(config.backbone)
+    model = load(config.backbone, folder.read_spec().device)
     native = model.network.preprocessing
     size = config.image_size or native.size
     for split in dict.fromkeys(sum(choose_splits(config.dataset, config.train_split, config.test_split), ())):
@@ -110,7 +110,6 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | ProbeReport]:
             poolings=poolings,
             batch_size=config.batch_size,
             precision=config.precision,
-            device=folder.read_spec().device,
             lock=model.lock,
         )
         features[name] = yield from shifted(extraction, done, steps)

@@ -22,7 +22,7 @@ class NetworkShape:
 
     Attributes:
         parameters: all of them, trained or not.
-        tokens: of one image, the class token among them; None for a CNN.
+        tokens: of one image, with the class token where there is one; None for a CNN.
         patch_size: side of a patch; None for a CNN.
         image_size: side of the input in pixels.
     """
@@ -53,7 +53,7 @@ def network_shape(config: Any) -> NetworkShape | None:
     size = getattr(model, "image_size", 32)
     return NetworkShape(
         parameters=parameters,
-        tokens=(size // patch) ** 2 + 1 if patch else None,
+        tokens=(size // patch) ** 2 + hasattr(network, "class_token") if patch else None,
         patch_size=patch,
         image_size=size,
     )

@@ -20,6 +20,7 @@ from torch import nn
 from core.configs import check_options, option
 from core.data.catalogue import read_dataset
 from core.data.loading import Splits, choose_splits, decode_split, limit_images, load_splits
+from core.device import pick_device
 from core.experiments.checkpointing import resumable
 from core.experiments.scratch import measured, publish
 from core.methods.features import Features, extract_features
@@ -119,6 +120,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | EpochReport]:
     device = folder.read_spec().device
     train = limit_images(splits.train, config.max_images or None)
     if config.mode == "linear_probe":
+        network.to(pick_device(device))
         model = PartlyFrozen(network, head, size)
         features = {}
         for part in (train, splits.val):
@@ -131,7 +133,6 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | EpochReport]:
                 poolings=("embedding",),
                 batch_size=config.training.batch_size,
                 precision=config.training.precision,
-                device=device,
             )
             features[part.split] = yield from _quiet(extraction)
         found = {name: each["embedding"] for name, each in features.items()}

@@ -24,7 +24,7 @@ from core.data.arrays import ArrayDataset, validation_indices
 from core.data.catalogue import is_carved, read_dataset
 from core.data.loading import Rows, decode_split, load_images, skipped_images
 from core.data.prompts import STRATEGIES, StrategyName, check_template, dataset_labels, strategy_templates
-from core.device import Precision, pick_device
+from core.device import Precision
 from core.errors import ConfigError, UnknownNameError
 from core.methods.confusion import Accuracy, accuracy
 from core.methods.features import Features, extract_features
@@ -130,10 +130,8 @@ def run(config: Config, folder: RunFolder) -> Iterator[Report]:
         ConfigError: the number of labels is not that of the classes.
     """
     yield Progress(step=0, steps=1, text="loading the model")
-    model = load(config.model)
+    model = load(config.model, folder.read_spec().device)
     model.spec.require("image_text", "Zero-shot classification")
-    device = folder.read_spec().device
-    model.module.to(pick_device(device))
     info = read_dataset(config.dataset)
     labels, names = choose_labels(config.labels, info), _compared(config)
     tested = evaluated_splits(config.test_split, info)
@@ -161,7 +159,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Report]:
     began = time.perf_counter()
     parts = []
     for split, rows in chosen_rows.items():
-        extraction = _features(config, model, _load(config, model, split), rows, device)
+        extraction = _features(config, model, _load(config, model, split), rows)
         features = yield from shifted(extraction, done, steps)
         parts.append(_Part(split=split, rows=rows, features=features))
         done += len(rows)
@@ -273,7 +271,7 @@ def _load(config: Config, model: LoadedModel, split: str) -> ArrayDataset:
 
 
 def _features(
-    config: Config, model: LoadedModel, data: ArrayDataset, rows: np.ndarray, device: str
+    config: Config, model: LoadedModel, data: ArrayDataset, rows: np.ndarray
 ) -> Generator[Progress, None, Features]:
     """The image tower's embeddings of some rows of a split, from the cache where they are."""
     part = data
@@ -289,7 +287,6 @@ def _features(
         poolings=("embedding",),
         batch_size=config.batch_size,
         precision=config.precision,
-        device=device,
         lock=model.lock,
         side_by_side=True,
     )

@@ -41,22 +41,25 @@ def plot_anatomy(anatomy: Anatomy, title: str) -> go.Figure:
         [""],
     )
     groups: dict[str, int] = {}
+    titles = {row.part: row.title for row in anatomy.rows}
     for row in anatomy.rows:
         groups[row.part] = groups.get(row.part, 0) + row.parameters
     for part, parameters in groups.items():
         ids.append(part)
-        labels.append(part)
+        labels.append(titles[part])
         parents.append(title)
         values.append(parameters)
         colours.append("rgba(128,128,128,.30)")
-        notes.append("")
+        notes.append(f"<br>{part}" if part != titles[part] else "")
     for row in anatomy.rows:
         ids.append(f"{row.part}/{row.path}")
         labels.append(row.role)
         parents.append(row.part)
         values.append(row.parameters)
-        colours.append(ROLE_COLOURS.get(row.inner_role, BASELINE))
-        notes.append(f"<br>{row.path}<br>{' × '.join(map(str, row.shape)) or 'one number'}")
+        # The colour is that of the label, as in the bars beside: the text tower has one.
+        colours.append(ROLE_COLOURS.get(row.role, BASELINE))
+        inner = f"<br>{row.inner_role}" if row.inner_role != row.role else ""
+        notes.append(f"{inner}<br>{row.path}<br>{' × '.join(map(str, row.shape)) or 'one number'}")
     figure = go.Figure(
         go.Treemap(
             ids=ids,

@@ -12,6 +12,8 @@ import plotly.graph_objects as go
 from core.figures.overlay import to_data_uri
 from core.figures.theme import BASELINE, CATEGORICAL, finish
 from core.methods.conditions import ConditionResult
+from core.shares import interval_words, share_with_interval
+from core.shares import share as share_words
 
 RIGHT, WRONG = "#009E73", "#D55E00"
 
@@ -34,13 +36,12 @@ def condition_sheet(result: ConditionResult, keeps: Sequence[str], tiles: Sequen
     """
     rows = []
     for row, kept, pictures in zip(result.rows, keeps, tiles, strict=True):
-        low, high = row.interval
-        share = (
-            f"<span style='font-size:1.5rem;font-weight:600'>{row.accuracy:.0%}</span> "
-            f"<span style='opacity:.75'>of {row.count:,} ({low:.0%} to {high:.0%})</span>"
-            if row.count
-            else "<span style='opacity:.75'>could not be drawn</span>"
-        )
+        share = "<span style='opacity:.75'>could not be drawn</span>"
+        if row.count:
+            ends = interval_words(row.correct, row.count, 0)
+            share = f"<span style='font-size:1.5rem;font-weight:600'>{share_words(row.correct, row.count)}</span>" + (
+                f" <span style='opacity:.75'>of {row.count:,} ({ends})</span>" if ends else ""
+            )
         rows.append(
             "<div style='display:flex;flex-wrap:wrap;gap:.4rem 1rem;align-items:center;padding:.35rem 0;"
             "border-bottom:1px solid rgba(128,128,128,.25)'>"
@@ -75,8 +76,7 @@ def plot_conditions(result: ConditionResult) -> go.Figure:
                     "width": 7,
                     "thickness": 2,
                 },
-                hovertemplate=f"{names[index]}: {value:.1f} % of {row.count:,} "
-                f"({low:.1f} to {high:.1f})<extra></extra>",
+                hovertemplate=f"{names[index]}: {share_with_interval(row.correct, row.count)}<extra></extra>",
                 name="this model",
                 legendgroup="model",
                 showlegend=index == 0,

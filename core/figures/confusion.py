@@ -109,7 +109,7 @@ def plot_compared_accuracies(titles: Sequence[str], accuracies: Sequence[Accurac
                 x=[100 * right.value],
                 y=[place],
                 mode="markers+text",
-                text=[f"{right.value:.1%}"],
+                text=[right.short()],
                 textposition="top center",
                 marker={"size": 12, "color": colours[place]},
                 error_x={

@@ -14,6 +14,7 @@ from core.figures.attention import short_label
 from core.figures.overlay import to_data_uri
 from core.figures.theme import BASELINE, CATEGORICAL, finish
 from core.methods.disagreements import Disagreements, TreeNode, Verdict
+from core.shares import counted
 
 CLIP_COLOUR, CLASSIFIER_COLOUR, TRUE_COLOUR, BOTH_COLOUR = (
     CATEGORICAL[0],
@@ -75,10 +76,10 @@ def plot_outcomes(found: Disagreements, clip: str, classifier: str) -> go.Figure
                 textposition="inside",
                 insidetextanchor="middle",
                 textfont={"color": "white"},
-                hovertemplate=f"{html.escape(title)}: {count} of {total} pictures<extra></extra>",
+                hovertemplate=f"{html.escape(title)}: {count} of {counted(total, 'picture')}<extra></extra>",
             )
         )
-    figure.update_xaxes(title=f"of {total:,} pictures (%), named in the best {found.top}", range=[0, 100])
+    figure.update_xaxes(title=f"of {counted(total, 'picture')} (%), named in the best {found.top}", range=[0, 100])
     figure.update_yaxes(showticklabels=False)
     legend = {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "traceorder": "normal"}
     return finish(figure, height=150, barmode="stack", legend=legend, margin={"l": 8, "r": 8, "t": 36, "b": 8})

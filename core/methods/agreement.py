@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.errors import ConfigError, ShapeError
+from core.errors import ShapeError
+from core.finite import require_finite
 from core.methods.precision import NumberFormat
 from core.methods.predictions import class_name
 
@@ -61,12 +62,11 @@ def agreement(reference: np.ndarray, reduced: np.ndarray) -> Agreement:
 
     Raises:
         ShapeError: they are not of the same images and classes, or there are fewer than two classes.
-        ConfigError: the reference itself holds values that are no numbers.
+        NotFiniteError: the reference itself holds values that are no numbers; those of the reduced are the finding.
     """
     if reference.shape != reduced.shape or reference.ndim != 2 or reference.shape[1] < 2:
         raise ShapeError(f"Got logits {reference.shape} and {reduced.shape}; expected the same (images, classes).")
-    if not np.isfinite(reference).all():
-        raise ConfigError("The fp32 logits hold values that are not numbers.", "Check the model's weights.")
+    require_finite("The fp32 logits", reference, "Check the model's weights.")
     reference, reduced = reference.astype(np.float64), reduced.astype(np.float64)
     finite = np.isfinite(reduced).all(axis=1)
     usable = np.where(finite[:, None], reduced, 0.0)

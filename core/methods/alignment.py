@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import ConfigError, ShapeError, UnknownNameError
+from core.finite import require_finite
 from core.methods.procrustes import Free, Turn, best_rotation, unit
 
 
@@ -124,7 +125,8 @@ def fit_alignment(images: np.ndarray, texts: np.ndarray, variant: Variant) -> Al
 
     Raises:
         ShapeError: the two are not pairs.
-        ConfigError: fewer than two pairs, or values that are not numbers.
+        ConfigError: fewer than two pairs.
+        NotFiniteError: values that are not numbers.
     """
     check_pairs(images, texts)
     dim = images.shape[1]
@@ -177,8 +179,8 @@ def check_pairs(images: np.ndarray, texts: np.ndarray) -> None:
         raise ShapeError(f"Got images {images.shape} and texts {texts.shape}; expected the same (pairs, dim).")
     if len(images) < 2:
         raise ConfigError(f"Got {len(images)} pairs; an alignment needs at least 2.", "Use more images.")
-    if not (np.isfinite(images).all() and np.isfinite(texts).all()):
-        raise ConfigError("Some embeddings are not numbers.", "Check the model's weights.")
+    require_finite("The image embeddings", images)
+    require_finite("The text embeddings", texts)
 
 
 def _prepared(vectors: np.ndarray, variant: Variant) -> np.ndarray:

@@ -88,8 +88,8 @@ class Part:
 
     Attributes:
         path: name in the module; a part of a fused tensor ends in its slice of rows.
-        part: the block that it belongs to (`blocks.3`, `layer1.0`), or its first-level module.
-        layer: number of that block within its tower, from 0; None outside of blocks.
+        part: the block that it belongs to (`blocks.3`, `layer1.0`), the stage around blocks, or its first-level module.
+        layer: number of that block within its tower, from 0; None outside of blocks. `title` counts from 1.
         role: what it is for; "text tower" for everything there.
         inner_role: the same, but inside the text tower too.
         tower: vision, or text in an image-text model.
@@ -105,6 +105,14 @@ class Part:
     tower: Tower
     shape: tuple[int, ...]
     parameters: int
+
+    @property
+    def title(self) -> str:
+        """The part as people read it, blocks and stages counted from 1: "block 4", "text block 1", "stage 2"."""
+        if self.layer is not None:
+            return f"{'text ' * (self.tower == 'text')}block {self.layer + 1}"
+        *_, kind, number = ("", *self.part.split("."))
+        return f"{kind.removesuffix('s')} {int(number) + 1}" if kind and number.isdigit() else self.part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +189,17 @@ def anatomy(module: nn.Module) -> Anatomy:
     return Anatomy(rows=rows, facts=_facts(module, rows))
 
 
+def text_tensors(module: nn.Module) -> frozenset[str]:
+    """Names of the parameters and buffers of `module` that only texts pass through; empty where there is no text tower.
+
+    open_clip's causal mask, a buffer beside its towers, is one of them.
+    """
+    towers = [name.removesuffix("visual") for name, _ in module.named_modules() if name.split(".")[-1] == "visual"]
+    names = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
+    masks = {f"{prefix}attn_mask" for prefix in towers}
+    return frozenset(name for name in names if name in masks or _tower(name, towers) == "text")
+
+
 def describe_architecture(module: nn.Module) -> dict[str, Fact]:
     """The facts of a design, read from the module; a fact that does not apply is left out. Keys of `FACTS`."""
     return _facts(module, tuple(_parts(module)))
@@ -227,18 +246,21 @@ def _difference(topic: str, first: Fact | None, second: Fact | None) -> Differen
 def _parts(module: nn.Module) -> Iterator[Part]:
     owners = dict(module.named_modules())
     text_prefixes = [name.removesuffix("visual") for name in owners if name.split(".")[-1] == "visual"]
+    # What leads from one stage of blocks to the next is no block.
+    stages = {match[1] for name in owners if (match := re.fullmatch(r"(.*\d)\.(?:blocks|layers)\.\d+", name))}
     layers: dict[Tower, dict[str, int]] = {"vision": {}, "text": {}}
     for path, parameter in module.named_parameters():
         place, _, name = path.rpartition(".")
         tower = _tower(path, text_prefixes)
-        block = _block(place)
+        found = _block(place)
+        block = None if found in stages else found
         layer = None if block is None else layers[tower].setdefault(block, len(layers[tower]))
         whole = tuple(parameter.shape)
         for role, rows in _roles(place.split("."), name, owners[place], whole, block is not None):
             shape = whole if rows is None else (len(rows), *whole[1:])
             yield Part(
                 path=path if rows is None else f"{path}[{rows.start}:{rows.stop}]",
-                part=block or path.split(".")[0],
+                part=found or path.split(".")[0],
                 layer=layer,
                 role="text tower" if tower == "text" else role,
                 inner_role=role,

@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from core.device import as_input_of
 from core.errors import ShapeError
+from core.finite import require_finite
 from core.models.trace import Pooling, readout
 
 Fusion = Literal["mean", "max", "min"]
@@ -57,8 +59,9 @@ def attention_maps(module: nn.Module, image: Tensor) -> AttentionMaps:
     """Run one image, (1, channels, height, width), and keep the attention of every layer."""
     if len(image) != 1:
         raise ShapeError(f"Expected one image, got a batch of {len(image)}.")
-    trace = module.trace(image)  # type: ignore[operator]
+    trace = module.trace(as_input_of(module, image))  # type: ignore[operator]
     weights = torch.stack([layer[0].float() for layer in trace.attention]).cpu().numpy()
+    require_finite("The attention", weights)
     logits = None if trace.logits is None else trace.logits[0].float().cpu().numpy()
     return AttentionMaps(
         weights=weights,
@@ -72,6 +75,7 @@ def attention_maps(module: nn.Module, image: Tensor) -> AttentionMaps:
 
 def fuse_heads(weights: np.ndarray, fusion: Fusion) -> np.ndarray:
     """(..., heads, tokens, tokens) → (..., tokens, tokens). Only the mean keeps row sums."""
+    require_finite("The attention", weights)
     if fusion == "mean":
         return weights.mean(axis=-3)
     return weights.max(axis=-3) if fusion == "max" else weights.min(axis=-3)
@@ -82,17 +86,20 @@ def readout_maps(maps: AttentionMaps) -> np.ndarray:
 
     The class token's row, or the mean over the patches for models that pool by mean.
     """
+    require_finite("The attention", maps.weights)
     row = readout(maps.weights, maps.pooling, maps.prefix_tokens)
     return row[..., maps.prefix_tokens :].reshape(maps.layers, maps.heads, *maps.grid)
 
 
 def query_maps(maps: AttentionMaps, query: int) -> np.ndarray:
     """What token `query` attends to among the patches: (layers, heads, rows, columns)."""
+    require_finite("The attention", maps.weights)
     return maps.weights[:, :, query, maps.prefix_tokens :].reshape(maps.layers, maps.heads, *maps.grid)
 
 
 def key_maps(maps: AttentionMaps, key: int) -> np.ndarray:
     """Which patches attend to token `key`: (layers, heads, rows, columns)."""
+    require_finite("The attention", maps.weights)
     return maps.weights[:, :, maps.prefix_tokens :, key].reshape(maps.layers, maps.heads, *maps.grid)
 
 
@@ -102,6 +109,7 @@ def attention_mass(row: np.ndarray, mass: float) -> np.ndarray:
     `row`: any shape, not negative; it is renormalised over the patches, as DINO's script does. Ties are broken by
     position, so the answer does not depend on rounding. A row of zeros gives an empty mask.
     """
+    require_finite("The attention", row)
     flat = np.clip(row.ravel().astype(np.float64), 0, None)
     total = flat.sum()
     if total == 0:
@@ -121,6 +129,7 @@ def attention_distance(maps: AttentionMaps, patch_pixels: float) -> np.ndarray:
     The mean over patch queries of Σ_j A_ij · distance(i, j), prefix tokens dropped and rows renormalised. Signed maps
     are weighted by their magnitude.
     """
+    require_finite("The attention", maps.weights)
     patches = np.abs(maps.weights[:, :, maps.prefix_tokens :, maps.prefix_tokens :])
     share = patches / np.maximum(patches.sum(axis=-1, keepdims=True), 1e-12)
     rows, columns = np.divmod(np.arange(maps.patches), maps.grid[1])

@@ -82,7 +82,6 @@ def classify_files(
     """
     model.spec.require("image_text", "Zero-shot classification")
     module = cast(ImageTextEncoder, model.module)
-    device = next(model.module.parameters()).device
     known = {label.casefold(): label for label in labels}
     with model.lock:
         weights, scaling = text_classifier(module, labels, templates), Scale.of(module)
@@ -97,7 +96,7 @@ def classify_files(
                 problems[file] = str(error)
         if pictures:
             with model.lock, torch.inference_mode():
-                pixels = to_batch(pictures, model.network.preprocessing).to(device)
+                pixels = to_batch(pictures, model.network.preprocessing)
                 scores = zero_shot_scores(embed_images(module, pixels), weights, labels, scaling)
         place = 0
         for file in batch:

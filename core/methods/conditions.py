@@ -15,6 +15,7 @@ import numpy as np
 from core.data.condition_sets import ConditionSet
 from core.errors import ConfigError
 from core.intervals import paired_interval, wilson_interval
+from core.shares import counted, share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,7 @@ class ConditionAccuracy:
     Attributes:
         compared: things that were shown in the first condition, too; 0 where the things are others.
         difference: accuracy on those minus the first condition's on the same, with its 95 % interval.
+        only_here, only_first: of those, the things named right in one of the two alone.
         reference: what the user gave to compare with, such as a child's accuracy; None where nothing was given.
     """
 
@@ -33,6 +35,8 @@ class ConditionAccuracy:
     interval: tuple[float, float]
     compared: int
     difference: tuple[float, float, float]
+    only_here: int = 0
+    only_first: int = 0
     reference: float | None = None
 
     @property
@@ -46,11 +50,12 @@ class ConditionAccuracy:
             return ""
         low, high = self.interval
         if low <= self.reference <= high:
-            return f"{self.condition}: {self.reference:.1%} lies within the interval; {self.count} images cannot tell."
+            few = f"{counted(self.count, 'image')} cannot tell"
+            return f"{self.condition}: {self.reference:.1%} lies within the interval; {few}."
         side = "above" if self.accuracy > self.reference else "below"
         return (
-            f"{self.condition}: {self.accuracy:.1%} is {side} the {self.reference:.1%} to compare with, by more than "
-            "chance explains."
+            f"{self.condition}: {share(self.correct, self.count, 1)} is {side} the {self.reference:.1%} to compare "
+            "with, by more than chance explains."
         )
 
 
@@ -108,6 +113,8 @@ def accuracy_by_condition(
                 interval=wilson_interval(correct, count),
                 compared=len(pairs),
                 difference=paired_interval(only_here, only_first, len(pairs)),
+                only_here=only_here,
+                only_first=only_first,
                 reference=given[index],
             )
         )

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import ShapeError
+from core.finite import require_finite
 from core.intervals import wilson_interval
+from core.shares import share, share_with_interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +30,11 @@ class Accuracy:
 
     def sentence(self) -> str:
         """The accuracy as every page says it."""
-        low, high = self.interval
-        return f"{self.value:.1%} of {self.count:,} (95 % interval {low:.1%} to {high:.1%})"
+        return share_with_interval(self.correct, self.count)
+
+    def short(self, digits: int = 1) -> str:
+        """The accuracy where there is little room: `66.7%`, or `2 of 3` where there are few."""
+        return share(self.correct, self.count, digits)
 
 
 def accuracy(labels: np.ndarray, predicted: np.ndarray) -> Accuracy:
@@ -77,6 +82,7 @@ def surest_errors(
     said_class: int | None = None,
 ) -> np.ndarray:
     """Indices of up to `count` wrong answers, the surest first; of one class or taken for one class only, if asked."""
+    require_finite("The confidences", confidence)
     wrong = labels != predicted
     if true_class is not None:
         wrong &= labels == true_class

@@ -11,6 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.errors import ConfigError
+from core.finite import require_finite
+from core.methods.diffusion_classifier import usable_steps
 from core.models.diffusion import LatentDiffusion
 
 MAP_STEPS = 16
@@ -47,12 +50,20 @@ class DenoisingView:
 def denoising_view(
     model: LatentDiffusion, latent: Tensor, prompts: Tensor, time_step: int, *, seed: int = 0
 ) -> DenoisingView:
-    """Noise `latent` to `time_step` and denoise it under each of `prompts` (prompts, length, dim), with one noise."""
+    """Noise `latent` to `time_step` and denoise it under each of `prompts` (prompts, length, dim), with one noise.
+
+    Raises:
+        ConfigError: at this step there is noise alone, which nothing can be reconstructed from.
+    """
+    if time_step not in usable_steps(model.alphas_cumprod):
+        raise ConfigError(f"At time step {time_step} there is not both picture and noise.", "Choose another.")
+    require_finite("The latent", latent)
     count = len(prompts)
     steps, which = _repeat(time_step, count, latent), torch.arange(count, device=latent.device)
     noise = _draw(latent, seed)
     noised = _add_noise(model, latent, noise, time_step)
     predicted = model.denoiser(prompts)(noised.expand(count, *latent.shape), steps, which)
+    require_finite("The predicted noise", predicted)
     kept = float(model.alphas_cumprod[time_step])
     reconstructed = (noised - (1 - kept) ** 0.5 * predicted) / kept**0.5
     decoded = _pixels(model.decode(torch.cat([latent[None], noised[None], reconstructed])))
@@ -75,12 +86,14 @@ def advantage_map(model: LatentDiffusion, latent: Tensor, prompts: Tensor, *, se
     `prompts`: (2, length, dim). The unit is the noise's variance.
     """
     low, high = (round(share * len(model.alphas_cumprod)) for share in _MAP_RANGE)
+    require_finite("The latent", latent)
     total = np.zeros(latent.shape[1:])
     for number, time_step in enumerate(np.linspace(low, high, MAP_STEPS).round().astype(int)):
         noise = _draw(latent, seed + number)
         noised = _add_noise(model, latent, noise, int(time_step)).expand(2, *latent.shape)
         which = torch.arange(2, device=latent.device)
         predicted = model.denoiser(prompts)(noised, _repeat(int(time_step), 2, latent), which)
+        require_finite("The predicted noise", predicted)
         first, second = (predicted - noise).square().mean(dim=1).cpu().numpy()
         total += second - first
     return total / MAP_STEPS

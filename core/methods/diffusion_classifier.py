@@ -6,7 +6,9 @@ wins. Noise and time step of a draw are the same for all prompts, so that their 
 Sources: Clark & Jaini 2023, arXiv:2303.15233 (weighted reconstruction error, paired t-test pruning);
 Li et al. 2023, arXiv:2303.16203 (noise error, evenly spaced time steps, stages).
 Differs from the papers: the t-test is two-sided (Clark & Jaini leave that open) and is looked at every few draws
-instead of after each, so that the result does not depend on the size of the batches; time steps count from 0.
+instead of after each, so that the result does not depend on the size of the batches; time steps count from 0; no draw
+is made where the schedule leaves nothing of the image (ᾱ = 0, zero terminal SNR) or adds no noise (ᾱ = 1); evenly
+spaced steps reach both ends for every number of them (Li et al.'s code does where the number divides the schedule).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from torch import Tensor
 
 from core.configs import check_options, option
 from core.errors import ConfigError, CoreError
+from core.finite import require_finite
 
 Objective = Literal["reconstruction", "noise"]
 Distance = Literal["l2", "l1", "huber"]
@@ -34,6 +37,10 @@ Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
 _HUBER_DELTA = 1.0
 # Calls after which a race is reported, if they fill a batch: some seconds of the bundled pipeline on a CPU.
 _MOST_UNSEEN = 500
+# Numbers that a simulation holds at once.
+_SIMULATED = 4_000_000
+# ᾱ below which (1 − ᾱ)/ᾱ times an error leaves float32.
+_LEAST_SIGNAL = 1e-30
 
 
 def other_objective(objective: Objective) -> Objective:
@@ -177,17 +184,22 @@ def classify(
         latent: (channels, height, width), scaled as the network wants it.
         prompts: how many.
         alphas_cumprod: (time steps,) ᾱ of the schedule, float64; all arithmetic but the network's own is fp32 or finer.
+            Only its `usable_steps` are drawn.
         batch_size: latents in a forward pass. It never changes the result; running out of GPU memory halves it.
         begin: a race of the same plan, prompts and latent that was stopped, to go on with.
 
     Raises:
-        ConfigError: there is no prompt, or `begin` is another race.
+        ConfigError: there is no prompt, `begin` is another race, or no time step mixes image and noise.
         CoreError: the network gives no numbers.
     """
     if prompts < 1:
         raise ConfigError("There is no prompt to compare.", "Give at least one label.")
+    require_finite("The latent", latent)
     began = time.perf_counter()
-    draws = draw_time_steps(plan, len(alphas_cumprod))
+    usable = usable_steps(alphas_cumprod)
+    if not len(usable):
+        raise ConfigError("No time step of the schedule mixes image and noise.", "Check the scheduler's betas.")
+    draws = usable[draw_time_steps(plan, len(usable))]
     bench = _Bench(denoise, latent, np.asarray(alphas_cumprod, dtype=np.float64), plan, batch_size)
     noise_error = np.full((len(draws), prompts), np.nan, dtype=np.float32)
     reconstruction_error = noise_error.copy()
@@ -222,7 +234,8 @@ def classify(
     while done < len(draws) and (len(alive) > 1 or not done):
         until = _next_report(plan, done, len(draws), max(1, max(_MOST_UNSEEN, bench.batch_size) // len(alive)))
         bench.measure(draws, range(done, until), sorted(alive), noise_error, reconstruction_error)
-        if not np.isfinite(noise_error[done:until, list(alive)]).all():
+        measured = noise_error[done:until, list(alive)], reconstruction_error[done:until, list(alive)]
+        if not all(np.isfinite(errors).all() for errors in measured):
             raise CoreError("The network's predictions are not numbers.", "Compute in fp32.")
         done = until
         scores = noise_error if plan.objective == "noise" else reconstruction_error * weights[:, None]
@@ -286,19 +299,33 @@ def replay(
     )
 
 
+def usable_steps(alphas_cumprod: np.ndarray) -> np.ndarray:
+    """Indices (steps,) of the time steps at which there are both image and noise, in float32: 0 < ᾱ < 1.
+
+    At ᾱ = 0 the network sees noise alone: ẑ = (z_t − √(1 − ᾱ) ε̂)/√ᾱ is not defined, and no error says anything about
+    the image. At ᾱ = 1 there is no noise to predict.
+    """
+    kept = np.asarray(alphas_cumprod, dtype=np.float32)
+    return np.flatnonzero((kept > _LEAST_SIGNAL) & (kept < 1))
+
+
 def draw_time_steps(plan: Plan, steps: int) -> np.ndarray:
-    """(draws,) int64 time steps in the order in which they are used."""
+    """(draws,) int64 of `steps` time steps, in the order in which they are used.
+
+    Every stage of "staged" ends with as many draws as it says, spread over the whole schedule: a stage takes steps that
+    lie evenly among those of the final grid that are left. For stages that divide it, such as 50 and 500 of 1,000,
+    these are the repository's.
+    """
     random = np.random.default_rng((plan.seed, 17))
     if plan.spread == "uniform":
         return random.integers(0, steps, plan.most_draws)
     if plan.spread == "even":
         return random.permutation(_even(steps, plan.most_draws))
-    grid = _even(steps, plan.most_draws)
-    chosen: list[int] = []
+    left, chosen = _even(steps, plan.most_draws), np.empty(0, dtype=np.int64)
     for count in plan.stage_draws:
-        stride = len(grid) // count
-        chosen += [int(each) for each in grid[stride // 2 :: stride][:count] if int(each) not in chosen]
-    return np.asarray(chosen[: plan.most_draws], dtype=np.int64)
+        places = _even(len(left), count - len(chosen))
+        chosen, left = np.append(chosen, left[places]), np.delete(left, places)
+    return chosen
 
 
 def paired_p_value(differences: np.ndarray) -> float:
@@ -308,6 +335,7 @@ def paired_p_value(differences: np.ndarray) -> float:
     """
     from scipy.stats import t as student
 
+    require_finite("The differences", differences)
     count, mean = len(differences), float(np.mean(differences, dtype=np.float64))
     deviation = float(np.std(differences, ddof=1, dtype=np.float64)) if count > 1 else np.nan
     if count < 2 or (deviation == 0 and mean == 0):
@@ -339,28 +367,79 @@ def excess_error(race: Race) -> tuple[np.ndarray, np.ndarray]:
     return mean / unit, half_width / unit
 
 
+def looks_of(plan: Plan) -> list[int]:
+    """After how many draws the t-test is looked at; empty for other prunings."""
+    looks, done = [], 0
+    while done < plan.most_draws:
+        done = _next_look(plan, done, plan.most_draws)
+        looks.append(done)
+    return [look for look in looks if look >= plan.least_draws] if plan.pruning == "t_test" else []
+
+
 def false_pruning_rate(
     plan: Plan, *, prompts: int = 2, advantage: float = 0.0, trials: int = 2000, seed: int = 0
 ) -> float:
     """How often the t-test removes prompt 0 although no other is better, simulated with normal scores.
 
-    Looking again and again makes this larger than the threshold.
+    The error of the whole family of tests: prompt 0 stands for the right one and may be removed at any look, by
+    whichever of the others leads. Looking again and again, and at many prompts, makes this larger than the threshold.
 
     Args:
         advantage: by how many standard deviations of the paired difference prompt 0 is better than all others.
     """
-    random = np.random.default_rng(seed)
-    lost = 0
-    for _ in range(trials):
-        # The variance of a difference of two is 1.
-        scores = random.standard_normal((plan.most_draws, prompts)) * np.sqrt(0.5)
-        scores[:, 0] -= advantage
-        alive, done = tuple(range(prompts)), 0
-        while done < plan.most_draws and len(alive) > 1 and 0 in alive:
-            done = _next_look(plan, done, plan.most_draws)
-            alive, _ = _look(plan, scores[:done], alive)
-        lost += 0 not in alive
+    from scipy.stats import t as student
+
+    looks = looks_of(plan)
+    if prompts < 2 or not looks:
+        return 0.0
+    critical = {look: float(student.isf(plan.threshold / 2, look - 1)) for look in looks}
+    random, lost, done = np.random.default_rng(seed), 0, 0
+    together = max(1, min(trials, _SIMULATED // (looks[-1] * prompts)))
+    while done < trials:
+        count = min(together, trials - done)
+        lost += _simulated_losses(random, critical, prompts, advantage, count)
+        done += count
     return lost / trials
+
+
+def _simulated_losses(
+    random: np.random.Generator, critical: dict[int, float], prompts: int, advantage: float, races: int
+) -> int:
+    """Of so many simulated races, those that prompt 0 had to leave; `critical`: of |t| by look."""
+    # The variance of a difference of two is 1.
+    scores = random.standard_normal((races, max(critical), prompts)) * np.sqrt(0.5)
+    scores[:, :, 0] -= advantage
+    alive, racing = np.ones((races, prompts), dtype=bool), np.ones(races, dtype=bool)
+    leader = np.full(races, -1)
+    total, squares, products = np.zeros((3, races, prompts))
+    lost, before = 0, 0
+    for look, largest in critical.items():
+        new = scores[:, before:look]
+        total, squares = total + new.sum(axis=1), squares + (new**2).sum(axis=1)
+        best = np.where(alive, total, np.inf).argmin(axis=1)
+        # Products with the leader's scores are summed on where it stayed, and anew where it is another.
+        stayed = best == leader
+        products[stayed] += _products(new[stayed], best[stayed])
+        products[~stayed] = _products(scores[~stayed, :look], best[~stayed])
+        rows = np.arange(len(alive))
+        mean = (total - total[rows, best][:, None]) / look
+        spread = squares + squares[rows, best][:, None] - 2 * products - look * mean**2
+        alive &= ~(mean > largest * np.sqrt(np.maximum(spread, 0) / (look * (look - 1))))
+        lost += int((racing & ~alive[:, 0]).sum())
+        racing &= alive[:, 0] & (alive.sum(axis=1) > 1)
+        leader, before = best, look
+        if 2 * racing.sum() < len(racing):  # copying is dear, so that it waits until half of them are decided
+            scores, alive, leader = scores[racing], alive[racing], leader[racing]
+            total, squares, products, racing = total[racing], squares[racing], products[racing], racing[racing]
+        if not len(alive):
+            break
+    return lost
+
+
+def _products(scores: np.ndarray, best: np.ndarray) -> np.ndarray:
+    """(races, prompts) sums over the draws of `scores` (races, draws, prompts) times those of `best` (races,)."""
+    own = np.take_along_axis(scores, best[:, None, None], axis=2)
+    return np.asarray((own.transpose(0, 2, 1) @ scores)[:, 0])
 
 
 @dataclass
@@ -440,11 +519,11 @@ class _Bench:
 
 
 def _even(steps: int, count: int) -> np.ndarray:
-    """`count` evenly spaced time steps, half a stride from the start; repeated where there are more than steps."""
-    if count > steps:
-        return np.resize(np.arange(steps), count)
-    stride = steps // count
-    return np.arange(stride // 2, steps, stride)[:count]
+    """`count` evenly spaced of `steps`, the middles of as many equal parts: both ends are half a stride away.
+
+    Where `count` divides `steps` this is range(stride // 2, steps, stride). More than there are steps repeat evenly.
+    """
+    return (2 * np.arange(count, dtype=np.int64) + 1) * steps // (2 * count)
 
 
 def _weights(plan: Plan, time_steps: np.ndarray, steps: int) -> np.ndarray:

@@ -6,6 +6,7 @@ difference of the two is taken picture by picture.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -13,9 +14,11 @@ from typing import Literal
 
 import numpy as np
 
+from core.data.labelled_pictures import LabelledPicture, LabelledPictures, choose_pictures
 from core.data.prompts import dataset_labels
 from core.data.wordnet import find_synset, imagenet_wnids, path_to_root
-from core.errors import ShapeError
+from core.errors import CoreError, ShapeError
+from core.finite import require_finite
 from core.intervals import paired_interval
 from core.methods.predictions import softmax
 from core.models.imagenet import imagenet_classes
@@ -96,6 +99,8 @@ def find_disagreements(
             f"Got {clip_logits.shape} and {classifier_logits.shape} logits for {len(labels)} labels.",
             "Both models must answer for the same pictures and classes.",
         )
+    require_finite("CLIP's logits", clip_logits)
+    require_finite("The classifier's logits", classifier_logits)
     rows = np.arange(len(labels))
     answers = []
     for logits in (clip_logits, classifier_logits):
@@ -125,6 +130,40 @@ def find_disagreements(
     )
     only = [sum(each.who == who for each in verdicts) for who in ("only_clip", "only_classifier")]
     return Disagreements(verdicts=verdicts, top=top, difference=paired_interval(only[0], only[1], len(labels)))
+
+
+def choose_imagenet_pictures(
+    source: LabelledPictures, count: int, allowed: Collection[int] | None = None
+) -> tuple[tuple[LabelledPicture, ...], tuple[int, ...], int]:
+    """Up to `count` random pictures, as many of each class as there are, whose class is one of the 1000.
+
+    Args:
+        allowed: of the 1000, those that count; all where nothing is said.
+
+    Returns:
+        The pictures, their classes of the 1000, and how many were of no such class.
+
+    Raises:
+        CoreError: none is of a class that is asked for.
+    """
+    indices = [imagenet_index(name, title) for name, title in zip(source.classes, source.titles, strict=True)]
+    every = [each for group in source.groups.values() for each in group]
+    known = tuple(each for each in every if indices[each.label] is not None)
+    fitting = tuple(each for each in known if allowed is None or indices[each.label] in allowed)
+    if not fitting:
+        raise CoreError(
+            f"None of the {len(every):,} pictures of {source.title} is of a class that is asked for.",
+            "Name the folders by ImageNet's ids or classes"
+            + (", or include classes that the CLIP was not taught." if allowed is not None else "."),
+        )
+    per_class = 1
+    chosen = choose_pictures(fitting, per_class)
+    while len(chosen) < min(count, len(fitting)):
+        per_class *= 2
+        chosen = choose_pictures(fitting, per_class)
+    rows = np.sort(np.random.default_rng(0).permutation(len(chosen))[:count])
+    chosen = tuple(chosen[row] for row in rows)
+    return chosen, tuple(int(indices[each.label] or 0) for each in chosen), len(every) - len(known)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,8 @@ from typing import Any, Literal
 import numpy as np
 
 from core.configs import check_options, option
-from core.errors import CoreError, ShapeError
+from core.errors import CoreError, NotFiniteError, ShapeError
+from core.finite import require_finite
 from core.methods.embedding_quality import Neighbours, directions, nearest
 from core.paths import cache_root
 
@@ -163,6 +164,7 @@ def principal_components(points: np.ndarray, count: int, *, seed: int = 0) -> tu
     """Scores (images, up to `count`) on the first components of (images, dim), and each one's share of the variance."""
     from sklearn.decomposition import PCA
 
+    require_finite("The features", points)
     count = min(count, points.shape[1], len(points) - 1)
     # Of 10,000 × 512 the covariance takes a tenth of the time of a randomised solver, and is exact.
     solver = "covariance_eigh" if points.shape[1] <= 1024 else "auto"
@@ -181,6 +183,8 @@ def align(moving: np.ndarray, fixed: np.ndarray) -> np.ndarray:
     """
     if moving.shape != fixed.shape:
         raise ShapeError(f"A plane of {moving.shape} cannot be laid on one of {fixed.shape}.")
+    require_finite("The plane to be turned", moving)
+    require_finite("The plane that stays", fixed)
     centre = fixed.mean(axis=0)
     centred = moving - moving.mean(axis=0)
     left, _, right = np.linalg.svd(centred.T.astype(np.float64) @ (fixed - centre))
@@ -195,10 +199,12 @@ def _check(vectors: np.ndarray, start: np.ndarray | None, config: PlaneConfig) -
         raise CoreError("There are no images to place.", "Choose at least one.")
     if start is not None and start.shape != (len(vectors), config.dimensions):
         raise ShapeError(f"{len(vectors)} images begin at {start.shape} points in {config.dimensions} dimensions.")
+    if start is not None:
+        require_finite("The plane to begin with", start)
     broken = ~np.isfinite(vectors).all(axis=1)
     if broken.any():
-        raise CoreError(
-            f"The features of {int(broken.sum()):,} of {len(vectors):,} images are not finite numbers.",
+        raise NotFiniteError(
+            f"The features of {int(broken.sum()):,} of {len(vectors):,} images are not numbers (NaN or infinite).",
             "The model's weights or its precision are at fault: choose another model or layer.",
         )
     points = directions(vectors)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import ShapeError
+from core.finite import require_finite
 
 Progress = Callable[[float, str], None]
 
@@ -65,6 +66,7 @@ def directions(vectors: np.ndarray) -> np.ndarray:
     Centring changes no distance; it keeps the digits where all features point nearly the same way, as those of early
     layers do. A vector of zeros has no direction and stays at the origin before centring.
     """
+    require_finite("The features", vectors)
     values = np.asarray(vectors, dtype=np.float32)
     unit = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
     return unit - unit.mean(axis=0, dtype=np.float64).astype(np.float32) if len(unit) else unit
@@ -72,6 +74,7 @@ def directions(vectors: np.ndarray) -> np.ndarray:
 
 def nearest(points: np.ndarray, k: int, on_progress: Progress | None = None) -> Neighbours:
     """The `k` nearest others of every row of (images, dim) by Euclidean distance, exactly."""
+    require_finite("The points", points)
     count = len(points)
     k = max(0, min(k, count - 1))
     indices = np.empty((count, k), np.int32)
@@ -103,6 +106,8 @@ def faithfulness(original: np.ndarray, plane: np.ndarray, k: int = 10, *, seed: 
     """
     if len(original) != len(plane):
         raise ShapeError(f"{len(original)} feature vectors and {len(plane)} points on the plane.", "Use one for each.")
+    require_finite("The features", original)
+    require_finite("The plane", plane)
     of = len(original)
     if of > LIMIT:
         rows = np.sort(np.random.default_rng(seed).permutation(of)[:LIMIT])
@@ -180,6 +185,8 @@ def debiased_cka(first: np.ndarray, second: np.ndarray) -> float:
         raise ShapeError(
             f"CKA of {len(first)} and {len(second)} vectors.", "Use the same images for both, at least 4 of them."
         )
+    require_finite("The first features", first)
+    require_finite("The second features", second)
     grams = [_gram(features) for features in (first, second)]
     cross, one, two = (_unbiased_hsic(a, b) for a, b in ((grams[0], grams[1]), (grams[0],) * 2, (grams[1],) * 2))
     scale = np.sqrt(max(one, 0) * max(two, 0))

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from core.configs import from_dict
 from core.data.transforms import Normalisation
 from core.errors import ConfigError, UnknownNameError
+from core.finite import require_finite
 from core.methods.masking import (
     Fill,
     Progress,
@@ -157,6 +158,7 @@ class TrackRecord:
 
 def area(shares: np.ndarray, confidence: np.ndarray) -> np.ndarray:
     """The area under curves (..., steps + 1) over `shares`, by trapezia: (...), in [0, 1] if confidence is."""
+    require_finite("The confidences", confidence)
     return np.asarray(np.trapezoid(confidence.astype(np.float64), shares.astype(np.float64), axis=-1))
 
 
@@ -178,7 +180,7 @@ def faithfulness(
     """Deletion and insertion curves of each explanation in `scores`, and of random orders as the baseline.
 
     Args:
-        image: (1, channels, height, width), normalised, on the module's device.
+        image: (1, channels, height, width), normalised.
         scores: by name, (rows, columns), higher is more important; a map of another resolution is resampled.
         random_orders: seeded `seed`, `seed + 1`, …; `seed` is also that of the noise fill.
 

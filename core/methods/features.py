@@ -22,8 +22,9 @@ from torch import Tensor, nn
 
 from core.data.arrays import ArrayDataset
 from core.data.transforms import Normalisation, resize, standardise
-from core.device import Precision, Streams, autocast, pick_device
+from core.device import Precision, Streams, as_input_of, autocast, device_of
 from core.errors import IncompatibleError
+from core.finite import require_finite
 from core.paths import cache_root
 from core.reports import Progress
 
@@ -71,16 +72,15 @@ def extract_features(
     poolings: tuple[FeaturePooling, ...] | None = None,
     batch_size: int = 64,
     precision: Precision = "fp32",
-    device: str = "auto",
     lock: threading.RLock | None = None,
     side_by_side: bool = False,
 ) -> Generator[Progress, None, dict[FeaturePooling, Features]]:
     """Yield progress in images, and return the features by pooling; what was computed before is read from the cache.
 
     Args:
-        module: offers `embed`, or `last_tokens`; put into eval mode and moved to `device`.
+        module: offers `embed`, or `last_tokens`; put into eval mode, and asked where it lives.
         model: its name, a part of the cache's key beside a hash of its weights.
-        size: images are resized to it on the device.
+        size: images are resized to it on the module's device.
         poolings: all that the module offers by default.
         lock: held during every batch, where the module is shared.
         side_by_side: several batches at once on the cores of a CPU, for modules that embed without hooks.
@@ -97,14 +97,13 @@ def extract_features(
         yield from cached_vectors(
             module,
             data,
-            lambda pixels, missing: pool_last(module, standardise(pixels, normalisation), missing),
+            lambda pixels, missing: pool_last(module, as_input_of(module, standardise(pixels, normalisation)), missing),
             {pooling: pooling for pooling in poolings},
             model=model,
             size=size,
             normalisation=normalisation,
             batch_size=batch_size,
             precision=precision,
-            device=device,
             lock=lock,
             side_by_side=side_by_side,
         )
@@ -122,7 +121,6 @@ def cached_vectors(
     normalisation: Normalisation,
     batch_size: int = 64,
     precision: Precision = "fp32",
-    device: str = "auto",
     lock: threading.RLock | None = None,
     side_by_side: bool = False,
 ) -> Generator[Progress, None, dict[Name, Features]]:
@@ -131,9 +129,12 @@ def cached_vectors(
     Args:
         read: pixels (batch, 3, size, size) in [0, 1] and the keys of `names` that are missing → (batch, dim) for each.
         names: what is wanted, and how the folder of each in the cache ends.
+
+    Raises:
+        NotFiniteError: the network gives values that are not numbers; none is kept.
     """
-    target = pick_device(device)
-    module = module.to(target).eval()
+    target = device_of(module)
+    module = module.eval()
     key = _key(module, data, model, size=size, normalisation=asdict(normalisation), precision=precision)
     folders = {name: cache_root() / "features" / f"{key}-{suffix}" for name, suffix in names.items()}
 
@@ -141,7 +142,10 @@ def cached_vectors(
         images = torch.from_numpy(np.array(data.images[rows.start : rows.stop])).to(target)
         with torch.inference_mode(), autocast(target, precision):
             vectors = read(_resized(images, size), missing)
-        return {name: each.float().cpu().numpy() for name, each in vectors.items()}
+        found = {name: each.float().cpu().numpy() for name, each in vectors.items()}
+        for name, each in found.items():  # before they are kept on disk
+            require_finite(f"The features of {model} ({name})", each)
+        return found
 
     with Streams(target if side_by_side else None) as streams:
         for start in range(0, len(data), _CHUNK):

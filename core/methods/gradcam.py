@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from core.device import as_input_of
 from core.errors import IncompatibleError
+from core.finite import require_finite
 from core.methods.targets import Target
 
 
@@ -22,7 +24,9 @@ def grad_cam(module: nn.Module, image: Tensor, target: Target) -> np.ndarray:
     if target.class_index is None:
         raise IncompatibleError("Grad-CAM explains a class, and this model has none.", "Choose a classifier.")
     with torch.enable_grad():
-        maps, logits = module.trace_maps(image.detach().clone().requires_grad_())  # type: ignore[operator]
+        maps, logits = module.trace_maps(as_input_of(module, image).detach().clone().requires_grad_())  # type: ignore[operator]
         (gradient,) = torch.autograd.grad(logits[0, target.class_index], maps)
+    require_finite("The feature maps", maps)
+    require_finite("Their gradient", gradient)
     importance = gradient.mean(dim=(2, 3), keepdim=True)
     return (importance * maps.detach()).sum(dim=1).clamp(min=0)[0].float().cpu().numpy()

@@ -19,7 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.device import as_input_of
 from core.errors import IncompatibleError
+from core.finite import require_finite
 from core.models.trace import readout
 
 _SPECIAL = re.compile(r"<[^<>\s]+>|\[[A-Z]+\]|</s>")
@@ -61,11 +63,13 @@ def image_text_relevance(module: Any, image: Tensor, text: str, against: Sequenc
         )
     # An own copy, so that a photo made in inference mode can take part in a backward pass.
     with torch.inference_mode(False), torch.enable_grad():
-        pair = module.trace_pair(image.detach().clone(), [text, *against])
+        pair = module.trace_pair(as_input_of(module, image).detach().clone(), [text, *against])
         score = pair.scores[0, 0]
         if against:
             score = score - pair.scores[0, 1:].mean()
         gradients = torch.autograd.grad(score, [*pair.image_attention, *pair.text_attention])
+    for layer in (pair.scores, *pair.image_attention, *pair.text_attention, *gradients):
+        require_finite("Scores, attention and its gradient", layer)
     layers = len(pair.image_attention)
     image_relevance = _accumulate(pair.image_attention, gradients[:layers])
     text_relevance = _accumulate(pair.text_attention, gradients[layers:])

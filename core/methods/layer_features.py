@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from core.data.arrays import ArrayDataset
 from core.data.transforms import Normalisation, standardise
-from core.device import Precision
+from core.device import Precision, as_input_of
 from core.errors import IncompatibleError
 from core.methods.features import FeaturePooling, Features, cached_vectors, pool_last
 from core.models.capture import captured
@@ -86,8 +86,7 @@ def find_cuts(module: nn.Module, size: int) -> Cuts:
     layers = find_layers(module, size)
     if not hasattr(module, "last_tokens"):
         return Cuts(layers=layers, poolings=("mean", "embedding") if layers else ("embedding",))
-    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
-    _, prefix_tokens = module.last_tokens(torch.zeros(1, 3, size, size, device=device))  # type: ignore[operator]
+    _, prefix_tokens = module.last_tokens(as_input_of(module, torch.zeros(1, 3, size, size)))  # type: ignore[operator]
     return Cuts(
         layers=layers,
         poolings=("class_token", "mean", "embedding") if prefix_tokens else ("mean", "embedding"),
@@ -106,7 +105,6 @@ def extract_layers(
     normalisation: Normalisation,
     batch_size: int | None = None,
     precision: Precision = "fp32",
-    device: str = "auto",
     lock: threading.RLock | None = None,
 ) -> Generator[Progress, None, dict[Cut, Features]]:
     """Yield progress in images, and return the features of every cut; all are read in one pass, or from the cache.
@@ -132,7 +130,6 @@ def extract_layers(
             normalisation=normalisation,
             batch_size=batch_size or (64 if size <= 96 else 16),
             precision=precision,
-            device=device,
             lock=lock,
         )
     )
@@ -182,7 +179,7 @@ def _read(module: Any, pixels: Tensor, cuts: list[Cut], known: Cuts, normalisati
             inner.append(cut)
     if not inner and not ends:
         return found
-    images = standardise(pixels, normalisation)
+    images = as_input_of(module, standardise(pixels, normalisation))
     numbers = sorted({cut.layer for cut in inner})
     with captured([module.get_submodule(known.layers[number - 1].path) for number in numbers]) as outputs:
         if ends:

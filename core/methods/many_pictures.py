@@ -12,7 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 from core.data.transforms import Preprocessing, crop_to_square, to_batch
+from core.device import as_input_of
 from core.errors import CoreError
+from core.finite import require_finite
 
 Progress = Callable[[float, str], None]
 
@@ -50,11 +52,12 @@ def ask_about(
 
     Args:
         pictures: openers, called once each; a `CoreError` or `OSError` of one leaves it out.
-        ask: (batch, 3, size, size) normalised → (batch, dim).
+        ask: (batch, 3, size, size) normalised → (batch, dim); a module or a method of one, asked where that lives.
         lock: held while the model is asked, which other sessions share.
 
     Raises:
         CoreError: none of them could be read.
+        NotFiniteError: the model's answers are not numbers.
     """
     square = Preprocessing(size=THUMBNAIL, normalisation=preprocessing.normalisation)
     values: list[np.ndarray] = []
@@ -74,7 +77,9 @@ def ask_about(
                 thumbnails.append(np.asarray(crop_to_square(opened[-1], square)))
         if opened:
             with lock or threading.RLock(), torch.inference_mode():
-                values.append(ask(to_batch(opened, preprocessing)).float().cpu().numpy())
+                batch = as_input_of(getattr(ask, "__self__", ask), to_batch(opened, preprocessing))
+                values.append(ask(batch).float().cpu().numpy())
+            require_finite("The model's answers", values[-1])
         if on_progress is not None:
             done = min(start + BATCH_SIZE, len(pictures))
             on_progress(done / len(pictures), f"{done:,} of {len(pictures):,} pictures")

@@ -17,7 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.data.transforms import Normalisation, standardise
+from core.device import as_input_of
 from core.errors import ConfigError, ShapeError
+from core.finite import require_finite
 from core.methods.targets import Target, target_confidence
 from core.seeding import torch_generator
 
@@ -120,6 +122,7 @@ def mask_patches(images: Tensor, keep: Tensor, fill: Fill, *, normalisation: Nor
         raise ShapeError(
             f"Got {len(images)} images and masks of shape {tuple(keep.shape)}; expected (images, rows, columns)."
         )
+    require_finite("The images", images, "Decode them again.")
     kept = _pixels(keep.to(images.device, torch.bool), (images.shape[-2], images.shape[-1]))
     return torch.where(kept[:, None], images, _filling(images, fill, normalisation, seed))
 
@@ -155,6 +158,7 @@ def masking_order(
         raise ShapeError(
             f"Got scores of shape {scores.shape} for a grid of {rows}×{columns}.", "Use scores_on_grid first."
         )
+    require_finite("The scores", scores)
     flat = np.asarray(scores, dtype=np.float64).ravel()
     return np.argsort(-flat if strategy == "most_attended" else flat, kind="stable")
 
@@ -194,6 +198,7 @@ def keep_for_setting(setting: MaskSetting, grid: tuple[int, int], *, seed: int =
 
 def scores_on_grid(scores: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     """(rows, columns) of any resolution → `grid`: averaged where patches merge, bilinear where they split."""
+    require_finite("The scores", scores)
     if scores.shape == tuple(grid):
         return scores
     source = torch.from_numpy(np.ascontiguousarray(scores, dtype=np.float32))[None, None]
@@ -224,12 +229,13 @@ def masked_responses(
     """What the model says about `image` under each of `keeps`, equal masks computed once.
 
     Args:
-        image: (1, channels, height, width), normalised, on the module's device.
+        image: (1, channels, height, width), normalised.
         keeps: bool (masks, rows, columns).
         on_progress: called with the share done in [0, 1] and what is going on, in words.
     """
     if len(image) != 1:
         raise ShapeError(f"Expected one image, got a batch of {len(image)}.")
+    image = as_input_of(module, image)
     distinct, back = np.unique(keeps.reshape(len(keeps), -1), axis=0, return_inverse=True)
     masks = torch.from_numpy(distinct.reshape(-1, *keeps.shape[1:]))
     filling = _filling(image, fill, normalisation, seed)
@@ -249,8 +255,10 @@ def masked_responses(
             done = min(start + batch_size, len(masks))
             on_progress(done / len(masks), f"{done} of {len(masks)} masked images")
     back = back.ravel()
+    answered = torch.cat(confidence).float().cpu().numpy()
+    require_finite("The model's answers to masked images", answered)
     return Responses(
-        confidence=torch.cat(confidence).float().cpu().numpy()[back],
+        confidence=answered[back],
         top_class=torch.cat(classes).cpu().numpy()[back] if classes else None,
         top_probability=torch.cat(probabilities).cpu().numpy()[back] if probabilities else None,
     )

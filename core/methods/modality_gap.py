@@ -15,9 +15,11 @@ from typing import Literal
 import numpy as np
 
 from core.errors import ConfigError, ShapeError
+from core.finite import require_finite
 from core.intervals import paired_interval, wilson_interval
 from core.methods.alignment import VARIANTS, Alignment, Variant, check_pairs, fit_alignment
 from core.methods.procrustes import unit
+from core.shares import FEW, counted
 
 Progress = Callable[[float, str], None]
 
@@ -186,6 +188,8 @@ def classify(images: np.ndarray, captions: np.ndarray) -> np.ndarray:
     `captions`: (classes, templates, dim). Each is brought to unit length before the mean and the mean after it, as in
     zero-shot classification.
     """
+    require_finite("The image embeddings", images)
+    require_finite("The caption embeddings", captions)
     classes = unit(unit(captions).mean(axis=1))
     return np.asarray((unit(images) @ classes.T).argmax(axis=1))
 
@@ -275,13 +279,19 @@ def finding(before: Outcome, after: Outcome, *, seen_classes: bool = True) -> st
     `seen_classes`: the fitted pairs are of the classes that are told apart.
     """
     change, low, high = after.change_from(before)
+    few = len(after.correct) < FEW
     gap = f"{before.held_out.distance:.2f} → {after.held_out.distance:.2f}"
     cosine = f"{before.held_out.paired_cosine:.2f} → {after.held_out.paired_cosine:.2f}"
     moved = f"gap {gap}, mean paired cosine {cosine}"
     said = f"**{points(change)} points** (95 % paired interval {points(low)} to {points(high)})"
+    if few:
+        more = int(after.correct.sum()) - int(before.correct.sum())
+        said = f"**{more:+d} of {counted(len(after.correct), 'image')}**".replace("-", "−")
     if after.held_out.distance > 0.9 * before.held_out.distance:
         return f"This did not close the gap ({moved}). Held-out accuracy changed by {said}."
-    if high < 0:
+    if few:
+        verdict = "too few images to tell"
+    elif high < 0:
         verdict = "the gap closed, and the answers got worse"
     elif low > 0:
         verdict = "closing it helped"

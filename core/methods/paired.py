@@ -8,6 +8,7 @@ import numpy as np
 
 from core.errors import ShapeError
 from core.intervals import mcnemar_p_value, paired_interval
+from core.shares import counted, difference_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +38,11 @@ class Paired:
         """The comparison as the pages say it; `first` and `second` are the classifiers' names."""
         p = self.p_value
         chance = "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
-        difference, low, high = (100 * value for value in self.difference)
         return (
-            f"{second} is right on {self.only_second:,} images on which {first} is wrong, and wrong on "
+            f"{second} is right on {counted(self.only_second, 'image')} on which {first} is wrong, and wrong on "
             f"{self.only_first:,} on which {first} is right: {chance} (exact McNemar test). Both are right on "
-            f"{self.both:,}, neither on {self.neither:,}. Difference: {difference:+.1f} points (95 % interval "
-            f"{low:+.1f} to {high:+.1f})."
+            f"{self.both:,}, neither on {self.neither:,}. Difference: "
+            f"{difference_words(self.only_first, self.only_second, self.count)}."
         )
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from core.errors import IncompatibleError, ShapeError
+from core.finite import require_finite
 
 Measure = Literal["cosine", "dot"]
 
@@ -74,6 +75,7 @@ def positional_similarity(
             f"The table has shape {table.shape}; expected {prefix_tokens} + {patches} rows "
             f"for a grid of {grid[0]}×{grid[1]}."
         )
+    require_finite("The positional embeddings", table)
     vectors = np.asarray(table[prefix_tokens:], dtype=np.float64)
     if measure == "cosine":
         vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
@@ -83,6 +85,7 @@ def positional_similarity(
 
 def distance_profile(similarity: PositionalSimilarity) -> DistanceProfile:
     """Mean similarity by distance on the grid, over all directions and along rows and columns alone."""
+    require_finite("The similarities", similarity.matrix)
     rows, columns = similarity.grid
     row, column = np.divmod(np.arange(rows * columns), columns)
     down, across = np.abs(row[:, None] - row), np.abs(column[:, None] - column)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from core.device import DTYPES, autocast
 from core.errors import CoreError, IncompatibleError, UnknownNameError
+from core.methods.anatomy import text_tensors
 from core.methods.timing import Conditions, Latencies, TimedRun, conditions, interleaved_runs, timed
 from core.reports import roughly
 
@@ -120,6 +121,9 @@ class Timing:
 class ZeroShotNetwork(nn.Module):
     """An image encoder with a row of text vectors for a head, so that it can be cast like any classifier.
 
+    Of a model of images and texts it keeps the image tower alone: the text tower has done its work when the labels'
+    vectors are there, and is neither timed nor weighed.
+
     `weights`: (labels, dim) unit vectors, computed once in fp32.
     """
 
@@ -135,13 +139,27 @@ class ZeroShotNetwork(nn.Module):
     def of(cls, encoder: nn.Module, weights: np.ndarray) -> ZeroShotNetwork:
         """With the scale and bias that `encoder`, an `ImageTextEncoder`, has learned."""
         scale, bias = float(encoder.logit_scale), float(encoder.logit_bias)  # type: ignore[arg-type]
-        return cls(encoder, weights, scale=scale, bias=bias)
+        return cls(image_tower(encoder), weights, scale=scale, bias=bias)
 
     def forward(self, images: Tensor) -> Tensor:
         """(batch, labels) logits: scale · cosine + bias."""
         vectors: Tensor = self.encoder.embed(images)  # type: ignore[operator]
         cosines = nn.functional.normalize(vectors, dim=-1) @ self.weights.to(vectors.dtype).T
         return self.scale * cosines + self.bias
+
+
+def image_tower(encoder: nn.Module) -> nn.Module:
+    """`encoder` without the tensors that only texts pass through; the others are shared with it, not copied."""
+    shared: dict[int, object] = {id(each): each for each in (*encoder.parameters(), *encoder.buffers())}
+    tokenizer = getattr(encoder, "tokenizer", None)
+    if tokenizer is not None:
+        shared[id(tokenizer)] = tokenizer
+    copied = copy.deepcopy(encoder, shared)
+    for name in text_tensors(encoder):
+        place, _, own = name.rpartition(".")
+        owner = copied.get_submodule(place)
+        (owner._parameters if own in owner._parameters else owner._buffers)[own] = None
+    return copied
 
 
 def find_format(name: str) -> NumberFormat:

@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from core.device import as_input_of
+from core.finite import require_finite
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
@@ -20,7 +23,12 @@ class Prediction:
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Over the last axis, in float64."""
+    """Over the last axis, in float64.
+
+    Raises:
+        NotFiniteError: a logit is not a number.
+    """
+    require_finite("The logits", logits)
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
     return np.exp(shifted) / np.exp(shifted).sum(axis=-1, keepdims=True)
 
@@ -46,5 +54,11 @@ def top_predictions(logits: np.ndarray, classes: tuple[str, ...], count: int = 5
 
 @torch.inference_mode()
 def predict_logits(module: nn.Module, images: Tensor) -> np.ndarray:
-    """(batch, classes) float32."""
-    return module(images).float().cpu().numpy()
+    """(batch, classes) float32.
+
+    Raises:
+        NotFiniteError: the network gives values that are not numbers.
+    """
+    logits = module(as_input_of(module, images)).float().cpu().numpy()
+    require_finite("The logits", logits)
+    return logits

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import ShapeError
+from core.finite import require_finite
 from core.intervals import wilson_interval
 from core.methods.features import Features
 from core.reports import Progress
@@ -52,6 +53,7 @@ class ProbeResult:
 
 def fit_linear(vectors: np.ndarray, labels: np.ndarray, C: float, *, max_iterations: int = MAX_ITERATIONS) -> Any:
     """scikit-learn's multinomial logistic regression of (images, dim) on (images,); the intercept is not penalised."""
+    require_finite("The features", vectors)
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -146,6 +148,8 @@ def _directions(vectors: np.ndarray) -> np.ndarray:
 
 
 def _check_widths(*splits: Features) -> None:
+    for split in splits:
+        require_finite("The features", split.vectors)
     widths = {split.vectors.shape[1] for split in splits}
     if len(widths) > 1:
         raise ShapeError(f"The features have {sorted(widths)} numbers per image.", "Take all from one model.")

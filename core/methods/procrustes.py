@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 from scipy.linalg import orthogonal_procrustes, schur
 
+from core.finite import require_finite
+
 # What a rotation does to the directions that the pairs say nothing about: whatever the SVD returns, or as little as
 # an orthogonal matrix can.
 Free = Literal["arbitrary", "least_motion"]
@@ -17,6 +19,7 @@ Free = Literal["arbitrary", "least_motion"]
 
 def unit(vectors: np.ndarray) -> np.ndarray:
     """`vectors` (..., dim) in float64, divided by their lengths; a vector of zeros stays one."""
+    require_finite("The vectors", vectors)
     vectors = np.asarray(vectors, dtype=np.float64)
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(vectors / np.where(lengths == 0, 1, lengths))
@@ -29,6 +32,8 @@ def best_rotation(images: np.ndarray, texts: np.ndarray, free: Free = "arbitrary
         R (dim, dim), the sum of the singular values of imagesᵀ·texts, and how many of them are not zero: the pairs
         leave the other directions free. With few different captions most are, however many images there are.
     """
+    require_finite("The image embeddings", images)
+    require_finite("The text embeddings", texts)
     rotation, total = orthogonal_procrustes(images, texts)
     left, values, right = np.linalg.svd(images.T @ texts)
     rank = int((values > values[0] * len(values) * np.finfo(np.float64).eps * 8).sum()) if values[0] > 0 else 0

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from core.device import as_input_of
+from core.finite import require_finite
 from core.methods.targets import Target, trace_score
 from core.models.trace import readout
 
@@ -27,14 +29,16 @@ def gradient_relevance(module: nn.Module, image: Tensor, target: Target) -> np.n
             parameter.requires_grad_(False)
         # A gradient at the input keeps the graph alive when no parameter asks for one.
         with torch.enable_grad():
-            trace = module.trace(image.detach().clone().requires_grad_())  # type: ignore[operator]
+            trace = module.trace(as_input_of(module, image).detach().clone().requires_grad_())  # type: ignore[operator]
             gradients = torch.autograd.grad(trace_score(trace, target).sum(), trace.attention)
     finally:
         for parameter in parameters:
             parameter.requires_grad_(True)
     tokens = trace.attention[0].shape[-1]
-    relevance = torch.eye(tokens, device=image.device)
+    relevance = torch.eye(tokens, device=trace.attention[0].device)
     steps = []
+    for layer in (*trace.attention, *gradients):
+        require_finite("The attention and its gradient", layer)
     for weights, gradient in zip(trace.attention, gradients, strict=True):
         helpful = (gradient * weights.detach()).clamp(min=0)[0].mean(dim=0).float()
         relevance = relevance + helpful @ relevance

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.device import Precision, autocast
+from core.device import Precision, as_input_of, autocast
 from core.errors import ConfigError
+from core.finite import require_finite
 from core.methods.attention import Fusion, fuse_heads
 from core.models.trace import readout
 
@@ -52,6 +53,8 @@ def mixing_matrices(
     """What one layer does to the tokens, as row-stochastic matrices (..., layers, tokens, tokens)."""
     if not 0 <= discard_ratio < 1:
         raise ConfigError(f"discard_ratio is {discard_ratio}; expected a share from 0 to below 1.")
+    # NaN is not above 0: such a row would pass for one whose attention was all discarded.
+    require_finite("The attention", weights)
     fused = np.clip(fuse_heads(np.asarray(weights, dtype=np.float64), fusion), 0, None)
     if discard_ratio > 0:
         fused = _discard(fused, discard_ratio, prefix_tokens)
@@ -70,12 +73,14 @@ def rollout_batch(module: nn.Module, images: Tensor, *, precision: Precision = "
     instead of a product of matrices: only one row of the product is ever needed, and multiplying from the last
     layer backwards, that row is a vector. `precision` is that of the network; the product is fp32.
     """
+    images = as_input_of(module, images)
     with torch.inference_mode(), autocast(images.device, precision):
         trace = module.trace(images)  # type: ignore[operator]
         identity = torch.eye(trace.attention[0].shape[-1], device=images.device)
         reached = readout(identity, trace.pooling, trace.prefix_tokens).expand(len(images), 1, -1)
         for layer in reversed(trace.attention):
             mixed = layer.float().mean(dim=1)
+            require_finite("The attention", mixed)
             if trace.signed:
                 mixed = mixed.relu()
             total = mixed.sum(dim=-1, keepdim=True)

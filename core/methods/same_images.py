@@ -6,7 +6,6 @@ from collections.abc import Generator, Sequence
 from typing import Protocol, cast
 
 import numpy as np
-import torch
 from PIL import Image
 
 from core.data.transforms import to_batch
@@ -54,7 +53,6 @@ def answers(
     classes: Sequence[str],
     labels: Sequence[str],
     template: str,
-    device: torch.device,
 ) -> Generator[Progress, None, np.ndarray]:
     """The (images,) class indices that a model says; yields after every batch.
 
@@ -66,14 +64,14 @@ def answers(
         IncompatibleError: see `class_order`.
     """
     order = class_order(model, classes)
-    module = model.module.to(device)
+    module = model.module
     weights = None
     if order is None:
         weights = text_classifier(cast(ImageTextEncoder, module), labels, (template,))
     found = []
     for start in range(0, len(pictures), BATCH_SIZE):
         images = [Image.fromarray(pictures[index]) for index in range(start, min(start + BATCH_SIZE, len(pictures)))]
-        batch = to_batch(images, model.network.preprocessing).to(device)
+        batch = to_batch(images, model.network.preprocessing)
         if weights is not None:
             # Neither the scale nor the length of the image's vector moves the largest.
             found.append((embed_images(cast(ImageTextEncoder, module), batch) @ weights.T).argmax(axis=1))

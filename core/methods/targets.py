@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from core.device import as_input_of
+from core.finite import require_finite
 from core.models.trace import Trace
 
 
@@ -26,20 +28,30 @@ class Target:
 @torch.inference_mode()
 def pick_target(module: nn.Module, image: Tensor, class_index: int | None = None, *, classifier: bool = True) -> Target:
     """What to explain about `image` (1, channels, height, width): the given class, the predicted one, its embedding."""
+    image = as_input_of(module, image)
     if not classifier:
-        return Target(reference=module.embed(image)[0].clone())  # type: ignore[operator]
+        reference = module.embed(image)[0].clone()  # type: ignore[operator]
+        require_finite("The embedding", reference)
+        return Target(reference=reference)
     if class_index is None:
-        class_index = int(module(image)[0].argmax())
+        logits = module(image)[0]
+        require_finite("The logits", logits)
+        class_index = int(logits.argmax())
     return Target(class_index=class_index)
 
 
 @torch.inference_mode()
 def target_confidence(module: nn.Module, images: Tensor, target: Target) -> Tensor:
     """(batch,) in [0, 1] (or [-1, 1]): the class's probability, or the cosine with the reference embedding."""
+    images = as_input_of(module, images)
     if target.class_index is not None:
-        return module(images).float().softmax(dim=1)[:, target.class_index]
+        logits = module(images).float()
+        require_finite("The logits", logits)
+        return logits.softmax(dim=1)[:, target.class_index]
     assert target.reference is not None
-    return torch.cosine_similarity(module.embed(images).float(), target.reference[None].float())  # type: ignore[operator]
+    embedded = module.embed(images).float()  # type: ignore[operator]
+    require_finite("The embeddings", embedded)
+    return torch.cosine_similarity(embedded, target.reference[None].to(images.device, torch.float32))
 
 
 def trace_score(trace: Trace, target: Target) -> Tensor:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from core.data.prompts import prompts_for
-from core.device import Streams
+from core.device import Streams, as_input_of, device_of
 from core.errors import ConfigError
+from core.finite import require_finite
 from core.methods.predictions import softmax
 from core.models.clip import ImageTextEncoder
 
@@ -64,7 +65,12 @@ class ZeroShotScores:
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """`vectors` (..., dim) divided by their lengths; a zero vector stays zero."""
+    """`vectors` (..., dim) divided by their lengths; a zero vector stays zero.
+
+    Raises:
+        NotFiniteError: one has a value that is not a number.
+    """
+    require_finite("The vectors", vectors)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
@@ -75,7 +81,7 @@ def embed_texts(
     """(texts, dim) float32, projected and not normalised; a sentence that occurs again is computed once."""
     distinct = list(dict.fromkeys(texts))
     found: list[np.ndarray] = []
-    device = next(cast(nn.Module, module).parameters()).device
+    device = device_of(module)
 
     def encode(ids: Tensor) -> np.ndarray:
         with torch.inference_mode():  # of each thread its own
@@ -90,13 +96,17 @@ def embed_texts(
                 done = start + len(batch)
                 on_progress(done / len(distinct), f"Reading {done:,} of {len(distinct):,} sentences")
     rows = {text: row for row, text in enumerate(distinct)}
-    return np.concatenate(found)[[rows[text] for text in texts]]
+    vectors = np.concatenate(found)
+    require_finite("The text embeddings", vectors)
+    return vectors[[rows[text] for text in texts]]
 
 
 @torch.inference_mode()
 def embed_images(module: ImageTextEncoder, images: Tensor) -> np.ndarray:
     """`images`: (batch, 3, height, width), normalised → (batch, dim) float32, projected and not normalised."""
-    return module.embed(images).float().cpu().numpy()
+    vectors = module.embed(as_input_of(module, images)).float().cpu().numpy()
+    require_finite("The image embeddings", vectors)
+    return vectors
 
 
 def class_weights(embeddings: np.ndarray) -> np.ndarray:
@@ -143,6 +153,7 @@ def zero_shot_scores(images: np.ndarray, weights: np.ndarray, labels: Sequence[s
         images: (images, dim), any length.
         weights: (labels, dim) unit vectors, as `text_classifier` gives them.
     """
+    require_finite("The classifier's weights", weights)
     cosines = unit(images) @ weights.T
     logits = scaling.scale * cosines + scaling.bias
     return ZeroShotScores(
@@ -156,6 +167,7 @@ def zero_shot_scores(images: np.ndarray, weights: np.ndarray, labels: Sequence[s
 
 def probabilities(logits: np.ndarray, kind: Kind) -> np.ndarray:
     """(..., labels) float32: shares of one, or a sigmoid of each."""
+    require_finite("The logits", logits)
     if kind == "softmax":
         return softmax(logits).astype(np.float32)
     return (0.5 * (1 + np.tanh(0.5 * logits.astype(np.float64)))).astype(np.float32)

@@ -22,6 +22,7 @@ _BACKBONE: frozenset[Capability] = frozenset({"attention", "positions"})
 _CNN: frozenset[Capability] = frozenset({"classifier", "convolution"})
 _IMAGE_TEXT: frozenset[Capability] = frozenset({"image_text"})
 
+_VASWANI = "Vaswani et al. 2017, arXiv:1706.03762"
 _DOSOVITSKIY = "Dosovitskiy et al. 2021, arXiv:2010.11929"
 _TOUVRON = "Touvron et al. 2021, arXiv:2012.12877"
 _CARON = "Caron et al. 2021, arXiv:2104.14294"
@@ -142,6 +143,43 @@ SMALL_SPECS = (
         "Small ViT without positions",
         "It does not know where a patch was: a picture is a bag of patches.",
         positions=False,
+    ),
+)
+
+
+def _mixer(name: str, mixes: str, paper: str, note: str) -> ModelSpec:
+    """One row of `MIXER_SPECS`."""
+    return ModelSpec(
+        name=name,
+        title=f"Mixer: {mixes}",
+        family="mixer",
+        capabilities=_CNN,
+        licence="trained by this project",
+        paper=paper,
+        sources=(Source(kind="bundled", location=name),),
+        load=load_any,
+        note=f"{note} One of six networks that differ only in what mixes their 8 × 8 patches, to be compared.",
+    )
+
+
+_DAI = "Dai et al. 2021, arXiv:2106.04803"
+
+MIXER_SPECS = (
+    _mixer("mixer_conv", "convolution", _DAI, "Patches read their neighbours by fixed weights."),
+    _mixer("mixer_attention", "self-attention", _VASWANI, "Patches read those that resemble what they ask for."),
+    _mixer("mixer_post", "post-normalisation", _DAI, "Attention plus a convolution, added after the softmax."),
+    _mixer("mixer_pre", "pre-normalisation", _DAI, "Attention with a weight for each offset inside the softmax."),
+    _mixer(
+        "mixer_modulated_conv",
+        "attention-modulated convolution",
+        "this project, after Dai et al. 2021, arXiv:2106.04803",
+        "A convolution whose taps attention turns up and down.",
+    ),
+    _mixer(
+        "mixer_modulated_attention",
+        "convolution-modulated attention",
+        "Hou et al. 2022, arXiv:2211.11943",
+        "Values are multiplied by a convolution; there is no attention matrix.",
     ),
 )
 
@@ -386,6 +424,7 @@ MODELS = gather(
     CLIP_HUB_SPECS,
     DIFFUSION_SPECS,
     VAE_SPECS,
+    MIXER_SPECS,
     TORCHVISION_SPECS,
 )
 

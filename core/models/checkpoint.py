@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from core.configs import from_dict
 from core.errors import MissingWeightsError, UnknownNameError
 from core.models.differential import DifferentialViT
+from core.models.mixer import MixerConfig, MixerNetwork
 from core.models.small_cnn import SmallCNN, SmallCNNConfig
 from core.models.transfer import TransferConfig, build_transfer
 from core.models.vae import VAE, VAEConfig
@@ -34,6 +35,7 @@ FAMILIES: dict[str, Family] = {
     "differential_vit": Family(DifferentialViT, ViTConfig),
     "small_cnn": Family(SmallCNN, SmallCNNConfig),
     "vae": Family(VAE, VAEConfig),
+    "mixer": Family(MixerNetwork, MixerConfig),
     "transfer": Family(build_transfer, TransferConfig),
 }
 

@@ -15,9 +15,9 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from core.data.transforms import HALF_NORMALISATION, Preprocessing
-from core.device import Precision, autocast
+from core.device import Precision, autocast, pick_device
 from core.errors import IncompatibleError, MissingWeightsError, ShapeError
-from core.models.model_folder import read_config
+from core.models.model_folder import has_full_pipeline, has_half_pipeline, read_config
 from core.models.spec import Network
 
 _PREDICTIONS = ("epsilon", "v_prediction", "sample")
@@ -78,7 +78,8 @@ class LatentDiffusion(nn.Module):
                 f"This pipeline takes images of shape (3, {self.image_size}, {self.image_size}), "
                 f"got {tuple(images.shape[1:])}."
             )
-        mean = self.vae.encode(images.to(self.vae.dtype)).latent_dist.mean
+        # Latents are fp32 whatever the weights are: noise is added to them and errors are taken of them.
+        mean = self.vae.encode(images.to(self.vae.device, self.vae.dtype)).latent_dist.mean.float()
         return (mean - self.shift_factor) * self.scaling_factor
 
     def decode(self, latents: Tensor) -> Tensor:
@@ -113,6 +114,9 @@ class LatentDiffusion(nn.Module):
 def load_diffusers(folder: str | Path) -> Network:
     """The pipeline in a local folder with `model_index.json`; weights are safetensors, and no code from it is run.
 
+    On a CUDA GPU files in half precision are loaded as they are, if there are any; elsewhere the full ones are
+    preferred, and half ones are read as fp32. Noise schedule, latents and errors are fp32 or better everywhere.
+
     Raises:
         MissingWeightsError: parts are missing or damaged.
         IncompatibleError: no text-to-image pipeline with one text encoder and an autoencoder of images.
@@ -126,6 +130,8 @@ def load_diffusers(folder: str | Path) -> Network:
         raise IncompatibleError(
             f"{folder.name} is a {name}.", "Expected a StableDiffusionPipeline, for example Stable Diffusion 1 or 2."
         )
+    on_gpu = pick_device().type == "cuda"
+    half = has_half_pipeline(folder) and (on_gpu or not has_full_pipeline(folder))
     try:
         pipeline: Any = StableDiffusionPipeline.from_pretrained(
             str(folder),
@@ -134,7 +140,8 @@ def load_diffusers(folder: str | Path) -> Network:
             requires_safety_checker=False,
             local_files_only=True,
             use_safetensors=True,
-            dtype=torch.float32,
+            dtype=torch.float16 if half and on_gpu else torch.float32,
+            variant="fp16" if half else None,
         )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -101,15 +101,25 @@ def _wanted(repository: str, sizes: Mapping[str, int]) -> tuple[list[str], str]:
         MissingWeightsError: there is no model in it that we could open.
     """
     if PIPELINE_CONFIG in sizes:
-        # Every part in full precision; the filter of what may be shown is not part of a classifier.
+        # The filter of what may be shown is not part of a classifier.
         names = [
             name
             for name in sizes
             if re.fullmatch(r"(tokenizer|scheduler|text_encoder|unet|vae)/[\w.-]+\.(json|txt|model|safetensors)", name)
-            and ".fp16." not in name
             and ".non_ema." not in name
         ]
-        if "unet/diffusion_pytorch_model.safetensors" not in names:
+        # In half precision for a GPU, which computes in it; a CPU would have to widen it again.
+        from core.device import pick_device
+
+        halves = [name for name in names if ".fp16." in name]
+        full = [name for name in names if name not in halves]
+        unet = "unet/diffusion_pytorch_model.safetensors"
+        if halves and (pick_device().type == "cuda" or unet not in full):
+            replaced = {name.replace(".fp16.", ".") for name in halves}
+            names = [*halves, *(name for name in full if name not in replaced)]
+        else:
+            names = full
+        if not {unet, unet.replace(".safetensors", ".fp16.safetensors")} & set(names):
             raise MissingWeightsError(
                 f"The repository {repository} holds no safetensors of a pipeline.", "Choose another repository."
             )

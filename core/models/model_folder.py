@@ -27,6 +27,8 @@ _OWN: dict[str, frozenset[Capability]] = {
     "differential_vit": frozenset({"classifier", "attention", "signed_attention", "positions"}),
     "small_cnn": frozenset({"classifier", "convolution"}),
     "vae": frozenset({"latent"}),
+    # Whatever mixes them, what the head reads the mean of is a map.
+    "mixer": frozenset({"classifier", "convolution"}),
 }
 _WITH_POSITION_TABLE = ("vit", "deit", "dinov2", "dinov2_with_registers", "vit_msn")
 _TIMM_VIT = re.compile(r"(vit_(?!relpos|srelpos)|deit|flexivit)")
@@ -37,6 +39,8 @@ _PIPELINE_WEIGHTS = (
     "vae/diffusion_pytorch_model.safetensors",
     "text_encoder/model.safetensors",
 )
+# The same in half precision, half the size; repositories such as Stable Diffusion's have both.
+_HALF_PIPELINE_WEIGHTS = tuple(name.replace(".safetensors", ".fp16.safetensors") for name in _PIPELINE_WEIGHTS)
 
 
 def find_layout(path: Path) -> Layout:
@@ -129,8 +133,8 @@ def is_classifier(config: dict[str, Any]) -> bool:
 def weight_files(folder: Path) -> tuple[Path, ...]:
     """The files that hold the weights of a model folder; empty if any is missing."""
     if (folder / PIPELINE_CONFIG).is_file():
-        parts = tuple(folder / name for name in _PIPELINE_WEIGHTS)
-        return parts if all(part.is_file() for part in parts) else ()
+        wanted = (tuple(folder / name for name in names) for names in (_PIPELINE_WEIGHTS, _HALF_PIPELINE_WEIGHTS))
+        return next((parts for parts in wanted if all(part.is_file() for part in parts)), ())
     # Repositories of timm keep the image tower alone beside the whole CLIP.
     for name in (*OPEN_CLIP_WEIGHTS, *WEIGHTS) if (folder / OPEN_CLIP_CONFIG).is_file() else WEIGHTS:
         path = folder / name
@@ -139,6 +143,16 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
         files = (path,) if path.suffix != ".json" else tuple(folder / shard for shard in read_shards(path))
         return files if all(file.is_file() for file in files) else ()
     return ()
+
+
+def has_half_pipeline(folder: Path) -> bool:
+    """Whether every part of a pipeline is there in half precision."""
+    return all((folder / name).is_file() for name in _HALF_PIPELINE_WEIGHTS)
+
+
+def has_full_pipeline(folder: Path) -> bool:
+    """Whether every part of a pipeline is there in full precision."""
+    return all((folder / name).is_file() for name in _PIPELINE_WEIGHTS)
 
 
 def read_shards(index: Path) -> list[str]:

@@ -10,6 +10,7 @@ share of the pixels' variance, at no training. Its decoder is learned.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -336,21 +337,19 @@ def save_pipeline(folder: Path, model: TextToImage, tokenizer: Path, card: Mappi
         steps_offset=1,
     )
     length = model.text_encoder.config.max_position_embeddings
+    # Copies: the model stays where and what it is.
+    vae, unet, text_encoder = (copy.deepcopy(part).cpu().half() for part in (model.vae, model.unet, model.text_encoder))
     pipeline: Any = StableDiffusionPipeline(
-        vae=model.vae,
-        text_encoder=model.text_encoder,
+        vae=vae,
+        text_encoder=text_encoder,
         tokenizer=PreTrainedTokenizerFast.from_pretrained(tokenizer, model_max_length=length),
-        unet=model.unet,
+        unet=unet,
         scheduler=scheduler,
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    for part in (model.vae, model.unet, model.text_encoder):
-        part.half()
     pipeline.save_pretrained(folder)
-    for part in (model.vae, model.unet, model.text_encoder):
-        part.float()
     # transformers loads in the precision that this file names, diffusers in fp32; unequal parts do not work together.
     settings = folder / "text_encoder" / "config.json"
     settings.write_text(json.dumps({**json.loads(settings.read_text()), "dtype": "float32"}, indent=2) + "\n")

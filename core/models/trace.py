@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from core.errors import IncompatibleError, ShapeError
+from core.finite import require_finite
 
 Pooling = Literal["class_token", "mean"]
 Array = TypeVar("Array", np.ndarray, Tensor)
@@ -69,6 +70,7 @@ def check_trace(trace: Trace, depth: int) -> Trace:
 
     Raises:
         IncompatibleError: fewer or more maps than layers.
+        NotFiniteError: a map holds values that are not numbers.
         ShapeError: a map is not square over the tokens, or unsigned rows do not sum to 1.
     """
     if len(trace.attention) != depth:
@@ -77,12 +79,13 @@ def check_trace(trace: Trace, depth: int) -> Trace:
             "Load it with attn_implementation='eager'.",
         )
     expected = trace.prefix_tokens + trace.grid[0] * trace.grid[1]
-    for layer, weights in enumerate(trace.attention):
+    for layer, weights in enumerate(trace.attention, 1):
         if weights.shape[-2:] != (expected, expected):
             raise ShapeError(
                 f"Layer {layer} attends over {tuple(weights.shape[-2:])} tokens; "
                 f"expected {expected} ({trace.prefix_tokens} before a {trace.grid[0]}×{trace.grid[1]} grid)."
             )
+        require_finite(f"The attention of layer {layer}", weights)
         if not trace.signed:
             sums = weights.detach().float().sum(dim=-1)
             tolerance = 1e-3 if weights.dtype == torch.float32 else 2e-2

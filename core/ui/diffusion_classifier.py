@@ -18,13 +18,23 @@ from core.data.transforms import to_batch
 from core.errors import CoreError
 from core.methods.denoising_view import DenoisingView, advantage_map, denoising_view
 from core.methods.diffusion_batch import fitting_batch
-from core.methods.diffusion_classifier import Plan, Race, classify, false_pruning_rate
+from core.methods.diffusion_classifier import (
+    Plan,
+    Race,
+    classify,
+    false_pruning_rate,
+    looks_of,
+    usable_steps,
+)
 from core.models.catalogue import find_model
 from core.models.diffusion import LatentDiffusion
 from core.models.weights import availability
+from core.shares import counted
 from core.ui.cache import in_use, loaded_model
 from core.ui.stoppable import SharedResults
 
+# Draws times prompts up to which a simulation takes a few seconds at most.
+MOST_SIMULATED = 200_000
 # Prompts that the text encoder reads at once.
 _TEXTS = 64
 # How long a session that watches another's race waits for its next look.
@@ -116,13 +126,24 @@ def steps_of(name: str) -> int:
     return len(_pipeline(name).alphas_cumprod)
 
 
+def left_out_steps(name: str) -> str:
+    """Why some time steps are never drawn, in a sentence; empty where all are."""
+    alphas = _pipeline(name).alphas_cumprod
+    left = len(alphas) - len(usable_steps(alphas))
+    if not left:
+        return ""
+    return (
+        f"No draw is made at {left:,} of the schedule's {len(alphas):,} time steps, where the network would see "
+        "nothing but noise, or none: no error there says anything about the picture."
+    )
+
+
 @st.cache_resource(max_entries=64, show_spinner=False)
 def latent_of(name: str, digest: str, _image: Image.Image) -> Tensor:
     """(channels, height, width) of one photo."""
     pipeline = _pipeline(name)
     with in_use(name) as model, torch.inference_mode():
-        batch = to_batch([_image], model.network.preprocessing).to(pipeline.device)
-        return pipeline.encode(batch)[0]
+        return pipeline.encode(to_batch([_image], model.network.preprocessing))[0]
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -141,7 +162,8 @@ def view_of(
 ) -> DenoisingView:
     """One time step under a few prompts; `share`: percent of the schedule."""
     pipeline, latent = _pipeline(name), latent_of(name, digest, _image)
-    step = min(round(share / 100 * steps_of(name)), steps_of(name) - 1)
+    # The last step of some schedules is noise alone, which nothing can be reconstructed from.
+    step = min(round(share / 100 * steps_of(name)), int(usable_steps(pipeline.alphas_cumprod)[-1]))
     states = prompt_states(name, prompts)
     with in_use(name):
         return denoising_view(pipeline, latent, states, step, seed=seed)
@@ -157,9 +179,25 @@ def advantage_of(name: str, digest: str, first: str, second: str, _image: Image.
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def simulated_false_pruning(plan: Plan) -> float:
-    """How often the t-test of `plan` removes one of two prompts that are equally good, of 1,000 simulated races."""
-    return false_pruning_rate(plan, trials=1000)
+def simulated_false_pruning(plan: Plan, prompts: int, races: int) -> float:
+    """How often the t-test of `plan` removes a given one of so many equally good prompts, in simulated races."""
+    return false_pruning_rate(plan, prompts=prompts, trials=races)
+
+
+def price_of_pruning(plan: Plan, prompts: int) -> str:
+    """What the looks at all these prompts cost, in a sentence; empty where the t-test is never looked at."""
+    looks, numbers = len(looks_of(plan)), plan.most_draws * prompts
+    if prompts < 2 or not looks:
+        return ""
+    if numbers > MOST_SIMULATED:
+        return f"What {looks:,} looks at {prompts:,} prompts cost is not simulated: there are too many."
+    races = 1000 if numbers <= MOST_SIMULATED / 4 else 200
+    rate = simulated_false_pruning(plan, prompts, races)
+    return (
+        f"Looking again and again has a price, and the more prompts, the higher: if all {prompts:,} were equally good, "
+        f"the t-test at p < {plan.threshold:g} with {counted(looks, 'look')} would remove a given one of them, such as "
+        f"the right one, in {rate:.1%} of {races:,} simulated races."
+    )
 
 
 def second_opinion_model() -> str:

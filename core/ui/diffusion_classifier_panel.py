@@ -23,9 +23,10 @@ from core.ui.diffusion_classifier import (
     Question,
     advantage_of,
     known_race,
+    left_out_steps,
+    price_of_pruning,
     run_race,
     second_opinion_model,
-    simulated_false_pruning,
     steps_of,
     view_of,
 )
@@ -316,14 +317,8 @@ def _other_answers(question: Question, table: pd.DataFrame, race: Race) -> list[
         agrees = "agrees" if row["label"] == question.labels[race.winner] else "disagrees"
         clip = loaded_model(second_opinion_model()).spec.title
         found.append(f"{clip} {agrees}, after one look: {row['label']} {row['CLIP, %']:.0f} %.")
-    plan = question.plan
-    if plan.pruning == "t_test" and len(question.labels) > 1 and plan.most_draws <= 2000:
-        rate = simulated_false_pruning(plan)
-        found.append(
-            f"Looking again and again has a price: of two prompts that are equally good, the t-test at p < "
-            f"{plan.threshold:g} removes the first in {rate:.1%} of 1,000 simulated races."
-        )
-    return found
+    more = price_of_pruning(question.plan, len(question.labels)), left_out_steps(question.name)
+    return [*found, *(sentence for sentence in more if sentence)]
 
 
 def diffusion_export(name: str, picture: Picture) -> Export:
@@ -339,6 +334,7 @@ def diffusion_export(name: str, picture: Picture) -> Export:
     return Export(
         stem="diffusion_race",
         recipe=diffusion_recipe(name, picture.key, question.labels, question.template, _changed(question.plan)),
+        pictures=_shown_pictures(question, picture, race),
         figures={
             "race": plot_race(race, question.labels),
             "error_by_step": plot_error_by_step(race, question.labels, steps_of(name)),
@@ -354,6 +350,11 @@ def diffusion_export(name: str, picture: Picture) -> Export:
             "calls": race.calls,
             "seconds": race.seconds,
             "finished": race.finished,
+            "shown": {
+                "view": st.session_state.get("race_view", "steps"),
+                "noise, % of the schedule": int(st.session_state.get("noise", 50)),
+                "also": st.session_state.get("also_show"),
+            },
         },
         arrays={
             "noise_error": race.noise_error,
@@ -362,6 +363,28 @@ def diffusion_export(name: str, picture: Picture) -> Export:
             "weights": race.weights,
         },
     )
+
+
+def _shown_pictures(question: Question, picture: Picture, race: Race) -> dict[str, np.ndarray]:
+    """What stands beside the race, in the view, at the noise and for the prompts that are chosen there."""
+    state, order = st.session_state, race.order()
+    photo = display_photo(loaded_model(question.name), picture.digest, picture.image)
+    view = state.get("race_view", "steps")
+    if view == "photo" or (view == "where" and len(order) < 2):
+        return {"photo": photo}
+    if view == "where":
+        first, second = (question.prompts[index] for index in order[:2])
+        found = advantage_of(question.name, picture.digest, first, second, picture.image)
+        return {"where": overlay(photo, found, signed=True)}
+    shown = shown_prompts(question.labels, order, state.get("also_show") or "")
+    prompts = tuple(question.prompts[index] for index in shown)
+    seen = view_of(
+        question.name, picture.digest, prompts, int(state.get("noise", 50)), question.plan.seed, picture.image
+    )
+    return {
+        "noised": seen.noised,
+        **{f"denoised_{place}": pixels for place, pixels in enumerate(seen.reconstructed, 1)},
+    }
 
 
 def _changed(plan: Plan) -> dict[str, object]:

@@ -14,7 +14,6 @@ from core.data.catalogue import installed_datasets, usual_split
 from core.data.labelled_pictures import (
     LabelledPicture,
     LabelledPictures,
-    choose_pictures,
     dataset_pictures,
     example_pictures,
     folder_pictures,
@@ -31,10 +30,10 @@ from core.figures.disagreements import (
     plot_class_tree,
     plot_outcomes,
 )
-from core.intervals import wilson_interval
 from core.methods.disagreements import (
     Disagreements,
     Verdict,
+    choose_imagenet_pictures,
     class_names,
     class_tree,
     common_ancestor,
@@ -43,9 +42,11 @@ from core.methods.disagreements import (
 )
 from core.methods.many_pictures import Answers, Progress, ask_about
 from core.methods.zero_shot import Scale, zero_shot_scores
+from core.shares import FEW, counted, difference_words, interval_words, share, share_of
 from core.ui.cache import in_use, loaded_model, shelved
 from core.ui.errors import guard
 from core.ui.export import Export
+from core.ui.layout import plain
 from core.ui.pickers import second_model_picker
 from core.ui.zero_shot import encoder, labels_seen, weights_of
 
@@ -93,14 +94,15 @@ def panel(name: str) -> None:
     with stage, guard():
         found = compare(question)
         (clip, classifier), names = titles(question), class_titles(name)
-        st.markdown(f"#### {_headline(found.comparison, clip, classifier)}")
+        st.markdown(f"#### {plain(headline(found, names, clip, classifier))}")
         st.plotly_chart(
             plot_outcomes(found.comparison, clip, classifier),
             width="stretch",
             key="disagreements_outcomes",
             alt="How many pictures both models name, only one of them, or neither.",
         )
-        st.caption(_difference(found.comparison, clip))
+        if difference := difference_sentence(found.comparison, clip):
+            st.caption(plain(difference))
         for who, title, colour in (
             ("only_clip", f"Only {clip} has it in its best {question.top}", CLIP_COLOUR),
             ("only_classifier", f"Only {classifier} has it in its best {question.top}", CLASSIFIER_COLOUR),
@@ -114,10 +116,13 @@ def panel(name: str) -> None:
                 st.caption(f"{title}: none of these pictures.")
         divided = found.comparison.split_classes()
         if divided:
-            with st.expander(f"{len(divided)} classes of which each names a picture that the other does not"):
+            classes = counted(len(divided), "class", "classes")
+            with st.expander(f"{classes} of which each names a picture that the other does not"):
                 st.dataframe(divided_classes(divided, names, clip, classifier), hide_index=True, width="stretch")
         if found.left_out:
-            st.caption(f":material/info: {found.left_out:,} pictures are of no class that ImageNet has, or unreadable.")
+            are = "is" if found.left_out == 1 else "are"
+            left_out = f"{counted(found.left_out, 'picture')} {are} of no class that ImageNet has, or unreadable."
+            st.caption(f":material/info: {left_out}")
     if found is not None:
         with guard():
             _closer(question, found)
@@ -190,26 +195,8 @@ def chosen_pictures(question: Question) -> tuple[tuple[LabelledPicture, ...], tu
     Raises:
         CoreError: they are not on this machine, or none is of a class that ImageNet has.
     """
-    found = _source(question)
-    indices = [imagenet_index(name, title) for name, title in zip(found.classes, found.titles, strict=True)]
-    allowed = set(seen_classes(question.clip)) if question.only_seen else set(range(CLASSES))
-    every = [each for group in found.groups.values() for each in group]
-    known = tuple(each for each in every if indices[each.label] is not None)
-    fitting = tuple(each for each in known if indices[each.label] in allowed)
-    if not fitting:
-        raise CoreError(
-            f"None of the {len(every):,} pictures of {found.title} is of a class that is asked for.",
-            "Name the folders by ImageNet's ids or classes"
-            + (", or include classes that the CLIP was not taught." if question.only_seen else "."),
-        )
-    per_class = 1
-    chosen = choose_pictures(fitting, per_class)
-    while len(chosen) < min(question.count, len(fitting)):
-        per_class *= 2
-        chosen = choose_pictures(fitting, per_class)
-    rows = np.sort(np.random.default_rng(0).permutation(len(chosen))[: question.count])
-    chosen = tuple(chosen[row] for row in rows)
-    return chosen, tuple(int(indices[each.label] or 0) for each in chosen), len(every) - len(known)
+    allowed = seen_classes(question.clip) if question.only_seen else None
+    return choose_imagenet_pictures(_source(question), question.count, allowed)
 
 
 def compare(question: Question) -> Found:
@@ -310,31 +297,30 @@ def recipe(question: Question) -> str:
     else:
         source = f"dataset_pictures({question.data!r}, {(usual_split(question.data),)!r})"
     templates = list(STRATEGIES[question.strategy].templates)  # type: ignore[index]
+    allowed = f"{seen_classes(question.clip)}" if question.only_seen else "None"
     return f'''"""CLIP against ImageNet training. Run it in Vitrine's folder: python disagreements.py"""
 
 import numpy as np
 
-from core.data.labelled_pictures import choose_pictures, dataset_pictures, example_pictures, folder_pictures
-from core.methods.disagreements import class_names, find_disagreements, imagenet_index
+from core.data.labelled_pictures import dataset_pictures, example_pictures, folder_pictures
+from core.methods.disagreements import choose_imagenet_pictures, class_names, find_disagreements
 from core.methods.many_pictures import ask_about
 from core.methods.zero_shot import Scale, text_classifier, zero_shot_scores
 from core.models.weights import load
 
 clip, classifier = load({question.clip!r}), load({question.classifier!r})
-source = {source}
-classes = [imagenet_index(*pair) for pair in zip(source.classes, source.titles)]
-pictures = [each for group in source.groups.values() for each in group if classes[each.label] is not None]
-pictures = choose_pictures(tuple(pictures), 1)[:{question.count}]
+# Of the 1000 classes, those whose pictures are asked about.
+allowed = {allowed}
+pictures, labels, _ = choose_imagenet_pictures({source}, {question.count}, allowed)
 openers = [each.open for each in pictures]
 seen = ask_about(openers, clip.network.preprocessing, clip.module.embed)
 said = ask_about(openers, classifier.network.preprocessing, classifier.module)
 names = class_names({wording(question.clip)!r})
 scores = zero_shot_scores(seen.values, text_classifier(clip.module, names, {templates!r}), names, Scale.of(clip.module))
-labels = np.array([classes[pictures[index].label] for index in seen.kept])
-found = find_disagreements(scores.logits, said.values, labels, {question.top})
+found = find_disagreements(scores.logits, said.values, np.array(labels)[seen.kept], {question.top})
 for who in ("both", "only_clip", "only_classifier", "neither"):
     print(who, found.count(who))
-for each in found.of("only_clip") + found.of("only_classifier"):
+for each in found.verdicts:
     print(each.who, pictures[seen.kept[each.picture]].title, names[each.label], each.clip_place, each.classifier_place)
 '''
 
@@ -460,24 +446,36 @@ def _card(found: Found, verdict: Verdict, names: Sequence[str]) -> PictureCard:
     return PictureCard(pixels=found.thumbnails[verdict.picture], shows=names[verdict.label], line=line)
 
 
-def _headline(found: Disagreements, clip: str, classifier: str) -> str:
-    total = len(found.verdicts)
+def headline(found: Found, names: Sequence[str], clip: str, classifier: str) -> str:
+    """How many pictures each names; of a few, which."""
+    comparison, total = found.comparison, len(found.comparison.verdicts)
+    if total < FEW:
+        said = " ".join(
+            f"{title} names {_named(comparison, names, which)}."
+            for title, which in ((clip, "clip"), (classifier, "classifier"))
+        )
+        return f"{counted(total, 'picture')}, too few for percentages. Among their best {comparison.top}: {said}"
+    right = [comparison.correct(which) for which in ("clip", "classifier")]  # type: ignore[arg-type]
     return (
-        f"{clip} names {found.correct('clip') / total:.0%} of {total:,} pictures in its best {found.top}, "
-        f"{classifier} {found.correct('classifier') / total:.0%}"
+        f"{clip} names {share_of(right[0], total, 'picture')} in its best {comparison.top}, "
+        f"{classifier} {share(right[1], total)}"
     )
 
 
-def _difference(found: Disagreements, clip: str) -> str:
-    """Both accuracies with intervals, and their difference picture by picture."""
+def _named(found: Disagreements, names: Sequence[str], which: str) -> str:
+    """The classes of the pictures that one of the two names."""
+    labels = [names[each.label] for each in found.verdicts if each.who in ("both", f"only_{which}")]
+    return ", ".join(labels) or "none of them"
+
+
+def difference_sentence(found: Disagreements, clip: str) -> str:
+    """Both accuracies with intervals, and their difference picture by picture; nothing of a few pictures."""
     total = len(found.verdicts)
-    ends = [wilson_interval(found.correct(which), total) for which in ("clip", "classifier")]  # type: ignore[arg-type]
-    difference, low, high = found.difference
-    return (
-        f"95 % intervals: {ends[0][0]:.1%} to {ends[0][1]:.1%} and {ends[1][0]:.1%} to {ends[1][1]:.1%}. "
-        f"{clip} minus the other, picture by picture: {100 * difference:+.1f} points ({100 * low:+.1f} to "
-        f"{100 * high:+.1f})."
-    )
+    if total < FEW:
+        return ""
+    ends = [interval_words(found.correct(which), total) for which in ("clip", "classifier")]  # type: ignore[arg-type]
+    difference = difference_words(found.count("only_clip"), found.count("only_classifier"), total)
+    return f"95 % intervals: {ends[0]} and {ends[1]}. {clip} minus the other, picture by picture: {difference}."
 
 
 def _source(question: Question) -> LabelledPictures:

@@ -237,8 +237,6 @@ def _features(name: str, cuts: tuple[Cut, ...], given: Given, on_progress: Progr
         model=name,
         size=preprocessing.size,
         normalisation=preprocessing.normalisation,
-        # Where it is: other pages use it there.
-        device=str(next(model.module.parameters()).device),
         lock=model.lock,
     )
     found: dict[Cut, Features] = finish(extraction, consume)

@@ -7,8 +7,9 @@ import streamlit as st
 
 from core.figures.embedding import gallery, label_palette, plot_depths
 from core.methods.embedding_quality import shared
+from core.shares import counted
 from core.ui.components.image_plane import Chosen, image_plane
-from core.ui.embeddings import NEAR, Shown
+from core.ui.embeddings import Shown
 from core.ui.embeddings_words import colours_of, depth_rows, label_table
 
 _STATE = "plane_chosen"
@@ -132,8 +133,8 @@ def depths(shown: Shown) -> None:
         alt="; ".join(f"{row.title}: {row.accuracy:.1%}" for row in rows),
     )
     st.caption(
-        f"Each picture's {shown.given.images.kind} by the vote of its {NEAR} nearest others, "
-        f"of {rows[0].count:,} pictures; bars: 95 % intervals."
+        f"Each picture's {shown.given.images.kind} by the vote of its {shown.spaces[0].near.count} nearest others, "
+        f"of {counted(rows[0].count, 'picture')}; bars: 95 % intervals."
     )
 
 

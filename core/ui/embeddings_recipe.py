@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from core.methods.embedding import PlaneConfig
+from core.methods.embedding import TITLES, PlaneConfig
 from core.ui.embeddings import Asked
 
 _SCRIPT = '''"""Pictures on a plane. Run it in Vitrine's folder: python embeddings.py"""
+
+import numpy as np
 
 {imports}
 from core.figures.embedding import label_palette, plot_plane
@@ -20,7 +22,7 @@ from core.models.weights import load
 
 {pictures}
 config = PlaneConfig({config})
-planes, spaces = [], []
+planes, spaces, before = [], [], None
 for name, layer, pooling in {asked}:
     model = load(name)
     size = model.network.preprocessing.size
@@ -36,19 +38,23 @@ for name, layer, pooling in {asked}:
             normalisation=model.network.preprocessing.normalisation,
         )
     )[cut].vectors
-    start = planes[-1] if planes and {film} else None
-    plane = place(features, config, start=start)
-    planes.append(align(plane.coordinates, planes[-1]) if planes else plane.coordinates)
+    # A film's frame begins where the one before ended.
+    plane = place(features, config, start=before if {film} else None)
+    before = plane.coordinates
+    planes.append(align(before, planes[-1]) if planes else before)
     spaces.append(nearest(directions(features), 10))
     title = f"{{model.spec.title}}, {{known.title(cut)}}"
     right = neighbours_right(spaces[-1], pictures.labels).mean() if pictures.labelled else float("nan")
     print(f"{{title}}: {{features.shape}}, neighbours right {{right:.1%}}")
-    print(faithfulness(directions(features), planes[-1]))
+    print(faithfulness(directions(features), plane.coordinates))
     if plane.note:
         print(plane.note)
     present = sorted(set(pictures.labels.tolist()))
+    # No frame of a film looks smaller than another because of a few far points.
+    size = max(float(np.quantile(np.linalg.norm(planes[-1], axis=1), 0.95)), 1e-6) if {film} else 1.0
+    np.save(f"plane_{{len(planes)}}.npy", planes[-1] / size)
     figure = plot_plane(
-        planes[-1],
+        planes[-1] / size,
         ids=pictures.ids,
         codes=[present.index(label) for label in pictures.labels],
         legend=[pictures.classes[label] if pictures.classes else "pictures" for label in present],
@@ -67,7 +73,7 @@ def embeddings_recipe(address: str, asked: Sequence[Asked], config: PlaneConfig,
     settings = ", ".join(f"{name}={value!r}" for name, value in asdict(config).items())
     rows = [(each.model, each.cut.layer, each.cut.pooling) for each in asked]
     return _SCRIPT.format(
-        imports=imports, pictures=pictures, config=settings, asked=repr(rows), film=film, method=config.method
+        imports=imports, pictures=pictures, config=settings, asked=repr(rows), film=film, method=TITLES[config.method]
     )
 
 

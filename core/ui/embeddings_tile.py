@@ -44,7 +44,6 @@ def embeddings_tile(digest: str, title: str, _image: Image.Image) -> Tile:
             model=_MODEL,
             size=preprocessing.size,
             normalisation=preprocessing.normalisation,
-            device=str(next(model.module.parameters()).device),
             lock=model.lock,
         )
     )["embedding"]

@@ -11,6 +11,7 @@ from core.figures.embedding import SCALE, DepthRow, label_palette
 from core.intervals import paired_interval, wilson_interval
 from core.methods.embedding import PlaneConfig
 from core.methods.embedding_quality import agreement, overlap, overlap_by_chance
+from core.shares import FEW, counted, difference_words, interval_words, share
 from core.ui.components.image_plane import Chosen, Colours
 from core.ui.embeddings import NEAR, Drawing, Shown, similarity_of
 from core.ui.image_sets import Given
@@ -23,9 +24,7 @@ def colours_of(shown: Shown) -> list[Colours]:
         found = [Colours(title="None", codes=np.zeros(len(images)), legend=["pictures"], palette=label_palette(1))]
     else:
         present = sorted(set(images.labels.tolist()))
-        alike = np.digitize(
-            agreement(near[-1] if shown.film else near[0], images.labels, NEAR), [0.01, 0.35, 0.65, 0.99]
-        )
+        asked = near[-1] if shown.film else near[0]
         found = [
             Colours(
                 title="Label",
@@ -33,11 +32,10 @@ def colours_of(shown: Shown) -> list[Colours]:
                 legend=[images.classes[label] for label in present],
                 palette=label_palette(len(present)),
             ),
-            Colours(
-                title="Neighbours with its label" + (", first model" if shown.two else ""),
-                codes=np.digitize(alike, [0.01, 0.35, 0.65, 0.99]),
-                legend=[f"{text} of {NEAR}" for text in ("none", "1–3", "4–6", "7–9", "all")],
-                palette=SCALE,
+            shares_as_colours(
+                agreement(asked, images.labels, NEAR),
+                min(NEAR, asked.count),
+                "Neighbours with its label" + (", first model" if shown.two else ""),
             ),
         ]
     if shown.two:
@@ -45,11 +43,30 @@ def colours_of(shown: Shown) -> list[Colours]:
             Colours(
                 title="Neighbours in common",
                 codes=np.digitize(overlap(near[0], near[1], NEAR), [0.01, 0.1, 0.25, 0.5]),
-                legend=["none", "up to 10 %", "10–25 %", "25–50 %", "more than half"],
+                legend=["none", "below 10 %", "10–25 %", "25–50 %", "half or more"],
                 palette=SCALE,
             )
         )
     return found
+
+
+def shares_as_colours(shares: np.ndarray, k: int, title: str) -> Colours:
+    """Shares (images,) of `k` neighbours in five colours at most, in groups of whole neighbours that the legend names.
+
+    Of ten: none, 1–3, 4–6, 7–9, all.
+    """
+    counts = np.rint(np.asarray(shares) * k).astype(np.int64)
+    if k < len(SCALE):  # a colour for every count
+        palette = [SCALE[round(place * (len(SCALE) - 1) / max(k, 1))] for place in range(k + 1)]
+        return Colours(title=title, codes=counts, legend=[f"{each} of {k}" for each in range(k + 1)], palette=palette)
+    groups = [range(1), *(range(part[0], part[-1] + 1) for part in np.array_split(range(1, k), 3)), range(k, k + 1)]
+    words = ["none", *(_span(group) for group in groups[1:-1]), "all"]
+    codes = np.searchsorted([group[0] for group in groups], counts, side="right") - 1
+    return Colours(title=title, codes=codes, legend=[f"{each} of {k}" for each in words], palette=SCALE)
+
+
+def _span(group: range) -> str:
+    return f"{group[0]}" if len(group) == 1 else f"{group[0]}–{group[-1]}"
 
 
 def knows_sentence(shown: Shown) -> str:
@@ -57,7 +74,7 @@ def knows_sentence(shown: Shown) -> str:
     asked, space, drawing = shown.asked[-1], shown.spaces[-1], shown.drawings[-1]
     dim = space.vectors.shape[1]
     if space.right is None or drawing.right is None:
-        count = f"{len(space.vectors):,} pictures in {dim:,} dimensions"
+        count = f"{counted(len(space.vectors), 'picture')} in {dim:,} dimensions"
         return f"**{asked.title}**: {count}. They have no labels, so that nobody can say whether neighbours are right."
     k = min(NEAR, space.near.count)
     where = "on the plane" if drawing.plane.coordinates.shape[1] == 2 else "along the three axes drawn"
@@ -94,8 +111,8 @@ def pair_sentence(shown: Shown) -> str:
     common = float(overlap(shown.spaces[0].near, shown.spaces[1].near, k).mean()) if k else 0.0
     count = len(shown.given.images)
     return (
-        f"Of a picture's {k} nearest neighbours the two have **{common:.0%}** in common (Jaccard index, mean over "
-        f"{count:,} pictures; by chance it would be {overlap_by_chance(count, k):.1%})."
+        f"Of the pictures that either counts among a picture's {k} nearest, **{common:.0%}** are among them in both "
+        f"(Jaccard index, mean over {count:,} pictures; by chance it would be {overlap_by_chance(count, k):.1%})."
     )
 
 
@@ -106,11 +123,13 @@ def contest_sentence(shown: Shown) -> str:
     first, second = (space.right for space in shown.spaces)
     if first is None or second is None:
         return text.strip()
-    gain, low, high = paired_interval(int((first & ~second).sum()), int((second & ~first).sum()), len(first))
+    ours, theirs, count = int((first & ~second).sum()), int((second & ~first).sum()), len(first)
+    gain, low, high = paired_interval(ours, theirs, count)
     verdict = "within chance" if low <= 0 <= high else f"in favour of the {'first' if gain > 0 else 'second'}"
+    k = min(NEAR, *(space.near.count for space in shown.spaces))
     return (
-        f"The ten nearest name the {shown.given.images.kind} in {_share(first)} and in {_share(second)}: "
-        f"{100 * gain:+.1f} points on the same pictures (95 % {100 * low:+.1f} to {100 * high:+.1f}), {verdict}.{text}"
+        f"The {k} nearest name the {shown.given.images.kind} in {_share(first)} and in {_share(second)}: "
+        f"the first minus the second, on the same pictures, {difference_words(ours, theirs, count)}, {verdict}.{text}"
     )
 
 
@@ -191,8 +210,9 @@ def facts(shown: Shown, config: PlaneConfig) -> dict[str, object]:
 def _share(right: np.ndarray) -> str:
     """A proportion with its number and interval."""
     count, correct = len(right), int(right.sum())
-    low, high = wilson_interval(correct, count)
-    return f"**{correct / count:.1%}** (n = {count:,}, 95 % {100 * low:.1f}–{100 * high:.1f})"
+    if count < FEW:
+        return f"**{share(correct, count)}**"
+    return f"**{share(correct, count, 1)}** (n = {count:,}, 95 % interval {interval_words(correct, count)})"
 
 
 def _grade(value: float) -> str:

@@ -39,7 +39,7 @@ def _line(run: RunFolder) -> str:
     """A result in a few words."""
     found = read_evaluation(run)
     split = found.summary["test"]["split"]
-    return f"{found.accuracy.value:.1%} · {found.summary['model_title']} · {found.summary['dataset_title']} ({split})"
+    return f"{found.accuracy.short()} · {found.summary['model_title']} · {found.summary['dataset_title']} ({split})"
 
 
 RESULTS = Results(recipe="zero_shot", key="evaluation", file=RESULT, line=_line)

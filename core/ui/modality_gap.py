@@ -14,6 +14,7 @@ from core.methods.features import finish
 from core.methods.modality_gap import Budget, Outcome, compare_variants, pair_budget, points
 from core.methods.modality_gap_pairs import By, Halves, embed_halves
 from core.methods.modality_gap_way import Station, along_the_way
+from core.shares import FEW, interval_words
 from core.ui.cache import loaded_model, shelved
 
 # How often the control is fitted, each time with other captions.
@@ -103,6 +104,7 @@ def table_of(outcomes: dict[str, Outcome]) -> pd.DataFrame:
     rows = []
     for name, outcome in outcomes.items():
         change, low, high = outcome.change_from(before)
+        count = len(outcome.correct)
         rows.append(
             {
                 "alignment": VARIANTS[name].title,
@@ -110,8 +112,10 @@ def table_of(outcomes: dict[str, Outcome]) -> pd.DataFrame:
                 "cosine": outcome.held_out.paired_cosine,
                 "cosine, fitted": outcome.fitted.paired_cosine,
                 "accuracy": outcome.accuracy,
-                "95 % interval": f"{outcome.interval[0]:.1%} – {outcome.interval[1]:.1%}",
-                "change (points)": None if name == "before" else f"{points(change)} ({points(low)} to {points(high)})",
+                "95 % interval": interval_words(int(outcome.correct.sum()), count) or None,
+                "change (points)": None
+                if name == "before" or count < FEW
+                else f"{points(change)} ({points(low)} to {points(high)})",
                 "both sides": None if outcome.both_correct is None else float(outcome.both_correct.mean()),
                 "on fitted pairs": outcome.fitted_accuracy,
                 "shuffled, held out": _mean(outcome.shuffled_accuracies),

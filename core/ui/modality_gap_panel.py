@@ -13,6 +13,7 @@ from core.methods.alignment import VARIANTS, find_variant
 from core.methods.modality_gap import Outcome
 from core.methods.modality_gap_pairs import EXAMPLE_SOURCE, By, Halves
 from core.methods.modality_gap_way import Plane, Station, way
+from core.shares import share
 from core.ui.modality_gap import STEPS, Question
 
 COUNTS = [100, 250, 500, 1000, 2000]
@@ -71,7 +72,7 @@ def travel(stations: list[Station], halves: Halves) -> None:
             ),
             (
                 f"Held-out accuracy, n = {len(here.correct):,}",
-                f"{here.accuracy:.1%}",
+                share(int(here.correct.sum()), len(here.correct), 1),
                 _delta(100 * (here.accuracy - start.accuracy), " points"),
                 "normal",
                 "auto",
@@ -104,6 +105,18 @@ def travel(stations: list[Station], halves: Halves) -> None:
         width="stretch",
         key="lines",
         alt="Gap, cosine and accuracies along the way; the table below has the figures at its end.",
+    )
+
+
+def seen_now(stations: list[Station]) -> tuple[int, Plane, bool]:
+    """What the slider and the choices beside it show: the station, the plane, whether colours tell classes."""
+    state = st.session_state
+    stop = STOPS.get(str(state.get("way")), STOPS["as given"])
+    plane = state.get("gap_plane")
+    return (
+        _reached(stations, *stop),
+        cast(Plane, plane if plane in PLANES else "gap"),
+        state.get("gap_colours") == "class",
     )
 
 

@@ -78,7 +78,7 @@ class Measured:
 
 
 def network_of(model: LoadedModel, labels: tuple[str, ...]) -> nn.Module:
-    """What is timed: the classifier, or the image encoder with its labels' vectors. Not to be called under the lock."""
+    """What is timed: the classifier, or the image encoder alone with its labels' vectors. Not to be called locked."""
     if not model.spec.lacks("classifier"):
         return model.module
     model.spec.require("image_text", "Comparing number formats")

@@ -9,11 +9,11 @@ import torch
 from core.data.prompts import parse_labels
 from core.errors import CoreError
 from core.figures.attention import short_label
-from core.intervals import wilson_interval
-from core.methods.agreement import Agreement, reason
+from core.methods.agreement import TOP, Agreement, reason
 from core.methods.precision import FORMATS
 from core.methods.predictions import class_name
 from core.reports import roughly
+from core.shares import interval_words
 from core.ui.cache import loaded_model
 from core.ui.errors import guard
 from core.ui.pickers import Picture
@@ -178,10 +178,12 @@ def table_of(measured: Measured, results: dict[str, Agreement]) -> pd.DataFrame:
         if each in results:
             result = results[each]
             same, count = int(result.same_answer.sum()), len(result)
-            low, high = wilson_interval(same, count)
+            ends = interval_words(same, count, 0)
+            top = min(TOP, result.reference.shape[1])
             row |= {
-                "same answer": f"{same}/{count} ({low:.0%}–{high:.0%})",
-                "top 5 shared": f"{result.top_overlap.mean():.1%}",
+                "same answer": f"{same} of {count}" + (f" ({ends})" if ends else ""),
+                f"top {top} shared": f"{result.top_overlap.mean():.1%}",
+                "no number": count - int(result.finite.sum()),
             }
             if result.finite.any():
                 known = result.finite
@@ -202,11 +204,14 @@ def sentence(number_format: str, measured: Measured, result: Agreement | None) -
     parts = []
     if result is not None:
         same, count = int(result.same_answer.sum()), len(result)
-        low, high = wilson_interval(same, count)
-        parts.append(f"the same answer on **{same} of {count}** images (95 % interval {low:.0%} to {high:.0%})")
-        if result.finite.any():
+        ends = interval_words(same, count, 0)
+        parts.append(f"the same answer on **{same} of {count}** images" + (f" (95 % interval {ends})" if ends else ""))
+        lost = count - int(result.finite.sum())
+        if lost:
+            parts.append(f"**no number at all on {lost}**, where it left its range")
+        if lost < count:
             largest = 100 * float(result.max_difference[result.finite].max())
-            parts.append(f"no probability moves by more than {largest:.2g} points")
+            parts.append(f"no {'other ' * bool(lost)}probability moves by more than {largest:.2g} points")
     if number_format in timing.latencies:
         ours, base = timing.latencies[number_format].median, timing.latencies["fp32"].median
         ratio = f"{base / ours:.2g} times as fast" if ours <= base else f"{ours / base:.2g} times as slow"
@@ -217,7 +222,7 @@ def sentence(number_format: str, measured: Measured, result: Agreement | None) -
         parts.append(f"about {timing.plan.probes[number_format].factor:,.0f} times as slow here, so not timed")
     if number_format in measured.profiles:
         ours_mib, base_mib = measured.profiles[number_format].total_mib, measured.profiles["fp32"].total_mib
-        parts.append(f"{ours_mib / base_mib:.0%} of the memory")
+        parts.append(f"{ours_mib / base_mib:.0%} of the memory for weights and activations")
     return f"**{title}**: " + "; ".join(parts) + "." if parts else ""
 
 
@@ -232,9 +237,27 @@ def how_measured(measured: Measured) -> str:
     warmups = f"{plan.warmups} warm-up{'s' * (plan.warmups > 1)}"
     return (
         f"{runs} runs of each after {warmups}, taking turns, batch of {plan.batch_size}, {where}. "
-        f"batch of {plan.batch_size}, {where}. "
         f"{plan.conditions.sentence()}."
     )
+
+
+def what_is_weighed(question: Question) -> str:
+    """Which memory is drawn, for the caption."""
+    whose = "Of the image encoder alone, the labels' vectors for a head: the text encoder has done its work before. "
+    where = (
+        "Tensors alive in this pass, to the byte; scratch space inside kernels is not seen."
+        if question.device == "cpu"
+        else "The GPU allocator's figures; the CUDA context comes on top."
+    )
+    return whose * bool(question.labels) + where
+
+
+def without_answers(question: Question) -> str:
+    """Why no answers are compared."""
+    if not question.formats:
+        return "Choose a format beside fp32 to compare its answers."
+    titles = " and ".join(FORMATS[each].title for each in question.formats)
+    return f"No answers of {titles} yet."
 
 
 def prediction(measured: Measured) -> str:

@@ -13,7 +13,6 @@ import streamlit as st
 import torch
 
 from core.data.loading import load_images
-from core.device import pick_device
 from core.errors import CoreError
 from core.experiments.diffusion_zero_shot import PREDICTIONS, RESULT
 from core.figures.confusion import plot_class_accuracies, plot_confusion
@@ -26,6 +25,7 @@ from core.methods.paired import Paired
 from core.methods.race_evaluation import BudgetCurve, budget_curve
 from core.models.diffusion import LatentDiffusion
 from core.runs.store import RunFolder
+from core.shares import counted, share_of
 from core.ui.background_results import result_stamp
 from core.ui.cache import in_use
 from core.ui.zero_shot import read_model_card
@@ -102,7 +102,7 @@ def headline(found: RaceEvaluation) -> str:
     """What was measured, at which cost, and the commonest mistakes."""
     summary, calls = found.summary, found.summary["calls"]
     what = (
-        f"{summary['model_title']} on {len(found.labels):,} random images of {summary['dataset_title']}, "
+        f"{summary['model_title']} on {counted(len(found.labels), 'random image')} of {summary['dataset_title']}, "
         f"{summary['split']}: {calls['mean']:,.0f} calls an image ({calls['quantile_0.1']:,.0f} to "
         f"{calls['quantile_0.9']:,.0f} for the middle 80 %), {calls['saved']:.1f} times fewer than the full grid's "
         f"{calls['full_grid']:,}; {summary['image_seconds']['mean']:.2g} s an image on {summary['device'].upper()}"
@@ -123,10 +123,8 @@ def paired_sentences(found: RaceEvaluation) -> list[str]:
     other = found.summary["other_objective"]
     right = Accuracy(correct=other["correct"], count=other["count"])
     name = {"noise": "noise error", "reconstruction": "reconstruction error"}[other["objective"]]
-    same = other["same_answer"]
-    sentences.append(
-        f"By the {name}, without any further call: {right.sentence()}; the same answer on {same['accuracy']:.0%}."
-    )
+    same = share_of(other["same_answer"]["correct"], other["same_answer"]["count"], "image")
+    sentences.append(f"By the {name}, without any further call: {right.sentence()}; the same answer on {same}.")
     return sentences
 
 
@@ -247,7 +245,7 @@ def earlier_pace(name: str, plan: Plan, finished: list[RunFolder]) -> Pace | Non
 def probed_pace(name: str) -> Pace:
     """Some passes in a batch that fits, measured now."""
     with in_use(name) as model, torch.inference_mode():
-        module = cast(LatentDiffusion, model.module.to(pick_device()))
+        module = cast(LatentDiffusion, model.module)
         denoise = module.denoiser(module.embed_prompts(["a photo."]))
         latent = torch.zeros(module.latent_shape, device=module.device)
         size = fitting_batch(denoise, latent, most=200, key=(name, "fp32"))

@@ -15,6 +15,7 @@ from core.models.catalogue import MODELS
 from core.models.weights import availability
 from core.reports import roughly
 from core.runs.store import RunFolder
+from core.shares import share_of
 from core.ui.background_results import GALLERY, Results, error_gallery
 from core.ui.cache import loaded_model
 from core.ui.errors import guard
@@ -49,7 +50,7 @@ def _line(run: RunFolder) -> str:
     found = read_race_evaluation(run)
     summary = found.summary
     return (
-        f"{found.accuracy.value:.1%} of {len(found.labels):,} · {summary['model_title']} · "
+        f"{share_of(found.accuracy.correct, found.accuracy.count, digits=1)} · {summary['model_title']} · "
         f"{summary['dataset_title']} ({summary['split']})"
     )
 

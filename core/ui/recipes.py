@@ -109,7 +109,7 @@ labels = {list(labels)!r}
 templates = {list(templates)!r}
 weights = text_classifier(model.module, labels, templates)
 scores = zero_shot_scores(embed_images(model.module, batch), weights, labels, Scale.of(model.module))
-for index in scores.order()[:20]:
+for index in scores.order():
     print(f"{{labels[index]:30}} {{scores.probabilities[0, index]:6.1%}}  cosine {{scores.cosines[0, index]:.4f}}")
 """
     )
@@ -149,8 +149,14 @@ print(race.calls, "calls,", round(race.seconds, 1), "seconds")
     )
 
 
-def similarity_recipe(name: str, image_keys: Sequence[str], texts: Sequence[str]) -> str:
-    """Several photos against several texts."""
+def similarity_recipe(name: str, image_keys: Sequence[str], texts: Sequence[str], measure: str = "cosine") -> str:
+    """Several photos against several texts: cosines, or in per cent which of the texts or of the images."""
+    transposed = ".T" if measure == "images" else ""
+    shares = f"""
+scaling = Scale.of(model.module)
+logits = scaling.scale * values + scaling.bias
+values = 100 * probabilities(logits{transposed}, scaling.kind){transposed}"""
+    kinds = "Scale, embed_images, embed_texts, probabilities, similarity_matrix"
     images = ",\n    ".join(_image_code(key) for key in image_keys)
     imports = {line for key in image_keys for line in _image_imports(key)}
     return f'''"""Photos against texts. Run it in Vitrine's folder: python similarity.py"""
@@ -160,7 +166,7 @@ from pathlib import Path
 from core.data.examples import load_example
 from core.data.images import decode_image
 from core.data.transforms import to_batch
-from core.methods.zero_shot import embed_images, embed_texts, similarity_matrix
+from core.methods.zero_shot import {"embed_images, embed_texts, similarity_matrix" if measure == "cosine" else kinds}
 from core.models.weights import load
 {"".join(line + chr(10) for line in sorted(imports))}
 model = load({name!r})
@@ -169,8 +175,11 @@ images = [
 ]
 texts = {list(texts)!r}
 batch = to_batch(images, model.network.preprocessing)
-for row in similarity_matrix(embed_images(model.module, batch), embed_texts(model.module, texts)):
-    print("  ".join(f"{{cosine:6.3f}}" for cosine in row), " best:", texts[row.argmax()])
+values = similarity_matrix(embed_images(model.module, batch), embed_texts(model.module, texts)){
+        shares if measure != "cosine" else ""
+    }
+for row in values:
+    print("  ".join(f"{{value:6.3f}}" for value in row), " best:", texts[row.argmax()])
 '''
 
 
@@ -182,13 +191,52 @@ import json
 
 from core.configs import parse_overrides
 from core.experiments import {recipe}
+from core.experiments.execute import execute
 from core.runs.store import RunSpec, create_run
 
 config = parse_overrides({recipe}.Config, {overrides!r})
 folder = create_run({name!r}, RunSpec.of("{recipe}", config))
-for report in {recipe}.run(config, folder):
+for report in execute(folder):
     print(report, flush=True)
 print(json.loads((folder.path / {recipe}.RESULT).read_text())["test"])
+'''
+
+
+def positions_recipe(name: str, measure: str, row: int, column: int) -> str:
+    """How alike the positional embeddings of one model are; `row`, `column`: of the enlarged tile, from 0."""
+    return f'''"""Positional similarity. Run it in Vitrine's folder: python positions.py"""
+
+from pathlib import Path
+
+from core.figures.overlay import to_png
+from core.figures.positional import plot_distance_profile, positional_tile, positional_tiles
+from core.methods.positional import distance_profile, positional_similarity
+from core.models.weights import load
+
+table, grid, prefix_tokens = load({name!r}).module.positions()
+similarity = positional_similarity(table.detach().float().cpu().numpy(), grid, prefix_tokens, {measure!r})
+Path("positions.png").write_bytes(to_png(positional_tiles(similarity)))
+positional_tile(similarity, {row}, {column}).write_html("tile.html")
+profile = distance_profile(similarity)
+plot_distance_profile(profile, {measure!r}).write_html("profile.html")
+for distance, alike in zip(profile.distances, profile.similarity):
+    print(f"{{distance:6.2f}} patches apart: {{alike:.4f}}")
+'''
+
+
+def comparison_recipe(first: str, second: str) -> str:
+    """Where two models differ."""
+    return f'''"""Two models side by side. Run it in Vitrine's folder: python comparison.py"""
+
+from core.methods.anatomy import anatomy, compare_anatomy
+from core.models.weights import load
+
+comparison = compare_anatomy(anatomy(load({first!r}).module), anatomy(load({second!r}).module))
+for difference in comparison.differences:
+    print(difference.sentence)
+for row in comparison.rows:
+    block = "–" if row.layer is None else row.layer + 1
+    print(f"block {{block}}  {{row.role:24}} {{row.first:12,}} {{row.second:12,}}")
 '''
 
 
@@ -210,7 +258,7 @@ for role, parameters in roles.most_common():
 '''
 
 
-def modality_gap_recipe(name: str, source: str, strategy: str, pairs: int, by: str) -> str:
+def modality_gap_recipe(name: str, source: str, strategy: str, pairs: int, by: str, variant: str = "centred") -> str:
     """Every alignment of images and captions, fitted on some pairs and measured on others."""
     return f'''"""The modality gap and its alignments. Run it in Vitrine's folder: python modality_gap.py"""
 
@@ -230,14 +278,26 @@ for variant, outcome in outcomes.items():
         f"{{VARIANTS[variant].title:40}} gap {{outcome.held_out.distance:.3f}}  "
         f"cosine {{outcome.held_out.paired_cosine:.3f}}  accuracy {{outcome.accuracy:.1%}} ({{low:.1%}}–{{high:.1%}})"
     )
-print(finding(outcomes["before"], outcomes["centred"], seen_classes=halves.seen_classes))
+print(finding(outcomes["before"], outcomes[{variant!r}], seen_classes=halves.seen_classes))
 '''
 
 
 def precision_recipe(
-    name: str, image_key: str, formats: tuple[str, ...], batch_size: int, labels: tuple[str, ...]
+    name: str,
+    image_key: str,
+    formats: tuple[str, ...],
+    batch_size: int,
+    labels: tuple[str, ...],
+    *,
+    device: str = "auto",
+    compared: str = "",
+    count: int = 0,
 ) -> str:
-    """Latency, memory and answers of one photo in several number formats."""
+    """Latency and memory of one photo in several number formats, and the answers to it and to the others compared.
+
+    Args:
+        compared: "examples", or data set and split as in "cifar10/test", of which `count` random images are taken.
+    """
     imports = [
         "import torch",
         "from core.device import pick_device",
@@ -256,28 +316,47 @@ def precision_recipe(
             f"labels = {list(labels)!r}\n"
             'network = ZeroShotNetwork.of(model.module, text_classifier(model.module, labels, ("a photo of a {}.",)))\n'
         )
+    if compared == "examples":
+        imports.append("from core.data.examples import EXAMPLES")
+    elif compared and not image_key.startswith("data:"):
+        imports.append("from core.data.catalogue import sample_images")
+    if compared:
+        imports.append("from core.data.images import image_digest")
     head = _head("A network in shorter number formats", "precision.py", name, image_key, *imports)
+    others = ""
+    if compared == "examples":
+        others = "others = [load_example(each) for each in EXAMPLES]\n"
+    elif compared:
+        data, _, split = compared.partition("/")
+        others = f"others = [each for _, each in sample_images({data!r}, {split!r}, {count}, 0)]\n"
+    if others:
+        others += (
+            "others = [each for each in others if image_digest(each) != image_digest(image)]\n"
+            "compared = to_batch([image, *others], model.network.preprocessing)\n"
+        )
     return (
         head
         + network
-        + f"""device = pick_device()
+        + (others or "compared = batch\n")
+        + f"""device = pick_device({device!r})
 formats = [FORMATS[each] for each in {["fp32", *formats]!r}]
 images = batch.repeat({batch_size}, 1, 1, 1)
 timing = finish(measure_latencies(network, images, formats, device=device, runs=20))
 print(timing.plan.conditions.sentence())
 for each in timing.plan.left_out.values():
     print(each)
-reference = logits_in(cast(network, formats[0], device), batch, formats[0])
+reference = logits_in(cast(network, formats[0], device), compared, formats[0])
 for each in formats:
     if each.name not in timing.latencies:
         continue
     found = timing.latencies[each.name]
     copied = cast(network, each, device)
     memory = memory_profile(copied, forward(copied, images, each), device)
-    same = agreement(reference, logits_in(copied, batch, each))
+    same = agreement(reference, logits_in(copied, compared, each))
     print(
         f"{{each.title}}: median {{found.median:.2f}} ms, mean {{found.mean:.2f}} ± {{found.std:.2f}} ms, "
-        f"{{memory.total_mib:.1f}} MiB, largest |Δp| {{same.max_difference.max():.2g}}"
+        f"{{memory.total_mib:.1f}} MiB, same answer on {{same.same_answer.sum()}} of {{len(same)}}, "
+        f"largest |Δp| {{same.max_difference.max():.2g}}"
     )
 """
     )

@@ -112,7 +112,9 @@ def similarity_export(name: str) -> Export:
     table.insert(0, "image", [picture.title for picture in pictures])
     return Export(
         stem="similarity",
-        recipe=similarity_recipe(name, [picture.key for picture in pictures], texts),
+        recipe=similarity_recipe(
+            name, [picture.key for picture in pictures], texts, st.session_state.get("measure", "cosine")
+        ),
         figures={"matrix": similarity_figure(name, pictures, values, texts)},
         table=table,
         facts={"model": name, "measure": st.session_state.get("measure", "cosine"), "texts": list(texts)},

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from core.errors import ConfigError, ShapeError
+from core.errors import NotFiniteError, ShapeError
 from core.methods.agreement import agreement, reason
 from core.methods.precision import FORMATS
 
@@ -80,7 +80,7 @@ def test_numbers_that_overflowed_agree_with_nothing() -> None:
     assert result.flips.tolist() == [0]
     assert result.largest(1).tolist() == [0]
     assert "65,504" in reason(result, 0, FORMATS["fp16"])
-    with pytest.raises(ConfigError, match="not numbers"):
+    with pytest.raises(NotFiniteError, match="not numbers"):
         agreement(broken, logits)
 
 

@@ -8,8 +8,10 @@ import torchvision
 import transformers
 from torch import nn
 
-from core.methods.anatomy import FACTS, ROLES, anatomy, compare_anatomy, describe_architecture
+from core.figures.anatomy import plot_anatomy, plot_layers, plot_roles
+from core.methods.anatomy import FACTS, ROLES, anatomy, compare_anatomy, describe_architecture, text_tensors
 from core.models.differential import DifferentialViT
+from core.models.small_cnn import SmallCNN, SmallCNNConfig
 from core.models.vit import ViT, ViTConfig
 
 TINY = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "image_size": 32, "patch_size": 8}
@@ -272,3 +274,46 @@ def test_a_model_does_not_differ_from_itself(built):
     comparison = compare_anatomy(anatomy(built["clip"]), anatomy(built["clip"]))
     assert comparison.differences == ()
     assert not any(pair.differs for pair in (*comparison.rows, *comparison.roles))
+
+
+def test_the_small_cnn_has_as_many_blocks_as_its_stages_hold():
+    module = SmallCNN(SmallCNNConfig(image_size=16, width=8, stages=3, blocks=1, classes=4))
+    result = anatomy(module)
+    assert result.facts["depth"] == 3  # what widens a stage before its blocks is none of them
+    assert describe_architecture(SmallCNN(SmallCNNConfig(image_size=16, width=8, stages=3, blocks=2)))["depth"] == 6
+    titles = {row.part: row.title for row in result.rows}
+    assert titles["stages.0"] == "stage 1"
+    assert titles["stages.2.blocks.0"] == "block 3"
+    assert (titles["stem"], titles["head"]) == ("stem", "head")
+
+
+def test_blocks_are_counted_from_one_wherever_they_are_read(built):
+    for name in ("vit", "open_clip"):
+        result = anatomy(built[name])
+        blocks = {row.title for row in result.rows if row.layer is not None and row.tower == "vision"}
+        assert blocks == {f"block {number + 1}" for number in range(result.facts["depth"])}
+        labels = set(plot_anatomy(result, "Model").data[0].labels)
+        assert blocks <= labels
+        assert not {row.part for row in result.rows if row.layer is not None} & labels  # "blocks.0" beside "block 1"
+        assert min(min(bar.x) for bar in plot_layers(result).data) == 1
+
+
+def test_a_role_has_one_colour_in_the_tree_and_in_the_bars(built):
+    result = anatomy(built["open_clip"])
+    tree, bars = plot_anatomy(result, "Model").data[0], plot_roles(result).data[0]
+    drawn = dict(zip(bars.y, bars.marker.color, strict=True))
+    seen: dict[str, set[str]] = {}
+    for label, colour in zip(tree.labels, tree.marker.colors, strict=True):
+        if label in drawn:
+            seen.setdefault(label, set()).add(colour)
+    assert seen == {role: {colour} for role, colour in drawn.items()}
+
+
+def test_the_tensors_of_the_text_tower_are_those_that_images_do_not_pass(built):
+    clip = built["open_clip"]
+    assert text_tensors(clip) == {
+        name
+        for name, _ in clip.named_parameters()
+        if not name.startswith("visual.") and name != "logit_scale"
+    }  # fmt: skip
+    assert not text_tensors(built["vit"])

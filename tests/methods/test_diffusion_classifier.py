@@ -17,10 +17,12 @@ from core.errors import ConfigError, CoreError
 from core.methods.diffusion_classifier import (
     Plan,
     Race,
+    _simulated_losses,
     classify,
     draw_time_steps,
     excess_error,
     false_pruning_rate,
+    looks_of,
     paired_p_value,
     replay,
 )
@@ -360,3 +362,92 @@ def test_draws_count_how_long_each_prompt_took_part() -> None:
     left = {each.prompt: each.draw for each in found.pruned}
     assert left
     assert list(found.draws) == [left.get(prompt, found.step) for prompt in range(3)]
+
+
+@pytest.mark.parametrize("steps", [1000, 999])
+def test_evenly_spaced_steps_reach_both_ends_for_every_number_of_them(steps: int) -> None:
+    for count in range(1, steps + 1):
+        drawn = np.sort(draw_time_steps(Plan(spread="even", draws=count), steps))
+        stride = steps / count
+        assert len(drawn) == len(set(drawn.tolist())) == count
+        gaps = np.diff(drawn)
+        assert not len(gaps) or (gaps.min() >= np.floor(stride) and gaps.max() <= np.ceil(stride))
+        assert drawn[0] <= stride / 2
+        assert steps - 1 - drawn[-1] <= stride / 2, count
+        if steps % count == 0:  # as in the repository
+            assert drawn.tolist() == list(range(int(stride) // 2, steps, int(stride)))
+
+
+def test_more_draws_than_steps_repeat_them_evenly() -> None:
+    drawn = draw_time_steps(Plan(spread="even", draws=1500), T)
+    counts = np.bincount(drawn, minlength=T)
+    assert (counts.min(), counts.max(), counts[:500].sum()) == (1, 2, 750)
+
+
+@pytest.mark.parametrize("ends", [(50, 500), (50, 200, 500), (7, 120), (3, 4, 600), (333,), (10, 1500)])
+def test_every_stage_ends_with_draws_from_all_of_the_schedule(ends: tuple[int, ...]) -> None:
+    steps = draw_time_steps(Plan(pruning="stages", spread="staged", stage_draws=ends, stage_keeps=(1,) * len(ends)), T)
+    assert len(steps) == ends[-1]
+    for begin, end in zip((0, *ends), ends, strict=False):
+        added = np.sort(steps[begin:end])
+        # Where few are left, their places are not the schedule's to choose.
+        slack = 2 * T / ends[-1] + T / len(added)
+        assert added[0] <= slack
+        assert T - 1 - added[-1] <= slack
+    assert steps[: ends[0]].max() + T / ends[0] + T / ends[-1] >= T - 1
+
+
+class AtTheEnd(Rigged):
+    """The same under another schedule."""
+
+    def __init__(self, sizes: list[float], alphas: np.ndarray, **rest: Any) -> None:
+        super().__init__(sizes, **rest)
+        self.alphas, self.seen = torch.from_numpy(alphas).float(), set[int]()
+
+    def __call__(self, noised: Tensor, steps: Tensor, prompts: Tensor) -> Tensor:
+        self.seen |= set(steps.tolist())
+        kept = self.alphas[steps][:, None, None, None]
+        noise = (noised - kept.sqrt() * self.latent) / (1 - kept).sqrt()
+        size = self.sizes[prompts] * (1 + self.jitter * torch.sin(1e3 * noise.flatten(1).mean(1) + 2.0 * prompts))
+        return noise + size[:, None, None, None] * torch.sin(37 * noise + prompts[:, None, None, None])
+
+
+@pytest.mark.parametrize("objective", ["reconstruction", "noise"])
+@pytest.mark.parametrize("spread", ["uniform", "even"])
+def test_steps_without_any_signal_are_left_out_of_the_race(objective: Any, spread: Any) -> None:
+    """Zero terminal SNR: at ᾱ = 0 the reconstruction is 0/0, all prompts were infinitely bad and the first one won."""
+    alphas = ALPHAS[::50].copy()  # 20 steps, so that the last one would be drawn again and again
+    alphas[-1], alphas[0] = 0.0, 1.0
+    denoise = AtTheEnd([0.3, 0.25, 0.1, 0.4], alphas, jitter=0.3)
+    plan = Plan(objective=objective, spread=spread, draws=60, pruning="none", decay=0.0)
+    found = finish(classify(denoise, LATENT, 4, alphas, plan))
+    assert found.winner == 2
+    assert denoise.seen == set(range(1, 19))
+    for errors in (found.noise_error, found.reconstruction_error, found.weights, *excess_error(found)[:1]):
+        assert np.isfinite(errors).all()
+    with pytest.raises(ConfigError, match="mixes image and noise"):
+        finish(classify(denoise, LATENT, 4, np.array([1.0, 0.0]), plan))
+
+
+def test_the_price_of_pruning_grows_with_the_prompts_and_is_that_of_the_race_itself() -> None:
+    plan = Plan()
+    two, ten = (false_pruning_rate(plan, prompts=prompts, trials=4000) for prompts in (2, 10))
+    # 20,000 races each: 2.8 % and 16.2 %.
+    assert 0.018 < two < 0.038
+    assert 0.13 < ten < 0.19
+    assert looks_of(plan) == list(range(10, 101, 5))
+    assert looks_of(Plan(pruning="none")) == looks_of(Plan(draws=5)) == []
+    # The simulation decides as the race does, look by look, on the same scores.
+    random = np.random.default_rng(3)
+    alone = Plan(draws=30, least_draws=10, look_every=10, threshold=0.2)
+    lost = 0
+    for _ in range(40):
+        scores = (random.standard_normal((1, 30, 3)) * np.sqrt(0.5))[0]
+        found = replay(scores, scores, np.zeros(30, np.int64), alone, T)
+        lost += 0 in {each.prompt for each in found.pruned}
+    random = np.random.default_rng(3)
+    simulated = sum(
+        _simulated_losses(random, {look: stats.t.isf(0.1, look - 1) for look in (10, 20, 30)}, 3, 0.0, 1)
+        for _ in range(40)
+    )
+    assert simulated == lost > 0

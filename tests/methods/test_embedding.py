@@ -101,7 +101,7 @@ def test_input_that_cannot_be_placed_costs_a_sentence() -> None:
         place(np.zeros((0, 4)), PlaneConfig())
     broken = clusters(20)[0]
     broken[3, 1] = np.nan
-    with pytest.raises(CoreError, match="1 of 20 images are not finite"):
+    with pytest.raises(CoreError, match="1 of 20 images are not numbers"):
         place(broken, PlaneConfig())
     with pytest.raises(ShapeError, match="begin at"):
         place(clusters(20)[0], PlaneConfig(), start=np.zeros((19, 2)))

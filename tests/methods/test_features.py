@@ -39,7 +39,7 @@ def images(count: int = 5, size: int = 16, seed: int = 0) -> ArrayDataset:
 
 
 def extract(module, data=None, **options):
-    options = {"model": "tiny", "size": 16, "normalisation": HALF_NORMALISATION, "device": "cpu", **options}
+    options = {"model": "tiny", "size": 16, "normalisation": HALF_NORMALISATION, **options}
     return finish(extract_features(module, data or images(), **options))
 
 
@@ -128,7 +128,7 @@ def test_computed_once_and_again_when_anything_changes(monkeypatch):
 def test_an_interrupted_extraction_goes_on(monkeypatch):
     monkeypatch.setattr("core.methods.features._CHUNK", 2)
     module, data = ViT(TINY), images()
-    options = {"model": "tiny", "size": 16, "normalisation": HALF_NORMALISATION, "device": "cpu", "batch_size": 2}
+    options = {"model": "tiny", "size": 16, "normalisation": HALF_NORMALISATION, "batch_size": 2}
     started = extract_features(module, data, **options)
     assert [next(started).step, next(started).step] == [2, 4]
     started.close()

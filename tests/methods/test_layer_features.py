@@ -32,7 +32,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def read(module, *cuts, data=None, size=16, **options):
     module.eval()
     known = find_cuts(module, size)
-    options = {"model": "tiny", "size": size, "normalisation": HALF_NORMALISATION, "device": "cpu", **options}
+    options = {"model": "tiny", "size": size, "normalisation": HALF_NORMALISATION, **options}
     return finish(extract_layers(module, data or images(), cuts=cuts, known=known, **options))
 
 
@@ -59,7 +59,7 @@ def test_blocks_are_what_a_trace_keeps(kind):
 def test_the_last_block_is_what_the_head_reads_and_shares_its_cache():
     module = ViT(TINY).eval()
     known = find_cuts(module, 16)
-    options = {"model": "tiny", "size": 16, "normalisation": HALF_NORMALISATION, "device": "cpu"}
+    options = {"model": "tiny", "size": 16, "normalisation": HALF_NORMALISATION}
     end = finish(extract_features(module, images(), **options))
     texts: list[str] = []
     cuts = (Cut(layer=2, pooling="class_token"), Cut(layer=2, pooling="mean"))

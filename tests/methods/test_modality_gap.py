@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import ortho_group
 
-from core.errors import ConfigError, ShapeError, UnknownNameError
+from core.errors import ConfigError, NotFiniteError, ShapeError, UnknownNameError
 from core.methods.alignment import VARIANTS, find_variant, fit_alignment
 from core.methods.modality_gap import (
     Pairs,
@@ -294,7 +294,7 @@ def test_what_cannot_be_aligned_is_said() -> None:
         fit_alignment(pairs.images, pairs.texts[:5], find_variant("centred"))
     with pytest.raises(UnknownNameError, match="centred"):
         find_variant("centered")
-    with pytest.raises(ConfigError, match="not numbers"):
+    with pytest.raises(NotFiniteError, match="not numbers"):
         fit_alignment(pairs.images * np.nan, pairs.texts, find_variant("centred"))
     with pytest.raises(ShapeError, match="dimensions"):
         Pairs(images=pairs.images[:, :5], labels=pairs.labels, captions=pairs.captions, chosen=pairs.chosen)
@@ -307,3 +307,16 @@ def test_identical_embeddings_give_numbers_and_no_warning(name: str) -> None:
     with np.errstate(all="raise"):
         outcome = measure(pairs, pairs, find_variant(name), shuffles=1)
     assert np.isfinite(outcome.held_out.distance)
+
+
+def test_of_a_few_images_the_finding_gives_counts_and_no_interval():
+    random = np.random.default_rng(3)
+    pairs = Pairs(
+        images=random.normal(size=(3, 6)), labels=np.array([0, 1, 1]), captions=random.normal(size=(2, 1, 6)),
+        chosen=np.zeros(3, np.int64),
+    )  # fmt: skip
+    outcomes = compare_variants(pairs, pairs, [VARIANTS["before"], VARIANTS["mean_shift"]], shuffles=0)
+    said = finding(outcomes["before"], outcomes["mean_shift"])
+    assert "of 3 images**" in said
+    assert "interval" not in said
+    assert said.endswith("too few images to tell.") or said.startswith("This did not close the gap")

@@ -32,6 +32,7 @@ from core.methods.precision import (
 )
 from core.models.weights import load
 from core.paths import CHECKOUT
+from tests.clip_toy import save_tiny_clip
 
 CPU = torch.device("cpu")
 
@@ -150,6 +151,28 @@ def test_a_text_classifier_is_cast_with_its_encoder() -> None:
     half = cast(network, FORMATS["bf16"], CPU)
     assert half.weights.dtype == torch.bfloat16
     assert forward(half, images, FORMATS["bf16"])().dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("vision", [None, {"layers": [1, 1, 1, 1], "width": 8, "head_width": 8}])
+def test_of_a_clip_the_image_tower_alone_is_cast_and_weighed(tmp_path: Path, vision: dict | None) -> None:
+    folder = save_tiny_clip(tmp_path / "tiny", **({"vision": vision} if vision else {}))
+    encoder = load(f"folder:{folder}").module
+    size = encoder.model.visual.image_size  # type: ignore[union-attr]
+    images = torch.rand(2, 3, *(size if isinstance(size, tuple) else (size, size)))
+    with torch.no_grad():
+        embedded = encoder.embed(images)  # type: ignore[operator]
+    weights = np.eye(embedded.shape[1], dtype=np.float32)[:2]
+    network = ZeroShotNetwork.of(encoder, weights)
+    visual = parameter_bytes(encoder.model.visual)  # type: ignore[arg-type, union-attr]
+    scale = parameter_bytes(network) - visual - weights.nbytes
+    assert 0 < scale <= 8  # logit_scale
+    assert parameter_bytes(encoder) > visual + 100_000  # the text tower is there, and stays with the encoder itself
+    assert len(encoder.embed_texts(["a cat"])) == 1  # type: ignore[operator]
+    copied = cast(network, FORMATS["bf16"], CPU)
+    assert parameter_bytes(copied) == pytest.approx(parameter_bytes(network) / 2, rel=1e-3)
+    vectors = nn.functional.normalize(embedded, dim=1)
+    with torch.no_grad():
+        torch.testing.assert_close(network(images), network.scale * vectors[:, :2] + network.bias)
 
 
 def test_the_process_of_its_own_times_and_weighs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -109,7 +109,7 @@ def test_two_classifiers_on_the_same_images() -> None:
     assert (found.both, found.only_first, found.only_second, found.neither) == (1, 2, 1, 2)
     assert found.p_value == 1
     assert found.sentence("The race", "CLIP").startswith(
-        "CLIP is right on 1 images on which The race is wrong, and wrong on 2 on which The race is right: p = 1 "
+        "CLIP is right on 1 image on which The race is wrong, and wrong on 2 on which The race is right: p = 1 "
     )
     with pytest.raises(ShapeError, match="answers"):
         paired(labels, labels[:2], labels)

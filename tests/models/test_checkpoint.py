@@ -13,6 +13,7 @@ CONFIGS = {
     "differential_vit": VIT,
     "small_cnn": {"image_size": 8, "width": 8, "stages": 2, "classes": 3},
     "vae": {"image_size": 8, "channels": 3, "hidden_dim": 16, "latent_dim": 3},
+    "mixer": {"image_size": 8, "patch_size": 4, "embed_dim": 8, "depth": 1, "num_heads": 2, "classes": 3},
     "transfer": {
         "layout": "own",
         "architecture": {"family": "small_cnn", "config": {"width": 8, "stages": 2}},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from core.errors import IncompatibleError, MissingWeightsError, ShapeError
 from core.methods.diffusion_classifier import Plan, classify
 from core.methods.features import finish
 from core.models.catalogue import find_model
+from core.models.diffusion import load_diffusers
+from core.models.hub import _wanted
 from core.models.weights import availability, load
 from tests.diffusion_toy import save_tiny_pipeline
 
@@ -109,3 +112,51 @@ def test_what_is_no_pipeline_of_this_kind(folder: Path, tmp_path: Path) -> None:
         (tmp_path / f"{part}.safetensors").write_bytes(b"")
     with pytest.raises(IncompatibleError, match="FluxPipeline"):
         load(f"folder:{tmp_path}")
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_files_in_half_precision_are_loaded_as_they_are_on_a_gpu_alone(
+    tmp_path: Path, model: Any, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    folder = save_tiny_pipeline(tmp_path / "half", half=True)
+    assert availability(find_model(f"folder:{folder}")).state == "ready"
+    monkeypatch.setattr("core.models.diffusion.pick_device", lambda: torch.device(device))
+    half = load_diffusers(folder).module
+    assert half.unet.dtype == half.vae.dtype == (torch.float16 if device == "cuda" else torch.float32)
+    # Whatever the weights are, schedule, latents and errors are not halved.
+    assert half.alphas_cumprod.dtype == np.float64
+    image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    plan = Plan(draws=6, pruning="none", spread="even")
+    found = []
+    for each in (model, half):
+        with torch.inference_mode():
+            latent = each.encode(image)[0]
+            prompts = each.embed_prompts(["a cat", "a dog"])
+        assert latent.dtype == torch.float32
+        race = finish(classify(each.denoiser(prompts), latent, 2, each.alphas_cumprod, plan, batch_size=4))
+        assert race.noise_error.dtype == np.float32
+        found.append(race.noise_error)
+    np.testing.assert_allclose(found[1], found[0], rtol=2e-2)
+
+
+def test_where_both_are_there_a_cpu_takes_the_full_files(tmp_path: Path, folder: Path) -> None:
+    both = save_tiny_pipeline(tmp_path / "both", half=True)
+    shutil.copytree(folder, both, dirs_exist_ok=True)
+    full, kept = load_diffusers(folder).module, load_diffusers(both).module
+    for one, other in zip(full.parameters(), kept.parameters(), strict=True):
+        assert torch.equal(one, other)  # halved weights would have lost their last bits
+
+
+@pytest.mark.parametrize(("device", "taken"), [("cpu", "unet/diffusion_pytorch_model.safetensors"),
+                                               ("cuda", "unet/diffusion_pytorch_model.fp16.safetensors")])  # fmt: skip
+def test_the_download_takes_the_files_that_the_device_computes_in(
+    monkeypatch: pytest.MonkeyPatch, device: str, taken: str
+) -> None:
+    monkeypatch.setattr("core.device.pick_device", lambda: torch.device(device))
+    weights = ("unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model")
+    sizes = {f"{name}{kind}.safetensors": 1 for name in weights for kind in ("", ".fp16", ".non_ema")}
+    names, _ = _wanted("owner/pipeline", {"model_index.json": 1, "unet/config.json": 1, **sizes})
+    chosen = [name for name in names if name.endswith(".safetensors")]
+    assert taken in chosen
+    assert len(chosen) == 3
+    assert "unet/config.json" in names

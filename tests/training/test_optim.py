@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Muon
 
 from core.models.vit import ViT, ViTConfig
+from core.training.muon import StackedMuon, orthogonalise
 from core.training.optim import FilterMuon, Together, build_optimizer
 
 MODEL = ViTConfig(image_size=8, patch_size=4, embed_dim=16, depth=2, num_heads=2, classes=3)
@@ -106,3 +107,31 @@ def test_convolutions_are_decayed_and_embeddings_are_not():
     assert decayed["weight_decay"] == 0.1
     assert spared["weight_decay"] == 0
     assert len(spared["params"]) == 4
+
+
+def test_matrices_of_one_shape_are_orthogonalised_together_as_each_alone() -> None:
+    random = torch.Generator().manual_seed(3)
+    shapes = [(6, 4), (6, 4), (4, 6), (5, 5), (6, 4)]
+    start = [torch.randn(shape, generator=random) for shape in shapes]
+    settings = {"lr": 0.1, "weight_decay": 0.1, "adjust_lr_fn": "match_rms_adamw"}
+    ours = [nn.Parameter(each.clone()) for each in start]
+    torchs = [nn.Parameter(each.clone()) for each in start]
+    first, second = StackedMuon(ours, **settings), Muon(torchs, **settings)
+    for _ in range(3):
+        for one, other in zip(ours, torchs, strict=True):
+            one.grad = torch.randn(one.shape, generator=random)
+            other.grad = one.grad.clone()
+        first.step()
+        second.step()
+    for one, other, begin in zip(ours, torchs, start, strict=True):
+        # bf16 keeps 8 bits, and a product of a stack is summed in another order.
+        assert (one - other).norm() < 0.02 * (other - begin).norm()
+
+
+@pytest.mark.parametrize("shape", [(3, 7, 4), (2, 4, 7), (1, 5, 5)])
+def test_singular_values_come_near_one(shape: tuple[int, int, int]) -> None:
+    matrices = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    found = orthogonalise(matrices, (3.4445, -4.7750, 2.0315), 5, 1e-7, torch.float32)
+    values = torch.linalg.svdvals(found)
+    assert values.min() > 0.3
+    assert values.max() < 1.3

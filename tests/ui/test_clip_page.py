@@ -10,7 +10,8 @@ from streamlit.testing.v1 import AppTest
 
 from core.experiments import zero_shot
 from core.experiments.execute import execute
-from core.runs.store import RunSpec, create_run, list_runs
+from core.runs.status import read_state
+from core.runs.store import RunSpec, create_run, find_run, list_runs
 from core.ui.recipes import evaluation_recipe, similarity_recipe, zero_shot_recipe
 from tests.clip_toy import save_tiny_clip
 from tests.toy import save_toy
@@ -234,6 +235,7 @@ def test_recipes_run(
     assert printed(matrix).count("best:") == 2
     overrides = [f"model={model}", "dataset=toy", "strategy=photo"]
     assert "test_accuracy" in printed(evaluation_recipe(overrides, "mine"))
+    assert read_state(find_run("mine")).status == "finished"  # a run like any other, not one that never ends
 
 
 def test_the_label_that_was_clicked_is_the_one_explained(model: str) -> None:

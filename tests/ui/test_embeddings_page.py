@@ -50,7 +50,7 @@ def test_one_plane_of_views_with_its_neighbours_and_figures_in_words() -> None:
     assert given["colours"][0]["legend"] == [example.title for example in EXAMPLES.values()]
     text = text_of(app)
     assert "nearest others name a picture's photo in" in text
-    assert "n = 48, 95 %" in text
+    assert "n = 48, 95 % interval" in text
     assert "Trustworthiness" in text
     # It opens on a picture that deserves a look.
     assert given["focus"] >= 0
@@ -103,8 +103,8 @@ def test_two_models_stand_beside_each_other_with_what_they_share() -> None:
         "ViT on CIFAR-10, block 2 of 6, class token",
     ]
     text = text_of(app)
-    assert "in common (Jaccard index, mean over 48 pictures; by chance it would be" in text
-    assert "points on the same pictures (95 %" in text
+    assert "are among them in both (Jaccard index, mean over 48 pictures; by chance it would be" in text
+    assert "the first minus the second, on the same pictures, " in text
     assert "Linear CKA of the two, debiased" in text
     assert given["colours"][-1]["title"] == "Neighbours in common"
 

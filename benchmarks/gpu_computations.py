@@ -1,0 +1,338 @@
+"""What every page and every recipe computes, as functions of where: the list that `benchmarks.gpu` and the tests of
+placement go through.
+
+A computation takes the name of a device and returns arrays by name; the same ones, up to rounding, on every device.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from core.configs import parse_overrides
+from core.data.arrays import save_arrays
+from core.data.examples import EXAMPLES, load_example
+from core.data.image_sets import view_set
+from core.data.transforms import to_batch
+from core.experiments.catalogue import RECIPES
+from core.methods.anatomy import anatomy
+from core.methods.attention import attention_maps
+from core.methods.denoising_view import advantage_map, denoising_view
+from core.methods.diffusion_batch import fitting_batch
+from core.methods.diffusion_classifier import Plan, classify
+from core.methods.explanations import explanations_for
+from core.methods.faithfulness import faithfulness
+from core.methods.features import extract_features, finish
+from core.methods.image_text_relevance import image_text_relevance
+from core.methods.layer_features import Cut, extract_layers, find_cuts
+from core.methods.many_pictures import ask_about
+from core.methods.masking import masked_responses, masking_curve, masking_order, random_band
+from core.methods.memory_profile import memory_profile
+from core.methods.modality_gap_pairs import embed_halves
+from core.methods.precision import FORMATS, cast as cast_format, forward, logits_in
+from core.methods.predictions import predict_logits
+from core.methods.rollout import rollout_batch
+from core.methods.same_images import answers
+from core.methods.targets import Target, pick_target
+from core.methods.zero_shot import Scale, embed_images, text_classifier, zero_shot_scores
+from core.models.catalogue import MODELS
+from core.models.diffusion import LatentDiffusion
+from core.models.spec import LoadedModel
+from core.models.weights import availability, load
+from core.paths import data_root
+from core.runs.store import RunSpec, create_run
+
+Arrays = dict[str, np.ndarray]
+Load = Callable[[str, str], LoadedModel]  # (name, device); the caller decides whether models are kept
+
+GRID = (8, 8)
+LABELS = ("cat", "dog", "cup of coffee", "rocket", "motorcycle", "flower")
+PROMPTS = ("a photo of a cat.", "a photo of a dog.", "a photo of a ship.")
+_PRETRAINED = ("vit_s14_saliency", "efficientnet_lite0")
+TOY = "gpu_toy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Computation:
+    """One thing that a page or a recipe computes.
+
+    Attributes:
+        page: which page asks for it; "train" for recipes.
+        name: what it is.
+        run: from where to compute and how to load a model to arrays.
+        tolerance: largest difference of two devices, as a share of the largest magnitude in an array.
+        twice: whether a second run is timed; trainings are timed as a whole.
+    """
+
+    page: str
+    name: str
+    run: Callable[[str, Load], Arrays]
+    # Convolutions on a GPU are in TF32 by default, whose mantissa has 10 bits.
+    tolerance: float = 5e-3
+    twice: bool = True
+
+
+def _batch(model: LoadedModel, count: int = 1) -> torch.Tensor:
+    photos = [load_example(name) for name in list(EXAMPLES)[:count]]
+    return to_batch(photos, model.network.preprocessing)
+
+
+def _attention(name: str, device: str, load_model: Load) -> Arrays:
+    model = load_model(name, device)
+    module, batch = model.module, _batch(model)
+    found: Arrays = {"logits": predict_logits(module, batch)} if not model.spec.lacks("classifier") else {}
+    if not model.spec.lacks("attention"):
+        found["maps"] = attention_maps(module, batch).weights
+        found["rollout_batch"] = rollout_batch(module, _batch(model, 3))
+    target = pick_target(module, batch, classifier=not model.spec.lacks("classifier"))
+    for method in explanations_for(model.spec):
+        found[method.name] = method.explain(module, batch, target)
+    return found
+
+
+def _masking(name: str, device: str, load_model: Load) -> Arrays:
+    model = load_model(name, device)
+    module, batch = model.module, _batch(model)
+    classifier = not model.spec.lacks("classifier")
+    target = pick_target(module, batch, classifier=classifier)
+    options: dict[str, Any] = {"grid": GRID, "steps": 4, "normalisation": model.network.preprocessing.normalisation}
+    found: Arrays = {}
+    for fill in ("mean", "blur", "black", "noise"):
+        order = masking_order("centre", GRID)
+        found[fill] = masking_curve(module, batch, target, order, fill=fill, **options).confidence  # type: ignore[arg-type]
+    found["band"] = random_band(module, batch, target, orders=2, **options).curves
+    # The order of all patches by a fixed map: near ties in a map of its own would be rounding's to decide.
+    scores = {"ramp": np.linspace(0, 1, GRID[0] * GRID[1]).reshape(GRID)}
+    curves = faithfulness(module, batch, target, scores, random_orders=2, **options)
+    found["deletion"], found["insertion"] = curves.methods["ramp"].deletion, curves.methods["ramp"].insertion
+    if hasattr(module, "embed"):
+        likeness = pick_target(module, batch, classifier=False)
+        found["likeness"] = masked_responses(
+            module, batch, likeness, np.ones((1, *GRID), dtype=bool), normalisation=options["normalisation"]
+        ).confidence
+    return found
+
+
+def _anatomy(name: str, device: str, load_model: Load) -> Arrays:
+    model = load_model(name, device)
+    found = {"parameters": np.array([float(anatomy(model.module).total)], dtype=np.float64)}
+    if not model.spec.lacks("positions"):
+        table, _, _ = model.module.positions()  # type: ignore[operator]
+        if table is not None:
+            found["positions"] = table.detach().float().cpu().numpy()
+    return found
+
+
+def _clip(name: str, device: str, load_model: Load) -> Arrays:
+    model = load_model(name, device)
+    module = cast(Any, model.module)
+    weights = text_classifier(module, LABELS, ("a photo of a {}.", "a drawing of a {}."))
+    images = embed_images(module, _batch(model, 3))
+    found = {
+        "weights": weights,
+        "images": images,
+        "probabilities": zero_shot_scores(images, weights, LABELS, Scale.of(module)).probabilities,
+        "pictures": ask_about(
+            [partial(load_example, example) for example in list(EXAMPLES)[:3]],
+            model.network.preprocessing,
+            module.embed,
+        ).values,
+    }
+    if hasattr(module, "trace_pair"):
+        relevance = image_text_relevance(module, _batch(model), "a photo of a cat.", ("a photo of a dog.",))
+        found |= {"patches": relevance.patches, "words": relevance.word_relevance}
+    reference = torch.from_numpy(weights[0])
+    found["hidden"] = masked_responses(
+        module,
+        _batch(model),
+        Target(reference=reference),
+        np.ones((1, *GRID), dtype=bool),
+        normalisation=model.network.preprocessing.normalisation,
+    ).confidence
+    return found
+
+
+def _against_imagenet(device: str, load_model: Load) -> Arrays:
+    model = load_model("cnn_small", device)
+    openers = [partial(load_example, example) for example in list(EXAMPLES)[:3]]
+    return {"logits": ask_about(openers, model.network.preprocessing, model.module).values}
+
+
+def _diffusion(name: str, device: str, load_model: Load) -> Arrays:
+    model = load_model(name, device)
+    pipeline = cast(LatentDiffusion, model.module)
+    with torch.inference_mode():
+        latent = pipeline.encode(_batch(model))[0]
+        prompts = pipeline.embed_prompts(PROMPTS)
+    denoise = pipeline.denoiser(prompts)
+    assert fitting_batch(denoise, latent, most=8) >= 1
+    plan = Plan(draws=4, pruning="none", spread="even")
+    race = finish(classify(denoise, latent, len(PROMPTS), pipeline.alphas_cumprod, plan, batch_size=8))
+    view = denoising_view(pipeline, latent, prompts, 400)
+    return {
+        "latent": latent.float().cpu().numpy(),
+        "prompts": prompts.float().cpu().numpy(),
+        "noise_error": race.noise_error,
+        "reconstruction_error": race.reconstruction_error,
+        "view_error": view.error,
+        "advantage": advantage_map(pipeline, latent, prompts[:2]),
+    }
+
+
+def _other_answers(device: str, load_model: Load) -> Arrays:
+    """What a data-set race lets CLIP and a classifier say about the same images."""
+    random = np.random.default_rng(5)
+    pictures = random.integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
+    classes = load_model("cnn_small", device).classes
+    said = {}
+    for name in ("clip_small", "cnn_small"):
+        model = load_model(name, device)
+        said[name] = finish(answers(model, cast(Any, pictures), classes, classes, "a photo of a {}."))
+    return {name: np.asarray(each).shape[0] * np.ones(1) for name, each in said.items()}
+
+
+def _embeddings(name: str, device: str, load_model: Load) -> Arrays:
+    model = load_model(name, device)
+    photos = [(each, load_example(each)) for each in list(EXAMPLES)[:2]]
+    views = finish(view_set(photos, 3, seed=0, name="views", title="Views"))
+    size, normalisation = model.network.preprocessing.size, model.network.preprocessing.normalisation
+    known = find_cuts(model.module, size)
+    pooling = known.poolings[0]
+    cuts = tuple(Cut(layer=layer, pooling=pooling) for layer in {0, known.at("early"), len(known.layers)})
+    options: dict[str, Any] = {"model": name, "size": size, "normalisation": normalisation, "lock": model.lock}
+    layers = finish(extract_layers(model.module, views.source(size), cuts=cuts, known=known, **options))
+    found = {f"layer {cut.layer}": each.vectors for cut, each in layers.items()}
+    features = finish(extract_features(model.module, views.source(size), **options))
+    return found | {str(each): value.vectors for each, value in features.items()}
+
+
+def _modality_gap(device: str, load_model: Load) -> Arrays:
+    halves = finish(embed_halves(load_model("clip_small", device), "examples", ("a photo of a {}.",)))
+    return {"images": halves.held_out.images, "captions": halves.held_out.captions}
+
+
+def _precision(name: str, device: str, load_model: Load) -> Arrays:
+    model = load_model(name, device)
+    place = torch.device(device)
+    found = {}
+    for each in ("fp32", "bf16"):
+        copied = cast_format(model.module, FORMATS[each], place)
+        found[each] = logits_in(copied, _batch(model), FORMATS[each])
+        profile = memory_profile(copied, forward(copied, _batch(model), FORMATS[each]), place)
+        assert len(profile.modules)
+    found["bf16"] = np.argsort(-found["bf16"])[:, :1].astype(np.float64)
+    return found
+
+
+def save_noise(sizes: Mapping[str, int]) -> Path:
+    """A data set of coloured noise in CIFAR-10's classes, for one step of a recipe."""
+    random = np.random.default_rng(7)
+    folder = data_root() / TOY
+    classes = list(load("cnn_small", "cpu").classes)
+    for split, count in sizes.items():
+        labels = np.arange(count) % len(classes)
+        images = random.integers(0, 120, (count, 32, 32, 3)) + 12 * labels[:, None, None, None]
+        save_arrays(folder, split, images.astype(np.uint8), labels)
+    card = {
+        "name": TOY, "title": "Noise", "classes": classes, "storage": "arrays", "image_size": [32, 32],
+        "splits": dict(sizes),
+    }  # fmt: skip
+    (folder / "dataset.json").write_text(json.dumps(card), encoding="utf-8")
+    return folder
+
+
+_STEP = ("training.epochs=1", "training.batch_size=40", "training.precision=fp32", f"dataset={TOY}")
+_SMALL_VIT = ("model.embed_dim=32", "model.depth=2", "model.num_heads=2")
+_SMALL_CLIP = (
+    "start=", "transfer=", "model.image_size=32", "model.width=32", "model.depth=2", "model.num_heads=2",
+    "model.text_width=32", "model.text_depth=1", "model.text_heads=2", "model.embed_dim=16",
+)  # fmt: skip
+_SMALL_PIPELINE = ("model.width=32", "model.inner_width=32", "model.text_width=32", "model.text_depth=1")
+# Name → (recipe, overrides): at least one row for every recipe that computes.
+RECIPE_STEPS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "ViT": ("vit_scratch", (*_STEP, *_SMALL_VIT)),
+    "Differential ViT": ("vit_scratch", (*_STEP, *_SMALL_VIT, "family=differential_vit", "model.num_heads=1")),
+    "CNN": ("cnn_scratch", (*_STEP, "model.width=8")),
+    "mixer": ("mixer_scratch", (*_STEP, "model.embed_dim=20", "model.depth=1")),
+    "VAE": ("vae", (*_STEP, "model.channels=3", "model.image_size=32", "model.hidden_dim=16", "model.latent_dim=4")),
+    "small CLIP": ("clip_contrastive", (*_STEP[:3], *_SMALL_CLIP, f"datasets={TOY}")),
+    "text to image": ("text_to_image", (*_STEP, *_SMALL_PIPELINE, "val_images=10")),
+    "transfer, probe": ("transfer", (*_STEP, "backbone=cnn_small", "mode=linear_probe")),
+    "transfer, full": ("transfer", (*_STEP, "backbone=vit_small_p8", "mode=full")),
+    "linear probe": ("linear_probe", ("backbone=cnn_small", f"dataset={TOY}")),
+    "zero-shot": ("zero_shot", ("model=clip_small", f"dataset={TOY}")),
+    "zero-shot by diffusion": (
+        "diffusion_zero_shot", (f"dataset={TOY}", "images=2", "plan.draws=4", "plan.pruning=none", "plan.spread=even"),
+    ),
+}  # fmt: skip
+# A sweep computes nothing itself: its trials are runs of the recipes above.
+WITHOUT_STEPS = ("sweep",)
+_WATCHED = ("train_loss", "val_loss", "loss")
+
+
+def _recipe(recipe: str, overrides: tuple[str, ...], device: str, load_model: Load) -> Arrays:
+    """All reports of one run of a recipe, those that are figures."""
+    found = RECIPES[recipe]
+    config = parse_overrides(found.config, list(overrides))
+    name = f"{recipe}-{device}-{blake2b(repr(overrides).encode(), digest_size=4).hexdigest()}".replace(":", "-")
+    folder = create_run(name, RunSpec.of(recipe, config, device=device))
+    reports = [asdict(report) for report in cast(Generator[Any, None, None], found.run(config, folder))]
+    losses = [value for report in reports for key, value in report.items() if key in _WATCHED and value is not None]
+    assert reports
+    return {"losses": np.array(losses or [0.0], dtype=np.float64)}
+
+
+def computations() -> list[Computation]:
+    """All of them, page by page; models that are not on this machine are left out."""
+    ready = [name for name in _PRETRAINED if availability(MODELS[name]).state == "ready"]
+    eyes = ["vit_p4", "differential_vit_p4", "cnn_small", *ready]
+    listed = [Computation(page="attention", name=name, run=partial(_attention, name)) for name in eyes]
+    listed += [Computation(page="masking", name=name, run=partial(_masking, name)) for name in eyes]
+    listed += [Computation(page="anatomy", name=name, run=partial(_anatomy, name)) for name in ("vit_p4", "clip_small")]
+    listed += [
+        Computation(page="clip", name="one image, hiding, pictures", run=partial(_clip, "clip_small")),
+        Computation(page="clip", name="against ImageNet", run=_against_imagenet),
+        # Errors of a chain of convolutions, attention and a difference of two nearly equal sums.
+        Computation(
+            page="diffusion", name="race, view, map", run=partial(_diffusion, "diffusion_small"), tolerance=2e-2
+        ),
+        Computation(page="diffusion", name="the others' answers", run=_other_answers),
+    ]
+    listed += [
+        Computation(page="embeddings", name=name, run=partial(_embeddings, name))
+        for name in ("vit_p4", "cnn_small", "clip_small")
+    ]
+    listed += [
+        Computation(page="modality_gap", name="clip_small", run=_modality_gap),
+        Computation(page="precision", name="cnn_small", run=partial(_precision, "cnn_small")),
+        Computation(page="precision", name="vit_p4", run=partial(_precision, "vit_p4")),
+    ]
+    listed += [
+        Computation(page="train", name=name, run=partial(_recipe, *row), tolerance=2e-2, twice=False)
+        for name, row in RECIPE_STEPS.items()
+    ]
+    return listed
+
+
+def differences(first: Arrays, second: Arrays) -> dict[str, float]:
+    """Largest difference of each array, as a share of the first's largest magnitude; infinite where shapes differ."""
+    found = {}
+    for key in first.keys() | second.keys():
+        one, other = first.get(key), second.get(key)
+        if one is None or other is None or one.shape != other.shape:
+            found[key] = float("inf")
+            continue
+        both = np.abs(one.astype(np.float64) - other.astype(np.float64))
+        scale = float(np.nanmax(np.abs(one.astype(np.float64)))) if one.size else 1.0
+        found[key] = float(np.nanmax(both)) / max(scale, 1e-6) if one.size else 0.0
+        if not np.isfinite(one).all() or not np.isfinite(other).all():
+            found[key] = float("inf")
+    return found

@@ -1,0 +1,458 @@
+"""No public function of core.methods answers on numbers that are none: it names them, or says what is missing.
+
+The contract walks every public function; one that takes arrays or networks and is neither asked nor excused here fails.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+import core.methods
+from core.data.arrays import ArrayDataset
+from core.data.transforms import HALF_NORMALISATION, Preprocessing
+from core.errors import NotFiniteError
+from core.finite import require_finite
+from core.methods import (
+    agreement,
+    alignment,
+    attention,
+    confusion,
+    denoising_view,
+    diffusion_classifier,
+    disagreements,
+    embedding,
+    embedding_quality,
+    faithfulness,
+    features,
+    gradcam,
+    image_text_relevance,
+    layer_features,
+    many_pictures,
+    masking,
+    modality_gap,
+    modality_gap_way,
+    positional,
+    predictions,
+    probes,
+    procrustes,
+    relevance,
+    rollout,
+    targets,
+    zero_shot,
+)
+from core.methods.features import Features, finish
+from core.models.small_cnn import SmallCNN, SmallCNNConfig
+from core.models.vit import ViT, ViTConfig
+
+# What an argument or a parameter of a network's kind is called in a signature.
+NUMBERS = re.compile(
+    r"ndarray|Tensor|Module|Features|Pairs|AttentionMaps|Similarity|Encoder|LatentDiffusion|LoadedModel|Trace"
+)
+EXCUSED = {
+    "anatomy.anatomy": "counts parameters, whatever their values",
+    "anatomy.describe_architecture": "reads the design, not the values",
+    "anatomy.text_tensors": "names of parameters",
+    "classify_files.classify_files": "asks zero_shot.embed_images and text_classifier",
+    "conditions.accuracy_by_condition": "whole numbers",
+    "conditions.tally": "whole numbers",
+    "confusion.accuracy": "whole numbers",
+    "confusion.class_accuracies": "whole numbers",
+    "confusion.classes_by_error": "whole numbers",
+    "confusion.confusion_matrix": "whole numbers",
+    "confusion.mistakes_sentence": "whole numbers",
+    "confusion.most_confused": "whole numbers",
+    "diffusion_batch.fitting_batch": "measures time alone",
+    "diffusion_batch.pass_seconds": "measures time alone",
+    "diffusion_classifier.replay": "NaN is what was not measured; it refuses to look there",
+    "diffusion_classifier.usable_steps": "a comparison leaves NaN out, which is its answer",
+    "embedding_quality.agreement": "whole numbers",
+    "embedding_quality.neighbours_right": "whole numbers",
+    "embedding_quality.shared": "whole numbers",
+    "features.feature_poolings": "asks what a network offers",
+    "layer_features.find_cuts": "shapes alone",
+    "masking.keep_from_order": "whole numbers",
+    "masking.keep_from_patches": "whole numbers",
+    "masking.removal_keeps": "whole numbers",
+    "memory_profile.memory_profile": "bytes alone",
+    "memory_profile.parameter_bytes": "bytes alone",
+    "modality_gap.split_pairs": "whole numbers",
+    "modality_gap_pairs.embed_halves": "asks features.extract_features and zero_shot.embed_texts",
+    "paired.paired": "whole numbers",
+    "precision.cast": "a copy in another format",
+    "precision.forward": "what leaves its range there is what agreement.agreement reports",
+    "precision.image_tower": "a part of a network",
+    "precision.logits_in": "what leaves its range there is what agreement.agreement reports",
+    "precision.measure_latencies": "measures time alone",
+    "precision_probe.process_memory": "bytes alone",
+    "race_evaluation.budget_curve": "whole numbers",
+    "race_evaluation.replay_all": "asks diffusion_classifier.replay",
+    "same_images.answers": "asks predictions.predict_logits and zero_shot.embed_images",
+    "same_images.class_order": "names of classes",
+    "targets.trace_score": "is differentiated; its callers look at the gradients",
+}  # fmt: skip
+
+RANDOM = np.random.default_rng(0)
+SIZE = ViTConfig(image_size=16, patch_size=8, embed_dim=16, depth=2, num_heads=2, classes=3)
+
+
+def numbers(*shape: int, bad: bool) -> np.ndarray:
+    """Finite, or with one NaN in the middle."""
+    values = RANDOM.random(shape).astype(np.float32)
+    if bad:
+        values.flat[values.size // 2] = np.nan
+    return values
+
+
+def network(bad: bool, kind: type[nn.Module] = ViT) -> nn.Module:
+    torch.manual_seed(0)
+    module = ViT(SIZE) if kind is ViT else SmallCNN(SmallCNNConfig(image_size=16, width=8, stages=2, classes=3))
+    module.eval()
+    if bad:  # a training that diverged
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.fill_(float("nan"))
+    return module
+
+
+class Tiny(nn.Module):
+    """An image-text encoder in three lines."""
+
+    logit_scale, logit_bias, kind, context_length = 10.0, 0.0, "softmax", 4
+
+    def __init__(self, bad: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((3, 4), float("nan") if bad else 0.5))
+
+    def embed(self, images: Tensor) -> Tensor:
+        return images.mean(dim=(2, 3)) @ self.weight
+
+    def tokenise(self, texts: Any) -> Any:
+        return SimpleNamespace(ids=torch.ones(len(texts), 3), pieces=[("a",)] * len(texts))
+
+    def embed_tokens(self, ids: Tensor) -> Tensor:
+        return ids @ self.weight
+
+    def trace_pair(self, images: Tensor, texts: Any) -> Any:
+        image, words = (torch.full((1, 1, 5, 5), 0.2) * self.weight.mean() for _ in range(2))
+        return SimpleNamespace(
+            scores=(image.sum() + words.sum())[None, None], image_attention=(image,), text_attention=(words,),
+            grid=(2, 2), prefix_tokens=1, image_pooling="class_token", text_read=torch.zeros(1, dtype=torch.int64),
+        )  # fmt: skip
+
+
+class Diffuser:
+    """Predicts noise, or NaN."""
+
+    alphas_cumprod = np.linspace(0.9, 0.1, 10)
+
+    def __init__(self, bad: bool) -> None:
+        self.bad = bad
+
+    def denoiser(self, prompts: Tensor) -> Callable[..., Tensor]:
+        return lambda latents, steps, which: latents * (float("nan") if self.bad else 0.5)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return latents.clamp(-1, 1)
+
+
+def maps(bad: bool) -> attention.AttentionMaps:
+    return attention.AttentionMaps(
+        weights=numbers(2, 2, 5, 5, bad=bad), grid=(2, 2), prefix_tokens=1, pooling="class_token", signed=False,
+        logits=None,
+    )  # fmt: skip
+
+
+def pairs(images: bool = False, captions: bool = False) -> modality_gap.Pairs:
+    return modality_gap.Pairs(
+        images=numbers(8, 4, bad=images), labels=np.arange(8) % 2, captions=numbers(2, 2, 4, bad=captions),
+        chosen=np.zeros(8, np.int64),
+    )  # fmt: skip
+
+
+def split(bad: bool) -> Features:
+    return Features(vectors=numbers(9, 4, bad=bad), labels=np.arange(9) % 3)
+
+
+def photo(bad: bool = False) -> Tensor:
+    return torch.from_numpy(numbers(1, 3, 16, 16, bad=bad))
+
+
+def pixels() -> ArrayDataset:
+    images = RANDOM.integers(0, 256, (5, 16, 16, 3), dtype=np.uint8)
+    return ArrayDataset(name="toy", split="all", images=images, labels=np.zeros(5, np.int64), classes=("a",))
+
+
+def masked(function: Callable[..., Any], *rest: Any, **options: Any) -> Callable[[bool], Any]:
+    target = targets.Target(class_index=1)
+    return lambda bad: function(
+        network(bad), photo(), target, *rest, normalisation=HALF_NORMALISATION, **options
+    )  # fmt: skip
+
+
+def on_features(bad: bool) -> Any:
+    module = network(bad)
+    return finish(features.extract_features(module, pixels(), model="tiny", size=16, normalisation=HALF_NORMALISATION))
+
+
+def on_layers(bad: bool) -> Any:
+    module = network(bad)
+    cut = layer_features.Cut(layer=1, pooling="mean")
+    known = layer_features.find_cuts(module, 16)
+    return finish(
+        layer_features.extract_layers(
+            module, pixels(), cuts=(cut,), known=known, model="tiny", size=16, normalisation=HALF_NORMALISATION,
+        )
+    )  # fmt: skip
+
+
+def cached(bad: bool) -> Any:
+    def read(images: Tensor, missing: list[str]) -> dict[str, Tensor]:
+        return {name: images.mean(dim=(2, 3)) * (float("nan") if bad else 1) for name in missing}
+
+    return finish(
+        features.cached_vectors(
+            network(False), pixels(), read, {"all": "all"}, model="tiny", size=16, normalisation=HALF_NORMALISATION,
+        )
+    )  # fmt: skip
+
+
+def race(bad: bool) -> Any:
+    latent = torch.from_numpy(numbers(2, 4, 4, bad=bad))
+    plan = diffusion_classifier.Plan(draws=4, pruning="none")
+    return finish(
+        diffusion_classifier.classify(lambda noised, *_: noised * 0.5, latent, 2, Diffuser.alphas_cumprod, plan)
+    )
+
+
+def shown(function: Callable[..., Any], *rest: Any) -> list[Callable[[bool], Any]]:
+    return [
+        lambda bad: function(Diffuser(bad), torch.rand(3, 4, 4), torch.zeros(2, 1, 1), *rest),
+        lambda bad: function(
+            Diffuser(False), torch.from_numpy(numbers(3, 4, 4, bad=bad)), torch.zeros(2, 1, 1), *rest
+        ),
+    ]  # fmt: skip
+
+
+def both(function: Callable[..., Any], first: tuple[int, ...], second: tuple[int, ...]) -> list[Callable[[bool], Any]]:
+    """A function of two arrays, either of which may be broken."""
+    return [
+        lambda bad: function(numbers(*first, bad=bad), numbers(*second, bad=False)),
+        lambda bad: function(numbers(*first, bad=False), numbers(*second, bad=bad)),
+    ]
+
+
+SCALE = zero_shot.Scale(scale=10.0, bias=0.0, kind="softmax")
+CENTRED = alignment.VARIANTS["centred"]
+ASKED: dict[str, list[Callable[[bool], Any]]] = {
+    "agreement.agreement": [lambda bad: agreement.agreement(numbers(4, 3, bad=bad), numbers(4, 3, bad=False))],
+    "alignment.check_pairs": both(alignment.check_pairs, (5, 3), (5, 3)),
+    "alignment.fit_alignment": both(lambda a, b: alignment.fit_alignment(a, b, CENTRED), (5, 3), (5, 3)),
+    "attention.attention_distance": [lambda bad: attention.attention_distance(maps(bad), 8)],
+    "attention.attention_entropy": [lambda bad: attention.attention_entropy(maps(bad))],
+    "attention.attention_maps": [lambda bad: attention.attention_maps(network(bad), photo())],
+    "attention.attention_mass": [lambda bad: attention.attention_mass(numbers(6, bad=bad), 0.5)],
+    "attention.fuse_heads": [lambda bad: attention.fuse_heads(numbers(2, 4, 4, bad=bad), "max")],
+    "attention.key_maps": [lambda bad: attention.key_maps(maps(bad), 1)],
+    "attention.query_maps": [lambda bad: attention.query_maps(maps(bad), 1)],
+    "attention.readout_maps": [lambda bad: attention.readout_maps(maps(bad))],
+    "confusion.surest_errors": [
+        lambda bad: confusion.surest_errors(np.zeros(4, int), np.ones(4, int), numbers(4, bad=bad), 2)
+    ],
+    "denoising_view.advantage_map": shown(denoising_view.advantage_map),
+    "denoising_view.denoising_view": shown(denoising_view.denoising_view, 5),
+    "diffusion_classifier.classify": [race],
+    "diffusion_classifier.paired_p_value": [lambda bad: diffusion_classifier.paired_p_value(numbers(9, bad=bad))],
+    "disagreements.find_disagreements": both(
+        lambda a, b: disagreements.find_disagreements(a, b, np.zeros(3, int), 1), (3, 5), (3, 5)
+    ),
+    "embedding.align": both(embedding.align, (5, 2), (5, 2)),
+    "embedding.place": [
+        lambda bad: embedding.place(numbers(7, 3, bad=bad), embedding.PlaneConfig(method="pca")),
+        lambda bad: embedding.place(
+            numbers(7, 3, bad=False), embedding.PlaneConfig(method="pca"), start=numbers(7, 2, bad=bad)
+        ),
+    ],
+    "embedding.place_once": [
+        lambda bad: embedding.place_once(numbers(7, 3, bad=bad), embedding.PlaneConfig(method="pca"))
+    ],
+    "embedding.principal_components": [lambda bad: embedding.principal_components(numbers(7, 3, bad=bad), 2)],
+    "embedding_quality.debiased_cka": both(embedding_quality.debiased_cka, (6, 3), (6, 3)),
+    "embedding_quality.directions": [lambda bad: embedding_quality.directions(numbers(5, 3, bad=bad))],
+    "embedding_quality.faithfulness": both(lambda a, b: embedding_quality.faithfulness(a, b, 2), (9, 3), (9, 2)),
+    "embedding_quality.nearest": [lambda bad: embedding_quality.nearest(numbers(5, 2, bad=bad), 2)],
+    "faithfulness.area": [lambda bad: faithfulness.area(np.linspace(0, 1, 4), numbers(4, bad=bad))],
+    "faithfulness.faithfulness": [
+        masked(faithfulness.faithfulness, {"a": numbers(2, 2, bad=False)}, grid=(2, 2), steps=2, random_orders=2),
+        lambda bad: masked(
+            faithfulness.faithfulness, {"a": numbers(2, 2, bad=bad)}, grid=(2, 2), steps=2, random_orders=2
+        )(False),
+    ],
+    "features.cached_vectors": [cached],
+    "features.extract_features": [on_features],
+    "features.pool_last": [on_features],
+    "gradcam.grad_cam": [
+        lambda bad: gradcam.grad_cam(network(bad, SmallCNN), photo(), targets.Target(class_index=1)),
+        lambda bad: gradcam.grad_cam(network(False, SmallCNN), photo(bad), targets.Target(class_index=1)),
+    ],
+    "image_text_relevance.image_text_relevance": [
+        lambda bad: image_text_relevance.image_text_relevance(Tiny(bad), photo(), "a")
+    ],
+    "layer_features.extract_layers": [on_layers],
+    "many_pictures.ask_about": [
+        lambda bad: many_pictures.ask_about(
+            [lambda: Image.new("RGB", (16, 16))], Preprocessing(size=16, normalisation=HALF_NORMALISATION), network(bad)
+        )
+    ],
+    "masking.mask_patches": [
+        lambda bad: masking.mask_patches(
+            photo(bad), torch.ones(1, 2, 2, dtype=torch.bool), "mean", normalisation=HALF_NORMALISATION
+        )
+    ],
+    "masking.masked_responses": [masked(masking.masked_responses, np.ones((2, 2, 2), bool))],
+    "masking.masking_curve": [masked(masking.masking_curve, np.arange(4), grid=(2, 2), steps=2)],
+    "masking.masking_order": [
+        lambda bad: masking.masking_order("most_attended", (2, 2), scores=numbers(2, 2, bad=bad))
+    ],
+    "masking.random_band": [masked(masking.random_band, grid=(2, 2), steps=2, orders=2)],
+    "masking.scores_on_grid": [lambda bad: masking.scores_on_grid(numbers(4, 4, bad=bad), (2, 2))],
+    "modality_gap.accuracy_of": both(lambda a, b: modality_gap.accuracy_of(a, b, np.zeros(5, int)), (5, 3), (2, 2, 3)),
+    "modality_gap.classify": both(modality_gap.classify, (5, 3), (2, 2, 3)),
+    "modality_gap.compare_variants": [
+        lambda bad: modality_gap.compare_variants(pairs(images=bad), pairs(), [CENTRED], shuffles=1)
+    ],
+    "modality_gap.measure": [lambda bad: modality_gap.measure(pairs(captions=bad), pairs(), CENTRED, shuffles=1)],
+    "modality_gap.modality_gap": both(modality_gap.modality_gap, (5, 3), (5, 3)),
+    "modality_gap.pair_budget": [lambda bad: modality_gap.pair_budget(pairs(), pairs(images=bad), CENTRED)],
+    "modality_gap_way.along_the_way": [
+        lambda bad: modality_gap_way.along_the_way(pairs(images=bad), pairs(), CENTRED, steps=2, shuffles=1)
+    ],
+    "positional.distance_profile": [
+        lambda bad: positional.distance_profile(
+            positional.PositionalSimilarity(
+                matrix=numbers(4, 4, bad=bad), tiles=np.zeros((2, 2, 2, 2)), grid=(2, 2), measure="cosine"
+            )
+        )
+    ],
+    "positional.positional_similarity": [
+        lambda bad: positional.positional_similarity(numbers(5, 3, bad=bad), (2, 2), 1)
+    ],
+    "predictions.predict_logits": [lambda bad: predictions.predict_logits(network(bad), photo())],
+    "predictions.softmax": [lambda bad: predictions.softmax(numbers(3, bad=bad))],
+    "predictions.top_predictions": [lambda bad: predictions.top_predictions(numbers(3, bad=bad), ("a", "b", "c"))],
+    "probes.fit_linear": [lambda bad: probes.fit_linear(numbers(9, 3, bad=bad), np.arange(9) % 3, 1.0)],
+    "probes.linear_probe": [lambda bad: finish(probes.linear_probe(split(False), split(False), split(bad)))],
+    "probes.nearest_neighbours": [
+        lambda bad: probes.nearest_neighbours(split(bad), split(False), neighbours=3),
+        lambda bad: probes.nearest_neighbours(split(False), split(bad), neighbours=3),
+    ],
+    "procrustes.best_rotation": both(procrustes.best_rotation, (5, 3), (5, 3)),
+    "procrustes.unit": [lambda bad: procrustes.unit(numbers(5, 3, bad=bad))],
+    "relevance.gradient_relevance": [
+        lambda bad: relevance.gradient_relevance(network(bad), photo(), targets.Target(class_index=1))
+    ],
+    "rollout.attention_rollout": [lambda bad: rollout.attention_rollout(numbers(2, 2, 5, 5, bad=bad))],
+    "rollout.mixing_matrices": [
+        lambda bad: rollout.mixing_matrices(
+            numbers(2, 2, 5, 5, bad=bad), fusion="mean", discard_ratio=0.0, residual=True, prefix_tokens=1
+        )
+    ],
+    "rollout.rollout_batch": [lambda bad: rollout.rollout_batch(network(bad), photo())],
+    "targets.pick_target": [
+        lambda bad: targets.pick_target(network(bad), photo()),
+        lambda bad: targets.pick_target(network(bad), photo(), classifier=False),
+    ],
+    "targets.target_confidence": [
+        lambda bad: targets.target_confidence(network(bad), photo(), targets.Target(class_index=1)),
+        lambda bad: targets.target_confidence(network(bad), photo(), targets.Target(reference=torch.ones(16))),
+    ],
+    "zero_shot.class_weights": [lambda bad: zero_shot.class_weights(numbers(2, 2, 4, bad=bad))],
+    "zero_shot.embed_images": [lambda bad: zero_shot.embed_images(Tiny(bad), photo())],  # type: ignore[arg-type]
+    "zero_shot.embed_texts": [lambda bad: zero_shot.embed_texts(Tiny(bad), ["a"])],  # type: ignore[arg-type]
+    "zero_shot.probabilities": [
+        lambda bad: zero_shot.probabilities(numbers(3, bad=bad), "softmax"),
+        lambda bad: zero_shot.probabilities(numbers(3, bad=bad), "sigmoid"),
+    ],
+    "zero_shot.similarity_matrix": both(zero_shot.similarity_matrix, (2, 4), (3, 4)),
+    "zero_shot.template_scores": both(lambda a, b: zero_shot.template_scores(a, b, SCALE), (4,), (2, 2, 4)),
+    "zero_shot.text_classifier": [
+        lambda bad: zero_shot.text_classifier(Tiny(bad), ["a", "b"], ["{}."])  # type: ignore[arg-type]
+    ],
+    "zero_shot.unit": [lambda bad: zero_shot.unit(numbers(5, 3, bad=bad))],
+    "zero_shot.zero_shot_scores": both(
+        lambda a, b: zero_shot.zero_shot_scores(a, b, ["a", "b"], SCALE), (3, 4), (2, 4)
+    ),
+}
+
+
+def public_functions() -> dict[str, Callable[..., Any]]:
+    """Every public function of core.methods whose signature holds numbers, by module and name."""
+    found = {}
+    for info in pkgutil.iter_modules(core.methods.__path__):
+        module = importlib.import_module(f"core.methods.{info.name}")
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            if name.startswith("_") or function.__module__ != module.__name__:
+                continue
+            annotations = [str(each.annotation) for each in inspect.signature(function).parameters.values()]
+            if any(NUMBERS.search(each) for each in annotations):
+                found[f"{info.name}.{name}"] = function
+    return found
+
+
+def test_every_public_function_that_takes_numbers_is_asked_or_excused() -> None:
+    walked = set(public_functions())
+    assert walked >= {"zero_shot.zero_shot_scores", "rollout.attention_rollout", "probes.linear_probe"}
+    unknown = walked - set(ASKED) - set(EXCUSED)
+    assert not unknown, f"Feed these a NaN in ASKED, or say in EXCUSED why not: {sorted(unknown)}"
+    assert not set(ASKED) & set(EXCUSED)
+    assert not (set(ASKED) | set(EXCUSED)) - walked - {"features.pool_last"}, "There is no such function."
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_no_answer_is_given_on_numbers_that_are_none(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
+    for ask in ASKED[name]:
+        ask(False)
+        with pytest.raises(NotFiniteError, match="not numbers") as caught:
+            ask(True)
+        assert caught.value.remedy
+
+
+def test_in_half_precision_what_is_no_number_is_the_finding() -> None:
+    reference, reduced = numbers(4, 3, bad=False), numbers(4, 3, bad=True)
+    found = agreement.agreement(reference, reduced)
+    assert found.finite.tolist() == [True, True, False, True]
+    assert not found.same_answer[2]
+    with pytest.raises(NotFiniteError, match=r"The fp32 logits of shape \(4, 3\): 1 of 12 .* first at \[2, 0\]"):
+        agreement.agreement(reduced, reference)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_the_error_names_the_array_the_place_and_the_remedy(value: float) -> None:
+    values = np.ones((2, 3))
+    require_finite("The logits", values)
+    require_finite("The logits", torch.ones(2, 3))
+    require_finite("Labels", np.arange(3))
+    values[1, 2] = value
+    for each in (values, torch.from_numpy(copy.deepcopy(values))):
+        with pytest.raises(NotFiniteError) as caught:
+            require_finite("The logits", each)
+        assert caught.value.cause == (
+            "The logits of shape (2, 3): 1 of 6 are not numbers (NaN or infinite), the first at [1, 2]."
+        )
+        assert "fp32" in caught.value.remedy
