@@ -25,6 +25,7 @@ from core.data.transforms import IMAGENET_NORMALISATION, Normalisation, Preproce
 from core.errors import ConfigError, CoreError, UnknownNameError
 from core.paths import cache_root, data_root
 from core.reports import Progress
+from core.seeding import published_stream
 
 HELD_OUT_SHARE = 0.2
 _REPORT_EVERY = 32
@@ -226,7 +227,7 @@ def limit_images(data: ArrayDataset, count: int | None, seed: int = 0) -> ArrayD
     """At most `count` random images of `data`, in their old order; all of them for None."""
     if count is None or count >= len(data):
         return data
-    rows = np.random.default_rng(seed).permutation(len(data))[:count]
+    rows = published_stream("limited images", seed).permutation(len(data))[:count]
     return _pick(data, np.sort(rows), data.split)
 
 

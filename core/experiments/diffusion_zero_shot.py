@@ -45,6 +45,7 @@ from core.models.spec import LoadedModel
 from core.models.weights import load
 from core.reports import Progress
 from core.runs.store import RunFolder, write_atomically
+from core.seeding import published_stream, stream
 
 RESULT, PREDICTIONS, RACES = "result.json", "predictions.npz", "races"
 QUANTILES = (0.1, 0.5, 0.9)
@@ -218,13 +219,13 @@ def choose_pictures(config: Config, splits: tuple[str, ...], size: int) -> _Pict
     truth = np.concatenate([np.asarray(each.labels) for each in data.values()])
     if not len(rows):
         raise ConfigError(f"There are no images in {'+'.join(splits)} of {config.dataset}.", "Choose another split.")
-    chosen = np.random.default_rng(config.seed).permutation(len(rows))[: config.images or None]
+    chosen = published_stream("tested pictures", config.seed).permutation(len(rows))[: config.images or None]
     return _Pictures(data=data, split=names[chosen], row=rows[chosen], label=truth[chosen])
 
 
 def image_seed(config: Config, place: int) -> int:
     """The seed of an image's race: its own, so that what chance does to one image says nothing about the next."""
-    return int(np.random.default_rng((config.plan.seed, config.seed, place)).integers(2**31))
+    return int(stream("seed of a race", config.plan.seed, config.seed, place).integers(2**31))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from core.experiments.checkpointing import resumable
 from core.models.checkpoint import ModelCard, build, save_model, stored_weights
 from core.reports import Progress
 from core.runs.store import RunFolder
-from core.seeding import seed_everything
+from core.seeding import published_stream, seed_everything
 from core.training.config import TrainingConfig
 from core.training.distributed import is_main
 from core.training.evaluate import Evaluation, evaluate
@@ -55,7 +55,9 @@ def train_classifier(config: ScratchConfig, folder: RunFolder, title: str) -> It
     train, val = load_arrays(config.dataset, "train"), load_arrays(config.dataset, "val")
     _check_fit(config, train)
     if 0 < config.max_images < len(train):
-        train = train.subset(np.sort(np.random.default_rng(0).permutation(len(train))[: config.max_images]), "train")
+        train = train.subset(
+            np.sort(published_stream("limited images", 0).permutation(len(train))[: config.max_images]), "train"
+        )
     normalisation = CIFAR10_NORMALISATION if config.dataset == "cifar10" else measure_normalisation(train)
     seed_everything(config.training.seed)
     model = build(config.family, asdict(config.model))

@@ -34,6 +34,7 @@ from core.models.spec import LoadedModel
 from core.models.weights import load
 from core.reports import Progress, shifted
 from core.runs.store import RunFolder, write_atomically
+from core.seeding import published_stream
 
 # Where nothing but what is tested on is there to choose a strategy by.
 HELD_OUT_SHARE = 0.2
@@ -265,7 +266,7 @@ def _validation_split(info: dict[str, Any], tested: tuple[str, ...]) -> str:
 
 def _some_rows(rows: np.ndarray, limit: int) -> np.ndarray:
     """All of `rows`, or a fixed random part of them, in order."""
-    return np.sort(np.random.default_rng(0).permutation(rows)[:limit]) if limit else rows
+    return np.sort(published_stream("tested rows", 0).permutation(rows)[:limit]) if limit else rows
 
 
 def _load(config: Config, model: LoadedModel, split: str) -> ArrayDataset:

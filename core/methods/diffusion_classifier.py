@@ -22,6 +22,7 @@ from torch import Tensor
 
 from core.configs import check_options, option
 from core.errors import ConfigError, CoreError
+from core.seeding import published_stream, stream, torch_generator
 
 Objective = Literal["reconstruction", "noise"]
 Distance = Literal["l2", "l1", "huber"]
@@ -288,7 +289,7 @@ def replay(
 
 def draw_time_steps(plan: Plan, steps: int) -> np.ndarray:
     """(draws,) int64 time steps in the order in which they are used."""
-    random = np.random.default_rng((plan.seed, 17))
+    random = stream("time steps", plan.seed)
     if plan.spread == "uniform":
         return random.integers(0, steps, plan.most_draws)
     if plan.spread == "even":
@@ -349,7 +350,7 @@ def false_pruning_rate(
     Args:
         advantage: by how many standard deviations of the paired difference prompt 0 is better than all others.
     """
-    random = np.random.default_rng(seed)
+    random = stream("simulated races", seed)
     lost = 0
     for _ in range(trials):
         # The variance of a difference of two is 1.
@@ -407,7 +408,7 @@ class _Bench:
 
     def _draw_noise(self, draw: int) -> Tensor:
         # A seed for each draw, drawn on the CPU: the same noise on every device and for every size of batch.
-        generator = torch.Generator().manual_seed(int(np.random.default_rng((self.plan.seed, draw)).integers(2**62)))
+        generator = torch_generator(int(published_stream("noise of a draw", self.plan.seed, draw).integers(2**62)))
         return torch.randn(self.latent.shape, generator=generator).to(self.latent.device)
 
     def _errors(self, draws: np.ndarray, batch: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:

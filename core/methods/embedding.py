@@ -28,6 +28,7 @@ from core.configs import check_options, option
 from core.errors import CoreError, ShapeError
 from core.methods.embedding_quality import Neighbours, directions, nearest
 from core.paths import cache_root
+from core.seeding import stream
 
 Method = Literal["pca", "tsne", "umap"]
 Progress = Callable[[float, str], None]
@@ -315,7 +316,7 @@ def _small(begin: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _noise(shape: tuple[int, ...], seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).normal(scale=1e-3, size=shape)
+    return stream("jitter", seed).normal(scale=1e-3, size=shape)
 
 
 def _padded(components: np.ndarray, dimensions: int) -> np.ndarray:

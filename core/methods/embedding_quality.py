@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import ShapeError
+from core.seeding import stream
 
 Progress = Callable[[float, str], None]
 
@@ -105,7 +106,7 @@ def faithfulness(original: np.ndarray, plane: np.ndarray, k: int = 10, *, seed: 
         raise ShapeError(f"{len(original)} feature vectors and {len(plane)} points on the plane.", "Use one for each.")
     of = len(original)
     if of > LIMIT:
-        rows = np.sort(np.random.default_rng(seed).permutation(of)[:LIMIT])
+        rows = np.sort(stream("trustworthiness sample", seed).permutation(of)[:LIMIT])
         original, plane = original[rows], plane[rows]
     count = len(original)
     k = min(k, (count - 1) // 2)

@@ -24,7 +24,8 @@ from core.data.transforms import Normalisation
 from core.device import autocast
 from core.errors import CoreError, RunFailedError
 from core.reports import Progress
-from core.training.batches import Batch, Batches, draw_seed
+from core.seeding import stream_seed
+from core.training.batches import Batch, Batches
 from core.training.config import TrainingConfig
 from core.training.distributed import gather, rank, share_gradients, start, sum_up, world_size
 from core.training.evaluate import Predictions, join, predict
@@ -234,7 +235,7 @@ class Fit:
         devices = [self.device] if self.device.type == "cuda" else []
         # The odd batch at the end of an epoch is not worth compiling for a second shape.
         forward = self._forward if batch.count == self.config.batch_size else self._eager
-        seed = draw_seed(self.config.seed, self.epoch, self.batch, rank())
+        seed = stream_seed("step", self.config.seed, self.epoch, self.batch, rank())
 
         def network(*inputs: Tensor) -> Any:
             with autocast(self.device, self.config.precision):

@@ -43,6 +43,7 @@ from core.methods.disagreements import (
 )
 from core.methods.many_pictures import Answers, Progress, ask_about
 from core.methods.zero_shot import Scale, zero_shot_scores
+from core.seeding import stream
 from core.ui.cache import in_use, loaded_model, shelved
 from core.ui.errors import guard
 from core.ui.export import Export
@@ -207,7 +208,7 @@ def chosen_pictures(question: Question) -> tuple[tuple[LabelledPicture, ...], tu
     while len(chosen) < min(question.count, len(fitting)):
         per_class *= 2
         chosen = choose_pictures(fitting, per_class)
-    rows = np.sort(np.random.default_rng(0).permutation(len(chosen))[: question.count])
+    rows = np.sort(stream("disagreement pictures").permutation(len(chosen))[: question.count])
     chosen = tuple(chosen[row] for row in rows)
     return chosen, tuple(int(indices[each.label] or 0) for each in chosen), len(every) - len(known)
 
