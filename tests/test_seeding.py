@@ -6,6 +6,7 @@ import ast
 import inspect
 import itertools
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +19,23 @@ CORE = Path(seeding.__file__).parent
 NUMBERS = [(), (0,), (0, 0), (0, 0, 0), (0, 1), (1,), (1, 0), (3,), (3, 0), (0, 3), (2**32,), (2**32, 5), (0, 1, 5)]
 
 
-def _calls(*names: str) -> list[tuple[str, ast.Call]]:
-    """Every call of one of `names`, bare or as an attribute, in `core` outside seeding.py."""
-    return [
+@cache
+def _all_calls() -> tuple[tuple[str, ast.Call], ...]:
+    return tuple(
         (str(path.relative_to(CORE)), node)
         for path in sorted(CORE.rglob("*.py"))
         if path.name != "seeding.py"
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call)
-        and (getattr(node.func, "attr", "") in names or getattr(node.func, "id", "") in names)
+    )
+
+
+def _calls(*names: str) -> list[tuple[str, ast.Call]]:
+    """Every call of one of `names`, bare or as an attribute, in `core` outside seeding.py."""
+    return [
+        (path, call)
+        for path, call in _all_calls()
+        if getattr(call.func, "attr", "") in names or getattr(call.func, "id", "") in names
     ]
 
 

@@ -17,6 +17,7 @@ from core.data.loading import measure_normalisation
 from core.data.transforms import CIFAR10_NORMALISATION, Normalisation
 from core.errors import ConfigError
 from core.experiments.checkpointing import resumable
+from core.experiments.run_precision import precision_facts, settle_training
 from core.models.checkpoint import ModelCard, build, save_model, stored_weights
 from core.reports import Progress
 from core.runs.store import RunFolder
@@ -59,9 +60,10 @@ def train_classifier(config: ScratchConfig, folder: RunFolder, title: str) -> It
             np.sort(published_stream("limited images", 0).permutation(len(train))[: config.max_images]), "train"
         )
     normalisation = CIFAR10_NORMALISATION if config.dataset == "cifar10" else measure_normalisation(train)
-    seed_everything(config.training.seed)
+    training = settle_training(folder, config.training)
+    seed_everything(training.seed)
     model = build(config.family, asdict(config.model))
-    fit = Fit(model, train, val, normalisation, config.training, device=folder.read_spec().device)
+    fit = Fit(model, train, val, normalisation, training, device=folder.read_spec().device)
     yield from resumable(folder, fit)
     if not is_main():
         return
@@ -78,7 +80,7 @@ def train_classifier(config: ScratchConfig, folder: RunFolder, title: str) -> It
         classes=train.classes,
         normalisation=normalisation,
         dataset=read_dataset(config.dataset)["title"],
-        training=config.training,
+        training=training,
         metrics={
             **measured(split, result),
             "split": "test, read once after the last epoch" if config.evaluate_test else "val; test was not read",
@@ -121,7 +123,7 @@ def publish(
         recipe=to_json(training),
         command=folder.read_spec().command(folder.name),
         date=datetime.date.today().isoformat(),
-        metrics={**metrics, "seed": training.seed},
+        metrics={**metrics, "seed": training.seed, **precision_facts(folder)},
         history=folder.history(),
     )
     save_model(folder.model, model, card)

@@ -22,9 +22,10 @@ from torch import Tensor, nn
 
 from core.data.arrays import ArrayDataset
 from core.data.transforms import Normalisation, resize, standardise
-from core.device import Precision, Streams, autocast, pick_device
+from core.device import Streams, autocast, pick_device
 from core.errors import IncompatibleError
 from core.paths import cache_root
+from core.precision_choice import PrecisionChoice, choose_precision
 from core.reports import Progress
 
 FeaturePooling = Literal["class_token", "mean", "embedding"]
@@ -70,7 +71,7 @@ def extract_features(
     normalisation: Normalisation,
     poolings: tuple[FeaturePooling, ...] | None = None,
     batch_size: int = 64,
-    precision: Precision = "fp32",
+    precision: PrecisionChoice = "fp32",
     device: str = "auto",
     lock: threading.RLock | None = None,
     side_by_side: bool = False,
@@ -121,7 +122,7 @@ def cached_vectors(
     size: int,
     normalisation: Normalisation,
     batch_size: int = 64,
-    precision: Precision = "fp32",
+    precision: PrecisionChoice = "fp32",
     device: str = "auto",
     lock: threading.RLock | None = None,
     side_by_side: bool = False,
@@ -134,12 +135,13 @@ def cached_vectors(
     """
     target = pick_device(device)
     module = module.to(target).eval()
-    key = _key(module, data, model, size=size, normalisation=asdict(normalisation), precision=precision)
+    chosen = choose_precision(precision, target, "inference").precision
+    key = _key(module, data, model, size=size, normalisation=asdict(normalisation), precision=chosen)
     folders = {name: cache_root() / "features" / f"{key}-{suffix}" for name, suffix in names.items()}
 
     def vectors_of(rows: range, missing: list[Name]) -> dict[Name, np.ndarray]:
         images = torch.from_numpy(np.array(data.images[rows.start : rows.stop])).to(target)
-        with torch.inference_mode(), autocast(target, precision):
+        with torch.inference_mode(), autocast(target, chosen):
             vectors = read(_resized(images, size), missing)
         return {name: each.float().cpu().numpy() for name, each in vectors.items()}
 

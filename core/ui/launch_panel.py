@@ -14,11 +14,12 @@ from typing import Any
 import streamlit as st
 
 from core.configs import differences, from_dict
-from core.device import device_title
+from core.device import device_title, pick_device
 from core.errors import CoreError
 from core.experiments.estimate import Estimate
 from core.experiments.spec import Recipe
 from core.paths import CHECKOUT
+from core.precision_choice import known_choice
 from core.runs.queue import devices, submit
 from core.runs.store import RunSpec, create_run, list_runs
 from core.ui.address import remember
@@ -51,6 +52,8 @@ def launch_panel(recipe: Recipe, config: Any | None, *, parent: str, obstacle: s
             "GPUs", 1, len(gpus), 1, key="run-processes", help="One process each; the batch is shared between them."
         )
     launcher, options = _launcher()
+    if launcher == "local" and (said := _precision_words(config, device)):
+        st.caption(said)
     left, right = st.columns(2)
     measure = left.button(
         "How long will it take?", icon=":material/timer:", disabled=not ready, width="stretch", key="run-estimate"
@@ -120,6 +123,19 @@ def _device_words(name: str) -> str:
         return device_title(name)
     except RuntimeError:  # a GPU that is there and does not answer
         return f"{name} (does not answer)"
+
+
+def _precision_words(config: Any | None, device: str) -> str:
+    """What "auto" means for a training there, without measuring; nothing where the precision is set."""
+    if getattr(getattr(config, "training", config), "precision", "") != "auto":
+        return ""
+    try:
+        known = known_choice(pick_device(device))
+    except (CoreError, RuntimeError):  # the device does not answer: launching says so
+        return ""
+    if known is None:
+        return "Precision auto: fp32 or bf16, whichever is faster here; a second's measurement when the run starts."
+    return known.sentence()
 
 
 def _question(recipe: Recipe, config: Any, device: str) -> tuple[Any, ...]:
