@@ -173,7 +173,7 @@ def memory_by_batch(arguments: argparse.Namespace, sizes: list[int]) -> dict[str
     for size in sizes:
         command = [sys.executable, "-m", "benchmarks.diffusion_classifier", "--model", arguments.model]
         command += ["--dataset", arguments.dataset, "--threads", str(arguments.threads), "--memory-of", str(size)]
-        done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True, encoding="utf-8")
         found[str(size)] = round(float(json.loads(done.stdout.splitlines()[-1])["mib"]), 1)
     return found
 

@@ -13,8 +13,8 @@ Six things are timed on the same images of random pixels (what they show costs n
 - plain: the bare step fed by that DataLoader.
 
 A round times each once; ratios are medians over rounds of the ratio within a round, since a shared machine's speed
-drifts. The aims are recipe ≥ 95 % of bare, with `--precision auto` ≥ 95 % of bare_fp32 on every machine, and on a CPU ≥ 2 times (on a GPU ≥ 5 times) plain, of the data alone where
-the network takes nearly all the time.
+drifts. The aims are recipe ≥ 95 % of bare, with `--precision auto` ≥ 95 % of bare_fp32 on every machine, and on a CPU
+≥ 2 times (on a GPU ≥ 5 times) plain, of the data alone where the network takes nearly all the time.
 """
 
 from __future__ import annotations

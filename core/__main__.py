@@ -5,6 +5,7 @@ Heavy imports happen inside the commands, so that `--help` answers at once.
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections.abc import Callable
@@ -535,6 +536,9 @@ def _advance(bar: object) -> Callable[[float, str], None]:
 
 def main() -> None:
     """Run the command line; a `CoreError` is one sentence and exit status 1."""
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, io.TextIOWrapper):
+            output.reconfigure(errors="backslashreplace")  # into a pipe Windows speaks an encoding without "≥"
     try:
         app()
     except CoreError as error:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from core.errors import ConfigError
+from core.files import switch
 from core.paths import cache_root
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -185,7 +186,7 @@ def _write(key: dict[str, str | int], chosen: Chosen) -> None:
     with suppress(OSError):  # a home that cannot be written to: measured again next time
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(json.dumps({"key": key, "chosen": asdict(chosen)}, indent=1) + "\n", encoding="utf-8")
-        os.replace(partial, path)
+        switch(partial, path)
 
 
 def _block(device: torch.device) -> tuple[torch.nn.Module, torch.Tensor]:

@@ -68,7 +68,7 @@ def load_arrays(name: str, split: str) -> ArrayDataset:
         split=stored,
         images=np.load(folder / f"{stored}_images.npy", mmap_mode="r"),
         labels=np.load(folder / f"{stored}_labels.npy", mmap_mode="r"),
-        classes=tuple(json.loads((folder / "dataset.json").read_text())["classes"]),
+        classes=tuple(json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["classes"]),
     )
     if not carved:
         return whole

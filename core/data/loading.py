@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from core.data.catalogue import is_carved, list_files, read_dataset
 from core.data.images import decode_image
 from core.data.transforms import IMAGENET_NORMALISATION, Normalisation, Preprocessing, crop_to_square
 from core.errors import ConfigError, CoreError, UnknownNameError
+from core.files import switch
 from core.paths import cache_root, data_root
 from core.reports import Progress
 from core.seeding import published_stream
@@ -142,12 +142,14 @@ def decode_split(name: str, split: str, size: int) -> Iterator[Progress]:
         images.flush()
         if not labels:
             raise CoreError(f"None of the images in {split} of {name} can be read.", "Import the data set again.")
-        if skipped:
-            np.save(path, np.array(images[: len(labels)]))
+        kept = np.array(images[: len(labels)]) if skipped else None
+        del images  # Windows neither overwrites a file that is mapped nor renames its folder
+        if kept is not None:
+            np.save(path, kept)
         np.save(workshop / "labels.npy", np.array(labels, dtype=np.int64))
         (workshop / "skipped.json").write_text(json.dumps(skipped), encoding="utf-8")
         try:
-            os.replace(workshop, target)
+            switch(workshop, target)
         except OSError:
             if not target.is_dir():  # otherwise another process was quicker, with the same content
                 raise

@@ -26,6 +26,7 @@ import numpy as np
 
 from core.configs import check_options, option
 from core.errors import CoreError, ShapeError
+from core.files import switch
 from core.methods.embedding_quality import Neighbours, directions, nearest
 from core.paths import cache_root
 from core.seeding import stream
@@ -156,7 +157,7 @@ def place_once(
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     partial.write_bytes(buffer.getvalue())
-    os.replace(partial, path)
+    switch(partial, path)
     return plane
 
 

@@ -24,6 +24,7 @@ from core.data.arrays import ArrayDataset
 from core.data.transforms import Normalisation, resize, standardise
 from core.device import Streams, autocast, pick_device
 from core.errors import IncompatibleError
+from core.files import switch
 from core.paths import cache_root
 from core.precision_choice import PrecisionChoice, choose_precision
 from core.reports import Progress
@@ -236,4 +237,4 @@ def _save(path: Path, vectors: np.ndarray) -> None:
     np.save(buffer, vectors)
     partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     partial.write_bytes(buffer.getvalue())
-    os.replace(partial, path)
+    switch(partial, path)

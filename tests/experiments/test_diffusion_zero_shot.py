@@ -63,7 +63,7 @@ def outcome(folder: RunFolder) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The summary and the columns."""
     with np.load(folder.path / PREDICTIONS) as stored:
         columns = dict(stored)
-    return json.loads((folder.path / RESULT).read_text()), columns
+    return json.loads((folder.path / RESULT).read_text(encoding="utf-8")), columns
 
 
 def evaluate(config: Config, name: str = "races") -> tuple[list[RaceReport], dict[str, Any], dict[str, np.ndarray]]:

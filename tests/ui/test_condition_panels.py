@@ -48,7 +48,7 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> str:
     )
     settings = {"input_size": [3, 32, 32], "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic"}
     card = {"architecture": "test_efficientnet", "num_classes": 1000, "pretrained_cfg": settings}
-    (folder / "config.json").write_text(json.dumps(card))
+    (folder / "config.json").write_text(json.dumps(card), encoding="utf-8")
     return f"folder:{folder}"
 
 
