@@ -32,7 +32,6 @@ from benchmarks.report import machine, write
 from core.data.catalogue import read_dataset, sample_images
 from core.data.prompts import dataset_labels, fill_template
 from core.data.transforms import to_batch
-from core.device import pick_device
 from core.errors import CoreError
 from core.experiments.diffusion_zero_shot import PREDICTIONS, RESULT
 from core.methods.diffusion_batch import fitting_batch
@@ -173,7 +172,7 @@ def memory_by_batch(arguments: argparse.Namespace, sizes: list[int]) -> dict[str
     for size in sizes:
         command = [sys.executable, "-m", "benchmarks.diffusion_classifier", "--model", arguments.model]
         command += ["--dataset", arguments.dataset, "--threads", str(arguments.threads), "--memory-of", str(size)]
-        done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True, encoding="utf-8")
         found[str(size)] = round(float(json.loads(done.stdout.splitlines()[-1])["mib"]), 1)
     return found
 

@@ -37,7 +37,8 @@ from core.methods.many_pictures import ask_about
 from core.methods.masking import masked_responses, masking_curve, masking_order, random_band
 from core.methods.memory_profile import memory_profile
 from core.methods.modality_gap_pairs import embed_halves
-from core.methods.precision import FORMATS, cast as cast_format, forward, logits_in
+from core.methods.precision import FORMATS, forward, logits_in
+from core.methods.precision import cast as cast_format
 from core.methods.predictions import predict_logits
 from core.methods.rollout import rollout_batch
 from core.methods.same_images import answers

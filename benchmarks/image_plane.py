@@ -58,7 +58,7 @@ def save_drawn(home: Path, count: int) -> None:
         "image_size": [32, 32],
         "splits": {"test": count},
     }
-    (folder / "dataset.json").write_text(json.dumps(card))
+    (folder / "dataset.json").write_text(json.dumps(card), encoding="utf-8")
 
 
 def serve(home: Path) -> tuple[subprocess.Popen[bytes], str]:

@@ -49,6 +49,7 @@ def main() -> None:
                 capture_output=True,
                 text=True,
                 check=True,
+                encoding="utf-8",
             )
             runs.append(json.loads(done.stdout))
         results[module] = {

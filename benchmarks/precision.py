@@ -130,6 +130,7 @@ def _process_memory(name: str, number_format: str, batch: int) -> float:
         capture_output=True,
         text=True,
         check=True,
+        encoding="utf-8",
     )
     return float(json.loads(done.stdout.splitlines()[-1])["peak_mib"])
 

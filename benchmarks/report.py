@@ -22,7 +22,7 @@ def machine() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "load_before": [round(value, 2) for value in os.getloadavg()],
+        "load_before": [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None,
     }
 
 
@@ -31,6 +31,6 @@ def write(name: str, result: dict[str, Any]) -> Path:
     result = {"date": datetime.date.today().isoformat(), **result}
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=1))
     return path

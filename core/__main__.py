@@ -5,6 +5,7 @@ Heavy imports happen inside the commands, so that `--help` answers at once.
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections.abc import Callable
@@ -474,13 +475,17 @@ def show_log(
 def _train_here(folder: RunFolder) -> None:
     """Work on a run in this process, with a line for every report and one that counts the steps."""
     from core.experiments.execute import execute
+    from core.experiments.run_precision import read_precision
     from core.reports import Progress, as_duration, as_line
     from core.runs.status import eta_seconds, read_state
 
     if folder.stop.exists():
         folder.stop.unlink()
-    shown, counter = 0.0, sys.stderr.isatty()
+    shown, counter, told = 0.0, sys.stderr.isatty(), False
     for report in execute(folder):
+        if not told and (settled := read_precision(folder)) is not None:
+            typer.echo(settled.sentence())
+            told = True
         if not isinstance(report, Progress):
             typer.echo(("\r\x1b[K" if counter else "") + as_line(report))
         elif counter and time.monotonic() - shown > 0.5:
@@ -532,6 +537,9 @@ def _advance(bar: object) -> Callable[[float, str], None]:
 
 def main() -> None:
     """Run the command line; a `CoreError` is one sentence and exit status 1."""
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, io.TextIOWrapper):
+            output.reconfigure(errors="backslashreplace")  # into a pipe Windows speaks an encoding without "≥"
     try:
         app()
     except CoreError as error:

@@ -68,7 +68,9 @@ def save_tiny_clip(
         **({"init_logit_bias": -10.0} if sigmoid else {}),
     }  # fmt: skip
     preprocess = {"mean": MEAN, "std": STD, "interpolation": "bicubic", "resize_mode": "shortest"}
-    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}))
+    (folder / "open_clip_config.json").write_text(
+        json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}), encoding="utf-8"
+    )
     torch.manual_seed(seed)
     model = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
     with torch.no_grad():

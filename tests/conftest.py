@@ -1,5 +1,10 @@
+import os
+
 import torch
 
 # Test models are so small that waiting for a second thread costs more than it computes: on a busy two-core machine
 # one training step of a tiny ViT took 100 ms with two threads and 2 ms with one.
 torch.set_num_threads(1)
+
+# What a test finds must not hang on how fast this processor is in bf16; the choice has tests of its own.
+os.environ.setdefault("VITRINE_PRECISION", "fp32")

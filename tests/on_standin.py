@@ -17,7 +17,8 @@ from tests.standin import NAME, register
 def computations() -> None:
     """Every computation that `benchmarks.gpu` knows, beside the CPU's results."""
     from benchmarks.gpu import Models, compare
-    from benchmarks.gpu_computations import computations as listed, save_noise
+    from benchmarks.gpu_computations import computations as listed
+    from benchmarks.gpu_computations import save_noise
 
     with tempfile.TemporaryDirectory() as home:
         for device in ("cpu", NAME):

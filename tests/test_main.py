@@ -84,7 +84,7 @@ def test_from_a_folder_of_images_to_a_model_in_the_app(blocks: Path) -> None:
     assert "epoch 2/2" in trained.output
     folder = RunFolder(runs_root() / "first")
     assert [line["epoch"] for line in folder.history()] == [1, 2]
-    card = json.loads((folder.model / "card.json").read_text())
+    card = json.loads((folder.model / "card.json").read_text(encoding="utf-8"))
     assert card["metrics"]["test_count"] == 10
     assert card["classes"] == ["blue", "red"]
     assert "--set model.depth=1" in card["command"]

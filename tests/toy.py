@@ -39,5 +39,5 @@ def save_toy(
         "image_size": [8, 8],
         "splits": dict(sizes),
     }
-    (folder / "dataset.json").write_text(json.dumps(card))
+    (folder / "dataset.json").write_text(json.dumps(card), encoding="utf-8")
     return folder

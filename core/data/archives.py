@@ -25,7 +25,7 @@ import shutil
 import stat
 import time
 import uuid
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -40,6 +40,7 @@ from core.data.images import MAX_BYTES, decode_image
 from core.data.layout import Layout, read_layout
 from core.data.spec import check_dataset_name
 from core.errors import ArchiveError, CoreError, ImageError
+from core.files import switch
 from core.paths import data_root
 
 ARRAY_SIDE = 96
@@ -87,7 +88,7 @@ def import_archive(source: Path, name: str, on_progress: Progress | None = None)
             builder = _Builder(files, workshop / "built")
             builder.build(name, source.name, lambda share, text: report(start + (1 - start) * share, text))
         try:
-            os.replace(workshop / "built", target)
+            switch(workshop / "built", target)
         except OSError as error:
             raise _taken(target) from error
     except OSError as error:
@@ -309,7 +310,8 @@ class _Scratch:
 
     def close(self) -> None:
         self._file.close()
-        self._path.unlink()
+        with suppress(PermissionError):  # Windows, where an error on its way still holds the map; the folder goes later
+            self._path.unlink()
 
 
 def _sort_files(files: _Files, source: str) -> _Sorted:

@@ -14,6 +14,7 @@ import numpy as np
 
 from core.errors import CoreError
 from core.paths import data_root
+from core.seeding import published_stream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ def load_arrays(name: str, split: str) -> ArrayDataset:
         split=stored,
         images=np.load(folder / f"{stored}_images.npy", mmap_mode="r"),
         labels=np.load(folder / f"{stored}_labels.npy", mmap_mode="r"),
-        classes=tuple(json.loads((folder / "dataset.json").read_text())["classes"]),
+        classes=tuple(json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["classes"]),
     )
     if not carved:
         return whole
@@ -78,7 +79,7 @@ def load_arrays(name: str, split: str) -> ArrayDataset:
 
 def validation_indices(labels: np.ndarray, share: float = 0.1, seed: int = 0) -> np.ndarray:
     """Sorted indices of a random `share` of every class, the same on every machine."""
-    random = np.random.default_rng(seed)
+    random = published_stream("validation split", seed)
     chosen = []
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)

@@ -15,6 +15,7 @@ from core.data.images import decode_image
 from core.data.spec import DatasetSpec, check_dataset_name
 from core.errors import CoreError, UnknownNameError
 from core.paths import data_root
+from core.seeding import stream
 
 
 def _from_archive(name: str) -> str:
@@ -267,7 +268,7 @@ def sample_images(name: str, split: str, count: int, seed: int) -> list[tuple[Im
     if carved:
         held_out = validation_indices(labels)
         rows = held_out if split == "val" else np.setdiff1d(rows, held_out)
-    chosen = np.random.default_rng(seed).permutation(rows)[:count]
+    chosen = stream("sample pictures", seed).permutation(rows)[:count]
     if files is None:
         images = np.load(folder / f"{stored}_images.npy", mmap_mode="r")
         return [(_from_array(images[row]), int(labels[row])) for row in chosen]

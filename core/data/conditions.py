@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from core.errors import ConfigError, UnknownNameError
+from core.seeding import stream
 
 ConditionName = Literal["whole", "silhouette", "blur", "edges", "features"]
 
@@ -74,7 +75,7 @@ def shuffle_parts(image: np.ndarray, parts: int, seed: int) -> np.ndarray:
     side = image.shape[0] // max(parts, 1)
     if parts < 2 or side == 0:
         raise ConfigError(f"{image.shape[0]} pixels do not make {parts} parts a side.", "Choose 2 to 8.")
-    ring = np.random.default_rng(seed).permutation(parts * parts)
+    ring = stream("shuffled parts", seed).permutation(parts * parts)
     order = np.empty_like(ring)
     order[ring] = np.roll(ring, 1)  # one cycle through all places, so that none stays
     extent = side * parts

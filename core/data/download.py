@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import shutil
 import urllib.error
 import urllib.request
@@ -20,6 +19,7 @@ from core.data.arrays import save_arrays
 from core.data.catalogue import DATASETS
 from core.data.spec import DatasetSpec
 from core.errors import ArchiveError, CoreError, OfflineError, UnknownNameError
+from core.files import switch
 from core.paths import data_root
 
 Progress = Callable[[float, str], None]
@@ -68,7 +68,7 @@ def get_dataset(name: str, source: Path | None = None, on_progress: Progress | N
                 _copy(Path(source), workshop / place, spec)
         report(_DOWNLOAD_SHARE, f"Converting {spec.title}")
         _convert(spec, workshop, workshop / "built", "torchvision" if source is None else Path(source).name)
-        os.replace(workshop / "built", target)
+        switch(workshop / "built", target)
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
     report(1.0, "Done")

@@ -23,6 +23,7 @@ from core.data.transforms import IMAGENET_NORMALISATION, Preprocessing, crop_to_
 from core.errors import CoreError, UnknownNameError
 from core.paths import data_root
 from core.reports import Progress
+from core.seeding import published_stream
 
 # Sides of the thumbnails, in pixels; multiples of 16, so that tiles of one JPEG do not bleed into each other.
 SMALL, LARGE = 32, 64
@@ -112,7 +113,7 @@ def dataset_sample(name: str, split: str, count: int, seed: int) -> Generator[Pr
         raise UnknownNameError(f"split of {name}", split, info["splits"])
     titles = _short(tuple(map(str, info.get("class_titles", info["classes"]))))
     key = f"data:{name}/{split}/{count}/{seed}"
-    random = np.random.default_rng(seed)
+    random = published_stream("data set sample", seed)
     if info["storage"] != "arrays":
         files = list_files(name, split)
         folder = data_root() / name / "files"
@@ -201,7 +202,7 @@ def view_set(
     The label is the photo, so that one can see whether a network knows that the views are of the same thing. A single
     view of each is the photo itself, without labels.
     """
-    random = np.random.default_rng(seed)
+    random = published_stream("views of photos", seed)
     made = [_View.draw(image.size, random, plain=view == 0) for _, image in photos for view in range(views)]
     items = [
         Photo(
@@ -239,7 +240,7 @@ def folder_photos(text: str, count: int, seed: int) -> tuple[list[Photo], tuple[
         kinds = ", ".join(sorted(set(DECODABLE.values())))
         raise CoreError(f"{text!r} holds no photos that can be read ({kinds}).", "Check the path.")
     found.sort()
-    chosen = [found[row] for row in np.random.default_rng(seed).permutation(len(found))[:count]]
+    chosen = [found[row] for row in published_stream("folder photos", seed).permutation(len(found))[:count]]
     classes = tuple(sorted({path.parent.name for path in chosen}))
     photos = [_file(path, str(path.relative_to(folder)), classes.index(path.parent.name)) for path in chosen]
     return photos, classes if len(classes) > 1 else ()

@@ -15,6 +15,7 @@ from core.data.images import decode_image
 from core.data.layout import WHOLE, read_layout
 from core.errors import ArchiveError, CoreError, UnknownNameError
 from core.paths import data_root
+from core.seeding import stream
 
 _MOST_FILES = 50_000
 _ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
@@ -108,7 +109,7 @@ def choose_pictures(
     """At most so many random ones of each class, in their old order."""
     left: dict[int, int] = {}
     kept = []
-    for index in np.random.default_rng(seed).permutation(len(pictures)):
+    for index in stream("pictures of each class", seed).permutation(len(pictures)):
         label = pictures[index].label
         if left.setdefault(label, per_class):
             left[label] -= 1

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -23,8 +22,10 @@ from core.data.catalogue import is_carved, list_files, read_dataset
 from core.data.images import decode_image
 from core.data.transforms import IMAGENET_NORMALISATION, Normalisation, Preprocessing, crop_to_square
 from core.errors import ConfigError, CoreError, UnknownNameError
+from core.files import switch
 from core.paths import cache_root, data_root
 from core.reports import Progress
+from core.seeding import published_stream
 
 HELD_OUT_SHARE = 0.2
 _REPORT_EVERY = 32
@@ -144,12 +145,14 @@ def decode_split(name: str, split: str, size: int) -> Iterator[Progress]:
         images.flush()
         if not labels:
             raise CoreError(f"None of the images in {split} of {name} can be read.", "Import the data set again.")
-        if skipped:
-            np.save(path, np.array(images[: len(labels)]))
+        kept = np.array(images[: len(labels)]) if skipped else None
+        del images  # Windows neither overwrites a file that is mapped nor renames its folder
+        if kept is not None:
+            np.save(path, kept)
         np.save(workshop / "labels.npy", np.array(labels, dtype=np.int64))
         (workshop / "skipped.json").write_text(json.dumps(skipped), encoding="utf-8")
         try:
-            os.replace(workshop, target)
+            switch(workshop, target)
         except OSError:
             if not target.is_dir():  # otherwise another process was quicker, with the same content
                 raise
@@ -232,7 +235,7 @@ def limit_images(data: ArrayDataset, count: int | None, seed: int = 0) -> ArrayD
     """At most `count` random images of `data`, in their old order; all of them for None."""
     if count is None or count >= len(data):
         return data
-    rows = np.random.default_rng(seed).permutation(len(data))[:count]
+    rows = published_stream("limited images", seed).permutation(len(data))[:count]
     return _pick(data, np.sort(rows), data.split)
 
 

@@ -144,7 +144,9 @@ def _thousand() -> tuple[str, ...]:
     spec = find_spec("timm")
     if spec is None or spec.origin is None:
         raise CoreError("timm is not installed.", "python -m pip install timm")
-    return tuple((Path(spec.origin).parent / "data" / "_info" / "imagenet_synsets.txt").read_text().split())
+    return tuple(
+        (Path(spec.origin).parent / "data" / "_info" / "imagenet_synsets.txt").read_text(encoding="utf-8").split()
+    )
 
 
 def write_asset(source: Path, target: Path = ASSET) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 
@@ -10,6 +9,7 @@ import torch
 
 from core.errors import CoreError
 from core.experiments.samples import write_augmented, write_mistakes
+from core.files import switch
 from core.reports import Progress
 from core.runs.store import RunFolder
 from core.training.distributed import is_main
@@ -73,6 +73,6 @@ def _save(folder: RunFolder, fit: Fit) -> None:
     partial = folder.checkpoint.with_suffix(".part")
     try:
         torch.save(fit.state(), partial)
-        os.replace(partial, folder.checkpoint)
+        switch(partial, folder.checkpoint)
     finally:
         partial.unlink(missing_ok=True)  # on a full disk half a checkpoint would keep it full

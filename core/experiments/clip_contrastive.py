@@ -30,6 +30,7 @@ from core.data.transforms import CIFAR10_NORMALISATION
 from core.data.wordnet import CIFAR10, find_synset
 from core.errors import ConfigError
 from core.experiments.checkpointing import resumable
+from core.experiments.run_precision import precision_facts, settle_training
 from core.models.checkpoint import ModelCard
 from core.models.small_clip import (
     SmallCLIPConfig,
@@ -95,6 +96,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | EpochReport]:
             damaged.
         RunFailedError: the training broke down.
     """
+    config = replace(config, training=settle_training(folder, config.training))
     parts, repeats = _read(config)
     size = config.model.image_size
     learned = [replace(part.train, name=name) for name, part in parts.items()]
@@ -131,6 +133,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | EpochReport]:
     round_as_stored(shown)
     metrics: dict[str, Any] = {
         "seed": config.training.seed,
+        **precision_facts(folder),
         "image_tower_from": config.start,
         "loss": config.loss,
         "val": {},

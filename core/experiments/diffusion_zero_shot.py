@@ -31,8 +31,8 @@ from core.data.catalogue import read_dataset
 from core.data.loading import decode_split, load_images
 from core.data.prompts import check_template, fill_template
 from core.data.transforms import Preprocessing, to_batch
-from core.device import Precision
 from core.errors import ConfigError, CoreError
+from core.experiments.run_precision import settle_precision
 from core.experiments.zero_shot import choose_labels, evaluated_splits
 from core.methods.confusion import Accuracy, accuracy, class_accuracies, confusion_matrix
 from core.methods.diffusion_batch import fitting_batch
@@ -43,8 +43,10 @@ from core.methods.same_images import answers, class_order
 from core.models.diffusion import LatentDiffusion
 from core.models.spec import LoadedModel
 from core.models.weights import load
+from core.precision_choice import PrecisionChoice
 from core.reports import Progress
 from core.runs.store import RunFolder, write_atomically
+from core.seeding import published_stream, stream
 
 RESULT, PREDICTIONS, RACES = "result.json", "predictions.npz", "races"
 QUANTILES = (0.1, 0.5, 0.9)
@@ -80,7 +82,10 @@ class Config:
         ("clip_small", "cnn_small"), "Compare with", "Models that answer the same images, one a line."
     )
     batch_size: int = option(0, "Batch size", "Latents in a pass; 0 measures what fits.", minimum=0, maximum=8192)
-    precision: Precision = option("fp32", "Precision", "Of the network's matrix products.")
+    # Not auto: tables compare plans, and a run goes on with races that it has, maybe of another machine.
+    precision: PrecisionChoice = option(
+        "fp32", "Precision", "Of the network's matrix products. auto: bf16 where it was measured to be faster."
+    )
     seed: int = option(0, "Seed", "Of the images; with the plan's seed, of each image's noise.", minimum=0)
 
     def __post_init__(self) -> None:
@@ -160,7 +165,8 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | RaceReport]:
     yield Progress(step=0, steps=steps, text=f"reading {len(labels):,} prompts")
     with torch.inference_mode():
         prompts = module.embed_prompts([fill_template(config.template, label) for label in labels])
-    denoise = module.denoiser(prompts, config.precision)
+    precision = settle_precision(folder, config.precision, "inference").precision
+    denoise = module.denoiser(prompts, precision)
     store = _Store(path=folder.path / RACES, plan=_run_plan(config, len(labels)), schedule=len(module.alphas_cumprod))
     races = store.read(steps) if folder.checkpoint.is_file() else []
     folder.truncate_metrics(len(races))
@@ -194,7 +200,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | RaceReport]:
         "plan_words": plan_words(config.plan),
         "full_grid": config.full_grid,
         "batch_size": batch_size,
-        "precision": config.precision,
+        "precision": precision,
         "device": str(module.device),
         "threads": torch.get_num_threads(),
         **_summary(pictures.label, decided, races),
@@ -217,13 +223,13 @@ def choose_pictures(config: Config, splits: tuple[str, ...], size: int) -> _Pict
     truth = np.concatenate([np.asarray(each.labels) for each in data.values()])
     if not len(rows):
         raise ConfigError(f"There are no images in {'+'.join(splits)} of {config.dataset}.", "Choose another split.")
-    chosen = np.random.default_rng(config.seed).permutation(len(rows))[: config.images or None]
+    chosen = published_stream("tested pictures", config.seed).permutation(len(rows))[: config.images or None]
     return _Pictures(data=data, split=names[chosen], row=rows[chosen], label=truth[chosen])
 
 
 def image_seed(config: Config, place: int) -> int:
     """The seed of an image's race: its own, so that what chance does to one image says nothing about the next."""
-    return int(np.random.default_rng((config.plan.seed, config.seed, place)).integers(2**31))
+    return int(stream("seed of a race", config.plan.seed, config.seed, place).integers(2**31))
 
 
 @dataclass(frozen=True, kw_only=True)

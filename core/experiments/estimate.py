@@ -7,7 +7,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -15,6 +15,7 @@ from typing import Any
 
 from core.device import device_title
 from core.errors import CoreError
+from core.experiments.run_precision import read_precision
 from core.experiments.spec import Recipe
 from core.reports import roughly
 from core.runs.store import RunFolder, RunSpec, write_atomically
@@ -43,6 +44,7 @@ class Estimate:
         measured_steps: how many times went into the median.
         images_per_second: batch size over `step_seconds`, where the config has a batch size.
         device: where it ran, in words.
+        precision: in what, and why, as a sentence; empty where the recipe has no choice.
         finished: the probe reached the run's end, so `total_seconds` is what it took, all included.
     """
 
@@ -53,17 +55,19 @@ class Estimate:
     images_per_second: float | None
     device: str
     finished: bool = False
+    precision: str = ""
 
     def sentence(self) -> str:
         """The estimate in words, with what it rests on."""
         if self.finished:
-            return f"{self.total_seconds:.1f} s on this machine ({self.device}): the probe ran it to its end."
+            whole = f"{self.total_seconds:.1f} s on this machine ({self.device}): the probe ran it to its end."
+            return f"{whole} {self.precision}".rstrip()
         rate = f", {self.images_per_second:,.0f} images/s" if self.images_per_second else ""
         return (
             f"About {roughly(self.total_seconds)} of training on this machine ({self.device}; measured just now over "
             f"{self.measured_steps} steps: {self.step_seconds * 1000:.0f} ms each{rate}). "
-            "Preparation and validation come on top."
-        )
+            f"Preparation and validation come on top. {self.precision}"
+        ).rstrip()
 
 
 def estimate(
@@ -102,7 +106,9 @@ def estimate(
                 finished = False
                 break
         reports.close()  # type: ignore[attr-defined]
-        yield _summary(config, moments, steps, time.perf_counter() - began, device, finished)
+        found = _summary(config, moments, steps, time.perf_counter() - began, device, finished)
+        settled = read_precision(folder)
+        yield replace(found, precision=settled.sentence() if settled else "")
 
 
 def batch_size(config: Any) -> int | None:

@@ -26,6 +26,7 @@ from core.experiments.catalogue import find_recipe
 from core.reports import Progress, as_values
 from core.runs.failures import explain
 from core.runs.owner import claim, this_host
+from core.runs.processes import stop_signals
 from core.runs.status import RunState, Status, read_failure, stored_state, write_state
 from core.runs.store import RunFolder, write_atomically
 
@@ -335,7 +336,7 @@ def _stop_signals() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    previous = {number: signal.signal(number, on_signal) for number in stop_signals()}
     try:
         yield lambda: bool(received)
     finally:

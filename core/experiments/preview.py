@@ -12,6 +12,7 @@ from core.data.catalogue import installed_datasets, sample_images
 from core.data.examples import EXAMPLES, load_example
 from core.errors import CoreError
 from core.paths import data_root
+from core.seeding import stream_seed, torch_generator
 
 POINTS = 240
 
@@ -105,7 +106,7 @@ def augmented(images: np.ndarray, regime: Any, seed: int) -> np.ndarray:
 
     from core.training.augment import REGIMES, augment, mix
 
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch_generator(stream_seed("previewed augmentation", seed))
     changed = augment(torch.from_numpy(images.copy()).permute(0, 3, 1, 2), regime, generator).float()
     if REGIMES[regime].mix:
         changed, _ = mix(changed, torch.eye(len(images)), generator)

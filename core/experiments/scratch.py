@@ -17,10 +17,11 @@ from core.data.loading import measure_normalisation
 from core.data.transforms import CIFAR10_NORMALISATION, Normalisation
 from core.errors import ConfigError
 from core.experiments.checkpointing import resumable
+from core.experiments.run_precision import precision_facts, settle_training
 from core.models.checkpoint import ModelCard, build, save_model, stored_weights
 from core.reports import Progress
 from core.runs.store import RunFolder
-from core.seeding import seed_everything
+from core.seeding import published_stream, seed_everything
 from core.training.config import TrainingConfig
 from core.training.distributed import is_main
 from core.training.evaluate import Evaluation, evaluate
@@ -55,11 +56,14 @@ def train_classifier(config: ScratchConfig, folder: RunFolder, title: str) -> It
     train, val = load_arrays(config.dataset, "train"), load_arrays(config.dataset, "val")
     _check_fit(config, train)
     if 0 < config.max_images < len(train):
-        train = train.subset(np.sort(np.random.default_rng(0).permutation(len(train))[: config.max_images]), "train")
+        train = train.subset(
+            np.sort(published_stream("limited images", 0).permutation(len(train))[: config.max_images]), "train"
+        )
     normalisation = CIFAR10_NORMALISATION if config.dataset == "cifar10" else measure_normalisation(train)
-    seed_everything(config.training.seed)
+    training = settle_training(folder, config.training)
+    seed_everything(training.seed)
     model = build(config.family, asdict(config.model))
-    fit = Fit(model, train, val, normalisation, config.training, device=folder.read_spec().device)
+    fit = Fit(model, train, val, normalisation, training, device=folder.read_spec().device)
     yield from resumable(folder, fit)
     if not is_main():
         return
@@ -76,7 +80,7 @@ def train_classifier(config: ScratchConfig, folder: RunFolder, title: str) -> It
         classes=train.classes,
         normalisation=normalisation,
         dataset=read_dataset(config.dataset)["title"],
-        training=config.training,
+        training=training,
         metrics={
             **measured(split, result),
             "split": "test, read once after the last epoch" if config.evaluate_test else "val; test was not read",
@@ -119,7 +123,7 @@ def publish(
         recipe=to_json(training),
         command=folder.read_spec().command(folder.name),
         date=datetime.date.today().isoformat(),
-        metrics={**metrics, "seed": training.seed},
+        metrics={**metrics, "seed": training.seed, **precision_facts(folder)},
         history=folder.history(),
     )
     save_model(folder.model, model, card)

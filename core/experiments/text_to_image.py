@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import cast
 
 import numpy as np
@@ -27,6 +27,7 @@ from core.data.wordnet import class_synset
 from core.device import pick_device
 from core.errors import ConfigError
 from core.experiments.checkpointing import resumable
+from core.experiments.run_precision import precision_facts, settle_training
 from core.experiments.samples import write_sheet
 from core.models.checkpoint import ModelCard
 from core.models.small_diffusion import (
@@ -86,6 +87,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | EpochReport]:
         CoreError: the data set is not on this machine, or the checkpoint is damaged.
         RunFailedError: the training broke down.
     """
+    config = replace(config, training=settle_training(folder, config.training))
     splits = load_splits(config.dataset, config.model.image_size)
     train, val = limit_images(splits.train, config.max_images or None), limit_images(splits.val, config.val_images)
     if train.images.shape[1:3] != (config.model.image_size, config.model.image_size):
@@ -152,7 +154,7 @@ def _card(config: Config, folder: RunFolder, names: list[str], kept: float, fit:
         recipe=to_json(config.training),
         command=folder.read_spec().command(folder.name),
         date=datetime.date.today().isoformat(),
-        metrics={"seed": config.training.seed, "variance_kept": kept, **measured},
+        metrics={"seed": config.training.seed, "variance_kept": kept, **precision_facts(folder), **measured},
         history=folder.history(),
         prompt=PLAIN_TEMPLATES[0],
     )

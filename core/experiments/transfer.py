@@ -11,7 +11,7 @@ without augmentation, which makes it quick on a CPU. The finished network opens 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TypeVar, cast
 
 import torch
@@ -22,6 +22,7 @@ from core.data.catalogue import read_dataset
 from core.data.loading import Splits, choose_splits, decode_split, limit_images, load_splits
 from core.device import pick_device
 from core.experiments.checkpointing import resumable
+from core.experiments.run_precision import settle_training
 from core.experiments.scratch import measured, publish
 from core.methods.features import Features, extract_features
 from core.models.checkpoint import stored_weights
@@ -101,6 +102,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | EpochReport]:
         ConfigError: the backbone does not take images of this size.
         RunFailedError: the training broke down.
     """
+    config = replace(config, training=settle_training(folder, config.training))
     yield Progress(step=0, steps=1, text="loading the network")
     backbone = open_backbone(config.backbone, pretrained=config.mode != "random")
     size = config.image_size or backbone.config.image_size

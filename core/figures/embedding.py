@@ -14,6 +14,7 @@ from PIL import Image, ImageColor, ImageDraw
 
 from core.figures.patches import enlarge
 from core.figures.theme import BASELINE, CATEGORICAL, finish
+from core.seeding import stream
 
 # Okabe & Ito's colours and two more; enough for ten classes.
 _TEN = (*CATEGORICAL, "#F0E442", "#8C564B", "#00A6A6")
@@ -105,7 +106,7 @@ def picture_plane(
     places = np.round(points * scale + margin).astype(int) * [1, -1] + [0, height]
     shown: list[int] = []
     taken = np.empty((0, 2))
-    for index in np.random.default_rng(0).permutation(len(places)):
+    for index in stream("thumbnails").permutation(len(places)):
         if not len(taken) or (np.abs(taken - places[index]).max(axis=1) >= 0.75 * side).all():
             shown.append(int(index))
             taken = np.vstack([taken, places[index]])

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 from typing import Literal
 
 import plotly.graph_objects as go
 
 from core.errors import CoreError
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
-
 
 def can_draw() -> bool:
     """Whether PNG and SVG can be made on this machine."""
-    return any(shutil.which(browser) for browser in BROWSERS)
+    return find_browser() is not None
+
+
+def find_browser() -> str | None:
+    """The browser that would draw, looked for as the drawing itself does.
+
+    That is `BROWSER_PATH`, one that choreographer has downloaded, then Chrome, Chromium, Edge and Brave: in Windows'
+    registry, on PATH, and where they are usually installed on Windows, macOS and Linux.
+    """
+    from choreographer.browsers.chromium import Chromium
+
+    found = Chromium.find_browser(skip_local=False)
+    return found if found and os.access(found, os.X_OK) else None
 
 
 def figure_html(figure: go.Figure) -> bytes:

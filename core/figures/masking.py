@@ -14,6 +14,7 @@ from core.figures.overlay import PAPER
 from core.figures.theme import BASELINE, CATEGORICAL, finish
 from core.methods.masking import Fill, MaskingCurve, RandomBand, keep_from_order, masking_order
 from core.methods.predictions import class_name
+from core.seeding import stream
 
 STRATEGY_COLOURS = {
     "most_attended": CATEGORICAL[1],
@@ -33,7 +34,7 @@ def masked_photo(photo: np.ndarray, keep: np.ndarray, fill: Fill = "mean") -> np
         radius = max(height, width) / 16
         under = np.asarray(Image.fromarray(photo).filter(ImageFilter.GaussianBlur(radius)))
     elif fill == "noise":
-        under = np.random.default_rng(0).integers(0, 256, photo.shape, dtype=np.uint8)
+        under = stream("noise under the mask").integers(0, 256, photo.shape, dtype=np.uint8)
     else:
         colour = photo.mean(axis=(0, 1)) if fill == "mean" else np.zeros(3)
         under = np.broadcast_to(colour.astype(np.uint8), photo.shape)

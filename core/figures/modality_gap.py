@@ -12,6 +12,7 @@ from core.figures.theme import BASELINE, CATEGORICAL, finish
 from core.intervals import wilson_interval
 from core.methods.modality_gap import Budget, Outcome
 from core.methods.modality_gap_way import Plane, Station
+from core.seeding import stream
 
 IMAGES, TEXTS, FITTED = CATEGORICAL[0], CATEGORICAL[1], CATEGORICAL[3]
 GAP, COSINE, HELD_OUT = CATEGORICAL[2], CATEGORICAL[6], CATEGORICAL[0]
@@ -41,7 +42,7 @@ def plot_clouds(
         by_class: colours tell classes, and only shapes images from captions.
     """
     images, texts = stations[current].images[plane], stations[current].texts[plane]
-    rows = np.random.default_rng(0).permutation(len(labels))[:POINTS]
+    rows = stream("pairs shown").permutation(len(labels))[:POINTS]
     said = np.array([names[label] for label in labels], dtype=object)
     figure = go.Figure()
     threads = rows[:THREADS]

@@ -15,6 +15,7 @@ from core.errors import ConfigError
 from core.finite import require_finite
 from core.methods.diffusion_classifier import usable_steps
 from core.models.diffusion import LatentDiffusion
+from core.seeding import stream_seed, torch_generator
 
 MAP_STEPS = 16
 # Of the schedule: earlier the image shows through under any prompt, later nothing is left of it.
@@ -89,7 +90,7 @@ def advantage_map(model: LatentDiffusion, latent: Tensor, prompts: Tensor, *, se
     require_finite("The latent", latent)
     total = np.zeros(latent.shape[1:])
     for number, time_step in enumerate(np.linspace(low, high, MAP_STEPS).round().astype(int)):
-        noise = _draw(latent, seed + number)
+        noise = _draw(latent, seed, number)
         noised = _add_noise(model, latent, noise, int(time_step)).expand(2, *latent.shape)
         which = torch.arange(2, device=latent.device)
         predicted = model.denoiser(prompts)(noised, _repeat(int(time_step), 2, latent), which)
@@ -99,9 +100,10 @@ def advantage_map(model: LatentDiffusion, latent: Tensor, prompts: Tensor, *, se
     return total / MAP_STEPS
 
 
-def _draw(latent: Tensor, seed: int) -> Tensor:
+def _draw(latent: Tensor, seed: int, number: int = 0) -> Tensor:
     # On the CPU, so that the pictures are the same on every device.
-    return torch.randn(latent.shape, generator=torch.Generator().manual_seed(seed)).to(latent.device)
+    generator = torch_generator(stream_seed("noise shown", seed, number))
+    return torch.randn(latent.shape, generator=generator).to(latent.device)
 
 
 def _add_noise(model: LatentDiffusion, latent: Tensor, noise: Tensor, time_step: int) -> Tensor:

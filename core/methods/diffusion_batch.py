@@ -16,6 +16,7 @@ from torch import Tensor
 
 from core.methods.diffusion_classifier import Denoiser
 from core.methods.timing import wait_for
+from core.seeding import stream_seed, torch_generator
 
 SIZES = (1, 4, 8, 16, 32, 64, 128)
 # A pass as long as this is long enough: a larger batch would only make stopping slow.
@@ -93,7 +94,9 @@ def _on_gpu(denoise: Denoiser, latent: Tensor) -> int:
 
 def pass_seconds(denoise: Denoiser, latent: Tensor, size: int) -> float:
     """How long one pass of noise takes, from an idle device to an idle device."""
-    noise = torch.randn((size, *latent.shape), generator=torch.Generator().manual_seed(size)).to(latent.device)
+    noise = torch.randn((size, *latent.shape), generator=torch_generator(stream_seed("timed noise", size))).to(
+        latent.device
+    )
     zeros = torch.zeros(size, dtype=torch.int64, device=latent.device)
     wait_for(latent.device)
     began = time.perf_counter()

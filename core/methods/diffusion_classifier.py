@@ -25,6 +25,7 @@ from torch import Tensor
 from core.configs import check_options, option
 from core.errors import ConfigError, CoreError
 from core.finite import require_finite
+from core.seeding import published_stream, stream, torch_generator
 
 Objective = Literal["reconstruction", "noise"]
 Distance = Literal["l2", "l1", "huber"]
@@ -316,7 +317,7 @@ def draw_time_steps(plan: Plan, steps: int) -> np.ndarray:
     lie evenly among those of the final grid that are left. For stages that divide it, such as 50 and 500 of 1,000,
     these are the repository's.
     """
-    random = np.random.default_rng((plan.seed, 17))
+    random = stream("time steps", plan.seed)
     if plan.spread == "uniform":
         return random.integers(0, steps, plan.most_draws)
     if plan.spread == "even":
@@ -393,7 +394,7 @@ def false_pruning_rate(
     if prompts < 2 or not looks:
         return 0.0
     critical = {look: float(student.isf(plan.threshold / 2, look - 1)) for look in looks}
-    random, lost, done = np.random.default_rng(seed), 0, 0
+    random, lost, done = stream("simulated races", seed), 0, 0
     together = max(1, min(trials, _SIMULATED // (looks[-1] * prompts)))
     while done < trials:
         count = min(together, trials - done)
@@ -486,7 +487,7 @@ class _Bench:
 
     def _draw_noise(self, draw: int) -> Tensor:
         # A seed for each draw, drawn on the CPU: the same noise on every device and for every size of batch.
-        generator = torch.Generator().manual_seed(int(np.random.default_rng((self.plan.seed, draw)).integers(2**62)))
+        generator = torch_generator(int(published_stream("noise of a draw", self.plan.seed, draw).integers(2**62)))
         return torch.randn(self.latent.shape, generator=generator).to(self.latent.device)
 
     def _errors(self, draws: np.ndarray, batch: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:

@@ -26,9 +26,11 @@ import numpy as np
 
 from core.configs import check_options, option
 from core.errors import CoreError, NotFiniteError, ShapeError
+from core.files import switch
 from core.finite import require_finite
 from core.methods.embedding_quality import Neighbours, directions, nearest
 from core.paths import cache_root
+from core.seeding import stream
 
 Method = Literal["pca", "tsne", "umap"]
 Progress = Callable[[float, str], None]
@@ -156,7 +158,7 @@ def place_once(
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     partial.write_bytes(buffer.getvalue())
-    os.replace(partial, path)
+    switch(partial, path)
     return plane
 
 
@@ -321,7 +323,7 @@ def _small(begin: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _noise(shape: tuple[int, ...], seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).normal(scale=1e-3, size=shape)
+    return stream("jitter", seed).normal(scale=1e-3, size=shape)
 
 
 def _padded(components: np.ndarray, dimensions: int) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 
 from core.errors import ShapeError
 from core.finite import require_finite
+from core.seeding import stream
 
 Progress = Callable[[float, str], None]
 
@@ -110,7 +111,7 @@ def faithfulness(original: np.ndarray, plane: np.ndarray, k: int = 10, *, seed: 
     require_finite("The plane", plane)
     of = len(original)
     if of > LIMIT:
-        rows = np.sort(np.random.default_rng(seed).permutation(of)[:LIMIT])
+        rows = np.sort(stream("trustworthiness sample", seed).permutation(of)[:LIMIT])
         original, plane = original[rows], plane[rows]
     count = len(original)
     k = min(k, (count - 1) // 2)

@@ -29,6 +29,7 @@ from core.methods.masking import (
     scores_on_grid,
 )
 from core.methods.targets import Target
+from core.seeding import stream
 
 Outcome = Literal["beats random", "no better than random", "worse than random"]
 TrackOutcome = Literal["beats random", "no better than random", "worse than random", "too few images"]
@@ -312,7 +313,7 @@ def _track(method: str, images: list[ImageAreas], resamples: int, seed: int) -> 
     gains = np.stack([areas[:, 2] - areas[:, 0], areas[:, 1] - areas[:, 3]], axis=1)
     gains = np.concatenate([gains, gains.sum(axis=1, keepdims=True)], axis=1)  # (images, 3)
     # One draw of images for all three gains keeps them paired, and for all methods comparable.
-    drawn = np.random.default_rng(seed).integers(len(images), size=(resamples, len(images)))
+    drawn = stream("resampled images", seed).integers(len(images), size=(resamples, len(images)))
     low, high = np.quantile(gains[drawn].mean(axis=1), (0.025, 0.975), axis=0)
     deletion, insertion, both = (
         Gain(mean=float(mean), low=float(bottom), high=float(top))

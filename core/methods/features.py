@@ -22,10 +22,12 @@ from torch import Tensor, nn
 
 from core.data.arrays import ArrayDataset
 from core.data.transforms import Normalisation, resize, standardise
-from core.device import Precision, Streams, as_input_of, autocast, device_of
+from core.device import Streams, as_input_of, autocast, device_of
 from core.errors import IncompatibleError
+from core.files import switch
 from core.finite import require_finite
 from core.paths import cache_root
+from core.precision_choice import PrecisionChoice, choose_precision
 from core.reports import Progress
 
 FeaturePooling = Literal["class_token", "mean", "embedding"]
@@ -71,7 +73,7 @@ def extract_features(
     normalisation: Normalisation,
     poolings: tuple[FeaturePooling, ...] | None = None,
     batch_size: int = 64,
-    precision: Precision = "fp32",
+    precision: PrecisionChoice = "fp32",
     lock: threading.RLock | None = None,
     side_by_side: bool = False,
 ) -> Generator[Progress, None, dict[FeaturePooling, Features]]:
@@ -120,7 +122,7 @@ def cached_vectors(
     size: int,
     normalisation: Normalisation,
     batch_size: int = 64,
-    precision: Precision = "fp32",
+    precision: PrecisionChoice = "fp32",
     lock: threading.RLock | None = None,
     side_by_side: bool = False,
 ) -> Generator[Progress, None, dict[Name, Features]]:
@@ -135,12 +137,13 @@ def cached_vectors(
     """
     target = device_of(module)
     module = module.eval()
-    key = _key(module, data, model, size=size, normalisation=asdict(normalisation), precision=precision)
+    chosen = choose_precision(precision, target, "inference").precision
+    key = _key(module, data, model, size=size, normalisation=asdict(normalisation), precision=chosen)
     folders = {name: cache_root() / "features" / f"{key}-{suffix}" for name, suffix in names.items()}
 
     def vectors_of(rows: range, missing: list[Name]) -> dict[Name, np.ndarray]:
         images = torch.from_numpy(np.array(data.images[rows.start : rows.stop])).to(target)
-        with torch.inference_mode(), autocast(target, precision):
+        with torch.inference_mode(), autocast(target, chosen):
             vectors = read(_resized(images, size), missing)
         found = {name: each.float().cpu().numpy() for name, each in vectors.items()}
         for name, each in found.items():  # before they are kept on disk
@@ -238,4 +241,4 @@ def _save(path: Path, vectors: np.ndarray) -> None:
     np.save(buffer, vectors)
     partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     partial.write_bytes(buffer.getvalue())
-    os.replace(partial, path)
+    switch(partial, path)

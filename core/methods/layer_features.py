@@ -18,11 +18,12 @@ from torch import Tensor, nn
 
 from core.data.arrays import ArrayDataset
 from core.data.transforms import Normalisation, standardise
-from core.device import Precision, as_input_of
+from core.device import as_input_of
 from core.errors import IncompatibleError
 from core.methods.features import FeaturePooling, Features, cached_vectors, pool_last
 from core.models.capture import captured
 from core.models.layers import Layer, find_layers, first_tensor, layer_at
+from core.precision_choice import PrecisionChoice
 from core.reports import Progress
 
 Depth = Literal["pixels", "early", "middle", "late"]
@@ -104,7 +105,7 @@ def extract_layers(
     size: int,
     normalisation: Normalisation,
     batch_size: int | None = None,
-    precision: Precision = "fp32",
+    precision: PrecisionChoice = "fp32",
     lock: threading.RLock | None = None,
 ) -> Generator[Progress, None, dict[Cut, Features]]:
     """Yield progress in images, and return the features of every cut; all are read in one pass, or from the cache.

@@ -21,7 +21,7 @@ from core.device import as_input_of
 from core.errors import ConfigError, ShapeError
 from core.finite import require_finite
 from core.methods.targets import Target, target_confidence
-from core.seeding import torch_generator
+from core.seeding import stream, stream_seed, torch_generator
 
 # What a hidden patch shows: the image's own mean colour; the image blurred with a deviation of a sixteenth of its
 # longer side; black; or uniform noise.
@@ -145,7 +145,7 @@ def masking_order(
     rows, columns = grid
     patches = rows * columns
     if strategy == "random":
-        return np.random.default_rng(seed).permutation(patches)
+        return stream("order of patches", seed).permutation(patches)
     if strategy == "centre":
         row, column = np.divmod(np.arange(patches), columns)
         down, across = np.abs(row - (rows - 1) / 2), np.abs(column - (columns - 1) / 2)
@@ -366,7 +366,9 @@ def _filling(images: Tensor, fill: Fill, normalisation: Normalisation, seed: int
         return standardise(torch.zeros(1, images.shape[1], 1, 1, device=images.device), normalisation).to(images.dtype)
     if fill == "noise":
         # Drawn on the CPU: the same seed then gives the same picture on every device.
-        noise = torch.rand(1, *images.shape[1:], generator=torch_generator(seed)).to(images.device)
+        noise = torch.rand(1, *images.shape[1:], generator=torch_generator(stream_seed("masking noise", seed))).to(
+            images.device
+        )
         return standardise(noise, normalisation).to(images.dtype)
     raise ConfigError(f"There is no fill {fill!r}.", "Choose mean, blur, black or noise.")
 

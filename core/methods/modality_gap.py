@@ -19,6 +19,7 @@ from core.finite import require_finite
 from core.intervals import paired_interval, wilson_interval
 from core.methods.alignment import VARIANTS, Alignment, Variant, check_pairs, fit_alignment
 from core.methods.procrustes import unit
+from core.seeding import stream
 from core.shares import FEW, counted
 
 Progress = Callable[[float, str], None]
@@ -78,7 +79,7 @@ class Pairs:
 
     def shuffled(self, seed: int) -> Pairs:
         """Every image with another's caption: what is left to learn is which mistake to remember."""
-        order = np.random.default_rng(seed).permutation(len(self))
+        order = stream("shuffled pairs", seed).permutation(len(self))
         return replace(self, labels=self.labels[order], chosen=self.chosen[order])
 
 
@@ -165,7 +166,7 @@ def split_pairs(
     Raises:
         ConfigError: one of the two would be empty.
     """
-    random = np.random.default_rng(seed)
+    random = stream("pairs to fit on", seed)
     if by == "classes":
         classes = random.permutation(np.unique(labels))
         fitted = np.isin(labels, classes[: round(share * len(classes))])
@@ -249,7 +250,7 @@ def pair_budget(
     fitted: Pairs, held_out: Pairs, variant: Variant, *, counts: Sequence[int] | None = None, seed: int = 0
 ) -> list[Budget]:
     """`variant` fitted on ever more of the pairs, and measured on the others each time."""
-    order = np.random.default_rng(seed).permutation(len(fitted))
+    order = stream("pair budget", seed).permutation(len(fitted))
     wanted = counts or (2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
     rows = []
     for count in sorted({min(count, len(fitted)) for count in wanted if count >= 2}):

@@ -19,6 +19,7 @@ from core.methods.zero_shot import embed_texts
 from core.models.clip import ImageTextEncoder
 from core.models.spec import LoadedModel
 from core.reports import Progress
+from core.seeding import stream
 
 By = Literal["images", "classes"]
 EXAMPLE_SOURCE = "examples"
@@ -83,7 +84,7 @@ def embed_halves(
     with model.lock:
         captions = embed_texts(cast(ImageTextEncoder, model.module), prompts_for(labels, templates))
     captions = captions.reshape(len(labels), len(templates), -1)
-    random = np.random.default_rng(seed)
+    random = stream("captions of pairs", seed)
     parts = [
         Pairs(
             images=each, labels=chosen.labels, captions=captions, chosen=random.integers(len(templates), size=len(each))
@@ -146,7 +147,7 @@ def _divide(parts: list[Pairs], labels: tuple[str, ...], said: str, by: By, seed
         raise ConfigError("These images are of one class.", "Choose others: there must be something to tell apart.")
     kept = np.arange(len(labels))
     if by == "classes":
-        order = np.random.default_rng(seed).permutation(both)
+        order = stream("classes to fit on", seed).permutation(both)
         first, kept = np.sort(order[: len(order) // 2]), np.sort(order[len(order) // 2 :])
         if len(kept) < 2:
             raise ConfigError(

@@ -27,6 +27,7 @@ from core.methods.precision import TimingPlan, ZeroShotNetwork, cast, find_forma
 from core.methods.resident_memory import peak_of, resident_bytes, settle
 from core.methods.timing import wait_for
 from core.models.weights import load
+from core.seeding import stream_seed, torch_generator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +157,7 @@ def _images(chosen: Any) -> torch.Tensor:
     if chosen.batch is not None:
         return torch.from_numpy(np.load(chosen.batch))
     size = load(chosen.model).network.preprocessing.size
-    return torch.rand(chosen.batch_size, 3, size, size, generator=torch.Generator().manual_seed(0))
+    return torch.rand(chosen.batch_size, 3, size, size, generator=torch_generator(stream_seed("probe images")))
 
 
 def _say(kind: str, values: dict[str, Any]) -> None:

@@ -30,9 +30,13 @@ def settle() -> None:
 def peak_of(work: Callable[[], object]) -> tuple[int, bool]:
     """Largest resident set while `work` runs, and whether the system itself kept the mark."""
     try:
-        Path("/proc/self/clear_refs").write_text("5")  # forget the highest mark so far
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # forget the highest mark so far
         work()
-        line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+        line = next(
+            line
+            for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+            if line.startswith("VmHWM")
+        )
         return int(line.split()[1]) * 1024, True
     except OSError:
         return _sampled_peak(work), False

@@ -7,13 +7,14 @@ round (so that a machine that gets busy slows all of them), and a GPU is waited 
 from __future__ import annotations
 
 import os
-import platform
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+
+from core.precision_choice import processor_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +102,7 @@ def conditions(device: torch.device) -> Conditions:
     if on_gpu:
         capability = "compute capability " + ".".join(map(str, torch.cuda.get_device_capability(device)))
     return Conditions(
-        device=torch.cuda.get_device_name(device) if on_gpu else f"CPU {_cpu_name()}".strip(),
+        device=torch.cuda.get_device_name(device) if on_gpu else f"CPU {processor_name()}".strip(),
         capability=capability,
         threads=torch.get_num_threads(),
         torch=torch.__version__.partition("+")[0],
@@ -147,12 +148,3 @@ def interleaved_runs(
             done = sum(map(len, found.values()))
             yield TimedRun(name=name, milliseconds=found[name][-1], done=done, total=runs * len(names))
     return {name: Latencies(milliseconds=np.array(values, dtype=np.float32)) for name, values in found.items()}
-
-
-def _cpu_name() -> str:
-    """What Linux calls the processor; elsewhere what Python knows of it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "")
-    except OSError:
-        return platform.processor()

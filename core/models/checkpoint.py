@@ -86,13 +86,13 @@ def save_model(folder: Path, model: nn.Module, card: ModelCard) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.cpu().contiguous() for name, tensor in stored_weights(model).items()}
     save_file(weights, folder / "model.safetensors")
-    (folder / "card.json").write_text(json.dumps(asdict(card), indent=1) + "\n")
+    (folder / "card.json").write_text(json.dumps(asdict(card), indent=1) + "\n", encoding="utf-8")
 
 
 def read_card(folder: Path) -> ModelCard:
     """The card of a model folder."""
     try:
-        values = json.loads((folder / "card.json").read_text())
+        values = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:  # bytes that are no text are a ValueError too
         raise MissingWeightsError(f"{folder.name} holds no readable card.json ({error}).") from error
     if not isinstance(values, dict):

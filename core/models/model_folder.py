@@ -117,7 +117,7 @@ def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
         MissingWeightsError: there is none, or it is not a JSON object.
     """
     try:
-        config = json.loads((folder / name).read_text())
+        config = json.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise MissingWeightsError(f"{folder.name} holds no readable {name} ({error}).") from error
     if not isinstance(config, dict):
@@ -158,7 +158,7 @@ def has_full_pipeline(folder: Path) -> bool:
 def read_shards(index: Path) -> list[str]:
     """File names that a weight index lists."""
     try:
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise MissingWeightsError(f"{index.name} is no index of weight files ({error}).") from error
     # The index comes from outside, and these become paths.

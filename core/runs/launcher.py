@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ import psutil
 from core.errors import CoreError
 from core.paths import CHECKOUT, data_root, home
 from core.runs.owner import Owner, birth_of, is_alive, read_owner, this_host, write_owner
+from core.runs.processes import ask_to_end, detached, spoken_in_utf8, usable_cores
 from core.runs.store import RunFolder
 
 # What a launcher finds: still in a cluster's queue, running, ended, or on a machine that cannot be asked from here.
@@ -56,8 +56,8 @@ class LocalLauncher:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # else Ctrl-C in the app's terminal would end the training
                 close_fds=True,
+                **detached(),
             )
         # The worker writes the same; this is for the seconds until it does. If it is dead already, so much the better.
         write_owner(folder, Owner(pid=process.pid, birth=birth_of(process.pid), host=this_host()))
@@ -73,7 +73,7 @@ class LocalLauncher:
         return "unknown" if alive is None else "alive" if alive else "gone"
 
     def cancel(self, folder: RunFolder, grace_s: float) -> None:
-        """SIGTERM to the worker, after `grace_s` SIGKILL to it and all its descendants.
+        """Ask the worker to end (SIGTERM; on Windows the file STOP), after `grace_s` kill it and all its descendants.
 
         Raises:
             CoreError: it runs on another machine.
@@ -85,7 +85,7 @@ class LocalLauncher:
             raise CoreError(f"The run {folder.name!r} is on {owner.host}.", "End its process there.")
         family = _family(owner)
         with suppress(psutil.NoSuchProcess):
-            psutil.Process(owner.pid).send_signal(signal.SIGTERM)
+            ask_to_end(psutil.Process(owner.pid))
         deadline = time.monotonic() + grace_s
         while time.monotonic() < deadline and is_alive(owner):
             time.sleep(0.1)
@@ -122,10 +122,10 @@ def base_environment() -> dict[str, str]:
 
 def _environment(folder: RunFolder, devices: Sequence[str]) -> dict[str, str]:
     base, processes = base_environment(), folder.read_spec().processes
-    ours = {"PYTHONUNBUFFERED": "1", "VITRINE_LAUNCHER": "local"}
+    ours = spoken_in_utf8({"PYTHONUNBUFFERED": "1", "VITRINE_LAUNCHER": "local"})
     if "OMP_NUM_THREADS" not in base:
         # As many threads as cores in all: more only wait for each other.
-        ours["OMP_NUM_THREADS"] = str(max(1, _cores() // processes))
+        ours["OMP_NUM_THREADS"] = str(max(1, usable_cores() // processes))
     if list(devices) == ["cpu"]:
         ours |= {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
     elif processes > 1:
@@ -133,11 +133,6 @@ def _environment(folder: RunFolder, devices: Sequence[str]) -> dict[str, str]:
         visible = [name for name in base.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
         ours["CUDA_VISIBLE_DEVICES"] = ",".join(visible[index] if visible else str(index) for index in indices)
     return {**base, **ours, "VITRINE_ENVIRONMENT": json.dumps({name: base.get(name) for name in ours})}
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _family(owner: Owner) -> list[psutil.Process]:

@@ -55,7 +55,9 @@ def birth_of(pid: int) -> str:
         stat, boot = Path(f"/proc/{pid}/stat"), Path("/proc/sys/kernel/random/boot_id")
         if stat.is_file() and boot.is_file():
             # Ticks since boot: unlike psutil's wall-clock time they do not move when the clock is set.
-            return f"{boot.read_text().strip()}:{stat.read_text().rpartition(')')[2].split()[19]}"
+            # A process may be named by any bytes.
+            fields = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            return f"{boot.read_text(encoding='utf-8').strip()}:{fields[19]}"
         return str(process.create_time())
     except (psutil.Error, OSError, IndexError):
         return ""

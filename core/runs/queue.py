@@ -23,6 +23,7 @@ from core.paths import CHECKOUT, runs_root
 from core.runs.failures import explain
 from core.runs.launcher import Launcher, LocalLauncher, base_environment
 from core.runs.owner import read_owner, this_host, unwritable
+from core.runs.processes import detached
 from core.runs.slurm import SlurmLauncher
 from core.runs.status import RunState, read_state, stored_state, write_state
 from core.runs.store import RunFolder, RunSpec, list_runs
@@ -109,7 +110,7 @@ def advance_elsewhere() -> None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,
+            **detached(),
         )
 
 

@@ -129,7 +129,9 @@ class SlurmLauncher:
         # squeue and not sacct: not every cluster keeps accounts, and a job that squeue has forgotten is over.
         command = ["squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={owner.job}"]
         try:
-            asked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+            asked = subprocess.run(
+                command, capture_output=True, text=True, check=False, timeout=20, encoding="utf-8", errors="replace"
+            )
         except subprocess.TimeoutExpired:
             return "unknown"
         if asked.returncode:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from core.configs import differences, from_dict
 from core.errors import CoreError, UnknownNameError
+from core.files import switch
 from core.paths import CHECKOUT, runs_root
 
 
@@ -206,7 +207,7 @@ def write_atomically(path: Path, data: str | bytes) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
         partial.write_bytes(data.encode() if isinstance(data, str) else data)
-        os.replace(partial, path)
+        switch(partial, path)
     except OSError:
         partial.unlink(missing_ok=True)  # on a full disk half a checkpoint would keep it full
         raise
@@ -225,7 +226,9 @@ def code_version() -> str:
     """`git describe` of the checkout; nothing where there is no git."""
     command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--tags"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=10, encoding="utf-8"
+        ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
 

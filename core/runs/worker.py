@@ -46,13 +46,18 @@ def main(path: str) -> int:
 def _work(folder: RunFolder, *, quiet: bool) -> int:
     try:
         from core.experiments.execute import execute
+        from core.experiments.run_precision import read_precision
         from core.reports import Progress, as_line
     except Exception as error:  # a broken installation is a failed run, not a silent one
         failure, now = explain(error, folder.path), time.time()
         state = replace(stored_state(folder), status="failed", text="", ended=now, cause=failure.cause)
         write_state(folder, replace(state, remedy=failure.remedy, traceback=failure.traceback))
         raise
+    told = quiet
     for report in execute(folder):
+        if not told and (settled := read_precision(folder)) is not None:
+            print(settled.sentence(), flush=True)
+            told = True
         if not quiet and not isinstance(report, Progress):
             print(as_line(report), flush=True)
     _leave_group()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from core.data.arrays import ArrayDataset
 from core.device import send
-from core.seeding import torch_generator
+from core.seeding import stream, stream_seed, torch_generator
 from core.training.augment import REGIMES, Regime, augment, mix
 
 # A data set stays on a GPU if it takes at most this share of the memory that is free there.
@@ -74,7 +74,7 @@ class Batches:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of `epoch` (from 0) from number `start` (from 0) on."""
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.data))
+        order = stream("order of images", self.seed, epoch).permutation(len(self.data))
         for first in range(start - start % self._ahead, len(self), self._ahead):
             places = range(first, min(first + self._ahead, len(self)))
             for place, batch in zip(places, self._chunk(epoch, order, places), strict=True):
@@ -83,7 +83,7 @@ class Batches:
 
     def _chunk(self, epoch: int, order: np.ndarray, places: range) -> Iterator[Batch]:
         """Consecutive batches, augmented together."""
-        generator = torch_generator(draw_seed(self.seed, epoch, places.start, self.rank))
+        generator = torch_generator(stream_seed("augmentation", self.seed, epoch, places.start, self.rank))
         whole = [order[place * self.batch_size : (place + 1) * self.batch_size] for place in places]
         shares = [rows[self.rank :: self.world_size] for rows in whole]
         kept = [share if len(share) else rows[:1] for share, rows in zip(shares, whole, strict=True)]
@@ -103,11 +103,6 @@ class Batches:
         else:
             taken = self._on_device[send(torch.from_numpy(rows), self.device)]
         return taken.permute(0, 3, 1, 2).contiguous()
-
-
-def draw_seed(*place: int) -> int:
-    """A seed for one place in a training, unrelated to those of other places."""
-    return int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def _place(images: np.ndarray, device: torch.device) -> Tensor | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.configs import check_options, option
-from core.device import Precision
+from core.precision_choice import PrecisionChoice
 from core.training.augment import REGIMES, Regime
 from core.training.optim import OptimizerName
 
@@ -40,7 +40,9 @@ class TrainingConfig:
         "Stop after so many epochs without a better validation accuracy, and keep the weights of the best one.",
         minimum=1,
     )
-    precision: Precision = option("bf16", "Precision", "Of matrix products; weights stay fp32.")
+    precision: PrecisionChoice = option(
+        "auto", "Precision", "Of matrix products; weights stay fp32. auto: bf16 where it was measured to be faster."
+    )
     compile: bool = option(False, "Compile", "torch.compile the network; pays off after a few minutes.")
     seed: int = option(0, "Seed", minimum=0)
 

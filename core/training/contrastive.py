@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from core.data.captions import CaptionTable
 from core.device import send
+from core.seeding import stream
 from core.training.batches import Batch
 
 Loss = Literal["softmax", "sigmoid"]
@@ -109,8 +110,7 @@ class Contrastive:
 
     def losses(self, network: Callable[..., Any], images: Tensor, batch: Batch, seed: int) -> tuple[Tensor, Tensor]:
         labels = batch.labels.cpu().numpy()
-        # Its own stream: `seed` alone also seeds augmentation.
-        drawn = self.captions.draw(labels, np.random.default_rng((seed, 1)))
+        drawn = self.captions.draw(labels, stream("captions", seed))
         truth = send(torch.from_numpy(self.captions.truth[labels][:, self.captions.said(drawn)]), images.device)
         ids = send(self.ids[torch.from_numpy(drawn)], images.device)
         image_features, text_features, scale, *bias = network(images, ids)

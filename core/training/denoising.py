@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from core.device import send
+from core.seeding import stream, stream_seed, torch_generator
 from core.training.batches import Batch
 
 # Of the schedule. Earlier the image shows through the noise whatever the prompt says, later nothing is left of it.
@@ -44,13 +45,12 @@ class Denoising:
 
     def losses(self, network: Callable[..., Any], images: Tensor, batch: Batch, seed: int) -> tuple[Tensor, None]:
         count, device = len(images), images.device
-        # Its own stream: `seed` alone also seeds augmentation.
-        random = np.random.default_rng((seed, 2))
+        random = stream("denoising", seed)
         # One time step from each of `count` equal parts of the schedule: the loss varies less than with free draws.
         shares = (random.permutation(count) + random.random(count)) / count
         chosen = self.prompts[batch.labels.cpu(), torch.from_numpy(random.integers(0, self.prompts.shape[1], count))]
         ids = torch.where(torch.from_numpy(random.random(count) < self.drop_share)[:, None], self.empty, chosen)
-        generator = torch.Generator().manual_seed(int(random.integers(2**62)))
+        generator = torch_generator(int(random.integers(2**62)))
         noise = torch.randn((count, *self.latent_shape), generator=generator)
         steps = torch.from_numpy((shares * self.steps).astype(np.int64))
         predicted, velocity, decoded = network(images, *(send(each, device) for each in (noise, steps, ids)))
@@ -77,7 +77,7 @@ class ByDenoising(nn.Module):
         with torch.inference_mode():
             ids = prompts.to(model.alphas_cumprod.device)
             self.states = model.text_encoder.eval()(ids)[0]
-        generator = torch.Generator().manual_seed(0)
+        generator = torch_generator(stream_seed("validation noise"))
         self.noise = torch.randn((len(_VALIDATION_SHARES), *latent_shape), generator=generator)
 
     def forward(self, images: Tensor) -> Tensor:

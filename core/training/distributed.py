@@ -32,7 +32,7 @@ def start(name: str, precision: Precision) -> tuple[Accelerator, torch.device]:
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
-    device = _find_device(name)
+    device = find_device(name)
     if precision == "fp16" and device.type == "cpu":
         raise ConfigError("A CPU cannot train in fp16.", "Set training.precision=bf16 or fp32.")
     several = int(os.environ.get("WORLD_SIZE", 1)) > 1
@@ -98,7 +98,12 @@ def _is_distributed() -> bool:
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
-def _find_device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """The device called `name` ("auto", "cpu", "cuda", "cuda:1").
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
     try:
         device = pick_device(name)
     except RuntimeError as error:

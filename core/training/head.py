@@ -14,6 +14,7 @@ from torch.optim import AdamW
 
 from core.errors import RunFailedError
 from core.reports import Progress
+from core.seeding import stream
 from core.training.config import TrainingConfig
 from core.training.loop import EpochReport
 from core.training.optim import schedule
@@ -45,7 +46,7 @@ def fit_head(
     step = 0
     for epoch in range(config.epochs):
         started, total, correct = time.perf_counter(), 0.0, 0
-        order = np.random.default_rng((config.seed, epoch)).permutation(len(labels))
+        order = stream("order of vectors", config.seed, epoch).permutation(len(labels))
         for batch in range(steps_per_epoch):
             rows = torch.from_numpy(order[batch * config.batch_size : (batch + 1) * config.batch_size])
             for group in optimizer.param_groups:

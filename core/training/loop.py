@@ -11,7 +11,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -23,11 +23,12 @@ from core.data.arrays import ArrayDataset
 from core.data.transforms import Normalisation
 from core.device import autocast
 from core.errors import CoreError, RunFailedError
+from core.precision_choice import choose_precision
 from core.reports import Progress
-from core.seeding import seed_device
-from core.training.batches import Batch, Batches, draw_seed
+from core.seeding import seed_device, stream_seed
+from core.training.batches import Batch, Batches
 from core.training.config import TrainingConfig
-from core.training.distributed import gather, rank, share_gradients, start, sum_up, world_size
+from core.training.distributed import find_device, gather, rank, share_gradients, start, sum_up, world_size
 from core.training.evaluate import Predictions, join, predict
 from core.training.measured import Measured, column_sums, named
 from core.training.objectives import Classification, Objective
@@ -70,6 +71,7 @@ class Fit:
     seed and the place in the training alone, so that no state of a random generator has to be kept.
 
     Attributes:
+        precision: of matrix products; what "auto" in the config came to.
         average: the exponential moving average of the weights, which is evaluated and kept; once `run` is through with
             `patience` set, that of the best validation epoch.
         predictions: of the last validation, in the order of the split; None before the first, and for an objective
@@ -97,7 +99,10 @@ class Fit:
         Raises:
             ConfigError: the device or the optimizer does not suit.
         """
-        self.accelerator, self.device = start(device, config.precision)
+        precision = choose_precision(config.precision, find_device(device)).precision
+        config = replace(config, precision=precision)
+        self.precision = precision
+        self.accelerator, self.device = start(device, precision)
         self.model = model.to(self.device)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.train_set, self.val_set = train, val
@@ -247,10 +252,10 @@ class Fit:
         devices = [self.device] if self.device.type == "cuda" else []
         # The odd batch at the end of an epoch is not worth compiling for a second shape.
         forward = self._forward if batch.count == self.config.batch_size else self._eager
-        seed = draw_seed(self.config.seed, self.epoch, self.batch, rank())
+        seed = stream_seed("step", self.config.seed, self.epoch, self.batch, rank())
 
         def network(*inputs: Tensor) -> Any:
-            with autocast(self.device, self.config.precision):
+            with autocast(self.device, self.precision):
                 return forward(*inputs)
 
         # Stochastic depth and dropout draw from the global generator: theirs for this step, then the caller's again.

@@ -22,6 +22,7 @@ from core.methods.embedding_quality import (
 from core.methods.features import Features, finish
 from core.methods.layer_features import Cut, Cuts, Depth, extract_layers, find_cuts
 from core.reports import Progress as Report
+from core.seeding import stream
 from core.ui.cache import in_use, loaded_model
 from core.ui.image_sets import Given
 from core.ui.stoppable import Progress, computed
@@ -213,7 +214,7 @@ def similarity_of(shown: Shown) -> float | None:
     count = len(shown.given.images)
     if count < 4:
         return None
-    rows = np.sort(np.random.default_rng(0).permutation(count)[: LIMIT // 2])
+    rows = np.sort(stream("similarity sample").permutation(count)[: LIMIT // 2])
     return computed(
         ("cka", shown.given.signature, *shown.asked),
         "How alike the two spaces are",

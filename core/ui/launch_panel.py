@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -14,11 +15,13 @@ from typing import Any
 import streamlit as st
 
 from core.configs import differences, from_dict
-from core.device import device_title
+from core.device import device_title, pick_device
 from core.errors import CoreError
 from core.experiments.estimate import Estimate
 from core.experiments.spec import Recipe
 from core.paths import CHECKOUT
+from core.precision_choice import known_choice
+from core.runs.processes import spoken_in_utf8
 from core.runs.queue import devices, submit
 from core.runs.store import RunSpec, create_run, list_runs
 from core.ui.address import remember
@@ -51,6 +54,8 @@ def launch_panel(recipe: Recipe, config: Any | None, *, parent: str, obstacle: s
             "GPUs", 1, len(gpus), 1, key="run-processes", help="One process each; the batch is shared between them."
         )
     launcher, options = _launcher()
+    if launcher == "local" and (said := _precision_words(config, device)):
+        st.caption(said)
     left, right = st.columns(2)
     measure = left.button(
         "How long will it take?", icon=":material/timer:", disabled=not ready, width="stretch", key="run-estimate"
@@ -122,6 +127,19 @@ def _device_words(name: str) -> str:
         return f"{name} (does not answer)"
 
 
+def _precision_words(config: Any | None, device: str) -> str:
+    """What "auto" means for a training there, without measuring; nothing where the precision is set."""
+    if getattr(getattr(config, "training", config), "precision", "") != "auto":
+        return ""
+    try:
+        known = known_choice(pick_device(device))
+    except (CoreError, RuntimeError):  # the device does not answer: launching says so
+        return ""
+    if known is None:
+        return "Precision auto: fp32 or bf16, whichever is faster here; a second's measurement when the run starts."
+    return known.sentence()
+
+
 def _question(recipe: Recipe, config: Any, device: str) -> tuple[Any, ...]:
     return recipe.name, tuple(differences(config)), device
 
@@ -132,7 +150,15 @@ def _measure(recipe: Recipe, config: Any, device: str) -> None:
     command = [sys.executable, "-m", "core", "estimate", recipe.name, "--json", "--device", device, *pairs]
     bar = st.progress(0.0, text="Starting a few steps of this very training …")
     process = subprocess.Popen(
-        command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        env=spoken_in_utf8(dict(os.environ)),
     )
     try:
         assert process.stdout is not None

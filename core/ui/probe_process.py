@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 from core.errors import CoreError
 from core.paths import CHECKOUT
+from core.runs.processes import spoken_in_utf8
 
 # How soon a click is noticed while the process is silent.
 TICK_SECONDS = 0.25
@@ -23,7 +25,15 @@ def printed_by(command: list[str], tick: Callable[[], None]) -> Iterator[dict[st
         CoreError: it said why it cannot, or died.
     """
     process = subprocess.Popen(
-        command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        env=spoken_in_utf8(dict(os.environ)),
     )
     printed: Queue[str | None] = Queue()
     # A thread of plain Python: this one must not be stuck in reading when somebody wants to stop.

@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import CoreError
+from core.experiments.run_precision import read_precision
 from core.figures.curves import (
     X_TITLES,
     XAxis,
@@ -211,7 +212,8 @@ def _says(view: RunView) -> str:
     state = view.state
     parts: list[str] = ["bundled model, read-only" if view.folder is None else state.status]
     if state.device and view.folder is not None:
-        parts.append(f"on {state.device}")
+        settled = read_precision(view.folder)
+        parts.append(f"on {state.device}" + (f" in {settled.precision}" if settled else ""))
     if view.best is not None:
         of = f" of {view.val_count:,} images" if view.val_count else ""
         parts.append(f"best validation accuracy {view.best:.1%}{of}")

@@ -26,7 +26,7 @@ def track_record(name: str) -> Measured | None:
     path = RESULTS / f"faithfulness_{safe}.json"
     if not path.is_file():
         return None
-    result = json.loads(path.read_text())
+    result = json.loads(path.read_text(encoding="utf-8"))
     tracks = {method: from_dict(TrackRecord, values) for method, values in result["tracks"].items()}
     sentence = (
         f"{result['count']} images of {result['dataset']} ({result['split']}), seed {result['seed']}, "

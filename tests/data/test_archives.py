@@ -687,4 +687,4 @@ def test_real_tiny_imagenet_keeps_its_words():
     assert info["splits"] == {"train": 38_000, "val": 4_000}
     assert info["class_titles"][0] == "goldfish, Carassius auratus"
     assert len(info["class_titles"]) == 200
-    assert json.loads((target / "dataset.json").read_text()) == info
+    assert json.loads((target / "dataset.json").read_text(encoding="utf-8")) == info

@@ -85,9 +85,9 @@ def test_nothing_installed():
 def test_installed_are_those_with_a_readable_description(shades, home):
     for folder, text in {"broken": "{", "list": "[]", "bare": "{}", ".shades.importing-1": '{"classes": []}'}.items():
         (home / "data" / folder).mkdir()
-        (home / "data" / folder / "dataset.json").write_text(text)
+        (home / "data" / folder / "dataset.json").write_text(text, encoding="utf-8")
     (home / "data" / "half").mkdir()
-    (home / "data" / "note.txt").write_text("a file")
+    (home / "data" / "note.txt").write_text("a file", encoding="utf-8")
     found = installed_datasets()
     assert set(found) == {"shades"}
     assert found["shades"]["splits"] == {"train": 40}
@@ -96,7 +96,7 @@ def test_installed_are_those_with_a_readable_description(shades, home):
 def test_arrays_written_by_a_script_are_read_too(home):
     folder = home / "data" / "plain"
     save_arrays(folder, "test", np.full((4, 5, 6, 1), 7), np.arange(4) % 2)
-    (folder / "dataset.json").write_text(json.dumps({"name": "plain", "classes": ["a", "b"]}))
+    (folder / "dataset.json").write_text(json.dumps({"name": "plain", "classes": ["a", "b"]}), encoding="utf-8")
     assert installed_datasets()["plain"]["splits"] == {"test": 4}
     picture, label = sample_images("plain", "test", 1, seed=0)[0]
     assert (picture.mode, picture.size) == ("RGB", (6, 5))
@@ -161,12 +161,14 @@ def test_a_picture_that_is_gone(shades):
 
 
 def test_damage_is_named_when_asked_directly(shades, home):
-    (home / "data" / shades / "dataset.json").write_text("{")
+    (home / "data" / shades / "dataset.json").write_text("{", encoding="utf-8")
     with pytest.raises(CoreError, match="damaged"):
         read_dataset(shades)
 
 
 def test_neither_the_catalogue_nor_the_importer_imports_torch():
     code = "import sys, core.data.catalogue, core.data.archives; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, encoding="utf-8"
+    )
     assert done.stdout.strip() == "False"

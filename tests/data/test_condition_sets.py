@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
         for category in ("cup", "dog"):
             for number in range(3):
                 _picture(tmp_path / "pictures" / condition / category / f"{number}.png", level + number)
-    (tmp_path / "pictures" / "notes.txt").write_text("not a picture")
+    (tmp_path / "pictures" / "notes.txt").write_text("not a picture", encoding="utf-8")
     return tmp_path / "pictures"
 
 

@@ -93,7 +93,7 @@ def test_without_a_network(monkeypatch):
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data/MNIST")
 def test_the_real_mnist():
     folder = get_dataset("mnist", SHARED)
-    info = json.loads((folder / "dataset.json").read_text())
+    info = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     assert info["splits"] == {"train": 60000, "test": 10000}
     assert info["classes"] == list("0123456789")
     train = np.load(folder / "train_images.npy", mmap_mode="r")

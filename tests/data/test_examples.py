@@ -37,7 +37,7 @@ def test_expected_words_are_imagenet_classes(name):
 
 
 def test_attribution_agrees_with_the_readme_of_scikit_learn():
-    readme = (Path(find_spec("sklearn").origin).parent / "datasets/images/README.txt").read_text()
+    readme = (Path(find_spec("sklearn").origin).parent / "datasets/images/README.txt").read_text(encoding="utf-8")
     for example in EXAMPLES.values():
         if example.package == "scikit-learn":
             assert Path(example.file).name in readme
@@ -61,5 +61,7 @@ def test_loading_imports_neither_torch_nor_the_package_that_holds_the_photo():
         "import sys; from core.data.examples import load_example; load_example('cat'); load_example('flower'); "
         "print([name for name in ('torch', 'skimage', 'sklearn', 'pooch') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, encoding="utf-8"
+    )
     assert done.stdout.strip() == "[]"

@@ -63,7 +63,7 @@ def test_photos_that_cannot_be_read_are_left_out_and_named(tmp_path: Path) -> No
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (40, 30), "red").save(path)
     (tmp_path / "photos" / "cats" / "b.png").write_bytes(b"no pixels")
-    (tmp_path / "photos" / "notes.txt").write_text("no photo")
+    (tmp_path / "photos" / "notes.txt").write_text("no photo", encoding="utf-8")
     photos, classes = folder_photos(str(tmp_path / "photos"), 10, 0)
     assert classes == ("cats", "dogs")
     found = finish(photo_set(photos, classes, name="folder", title="photos"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ def save_numbered(name: str, splits: dict[str, int], channels: int = 3) -> None:
         images = np.zeros((count, 4, 4, channels), np.uint8) + np.arange(first, first + count)[:, None, None, None]
         save_arrays(data_root() / name, split, images, np.arange(count) % 2)
         first += count
-    (data_root() / name / "dataset.json").write_text(json.dumps({"classes": ["a", "b"]}))
+    (data_root() / name / "dataset.json").write_text(json.dumps({"classes": ["a", "b"]}), encoding="utf-8")
 
 
 def numbers(data: loading.ArrayDataset) -> list[int]:
@@ -91,6 +92,24 @@ def test_an_interrupted_decoding_leaves_nothing(tmp_path):
         file.write_bytes(b"no image")
     with pytest.raises(CoreError, match="None of the images in oil"):
         load_images("photos", "oil", 8)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").is_file(), reason="asks Linux what is mapped")
+@pytest.mark.parametrize("broken", [0, 1])
+def test_nothing_is_mapped_of_a_folder_that_is_renamed(tmp_path, monkeypatch, broken):
+    """Windows refuses to rename it then, and to overwrite a file that is mapped."""
+    import_photos(tmp_path, DOMAINS)
+    for file in list((data_root() / "photos" / "files").rglob("oil/dog/*.png"))[:broken]:
+        file.write_bytes(b"no image")
+    mapped = []
+
+    def switched(source: Path, target: Path) -> None:
+        mapped.append(str(source) in Path("/proc/self/maps").read_text(encoding="utf-8"))
+        os.replace(source, target)
+
+    monkeypatch.setattr(loading, "switch", switched)
+    assert len(load_images("photos", "oil", 8)) == 20 - broken
+    assert mapped == [False]
 
 
 def test_a_data_set_imported_anew_is_decoded_anew(tmp_path):

@@ -14,7 +14,7 @@ def test_the_bundled_one():
     found = TOKENIZER.encode("A photo of a Dog.")
     assert found.tokens == ["<start>", "Ġa", "Ġphoto", "Ġof", "Ġa", "Ġdog", ".", "<end>"]
     assert (found.ids[0], found.ids[-1]) == (START_ID, END_ID)
-    assert json.loads((ASSET / "tokenizer_config.json").read_text())["pad_token"] == PAD
+    assert json.loads((ASSET / "tokenizer_config.json").read_text(encoding="utf-8"))["pad_token"] == PAD
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=40))

@@ -55,7 +55,7 @@ def test_nothing_is_its_own_ancestor(wnid):
 
 
 def test_synsets_are_read_with_all_their_ancestors(tmp_path):
-    (tmp_path / "data.noun").write_text(WORDNET)
+    (tmp_path / "data.noun").write_text(WORDNET, encoding="utf-8")
     found = extract(tmp_path, ["n00003553"])
     assert sorted(found) == ["n00001740", "n00002137", "n00003553"]
     assert found["n00003553"].parents == ("n00002137", "n00001740")
@@ -69,5 +69,5 @@ def test_synsets_are_read_with_all_their_ancestors(tmp_path):
 
 
 def test_the_licence_lies_beside_it():
-    assert "wordnet-licence.txt" in json.loads(ASSET.read_text())["notice"]
-    assert "Princeton University" in (ASSET.parent / "wordnet-licence.txt").read_text()
+    assert "wordnet-licence.txt" in json.loads(ASSET.read_text(encoding="utf-8"))["notice"]
+    assert "Princeton University" in (ASSET.parent / "wordnet-licence.txt").read_text(encoding="utf-8")

@@ -58,7 +58,7 @@ def start_server(tmp_path: Path) -> Iterator[Callable[[], str]]:
                         return address
             except OSError:
                 if time.monotonic() > deadline or servers[-1].poll() is not None:
-                    raise RuntimeError((tmp_path / f"server_{port}.log").read_text()) from None
+                    raise RuntimeError((tmp_path / f"server_{port}.log").read_text(encoding="utf-8")) from None
                 time.sleep(0.2)
 
     yield start

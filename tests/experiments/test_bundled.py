@@ -34,7 +34,7 @@ def test_what_is_bundled_was_trained_as_its_row_says(row: BundledRun) -> None:
     file = BUNDLED / row.name / "card.json"
     if not file.is_file():
         pytest.skip(f"{row.name} is not trained yet")
-    card = json.loads(file.read_text())
+    card = json.loads(file.read_text(encoding="utf-8"))
     config = parse_overrides(find_recipe(row.recipe).config, list(row.overrides))
     assert card["config"] == json.loads(json.dumps(vars(config.model)))
     trained = json.loads(card["recipe"])
@@ -68,7 +68,9 @@ def test_an_unknown_name_lists_the_known() -> None:
 def _raced(root: Path, **result: object) -> RunFolder:
     """A run that raced the bundled pipeline, whose card lies in `root`."""
     (root / "diffusion_small").mkdir(parents=True)
-    (root / "diffusion_small" / "card.json").write_text(json.dumps({"title": "t", "metrics": {"seed": 0}}))
+    (root / "diffusion_small" / "card.json").write_text(
+        json.dumps({"title": "t", "metrics": {"seed": 0}}), encoding="utf-8"
+    )
     run = create_run("raced", RunSpec(recipe="diffusion_zero_shot", config={"model": "diffusion_small"}, overrides=()))
     other = {"model": "cnn_small", "accuracy": 0.9, "low": 0.8, "high": 0.95, "only_race": 1, "only_other": 9}
     found = {
@@ -80,13 +82,13 @@ def _raced(root: Path, **result: object) -> RunFolder:
         "calls": {"mean": 321.5},
         "others": [{**other, "p_value": 0.02, "title": "CNN"}],
     }
-    (run.path / "result.json").write_text(json.dumps({**found, **result}))
+    (run.path / "result.json").write_text(json.dumps({**found, **result}), encoding="utf-8")
     return run
 
 
 def test_what_races_measured_is_written_on_the_card(tmp_path: Path) -> None:
     run = _raced(tmp_path / "checkpoints")
-    card = json.loads(record_races(run, tmp_path / "checkpoints").read_text())
+    card = json.loads(record_races(run, tmp_path / "checkpoints").read_text(encoding="utf-8"))
     assert card["title"] == "t"
     measured = card["metrics"]
     assert (measured["seed"], measured["test_accuracy"], measured["test_count"]) == (0, 0.6, 500)

@@ -190,7 +190,7 @@ def test_samples_show_the_augmented_batch_and_the_surest_mistakes(folder: RunFol
         pass
     # 8 images of 8 pixels, enlarged 8 times, in 3 columns with gaps of 2.
     assert Image.open(folder.samples / "augmented.png").size == (3 * 66 - 2, 3 * 66 - 2)
-    rows = json.loads((folder.samples / "mistakes.json").read_text())
+    rows = json.loads((folder.samples / "mistakes.json").read_text(encoding="utf-8"))
     found = trained.predictions
     assert found is not None
     assert len(rows) == int((found.labels != found.predicted).sum()) > 0

@@ -48,7 +48,7 @@ def _save(name: str, classes: tuple[str, ...], side: int, splits: dict[str, int]
         images[np.arange(count), :, :, labels] += 150
         save_arrays(data_root() / name, split, images, labels)
     card = {"name": name, "title": name.title(), "classes": classes, "storage": "arrays", "splits": splits}
-    (data_root() / name / "dataset.json").write_text(json.dumps(card))
+    (data_root() / name / "dataset.json").write_text(json.dumps(card), encoding="utf-8")
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +78,7 @@ def _train(config: Config, name: str) -> RunFolder:
 
 
 def _card(folder: RunFolder) -> dict[str, Any]:
-    return json.loads((folder.model / "card.json").read_text())
+    return json.loads((folder.model / "card.json").read_text(encoding="utf-8"))
 
 
 def _numbers(folder: RunFolder) -> list[dict[str, Any]]:

@@ -75,7 +75,7 @@ def test_a_stopped_run_ends_with_the_same_weights_and_statistics() -> None:
 
 def test_what_is_opened_is_what_was_measured() -> None:
     folder = train(folder_called("finished"), epochs=8)
-    card = json.loads((folder.model / "card.json").read_text())
+    card = json.loads((folder.model / "card.json").read_text(encoding="utf-8"))
     model = load("run:finished")
     assert model.spec.capabilities == {"classifier", "convolution"}
     assert model.classes == ("dark", "red")
@@ -90,7 +90,7 @@ def test_what_is_opened_is_what_was_measured() -> None:
 def test_trials_of_sweeps_leave_the_test_split_alone() -> None:
     (data_root() / "toy" / "test_images.npy").unlink()
     folder = train(folder_called("trial"), evaluate_test=False, max_images=20)
-    metrics = json.loads((folder.model / "card.json").read_text())["metrics"]
+    metrics = json.loads((folder.model / "card.json").read_text(encoding="utf-8"))["metrics"]
     assert "test_accuracy" not in metrics
     assert metrics["val_count"] == 4
     assert folder.history()[-1]["step"] == 2 * 3

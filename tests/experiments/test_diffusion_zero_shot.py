@@ -63,7 +63,7 @@ def outcome(folder: RunFolder) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The summary and the columns."""
     with np.load(folder.path / PREDICTIONS) as stored:
         columns = dict(stored)
-    return json.loads((folder.path / RESULT).read_text()), columns
+    return json.loads((folder.path / RESULT).read_text(encoding="utf-8")), columns
 
 
 def evaluate(config: Config, name: str = "races") -> tuple[list[RaceReport], dict[str, Any], dict[str, np.ndarray]]:
@@ -221,7 +221,8 @@ def test_a_full_grid_gives_the_pruned_run_s_answers_and_every_threshold(config: 
     mine, *others = whole["replays"]
     assert mine["calls"] == pruned["calls"]["mean"]
     assert mine["test"]["accuracy"] == pruned["test"]["accuracy"]
-    winners = (grid["reconstruction_error"] * np.exp(-7 * grid["time_steps"] / 1000)[..., None]).mean(1).argmin(1)
+    # The plan's objective: under the other one these two prompts, which the toy hardly tells apart, may swap places.
+    winners = grid["noise_error"].mean(axis=1, dtype=np.float64).argmin(axis=1)
     assert mine["same"]["correct"] == (winners == grid["predicted"]).sum()
     patient = {row["plan"]["threshold"]: row["calls"] for row in whole["replays"] if row["plan"]["pruning"] == "t_test"}
     assert [patient[key] for key in sorted(patient)] == sorted(patient.values(), reverse=True)

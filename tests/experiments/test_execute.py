@@ -76,7 +76,7 @@ def test_a_crash_costs_neither_lines_nor_numbers_and_tensorboard_shows_each_once
     reports = until(execute(run), 15)
     crashed = crash(run, "crashed")  # the line of step 15 is written, its checkpoint is not
     assert crashed.history()[-1]["step"] == 15
-    assert '"step": 10' in crashed.checkpoint.read_text()
+    assert '"step": 10' in crashed.checkpoint.read_text(encoding="utf-8")
     list(reports)
     first = next(report for report in execute(crashed) if report)
     assert first.step == 11
@@ -103,7 +103,7 @@ def test_stop_is_heard_between_steps_and_saves() -> None:
     state = read_state(run)
     assert state.status == "stopped"
     assert 7 <= state.step < 60
-    assert f'"step": {state.step},' in run.checkpoint.read_text()
+    assert f'"step": {state.step},' in run.checkpoint.read_text(encoding="utf-8")
     assert state.cause == ""
     # Asked before it began again, it does not begin.
     assert list(execute(run)) == []
@@ -116,7 +116,7 @@ def test_whoever_stops_asking_stops_the_run() -> None:
     next(reports)
     reports.close()  # type: ignore[attr-defined]
     assert read_state(run).status == "stopped"
-    assert '"step": 6,' in run.checkpoint.read_text()
+    assert '"step": 6,' in run.checkpoint.read_text(encoding="utf-8")
     list(execute(run))
     assert [line["step"] for line in run.history()] == [5, 10, 15, 20]
 
@@ -132,7 +132,7 @@ def test_a_signal_is_a_polite_stop(number: signal.Signals) -> None:
             os.kill(os.getpid(), number)
     assert seen[-1] == 7
     assert read_state(run).status == "stopped"
-    assert '"step": 7,' in run.checkpoint.read_text()
+    assert '"step": 7,' in run.checkpoint.read_text(encoding="utf-8")
     assert signal.getsignal(number) is before
 
 
@@ -161,7 +161,7 @@ def test_a_report_that_cannot_be_written_is_not_in_the_checkpoint(monkeypatch: p
         with pytest.raises(RunFailedError, match="The disk is full"):
             list(execute(run))
     assert read_state(run).status == "failed"
-    assert '"step": 5,' in run.checkpoint.read_text()
+    assert '"step": 5,' in run.checkpoint.read_text(encoding="utf-8")
     list(execute(run))
     list(execute(whole))
     assert run.history() == whole.history()
@@ -192,7 +192,7 @@ def test_specifications_that_nobody_can_run() -> None:
     with pytest.raises(RunFailedError, match="no setting of Config named 'stepz'"):
         list(execute(wrong))
     damaged = make_run("damaged")
-    damaged.spec.write_text("{")
+    damaged.spec.write_text("{", encoding="utf-8")
     with pytest.raises(RunFailedError, match="no readable"):
         list(execute(damaged))
     assert [read_state(run).status for run in (unknown, wrong, damaged)] == ["failed"] * 3
@@ -202,10 +202,10 @@ def test_specifications_that_nobody_can_run() -> None:
 def test_two_cannot_work_on_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run("owned")
     reports = until(execute(run), 5)
-    before = run.state.read_text()
+    before = run.state.read_text(encoding="utf-8")
     with pytest.raises(OwnedElsewhereError, match="is being worked on by process"), module.claim(run, wait_s=0):
         pass
-    assert run.state.read_text() == before
+    assert run.state.read_text(encoding="utf-8") == before
     list(reports)
     assert read_state(run).status == "finished"
 

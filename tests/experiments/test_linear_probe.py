@@ -66,7 +66,7 @@ def test_every_pooling_is_probed_twice(tmp_path, family, poolings):
     steps = [each.step for each in [*progress, found[-1]]]
     assert steps == sorted(steps)
     assert found[-1].step == found[-1].steps
-    result = json.loads((folder.path / "result.json").read_text())
+    result = json.loads((folder.path / "result.json").read_text(encoding="utf-8"))
     assert [each["test_accuracy"] for each in result["probes"]] == [each.test_accuracy for each in found]
     assert result["test"] == "test"
 
@@ -99,4 +99,4 @@ def test_photos_of_several_domains(tmp_path):
     assert any("decoding photo" in each.text for each in progress)
     assert found[0].test_count == 24
     assert found[0].test_accuracy > 0.9
-    assert json.loads((folder.path / "result.json").read_text())["test"] == "photo"
+    assert json.loads((folder.path / "result.json").read_text(encoding="utf-8"))["test"] == "photo"

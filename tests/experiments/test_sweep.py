@@ -73,7 +73,7 @@ def test_every_trial_is_a_run_and_the_best_one_is_written_down() -> None:
         assert spec.config["model"]["num_heads"] * trial.params["model.head_dim"] == trial.params["model.embed_dim"]
         assert read_state(run).status == "finished"
         assert [line["val_accuracy"] for line in run.history()] == [value for _, value in trial.epochs]
-    best = json.loads((folder.path / "best.json").read_text())
+    best = json.loads((folder.path / "best.json").read_text(encoding="utf-8"))
     assert best["val_accuracy"] == max(trial.value for trial in summary.trials if trial.value is not None)
     assert told[-1].best_value == best["val_accuracy"]
     winner = parse_overrides(toy_recipe.Config, best["overrides"])

@@ -63,7 +63,7 @@ def started(config: Config, name: str) -> tuple[RunFolder, Iterator[object]]:
 def test_every_mode_ends_in_a_network_that_opens(tmp_path, mode):
     folder, reports = started(config(tmp_path, mode), mode)
     assert [each.step for each in reports if not isinstance(each, Progress)] == [7, 14, 21, 28]
-    card = json.loads((folder.model / "card.json").read_text())
+    card = json.loads((folder.model / "card.json").read_text(encoding="utf-8"))
     model = load(f"run:{mode}")
     assert model.spec.capabilities == {"classifier", "convolution"}
     assert (model.classes, model.network.preprocessing.size) == (("dark", "red"), 16)
@@ -100,7 +100,7 @@ def test_all_modes_see_the_same_number_of_batches_at_another_size(tmp_path):
         chosen = replace(chosen, training=replace(chosen.training, epochs=1))
         folder, reports = started(chosen, mode)
         steps[mode] = [each.steps for each in reports if not isinstance(each, Progress)]
-        metrics = json.loads((folder.model / "card.json").read_text())["metrics"]
+        metrics = json.loads((folder.model / "card.json").read_text(encoding="utf-8"))["metrics"]
         assert (metrics["image_size"], metrics["train_count"], metrics["test_count"]) == (32, 20, 10)
     assert steps["linear_probe"] == steps["full"] == [3]
 
@@ -109,6 +109,6 @@ def test_trials_of_sweeps_leave_the_test_split_alone(tmp_path):
     chosen = config(tmp_path, "linear_probe", evaluate_test=False)
     folder, reports = started(chosen, "trial")
     list(reports)
-    metrics = json.loads((folder.model / "card.json").read_text())["metrics"]
+    metrics = json.loads((folder.model / "card.json").read_text(encoding="utf-8"))["metrics"]
     assert "test_accuracy" not in metrics
     assert metrics["val_count"] == 6

@@ -83,7 +83,7 @@ def test_a_stopped_run_continues_number_by_number(yields: int) -> None:
     train(config(), cut)
     assert numbers(cut) == numbers(whole)
     assert len(numbers(cut)) == 3
-    stored = [json.loads((each.model / "card.json").read_text())["metrics"] for each in (cut, whole)]
+    stored = [json.loads((each.model / "card.json").read_text(encoding="utf-8"))["metrics"] for each in (cut, whole)]
     assert stored[0] == stored[1]
     assert (cut.model / "model.safetensors").read_bytes() == (whole.model / "model.safetensors").read_bytes()
 
@@ -91,7 +91,7 @@ def test_a_stopped_run_continues_number_by_number(yields: int) -> None:
 @pytest.mark.parametrize("positional", ["none", "learned_2d", "sinusoidal"])
 def test_what_is_saved_is_what_was_measured(positional: str) -> None:
     folder = train(config(positional, epochs=1), folder_called(positional))
-    measured = json.loads((folder.model / "card.json").read_text())["metrics"]
+    measured = json.loads((folder.model / "card.json").read_text(encoding="utf-8"))["metrics"]
     again = evaluate(
         load_model(folder.model), load_arrays("toy", "test"), measure_normalisation(load_arrays("toy", "train"))
     )
@@ -101,7 +101,7 @@ def test_what_is_saved_is_what_was_measured(positional: str) -> None:
 
 def test_the_normalisation_is_that_of_the_training_split() -> None:
     folder = train(config(epochs=1), folder_called("measured"))
-    card = json.loads((folder.model / "card.json").read_text())
+    card = json.loads((folder.model / "card.json").read_text(encoding="utf-8"))
     pixels = load_arrays("toy", "train").images / 255
     assert card["mean"] == pytest.approx(pixels.mean(axis=(0, 1, 2)), abs=1e-5)
     assert card["std"] == pytest.approx(pixels.std(axis=(0, 1, 2)), abs=1e-5)
@@ -113,11 +113,13 @@ def test_grey_images_of_another_size_can_be_learned() -> None:
         labels = np.arange(count) % 2
         images = random.integers(0, 80, (count, 28, 28, 1), dtype=np.uint8) + 150 * labels[:, None, None, None]
         save_arrays(data_root() / "grey", split, images, labels)
-    (data_root() / "grey" / "dataset.json").write_text(json.dumps({"name": "grey", "classes": ["dark", "bright"]}))
+    (data_root() / "grey" / "dataset.json").write_text(
+        json.dumps({"name": "grey", "classes": ["dark", "bright"]}), encoding="utf-8"
+    )
     shape = ViTConfig(image_size=28, patch_size=7, channels=1, embed_dim=16, depth=1, num_heads=2, classes=2)
     training = TrainingConfig(epochs=2, batch_size=8, precision="fp32", augmentation="strong", learning_rate=1e-2)
     folder = train(vit_scratch.Config(dataset="grey", model=shape, training=training), folder_called("grey"))
-    assert json.loads((folder.model / "card.json").read_text())["metrics"]["test_count"] == 20
+    assert json.loads((folder.model / "card.json").read_text(encoding="utf-8"))["metrics"]["test_count"] == 20
     assert Image.open(folder.samples / "augmented.png").mode == "RGB"
 
 
@@ -125,7 +127,7 @@ def test_a_sweeps_trial_reads_no_test_images() -> None:
     (data_root() / "toy" / "test_images.npy").unlink()
     trial = dataclasses.replace(config(epochs=1), evaluate_test=False, max_images=16)
     folder = train(trial, folder_called("trial"))
-    assert json.loads((folder.model / "card.json").read_text())["metrics"]["val_count"] == 4
+    assert json.loads((folder.model / "card.json").read_text(encoding="utf-8"))["metrics"]["val_count"] == 4
     assert numbers(folder)[-1]["steps"] == 2
 
 

@@ -45,7 +45,7 @@ def evaluate(config: Config, name: str = "zero") -> tuple[list[Any], dict[str, A
     with np.load(folder.path / PREDICTIONS) as stored:
         answers = dict(stored)
     found = [report for report in reports if not isinstance(report, Progress)]
-    return found, json.loads((folder.path / RESULT).read_text()), answers, folder
+    return found, json.loads((folder.path / RESULT).read_text(encoding="utf-8")), answers, folder
 
 
 def test_answers_are_those_of_the_plain_open_clip_loop(clip: Path) -> None:

@@ -61,7 +61,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | Report]:
     if config.model.embed_dim % config.model.num_heads:
         raise RunFailedError(f"{config.model.embed_dim} does not split into {config.model.num_heads} heads.")
     epochs = config.training.epochs
-    done = json.loads(folder.checkpoint.read_text()) if folder.checkpoint.is_file() else 0
+    done = json.loads(folder.checkpoint.read_text(encoding="utf-8")) if folder.checkpoint.is_file() else 0
     folder.truncate_metrics(done * STEPS)
     for epoch in range(done + 1, epochs + 1):
         while config.gate and epoch > 1 and not Path(config.gate).exists():

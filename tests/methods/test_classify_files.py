@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
             pixels = random.integers(0, 255, (40, 50, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{index}.png")
     (tmp_path / "photos" / "ship" / "broken.jpg").write_bytes(b"\xff\xd8\xff no more")
-    (tmp_path / "photos" / "ship" / "notes.txt").write_text("no photo")
+    (tmp_path / "photos" / "ship" / "notes.txt").write_text("no photo", encoding="utf-8")
     (tmp_path / "photos" / ".thumbs").mkdir()
     Image.new("RGB", (30, 30)).save(tmp_path / "photos" / ".thumbs" / "0.png")
     return tmp_path / "photos"
@@ -84,13 +84,13 @@ def test_the_command_prints_answers_and_accuracy_and_writes_a_table(clip: Path, 
     assert "red_car/0.png" in done.output
     assert "was said of 2 of 4." in done.output
     assert "broken.jpg" in done.output
-    rows = table.read_text().splitlines()
+    rows = table.read_text(encoding="utf-8").splitlines()
     assert rows[0] == "file,label,probability,true_label,problem"
     assert len(rows) == 6
     done = CliRunner().invoke(app, [*arguments, "--labels", "cat, dog", "--template", "a drawing of a {}"])
     assert done.exit_code == 0, done.output
     assert "was said of" not in done.output
-    (tmp_path / "labels.txt").write_text("red car\nship\ndeer\n")
+    (tmp_path / "labels.txt").write_text("red car\nship\ndeer\n", encoding="utf-8")
     done = CliRunner().invoke(app, [*arguments, "--labels", str(tmp_path / "labels.txt"), "--limit", "2"])
     assert "was said of 2 of 2." in done.output or "was said of 1 of 2." in done.output
     done = CliRunner().invoke(app, [*arguments, "--template", "a photo"])

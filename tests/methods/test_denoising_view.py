@@ -11,6 +11,7 @@ from torch import Tensor
 
 from core.methods.denoising_view import advantage_map, denoising_view
 from core.models.diffusion import LatentDiffusion, load_diffusers
+from core.seeding import stream_seed, torch_generator
 from tests.diffusion_toy import save_tiny_pipeline
 
 
@@ -37,7 +38,7 @@ def test_shapes_and_error_are_those_of_the_prediction(model: LatentDiffusion, la
     assert view.original.shape == view.noised.shape == (side, side, 3)
     assert view.reconstructed.shape == (2, side, side, 3)
     assert view.predicted.shape == (2, height, width, 3)
-    noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(5))
+    noise = torch.randn(latent.shape, generator=torch_generator(stream_seed("noise shown", 5, 0)))
     kept = model.alphas_cumprod[400]
     noised = kept**0.5 * latent + (1 - kept) ** 0.5 * noise
     predicted = model.denoiser(prompts)(noised[None].float(), torch.tensor([400]), torch.tensor([1]))[0]

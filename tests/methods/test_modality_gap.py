@@ -22,6 +22,7 @@ from core.methods.modality_gap import (
 )
 from core.methods.modality_gap_way import along_the_way, way
 from core.methods.procrustes import unit
+from core.seeding import stream
 
 ROTATING = [name for name, variant in VARIANTS.items() if variant.rotate]
 
@@ -41,7 +42,7 @@ def make_pairs(
 
     Lengths differ between images, as they do in real models.
     """
-    shared, random = np.random.default_rng(world), np.random.default_rng([world, seed])
+    shared, random = stream("test cones", world), stream("test concepts", world, seed)
     image_cone, text_cone = unit(shared.standard_normal((2, dim)))
     concepts = random.standard_normal((classes, dim))
     # What a class is has nothing to do with where the cones point; otherwise one class would win by its place.

@@ -204,6 +204,7 @@ def test_a_fresh_process_holds_the_weights_in_their_format_and_not_the_fp32_they
         capture_output=True,
         text=True,
         check=True,
+        encoding="utf-8",
     )
     memory = json.loads(done.stdout.splitlines()[-1])
     parameters_mib = parameter_bytes(cast(load("vit_p4").module, FORMATS["bf16"], CPU)) / MIB

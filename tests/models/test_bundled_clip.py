@@ -19,7 +19,7 @@ FOLDER = BUNDLED / "clip_small"
 
 def test_the_folder_is_small_and_says_what_it_has_seen_and_was_tested_on() -> None:
     assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 12 * 2**20
-    card = json.loads((FOLDER / "card.json").read_text())
+    card = json.loads((FOLDER / "card.json").read_text(encoding="utf-8"))
     assert {name: len(labels) for name, labels in card["labels_seen"].items()} == {"cifar10": 10, "tiny_imagenet": 200}
     metrics = card["metrics"]
     assert metrics["image_tower_from"] == "vit_p4"

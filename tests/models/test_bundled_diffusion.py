@@ -20,7 +20,7 @@ FOLDER = BUNDLED / "diffusion_small"
 
 def test_the_folder_is_small_and_says_how_it_was_made_and_tested() -> None:
     assert sum(file.stat().st_size for file in FOLDER.rglob("*") if file.is_file()) <= 18e6
-    metrics = json.loads((FOLDER / "card.json").read_text())["metrics"]
+    metrics = json.loads((FOLDER / "card.json").read_text(encoding="utf-8"))["metrics"]
     low, high = metrics["test_interval_95"]
     assert low <= metrics["test_accuracy"] <= high
     assert metrics["test_count"] >= 500
@@ -31,7 +31,7 @@ def test_the_folder_is_small_and_says_how_it_was_made_and_tested() -> None:
 def test_it_names_the_pictures_that_diffusers_draws_with_it() -> None:
     from diffusers import StableDiffusionPipeline
 
-    card = json.loads((FOLDER / "card.json").read_text())
+    card = json.loads((FOLDER / "card.json").read_text(encoding="utf-8"))
     prompts = [fill_template(card["prompt"], name) for name in card["classes"]]
     pipeline: Any = StableDiffusionPipeline.from_pretrained(FOLDER, safety_checker=None)
     pipeline.set_progress_bar_config(disable=True)

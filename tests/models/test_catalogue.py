@@ -57,4 +57,7 @@ def test_import_is_light():
         "heavy = ('torch', 'transformers', 'timm', 'torchvision', 'open_clip', 'diffusers', 'umap', 'onnx');"
         "print([name for name in heavy if name in sys.modules])"
     )
-    assert subprocess.check_output([sys.executable, "-c", script], text=True, cwd=CHECKOUT).strip() == "[]"
+    assert (
+        subprocess.check_output([sys.executable, "-c", script], text=True, cwd=CHECKOUT, encoding="utf-8").strip()
+        == "[]"
+    )

@@ -106,19 +106,21 @@ def test_a_missing_or_damaged_folder_says_so(saved, tmp_path):
 
 def test_weights_of_another_shape_do_not_fit_their_card(saved):
     family, _, folder = saved
-    card = json.loads((folder / "card.json").read_text())
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     card["config"]["latent_dim" if family == "vae" else "classes"] = 4
-    (folder / "card.json").write_text(json.dumps(card))
+    (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
     with pytest.raises(MissingWeightsError, match="does not fit its card"):
         load_model(folder)
 
 
 def test_impossible_cards_are_refused(saved):
     _, _, folder = saved
-    card = json.loads((folder / "card.json").read_text())
-    (folder / "card.json").write_text(json.dumps({**card, "config": {**card["config"], "image_size": 0}}))
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    (folder / "card.json").write_text(
+        json.dumps({**card, "config": {**card["config"], "image_size": 0}}), encoding="utf-8"
+    )
     with pytest.raises(ConfigError, match="image_size is 0"):
         load_model(folder)
-    (folder / "card.json").write_text(json.dumps({**card, "family": "bert"}))
+    (folder / "card.json").write_text(json.dumps({**card, "family": "bert"}), encoding="utf-8")
     with pytest.raises(UnknownNameError, match="differential_vit"):
         load_model(folder)

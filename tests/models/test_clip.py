@@ -177,9 +177,9 @@ def test_folders_that_cannot_be_trusted_or_built(
 ) -> None:
     folder = save_tiny_clip(tmp_path / "clip")
     path = folder / "open_clip_config.json"
-    config = json.loads(path.read_text())
+    config = json.loads(path.read_text(encoding="utf-8"))
     change(config)
-    path.write_text(json.dumps(config))
+    path.write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(error, match=words):
         load_open_clip(folder)
 

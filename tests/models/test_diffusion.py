@@ -104,7 +104,7 @@ def test_an_image_is_classified_end_to_end(model: Any) -> None:
 
 
 def test_what_is_no_pipeline_of_this_kind(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "FluxPipeline"}))
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "FluxPipeline"}), encoding="utf-8")
     with pytest.raises(MissingWeightsError, match="cannot be loaded"):
         load(f"folder:{tmp_path}")
     for part in ("unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model"):

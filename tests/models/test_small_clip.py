@@ -73,7 +73,12 @@ def test_it_is_a_model_of_images_and_texts_for_the_catalogue(tmp_path):
     module = load(f"folder:{tmp_path}").module
     assert module.embed_texts(["a dog"]).shape == (1, 12)
     assert module.trace(torch.randn(1, 3, 16, 16)).attention[0].shape == (1, 2, 5, 5)
-    assert json.loads((tmp_path / "open_clip_config.json").read_text())["model_cfg"]["text_cfg"]["pool_type"] == "eos"
+    assert (
+        json.loads((tmp_path / "open_clip_config.json").read_text(encoding="utf-8"))["model_cfg"]["text_cfg"][
+            "pool_type"
+        ]
+        == "eos"
+    )
 
 
 def test_training_takes_another_path_to_the_same_numbers():

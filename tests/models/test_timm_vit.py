@@ -34,7 +34,7 @@ def saved(folder: Path, architecture: str, arguments: dict, classes: int, **conf
     save_file(model.state_dict(), folder / "model.safetensors")
     settings = {"input_size": [3, 32, 32], "mean": [0.5] * 3, "std": [0.5] * 3, "crop_pct": 0.9}
     content = {"architecture": architecture, "num_classes": classes, "model_args": arguments}
-    (folder / "config.json").write_text(json.dumps({**content, "pretrained_cfg": settings, **config}))
+    (folder / "config.json").write_text(json.dumps({**content, "pretrained_cfg": settings, **config}), encoding="utf-8")
     return folder
 
 
@@ -82,18 +82,18 @@ def test_preprocessing_and_labels(tmp_path):
 
 def test_what_is_refused(tmp_path):
     folder = saved(tmp_path, *MODELS["classifier"][:3])
-    config = json.loads((folder / "config.json").read_text())
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     for architecture in ("hf-hub:timm/vit_tiny_patch16_224", "local-dir:/tmp", "nope", None):
-        (folder / "config.json").write_text(json.dumps({**config, "architecture": architecture}))
+        (folder / "config.json").write_text(json.dumps({**config, "architecture": architecture}), encoding="utf-8")
         with pytest.raises(IncompatibleError):
             load_timm(folder)
-    (folder / "config.json").write_text(json.dumps({**config, "model_args": {**SHAPE, "depth": 3}}))
+    (folder / "config.json").write_text(json.dumps({**config, "model_args": {**SHAPE, "depth": 3}}), encoding="utf-8")
     with pytest.raises(MissingWeightsError, match="do not fit"):
         load_timm(folder)
-    (folder / "config.json").write_text(json.dumps({**config, "model_args": {"no_such_option": 1}}))
+    (folder / "config.json").write_text(json.dumps({**config, "model_args": {"no_such_option": 1}}), encoding="utf-8")
     with pytest.raises(IncompatibleError, match="cannot build"):
         load_timm(folder)
-    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"a": Path}))
     with pytest.raises(MissingWeightsError):
@@ -102,7 +102,7 @@ def test_what_is_refused(tmp_path):
 
 def test_a_checkpoint_path_in_the_configuration_is_not_followed(tmp_path):
     folder = saved(tmp_path, *MODELS["classifier"][:3])
-    config = json.loads((folder / "config.json").read_text())
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["model_args"]["checkpoint_path"] = str(tmp_path / "evil.pth")
-    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     load_timm(folder)

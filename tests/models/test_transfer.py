@@ -47,7 +47,7 @@ def save_timm(folder: Path) -> None:
     save_file(timm.create_model("test_efficientnet", num_classes=4).state_dict(), folder / "model.safetensors")
     settings = {"input_size": [3, 32, 32], "mean": [0.5] * 3, "std": [0.5] * 3}
     config = {"architecture": "test_efficientnet", "num_classes": 4, "pretrained_cfg": settings}
-    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
 
 
 def save_all(folder: Path) -> dict[str, Path]:

@@ -162,7 +162,7 @@ def test_shuffling_models_are_refused(tmp_path):
 
 def edit_config(folder: Path, **changes: object) -> None:
     path = folder / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}), encoding="utf-8")
 
 
 def test_a_missing_head_is_not_invented(tmp_path):
@@ -188,7 +188,7 @@ def test_weights_of_another_shape_are_refused(tmp_path, changes, message):
 def test_folders_that_are_no_model(tmp_path):
     with pytest.raises(MissingWeightsError, match=r"config\.json"):
         load_transformers(tmp_path)
-    (tmp_path / "config.json").write_text('{"model_type": "no_such_thing"}')
+    (tmp_path / "config.json").write_text('{"model_type": "no_such_thing"}', encoding="utf-8")
     (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(MissingWeightsError, match="no_such_thing"):
         load_transformers(tmp_path)
@@ -242,7 +242,7 @@ def test_damaged_weights(tmp_path):
     ],
 )
 def test_preprocessing_of_processor_files(tmp_path, processor, expected):
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor), encoding="utf-8")
     found = read_preprocessing(tmp_path, {"image_size": 48, "model_type": "dinov2"})
     assert (found.size, found.crop_share, found.resample) == expected
 
@@ -251,11 +251,11 @@ def test_normalisation_of_processor_files(tmp_path):
     assert read_preprocessing(tmp_path, {"model_type": "vit"}).normalisation.mean == (0.5, 0.5, 0.5)
     assert read_preprocessing(tmp_path, {"model_type": "dinov2"}).normalisation.mean[0] == 0.485
     path = tmp_path / "preprocessor_config.json"
-    path.write_text(json.dumps({"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}))
+    path.write_text(json.dumps({"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}), encoding="utf-8")
     assert read_preprocessing(tmp_path, {}).normalisation.std == (0.4, 0.5, 0.6)
-    path.write_text(json.dumps({"do_normalize": False}))
+    path.write_text(json.dumps({"do_normalize": False}), encoding="utf-8")
     assert read_preprocessing(tmp_path, {}).normalisation.std == (1.0, 1.0, 1.0)
-    path.write_text(json.dumps({"size": {"height": 224, "width": 160}}))
+    path.write_text(json.dumps({"size": {"height": 224, "width": 160}}), encoding="utf-8")
     with pytest.raises(IncompatibleError, match="squares"):
         read_preprocessing(tmp_path, {})
 

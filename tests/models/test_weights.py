@@ -131,7 +131,7 @@ def test_availability_imports_no_model_library():
         "[availability(spec) for spec in MODELS.values()];"
         "print([name for name in ('torch', 'transformers', 'timm', 'torchvision', 'onnx') if name in sys.modules])"
     )
-    assert subprocess.check_output([sys.executable, "-c", script], text=True).strip() == "[]"
+    assert subprocess.check_output([sys.executable, "-c", script], text=True, encoding="utf-8").strip() == "[]"
 
 
 def test_bundled(tmp_path, monkeypatch):
@@ -177,7 +177,7 @@ def test_folders_of_every_layout(tmp_path):
     timm_folder.mkdir()
     save_file(timm.create_model("vit_tiny_patch16_224", **shape).state_dict(), timm_folder / "model.safetensors")
     config = {"architecture": "vit_tiny_patch16_224", "model_args": shape}
-    (timm_folder / "config.json").write_text(json.dumps(config))
+    (timm_folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     for folder in (own, hub, timm_folder):
         model = load(f"folder:{folder}")
         assert model.spec.capabilities == {"classifier", "attention", "positions"}
@@ -209,10 +209,10 @@ def test_folders_that_are_refused(tmp_path):
         find_model(f"folder:{tmp_path / 'none'}")
     with pytest.raises(MissingWeightsError, match=r"config\.json"):
         find_model(f"folder:{tmp_path}")
-    (tmp_path / "config.json").write_text("[]")
+    (tmp_path / "config.json").write_text("[]", encoding="utf-8")
     with pytest.raises(MissingWeightsError, match="not a JSON object"):
         find_model(f"folder:{tmp_path}")
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
     with pytest.raises(MissingWeightsError, match="names neither"):
         find_model(f"folder:{tmp_path}")
 
@@ -227,7 +227,7 @@ def test_a_folder_without_weights_is_unavailable(tmp_path):
 def test_an_index_that_points_outside_its_folder(tmp_path):
     (hub_model(tmp_path) / "model.safetensors").unlink()
     index = {"weight_map": {"a": "../../etc/passwd"}}
-    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
     with pytest.raises(MissingWeightsError, match="outside"):
         availability(find_model(f"folder:{tmp_path}"))
 

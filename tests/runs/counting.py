@@ -48,7 +48,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | Report]:
     """A chaotic sequence: any step lost, repeated or taken from elsewhere changes all numbers after it."""
     step, value, total, reported = 0, 0.3, 0.0, 0
     if folder.checkpoint.is_file():
-        saved = json.loads(folder.checkpoint.read_text())
+        saved = json.loads(folder.checkpoint.read_text(encoding="utf-8"))
         step, value, total, reported = saved["step"], saved["value"], saved["total"], saved["reported"]
         folder.truncate_metrics(reported)
 

@@ -120,7 +120,7 @@ class Runs(RuleBasedStateMachine):
     @rule(run=runs)
     def damage(self, run: RunFolder) -> None:
         if not self.lives(run):
-            run.state.write_text('{"status": "run')
+            run.state.write_text('{"status": "run', encoding="utf-8")
 
     @rule(run=runs, force=st.booleans())
     def stop(self, run: RunFolder, force: bool) -> None:

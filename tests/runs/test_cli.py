@@ -61,6 +61,7 @@ def test_ctrl_c_in_the_foreground_saves_and_the_same_command_continues() -> None
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        encoding="utf-8",
     )
     run = RunFolder(runs_root() / "here")
     wait_until(run.history, "first epoch")

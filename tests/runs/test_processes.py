@@ -103,10 +103,10 @@ def test_stop_from_another_process_saves_first_and_resumes() -> None:
     state = wait_for(run, "stopped", "finished")
     assert state.status == "stopped"
     assert 5 <= state.step < 400
-    saved = run.checkpoint.read_text()
+    saved = run.checkpoint.read_text(encoding="utf-8")
     assert f'"step": {state.step},' in saved
     wait_until(lambda: not is_alive(read_owner(run)), "the worker's end")  # type: ignore[arg-type]
-    assert run.checkpoint.read_text() == saved
+    assert run.checkpoint.read_text(encoding="utf-8") == saved
     with pytest.raises(CoreError, match="stopped: there is nothing to stop"):
         control.request_stop(run)
 
@@ -161,7 +161,9 @@ def test_two_processes_that_move_the_queue_start_a_run_once() -> None:
         code = "from core.runs import queue\n"
         code += "print('ready', flush=True); print(len(queue.advance()))"
         movers = [
-            subprocess.Popen([sys.executable, "-c", code], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
+            subprocess.Popen(
+                [sys.executable, "-c", code], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+            )
             for _ in range(3)
         ]
         for mover in movers:
@@ -174,7 +176,7 @@ def test_two_processes_that_move_the_queue_start_a_run_once() -> None:
         wait_for(run, "finished")
     assert sum(started) >= 1
     for run in runs:
-        assert run.log.read_text().count("---") == 1, run.name
+        assert run.log.read_text(encoding="utf-8").count("---") == 1, run.name
 
 
 @pytest.mark.slow
@@ -184,7 +186,11 @@ def test_a_second_worker_is_refused_and_changes_nothing() -> None:
     wait_until(run.history, "first epoch")
     owner = read_owner(run)
     second = subprocess.run(
-        [sys.executable, "-m", "core.runs.worker", str(run.path)], cwd=CHECKOUT, capture_output=True, text=True
+        [sys.executable, "-m", "core.runs.worker", str(run.path)],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
     )
     assert second.returncode == 2
     assert owner is not None
@@ -217,8 +223,10 @@ def test_a_run_that_cannot_start_fails_and_the_queue_goes_on(monkeypatch: pytest
 
 
 def test_a_broken_installation_is_a_failed_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    site = (tmp_path / "site" / "sitecustomize.py").read_text()
-    (tmp_path / "site" / "sitecustomize.py").write_text(site + 'sys.modules["core.experiments.spec"] = None\n')
+    site = (tmp_path / "site" / "sitecustomize.py").read_text(encoding="utf-8")
+    (tmp_path / "site" / "sitecustomize.py").write_text(
+        site + 'sys.modules["core.experiments.spec"] = None\n', encoding="utf-8"
+    )
     run = make_run("broken")
     queue.submit(run)
     state = wait_for(run, "failed", "interrupted")
@@ -254,7 +262,7 @@ def test_trouble_ends_in_a_sentence_and_leaves_the_run_beside_it_alone(
     assert state.step == 8
     assert [line["step"] for line in run.history()] == [5]
     wait_until(lambda: not is_alive(read_owner(run)), "the worker's end")  # type: ignore[arg-type]
-    assert cause in run.log.read_text()
+    assert cause in run.log.read_text(encoding="utf-8")
     assert wait_for(beside, "finished", "failed", "interrupted").status == "finished"
 
 

@@ -38,7 +38,10 @@ def cluster(cheap: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     yield cheap
     subprocess.run(["scancel", "--user=root"], check=False)
     asked = ["squeue", "--noheader"]
-    wait_until(lambda: not subprocess.run(asked, capture_output=True, text=True).stdout.strip(), "an empty Slurm")
+    wait_until(
+        lambda: not subprocess.run(asked, capture_output=True, text=True, encoding="utf-8").stdout.strip(),
+        "an empty Slurm",
+    )
 
 
 def job(name: str, **settings: Any) -> RunFolder:
@@ -51,7 +54,7 @@ def state_in_slurm(run: RunFolder) -> str:
     owner = read_owner(run)
     assert owner is not None
     command = ["squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={owner.job}"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8").stdout.strip()
 
 
 @pytest.mark.slurm
@@ -98,7 +101,7 @@ def test_waiting_and_running_jobs_stop(cluster: Path) -> None:
     control.request_stop(running)
     state = wait_for(running, "stopped", "failed")
     assert state.status == "stopped"
-    assert f'"step": {state.step},' in running.checkpoint.read_text()
+    assert f'"step": {state.step},' in running.checkpoint.read_text(encoding="utf-8")
     wait_until(lambda: state_in_slurm(running) == "COMPLETED", "completed")
     control.resume(running)
     wait_until(lambda: read_state(running).status == "running", "running again")
@@ -122,7 +125,11 @@ def test_a_job_that_does_not_listen_is_cancelled(cluster: Path) -> None:
 @needs_slurm
 def test_a_waiting_job_that_somebody_else_cancelled_is_interrupted(cluster: Path) -> None:
     blocker = subprocess.run(
-        ["sbatch", "--parsable", "-c4", "-o/dev/null", "--wrap=sleep 60"], capture_output=True, text=True, check=True
+        ["sbatch", "--parsable", "-c4", "-o/dev/null", "--wrap=sleep 60"],
+        capture_output=True,
+        text=True,
+        check=True,
+        encoding="utf-8",
     )
     run = job("waiting", options={"cpus": 4})
     queue.submit(run)
@@ -152,7 +159,7 @@ def test_a_preempted_job_comes_back_and_continues_with_the_same_numbers(cluster:
     state = wait_for(run, "queued", "failed", "stopped", "interrupted", "finished")
     assert state.status == "queued", state
     wait_until(lambda: "preempted" in read_state(run).text, "requeued")
-    saved = run.checkpoint.read_text()
+    saved = run.checkpoint.read_text(encoding="utf-8")
     assert f'"step": {state.step},' in saved
     assert 15 <= state.step < 150
     queue.reconcile()
@@ -168,7 +175,7 @@ def test_a_preempted_job_comes_back_and_continues_with_the_same_numbers(cluster:
     queue.submit(whole)
     wait_for(whole, "finished")
     assert run.history() == whole.history()
-    assert run.log.read_text().count("---") == 2
+    assert run.log.read_text(encoding="utf-8").count("---") == 2
 
 
 @pytest.mark.slurm

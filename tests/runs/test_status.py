@@ -37,7 +37,7 @@ DAMAGED = ("", "{", "null", "[1]", '"running"', '{"status": 5}', '{"status": "as
 
 @pytest.mark.parametrize("text", [*DAMAGED, '{"status": "running", "step": "x"}'])
 def test_a_damaged_state_is_interrupted_with_a_cause(run: RunFolder, text: str) -> None:
-    run.state.write_text(text)
+    run.state.write_text(text, encoding="utf-8")
     run.append_metrics({"step": 7, "steps": 20})
     state = read_state(run)
     assert (state.status, state.step, state.steps) == ("interrupted", 7, 20)
@@ -50,12 +50,12 @@ def test_what_is_there_tells_the_state_where_none_was_written(run: RunFolder) ->
     run.append_metrics({"step": 7})
     assert read_state(run).status == "interrupted"
     run.model.mkdir()
-    (run.model / "card.json").write_text("{}")
+    (run.model / "card.json").write_text("{}", encoding="utf-8")
     assert read_state(run).status == "finished"
 
 
 def test_fields_of_a_newer_version_are_left_out(run: RunFolder) -> None:
-    run.state.write_text(json.dumps({"status": "stopped", "step": 4, "mood": "good"}))
+    run.state.write_text(json.dumps({"status": "stopped", "step": 4, "mood": "good"}), encoding="utf-8")
     assert read_state(run) == RunState(status="stopped", step=4)
 
 
@@ -101,12 +101,14 @@ def test_a_run_that_is_just_starting_has_no_process_yet(run: RunFolder) -> None:
 def test_what_another_rank_said_is_the_cause(run: RunFolder) -> None:
     write_owner(run, replace(this_process(), birth="dead"))
     write_state(run, running())
-    run.failure.write_text(json.dumps({"cause": "GPU 1 is full.", "remedy": "Smaller.", "traceback": "..."}))
+    run.failure.write_text(
+        json.dumps({"cause": "GPU 1 is full.", "remedy": "Smaller.", "traceback": "..."}), encoding="utf-8"
+    )
     state = read_state(run)
     assert (state.status, state.cause, state.remedy) == ("failed", "GPU 1 is full.", "Smaller.")
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"pid": "x"}', "null"])
 def test_a_damaged_owner_is_none(run: RunFolder, text: str) -> None:
-    run.proc.write_text(text)
+    run.proc.write_text(text, encoding="utf-8")
     assert read_owner(run) is None

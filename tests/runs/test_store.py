@@ -16,7 +16,7 @@ def test_a_half_written_line_is_left_out(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     assert run.history() == []
     run.append_metrics({"epoch": 1})
-    with run.metrics.open("a") as file:
+    with run.metrics.open("a", encoding="utf-8") as file:
         file.write('{"epoch": 2')
     assert run.history() == [{"epoch": 1}]
 
@@ -25,7 +25,7 @@ def test_atomic_writes_replace_and_leave_nothing_beside(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "state.json"
     write_atomically(target, json.dumps({"epoch": 1}))
     write_atomically(target, b'{"epoch": 2}')
-    assert json.loads(target.read_text()) == {"epoch": 2}
+    assert json.loads(target.read_text(encoding="utf-8")) == {"epoch": 2}
     assert [path.name for path in target.parent.iterdir()] == ["state.json"]
 
 
@@ -44,7 +44,7 @@ def test_damaged_lines_are_left_out_and_truncation_forgets_them(tmp_path: Path) 
     run.metrics.write_bytes(run.metrics.read_bytes().replace(b'{"step": 5}', b"\x00\xff\x00") + b'{"st')
     assert [line["step"] for line in run.history()] == [10, 15]
     run.truncate_metrics(10)
-    assert run.metrics.read_text() == '{"step": 10}\n'
+    assert run.metrics.read_text(encoding="utf-8") == '{"step": 10}\n'
 
 
 def test_a_new_run_says_when_and_from_which_code_it_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,5 +71,5 @@ def test_a_write_that_fails_leaves_the_old_content_and_no_part(tmp_path: Path, m
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space left"):
         write_atomically(target, "new content")
-    assert target.read_text() == "old"
+    assert target.read_text(encoding="utf-8") == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["state.json"]

@@ -1,5 +1,3 @@
-import itertools
-
 import numpy as np
 import pytest
 import torch
@@ -8,7 +6,7 @@ from hypothesis import strategies as st
 
 from core.data.arrays import ArrayDataset
 from core.training.augment import REGIMES
-from core.training.batches import Batch, Batches, draw_seed
+from core.training.batches import Batch, Batches
 
 
 def _data(count: int = 50, side: int = 8) -> ArrayDataset:
@@ -93,9 +91,3 @@ def test_images_that_do_not_fit_ahead_are_taken_batch_by_batch():
     assert Batches(photos, regime="randaugment", batch_size=2, seed=0, device=torch.device("cpu"))._ahead == 7
     assert _batches("randaugment")._ahead == 128
     assert _batches("crop_flip")._ahead == 1
-
-
-def test_seeds_of_neighbouring_places_differ():
-    seeds = [draw_seed(*place) for place in itertools.product(range(4), repeat=3)]
-    assert len(set(seeds)) == len(seeds)
-    assert all(0 <= seed < 2**63 for seed in seeds)

@@ -18,7 +18,9 @@ def _run(folder: Path, *launcher: str) -> None:
     folder.mkdir()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", *launcher, "tests.training.two_processes", str(folder)]
-    done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=300, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stderr[-3000:]
 
 

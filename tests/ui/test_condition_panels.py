@@ -46,7 +46,7 @@ def save_tiny_classifier(folder: Path) -> str:
     )
     settings = {"input_size": [3, 32, 32], "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic"}
     card = {"architecture": "test_efficientnet", "num_classes": 1000, "pretrained_cfg": settings}
-    (folder / "config.json").write_text(json.dumps(card))
+    (folder / "config.json").write_text(json.dumps(card), encoding="utf-8")
     return f"folder:{folder}"
 
 

@@ -54,7 +54,7 @@ def test_every_file_in_pages_is_in_the_navigation() -> None:
 
 @pytest.mark.parametrize("stem", [stem for stem in PAGES if stem != "home"])
 def test_every_page_has_its_three_cards(stem: str) -> None:
-    text = (CHECKOUT / "assets" / "cards" / f"{stem}.md").read_text()
+    text = (CHECKOUT / "assets" / "cards" / f"{stem}.md").read_text(encoding="utf-8")
     assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == ["see", "how", "caveat"]
     app = open_page(stem)
     for title in ("What you see", "How it is computed", "Caveat"):
@@ -161,6 +161,6 @@ def test_results_that_the_pages_quote_exist_and_say_what_they_are() -> None:
     for path in paths:
         record = track_record(path.stem.removeprefix("faithfulness_"))
         assert record is not None
-        stored = json.loads(path.read_text())
+        stored = json.loads(path.read_text(encoding="utf-8"))
         assert stored["count"] >= 200
         assert {"seed", "split", "dataset", "steps", "orders", "fill"} <= stored.keys()

@@ -129,7 +129,7 @@ def test_damaged_results_and_gone_data_are_sentences(models: dict[str, str]) -> 
     app.run()
     assert not app.exception
     assert any("other images than when it was evaluated" in each.value for each in app.error)
-    (find_run("toys").path / diffusion_zero_shot.RESULT).write_text('{"model": 3}')
+    (find_run("toys").path / diffusion_zero_shot.RESULT).write_text('{"model": 3}', encoding="utf-8")
     app = page(models)
     assert any("cannot be read" in each.value for each in app.error)
     assert not app.exception

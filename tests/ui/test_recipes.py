@@ -41,6 +41,7 @@ def run_script(recipe: str, folder: Path) -> str:
         capture_output=True,
         text=True,
         check=False,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -106,12 +106,12 @@ def test_a_running_run_says_how_far_it_is_and_stops_when_asked() -> None:
 def test_a_run_whose_process_is_dead_reads_as_interrupted() -> None:
     folder = prepare("dead", "running", host=this_host())
     write_owner(folder, this_process())
-    values = json.loads(folder.proc.read_text())
-    folder.proc.write_text(json.dumps({**values, "birth": "another"}))
+    values = json.loads(folder.proc.read_text(encoding="utf-8"))
+    folder.proc.write_text(json.dumps({**values, "birth": "another"}), encoding="utf-8")
     app = open_page("runs", runs="dead")
     assert "interrupted" in app.dataframe[0].value["status"].iloc[0]
     assert "Resume" in {each.label for each in app.button}
-    assert json.loads(folder.state.read_text())["status"] == "interrupted"  # and it is written down
+    assert json.loads(folder.state.read_text(encoding="utf-8"))["status"] == "interrupted"  # and it is written down
 
 
 def test_several_runs_show_only_the_settings_in_which_they_differ() -> None:
@@ -165,7 +165,7 @@ def test_a_run_that_vanishes_while_it_is_watched() -> None:
 
 def test_an_unreadable_specification_is_a_row_not_a_crash() -> None:
     folder = prepare("damaged", "stopped")
-    folder.spec.write_text("{")
+    folder.spec.write_text("{", encoding="utf-8")
     app = open_page("runs", runs="damaged")
     assert not app.exception
     assert "failed" in app.dataframe[0].value["status"].iloc[0]
@@ -191,7 +191,7 @@ def test_cloning_opens_train_with_the_settings_of_the_run() -> None:
 
 def test_log_samples_and_any_metric() -> None:
     folder = prepare("full", "stopped")
-    folder.log.write_text("first line\nlast words\n")
+    folder.log.write_text("first line\nlast words\n", encoding="utf-8")
     app = open_page("runs", runs="full")
     part = next(each for each in app.get("button_group") if each.key == "run_detail")
     part.set_value("Log").run()
@@ -210,7 +210,7 @@ def test_only_new_bytes_are_read_and_a_replaced_file_is_read_anew(tmp_path: Path
     tails = _Tails()
     first = tails.lines(folder.metrics)
     assert [line["epoch"] for line in first] == [1, 2]
-    with folder.metrics.open("a") as file:
+    with folder.metrics.open("a", encoding="utf-8") as file:
         file.write(json.dumps(epoch(3)) + "\n" + '{"step": 40, "half')
     assert [line["epoch"] for line in tails.lines(folder.metrics)] == [1, 2, 3]
     assert tails.lines(folder.metrics)[0] is first[0]  # not parsed again

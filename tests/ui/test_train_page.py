@@ -239,7 +239,7 @@ def test_a_click_starts_one_real_run_even_when_doubled() -> None:
     deadline = time.monotonic() + 120
     while read_state(run).status not in TERMINAL and time.monotonic() < deadline:
         time.sleep(0.3)
-    assert read_state(run).status == "finished", (read_state(run), run.log.read_text())
+    assert read_state(run).status == "finished", (read_state(run), run.log.read_text(encoding="utf-8"))
     assert len(run.history()) == 2
     assert run.read_spec().overrides == tuple(text for text in run.read_spec().overrides if text in TINY)
 
@@ -280,6 +280,7 @@ def test_the_recipe_that_the_page_hands_out_trains(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
     assert "epoch 2/2" in done.stdout

@@ -31,7 +31,7 @@ img { flex: 1 1 0; min-width: 60px; max-width: 150px; border-radius: 4px; cursor
 img.current { opacity: 1; outline: 3px solid #ffc400; }
 """
 _COMPONENT = st.components.v2.component(
-    "vitrine_film_strip", html=HTML, css=CSS, js=Path(__file__).with_suffix(".js").read_text()
+    "vitrine_film_strip", html=HTML, css=CSS, js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
 )
 
 

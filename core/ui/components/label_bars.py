@@ -32,7 +32,7 @@ p { margin: .35rem 0 0; font-size: .9rem; opacity: .8; color: var(--st-text-colo
 @media (prefers-reduced-motion: reduce) { .bars, button, .fill { transition: none; } }
 """
 _COMPONENT = st.components.v2.component(
-    "vitrine_label_bars", html=HTML, css=CSS, js=Path(__file__).with_suffix(".js").read_text()
+    "vitrine_label_bars", html=HTML, css=CSS, js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
 )
 
 

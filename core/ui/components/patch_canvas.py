@@ -24,7 +24,7 @@ p { min-height: 1.5em; margin: .4rem 0 0; font-size: .9rem; color: var(--st-text
     font-family: var(--st-font); }
 """
 _COMPONENT = st.components.v2.component(
-    "vitrine_patch_canvas", html=HTML, css=CSS, js=Path(__file__).with_suffix(".js").read_text()
+    "vitrine_patch_canvas", html=HTML, css=CSS, js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
 )
 
 

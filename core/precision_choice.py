@@ -1,0 +1,219 @@
+"""Which precision is fast here: bf16 runs at twice the speed of fp32 on some processors, at a tenth on others.
+
+No list of processors is kept: a block of a transformer is timed in both, once for a machine, and the answer is kept
+under `VITRINE_HOME/cache/precision`. `VITRINE_PRECISION=fp32` (or bf16) says what "auto" means without a look.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import statistics
+import threading
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from core.errors import ConfigError
+from core.files import switch
+from core.paths import cache_root
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    import torch
+
+PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
+Work = Literal["training", "inference"]
+
+# bf16 must be worth its digits: it has three, and what it gains is soon lost in a noisy measurement.
+LEAST_GAIN = 1.2
+# A network of the size that a CPU trains: (images, tokens, dim) and heads.
+_SHAPE, _HEADS = (8, 65, 192), 3
+_ROUNDS, _BUDGET_S = 7, 0.8
+
+_lock = threading.Lock()
+_known: dict[str, Chosen] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """What "auto" came to.
+
+    Attributes:
+        precision: of matrix products.
+        reason: why, as the end of a sentence.
+    """
+
+    precision: Literal["fp32", "bf16", "fp16"]
+    reason: str
+
+    def sentence(self) -> str:
+        """For a log, a card or a page."""
+        return f"Precision {self.precision}: {self.reason}."
+
+
+def choose_precision(asked: PrecisionChoice, device: torch.device, work: Work = "training") -> Chosen:
+    """`asked` itself, or for "auto" what is fastest on `device` with as many threads as torch has now.
+
+    On a CPU or an Apple GPU bf16 is chosen where it was measured to be at least `LEAST_GAIN` times as fast, which takes
+    a second the first time; fp16 never. On a CUDA GPU it is bf16 from compute capability 8.0 on, fp16 from 7.0 on.
+
+    Raises:
+        ConfigError: `VITRINE_PRECISION` names none.
+    """
+    if asked != "auto":
+        return Chosen(precision=asked, reason="as set")
+    if (forced := os.environ.get("VITRINE_PRECISION", "")) not in ("", "auto"):
+        if forced not in ("fp32", "bf16", "fp16"):
+            raise ConfigError(f"VITRINE_PRECISION is {forced!r}.", "Set it to fp32, bf16 or auto.")
+        if forced == "fp16" and device.type == "cpu":
+            raise ConfigError("VITRINE_PRECISION is fp16, in which a CPU cannot train.", "Set it to fp32 or bf16.")
+        return Chosen(precision=forced, reason="VITRINE_PRECISION says so")  # type: ignore[arg-type]
+    return _of_gpu(device) if device.type == "cuda" else _measured(device, work)
+
+
+def known_choice(device: torch.device, work: Work = "training") -> Chosen | None:
+    """What `choose_precision("auto", ...)` would say where it need not measure; None where it would."""
+    if device.type == "cuda" or os.environ.get("VITRINE_PRECISION", "") not in ("", "auto"):
+        return choose_precision("auto", device, work)
+    key = _key(device, work)
+    return _known.get(json.dumps(key)) or _read(key)
+
+
+def processor_name() -> str:
+    """What Linux calls the processor; elsewhere what Python knows of it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "")
+    except OSError:
+        return platform.processor()
+
+
+def measure_formats(device: torch.device, work: Work = "training") -> tuple[float, float]:
+    """Seconds that one block takes in fp32 and in bf16: medians of runs in turns; inf where it does not run.
+
+    A processor on which bf16 takes ten times as long is recognised after two runs of it.
+    """
+    block, images = _block(device)
+    seconds: dict[str, list[float]] = {"fp32": [], "bf16": []}
+    try:
+        for precision in seconds:
+            _time(block, images, precision, work)  # kernels are chosen, memory is allocated
+        began = time.perf_counter()
+        for _ in range(_ROUNDS):
+            for precision, times in seconds.items():
+                times.append(_time(block, images, precision, work))
+            if time.perf_counter() - began > _BUDGET_S:
+                break
+    except RuntimeError:  # no bf16 on this device at all
+        return 0.0, float("inf")
+    return statistics.median(seconds["fp32"]), statistics.median(seconds["bf16"])
+
+
+def decide(fp32_s: float, bf16_s: float) -> Chosen:
+    """The format for these times of the same work."""
+    gain = fp32_s / bf16_s if bf16_s else float("inf")
+    if gain >= LEAST_GAIN:
+        return Chosen(precision="bf16", reason=f"measured on this machine, bf16 is {gain:.1f} times as fast as fp32")
+    if bf16_s == float("inf"):
+        return Chosen(precision="fp32", reason="bf16 does not run on this device")
+    said = f"takes {1 / gain:.1f} times as long as fp32" if gain < 1 else f"gains only {gain - 1:.0%}"
+    return Chosen(precision="fp32", reason=f"measured on this machine, bf16 {said}")
+
+
+def _of_gpu(device: torch.device) -> Chosen:
+    import torch
+
+    major, minor = torch.cuda.get_device_capability(device)
+    of = f"compute capability {major}.{minor}"
+    if major >= 8 and torch.cuda.is_bf16_supported():
+        return Chosen(precision="bf16", reason=f"this GPU computes it ({of})")
+    if major >= 7:
+        return Chosen(precision="fp16", reason=f"this GPU has fast fp16 and no fast bf16 ({of})")
+    return Chosen(precision="fp32", reason=f"this GPU has no fast shorter format ({of})")
+
+
+def _measured(device: torch.device, work: Work) -> Chosen:
+    key = _key(device, work)
+    with _lock:  # two measurements at once would slow each other down
+        name = json.dumps(key)
+        if name not in _known:
+            found = _read(key)
+            if found is None:
+                found = decide(*measure_formats(device, work))
+                _write(key, found)
+            _known[name] = found
+        return _known[name]
+
+
+def _key(device: torch.device, work: Work) -> dict[str, str | int]:
+    """All that the answer depends on."""
+    import torch
+
+    return {
+        "processor": processor_name(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "device": device.type,
+        "work": work,
+        # What a person may forbid oneDNN to use.
+        "most_instructions": os.environ.get("ONEDNN_MAX_CPU_ISA", ""),
+    }
+
+
+def _place(key: dict[str, str | int]) -> Path:
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode("utf-8")).hexdigest()[:16]
+    return cache_root() / "precision" / f"{digest}.json"
+
+
+def _read(key: dict[str, str | int]) -> Chosen | None:
+    try:
+        kept = json.loads(_place(key).read_text(encoding="utf-8"))
+        if kept["key"] != key or kept["chosen"]["precision"] not in ("fp32", "bf16"):
+            return None
+        return Chosen(**kept["chosen"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # measured again
+
+
+def _write(key: dict[str, str | int], chosen: Chosen) -> None:
+    path = _place(key)
+    partial = path.with_suffix(f".{os.getpid()}.part")
+    with suppress(OSError):  # a home that cannot be written to: measured again next time
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps({"key": key, "chosen": asdict(chosen)}, indent=1) + "\n", encoding="utf-8")
+        switch(partial, path)
+
+
+def _block(device: torch.device) -> tuple[torch.nn.Module, torch.Tensor]:
+    """A block of a transformer, and tokens to put through it; the caller's random numbers stay as they are."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        block = torch.nn.TransformerEncoderLayer(
+            _SHAPE[-1], _HEADS, 4 * _SHAPE[-1], dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
+        tokens = torch.randn(_SHAPE)
+    return block.to(device), tokens.to(device)
+
+
+def _time(block: torch.nn.Module, tokens: torch.Tensor, precision: str, work: Work) -> float:
+    import torch
+
+    from core.device import autocast
+
+    training = work == "training"
+    block.zero_grad(set_to_none=True)
+    began = time.perf_counter()
+    # `train` and gradients keep torch from its fused kernel for inference, which no network here uses.
+    with torch.set_grad_enabled(training), autocast(tokens.device, precision):  # type: ignore[arg-type]
+        out = block.train()(tokens)
+    if training:
+        out.float().square().mean().backward()
+    if tokens.device.type == "mps":
+        torch.mps.synchronize()
+    return time.perf_counter() - began
