@@ -4,8 +4,8 @@
     python -m benchmarks.gpu --device mps
     python -m benchmarks.gpu --only diffusion    one page's, or "train"
 
-Prints a table: largest difference (as a share of the largest magnitude), milliseconds on both, and the ratio. Ends with 1
-if anything differs by more than its tolerance or fails. Models that are not on this machine are left out and named.
+Prints a table: largest difference (as a share of the largest magnitude), milliseconds on both, and the ratio. Ends
+with 1 if anything differs by more than its tolerance or fails. Models that are not on this machine are left out.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ def table(rows: list[Row]) -> str:
     for row in rows:
         verdict = "" if row.passed else f"  FAILED {row.error or f'(tolerance {row.tolerance:g})'}"
         lines.append(
-            f"{row.page:<14}{row.name:<28}{row.difference:>11.1e}  {row.worst:<20}{row.cpu_ms:>9.1f}{row.device_ms:>9.1f}"
-            f"{row.cpu_ms / max(row.device_ms, 1e-9):>7.1f}{verdict}"
+            f"{row.page:<14}{row.name:<28}{row.difference:>11.1e}  {row.worst:<20}{row.cpu_ms:>9.1f}"
+            f"{row.device_ms:>9.1f}{row.cpu_ms / max(row.device_ms, 1e-9):>7.1f}{verdict}"
         )
     return "\n".join(lines)
 

@@ -44,6 +44,8 @@ def seed_device(seed: int, device: torch.device) -> None:
     `torch.manual_seed` does the same, and writes down the call's traceback for every kind of device that has not been
     used yet: 0.4 ms on a CPU, which is 4 % of a step of a small network.
     """
+    import torch
+
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         # As `torch.cuda.manual_seed` does, for the device in question: it may not be the current one.

@@ -10,7 +10,7 @@ from tests.clip_toy import save_tiny_tokenizer
 
 
 def save_tiny_pipeline(folder: Path, *, prediction_type: str = "epsilon", half: bool = False) -> Path:
-    """Save a `StableDiffusionPipeline` that `from_pretrained` reads; `half`: its fp16 files alone, as hubs name them."""
+    """Save a `StableDiffusionPipeline` that `from_pretrained` reads; `half`: its fp16 files alone."""
     from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 

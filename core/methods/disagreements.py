@@ -22,6 +22,7 @@ from core.finite import require_finite
 from core.intervals import paired_interval
 from core.methods.predictions import softmax
 from core.models.imagenet import imagenet_classes
+from core.seeding import stream
 
 Who = Literal["both", "only_clip", "only_classifier", "neither"]
 
@@ -161,7 +162,7 @@ def choose_imagenet_pictures(
     while len(chosen) < min(count, len(fitting)):
         per_class *= 2
         chosen = choose_pictures(fitting, per_class)
-    rows = np.sort(np.random.default_rng(0).permutation(len(chosen))[:count])
+    rows = np.sort(stream("disagreement pictures").permutation(len(chosen))[:count])
     chosen = tuple(chosen[row] for row in rows)
     return chosen, tuple(int(indices[each.label] or 0) for each in chosen), len(every) - len(known)
 

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from core.configs import check_options, option
 from core.device import send
 from core.models.vae import Terms, VAEConfig, elbo_terms
+from core.seeding import stream_seed, torch_generator
 from core.training.batches import Batch
 from core.training.measured import Summary
 
@@ -158,8 +159,7 @@ class Elbo:
 
     def _noise(self, count: int, seed: int) -> Tensor:
         # Its own stream: `seed` alone also seeds augmentation. On the CPU, so that every device gets the same.
-        random = np.random.default_rng((seed, 3))
-        generator = torch.Generator().manual_seed(int(random.integers(2**62)))
+        generator = torch_generator(stream_seed("latents", seed))
         return torch.randn((count, self.model.latent_dim), generator=generator)
 
 

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from core.data.arrays import ArrayDataset
 from core.data.transforms import Normalisation, normalise
-from core.training.batches import Batch, draw_seed
+from core.seeding import stream_seed
+from core.training.batches import Batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +82,8 @@ def column_sums(
     model.eval()
     for start in range(0, len(rows), batch_size):
         pixels = torch.from_numpy(np.array(dataset.images[rows[start : start + batch_size]])).to(device)
-        found = objective.measure(model, normalise(pixels, normalisation), draw_seed(0, int(rows[start])))
+        seed = stream_seed("validation latents", int(rows[start]))
+        found = objective.measure(model, normalise(pixels, normalisation), seed)
         yield found.cpu().double().sum(dim=0)
 
 

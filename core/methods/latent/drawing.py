@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 
 from core.errors import ConfigError, IncompatibleError, ShapeError
 from core.methods.latent.passes import decoded
 from core.methods.latent.statistics import LatentStatistics
 from core.models.priors import UNIT_VARIANCE, draw_prior
 from core.models.vae import VAE
+from core.seeding import stream, stream_seed, torch_generator
 
 Source = Literal["normal", "laplace", "posterior", "mixture"]
 Way = Literal["linear", "spherical"]
@@ -113,14 +113,14 @@ def draw_latents(
     """
     if count < 1:
         raise ConfigError(f"{count} pictures were asked for.", "Draw at least one.")
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch_generator(stream_seed("drawn latents", seed))
     if source in ("normal", "laplace"):
         return draw_prior(source, count, dims, generator, scale).numpy()  # type: ignore[arg-type]
     if statistics is None:
         raise ConfigError(f"Drawing from the {source} takes the posteriors of pictures.", "Encode a data set first.")
     if statistics.means.shape[1] != dims:
         raise ShapeError(f"The posteriors have {statistics.means.shape[1]} dimensions, and the model {dims}.")
-    random = np.random.default_rng(seed)
+    random = stream("aggregate posterior", seed)
     if source == "posterior":
         return _from_posteriors(statistics, random, count)
     return _from_mixture(_from_posteriors(statistics, random, _MIXTURE_IMAGES), count, components, seed)
@@ -268,4 +268,4 @@ def _from_mixture(latents: np.ndarray, count: int, components: int, seed: int) -
     mixture = GaussianMixture(components, random_state=seed, reg_covar=1e-4)
     drawn, _ = mixture.fit(latents).sample(count)
     # It returns them component by component.
-    return np.random.default_rng(seed).permutation(drawn).astype(np.float32)
+    return stream("swarm order", seed).permutation(drawn).astype(np.float32)

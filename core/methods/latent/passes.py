@@ -11,6 +11,7 @@ from torch import Tensor
 
 from core.errors import ShapeError
 from core.models.vae import VAE
+from core.seeding import stream_seed, torch_generator
 
 
 def pixel_batches(model: VAE, images: Any, batch_size: int = 512) -> Iterator[tuple[int, Tensor]]:
@@ -47,7 +48,7 @@ def noise_for(places: range, draws: int, dims: int, seed: int) -> Tensor:
     """(images, draws, dims) standard normal: an image's noise depends on `seed` and its place, not on its batch."""
     found = torch.empty((len(places), draws, dims))
     for row, place in enumerate(places):
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + place)
+        generator = torch_generator(stream_seed("latents of a pass", seed, place))
         found[row] = torch.randn((draws, dims), generator=generator)
     return found
 

@@ -35,7 +35,7 @@ def test_priors_have_unit_variance_and_the_tails_of_their_kind(source: str, tail
 def test_the_aggregate_posterior_is_where_pictures_are(source: str) -> None:
     found = draw_latents(source, 4000, 2, statistics=POSTERIORS, components=2)  # type: ignore[arg-type]
     assert found.dtype == np.float32
-    assert (np.abs(found[:, 0]) > 3).all()  # two heaps, and nothing between
+    assert (np.abs(found[:, 0]) > 3).mean() > 0.999  # two heaps, and next to nothing between
     assert (found[:, 0] > 0).mean() == pytest.approx(0.5, abs=0.03)
     assert found[:, 1].mean() == pytest.approx(1, abs=0.03)
     assert found[:, 1].std() == pytest.approx(0.5, abs=0.03)
