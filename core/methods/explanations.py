@@ -35,7 +35,7 @@ def _last_attention(module: nn.Module, image: Tensor, target: Target) -> np.ndar
 
 def _rollout(module: nn.Module, image: Tensor, target: Target) -> np.ndarray:
     maps = attention_maps(module, image)
-    reached = attention_rollout(maps.weights, prefix_tokens=maps.prefix_tokens)[-1]
+    reached = attention_rollout(maps.weights, prefix_tokens=maps.prefix_tokens, signed=maps.signed)[-1]
     return readout(reached, maps.pooling, maps.prefix_tokens)[maps.prefix_tokens :].reshape(maps.grid)
 
 

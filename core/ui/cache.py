@@ -122,6 +122,7 @@ def rollout_of(
         discard_ratio=discard_ratio,
         residual=residual,
         prefix_tokens=maps.prefix_tokens,
+        signed=maps.signed,
     )
     rows = readout(reached, maps.pooling, maps.prefix_tokens)
     # A copy: a view would keep all the matrices alive.
