@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import ShapeError
-from core.models.trace import Pooling, readout
+from core.models.trace import Mixture, Reading, reading_of, readout
 
 Fusion = Literal["mean", "max", "min"]
 
@@ -27,7 +27,8 @@ class AttentionMaps:
         weights: (layers, heads, tokens, tokens), row = query; rows sum to 1, or to 1 - λ where `signed`.
         grid: rows and columns of patches.
         prefix_tokens: tokens before the patches; the first is the class token.
-        pooling: what the head reads: the class token, or the mean of the patches.
+        pooling: what the head reads: the class token, the mean of the patches, or a mixture of tokens, with weights
+            (tokens,).
         signed: the maps come from differential attention.
         logits: (classes,), or None for a backbone without a head.
     """
@@ -35,7 +36,7 @@ class AttentionMaps:
     weights: np.ndarray
     grid: tuple[int, int]
     prefix_tokens: int
-    pooling: Pooling
+    pooling: Reading
     signed: bool
     logits: np.ndarray | None
 
@@ -64,10 +65,17 @@ def attention_maps(module: nn.Module, image: Tensor) -> AttentionMaps:
         weights=weights,
         grid=trace.grid,
         prefix_tokens=trace.prefix_tokens,
-        pooling=trace.pooling,
+        pooling=_in_numpy(reading_of(trace.pooling, 0)),
         signed=trace.signed,
         logits=logits,
     )
+
+
+def _in_numpy(reading: Reading) -> Reading:
+    if not isinstance(reading, Mixture) or isinstance(reading.weights, np.ndarray):
+        return reading
+    weights = reading.weights.detach().float().cpu().numpy()
+    return Mixture(weights=weights, name=reading.name, fixed=reading.fixed)
 
 
 def fuse_heads(weights: np.ndarray, fusion: Fusion) -> np.ndarray:
@@ -80,7 +88,7 @@ def fuse_heads(weights: np.ndarray, fusion: Fusion) -> np.ndarray:
 def readout_maps(maps: AttentionMaps) -> np.ndarray:
     """What the head's input attends to: (layers, heads, rows, columns), prefix tokens left out.
 
-    The class token's row, or the mean over the patches for models that pool by mean.
+    The class token's row, the mean over the patches for models that pool by mean, or the weighted rows of a mixture.
     """
     row = readout(maps.weights, maps.pooling, maps.prefix_tokens)
     return row[..., maps.prefix_tokens :].reshape(maps.layers, maps.heads, *maps.grid)

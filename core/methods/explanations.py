@@ -49,7 +49,7 @@ EXPLANATIONS: dict[str, Explanation] = {
         Explanation(
             name="attention",
             title="Last-layer attention",
-            summary="What the class token (or mean patch) attends to in the last block, mean of the heads.",
+            summary="What the head of the model reads attends to in the last block, mean of the attention heads.",
             needs="attention",
             explain=_last_attention,
         ),

@@ -99,7 +99,8 @@ def rollout_batch(module: nn.Module, images: Tensor, *, precision: Precision = "
     with torch.inference_mode(), autocast(images.device, precision):
         trace = module.trace(images)  # type: ignore[operator]
         identity = torch.eye(trace.attention[0].shape[-1], device=images.device)
-        reached = readout(identity, trace.pooling, trace.prefix_tokens).expand(len(images), 1, -1)
+        read = readout(identity, trace.pooling, trace.prefix_tokens)  # (tokens,), or a mixture's (batch or 1, tokens)
+        reached = read.reshape(-1, 1, len(identity)).expand(len(images), 1, -1)
         for layer in reversed(trace.attention):
             mixed = layer.float().mean(dim=1)
             if trace.signed:

@@ -44,6 +44,7 @@ from core.methods.predictions import predict_logits
 from core.methods.rollout import attention_rollout
 from core.methods.targets import Target, pick_target
 from core.models.spec import LoadedModel
+from core.models.trace import reader_name as name_of_reader
 from core.models.trace import readout
 from core.models.weights import load
 
@@ -74,7 +75,7 @@ def in_use(name: str) -> Iterator[LoadedModel]:
 
 def reader_name(maps: AttentionMaps) -> str:
     """Whose attention is shown while no patch is chosen."""
-    return "the class token" if maps.pooling == "class_token" else "the mean of all patches"
+    return name_of_reader(maps.pooling)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
