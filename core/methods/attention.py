@@ -7,7 +7,7 @@ arXiv:2104.14294, and its `visualize_attention.py` (attention mass).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from core.errors import ShapeError
 from core.models.trace import Mixture, Reading, reading_of, readout
 
 Fusion = Literal["mean", "max", "min"]
+Direction = Literal["to", "from"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +93,25 @@ def readout_maps(maps: AttentionMaps) -> np.ndarray:
     """
     row = readout(maps.weights, maps.pooling, maps.prefix_tokens)
     return row[..., maps.prefix_tokens :].reshape(maps.layers, maps.heads, *maps.grid)
+
+
+def shown_map(
+    maps: AttentionMaps, layer: int, head: str = "mean", patch: int = -1, direction: Direction = "to"
+) -> np.ndarray:
+    """One map (rows, columns) of `layer`, counted from 0: what a patch attends to, or which patches attend to it.
+
+    Args:
+        head: "mean", "max" or "min" of all heads, or one of them, counted from 1: "3".
+        patch: in raster order; -1 for what the head of the model reads, which attends and is not attended to.
+        direction: "to" what `patch` attends to, "from" those that attend to it.
+    """
+    weights, prefix = maps.weights[layer], maps.prefix_tokens
+    fused = fuse_heads(weights, head) if head in get_args(Fusion) else weights[int(head) - 1]  # type: ignore[arg-type]
+    if patch < 0:
+        row = readout(fused, maps.pooling, prefix)[prefix:]
+    else:
+        row = fused[prefix:, prefix + patch] if direction == "from" else fused[prefix + patch, prefix:]
+    return row.reshape(maps.grid)
 
 
 def query_maps(maps: AttentionMaps, query: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from core.device import Precision, autocast
 from core.errors import ConfigError
-from core.methods.attention import Fusion, fuse_heads
+from core.methods.attention import AttentionMaps, Fusion, fuse_heads
 from core.models.trace import readout
 
 
@@ -87,6 +87,23 @@ def mixing_matrices(
         return _row_normalised(fused)
     identity = np.eye(fused.shape[-1])
     return 0.5 * _row_normalised(fused) + 0.5 * identity if signed else _row_normalised(fused + identity)
+
+
+def rollout_maps(
+    maps: AttentionMaps, *, fusion: Fusion = "mean", discard_ratio: float = 0.0, residual: bool = True
+) -> np.ndarray:
+    """Rollout of what the head reads, over the patches, after every layer: (layers, rows, columns) float32."""
+    reached = attention_rollout(
+        maps.weights,
+        fusion=fusion,
+        discard_ratio=discard_ratio,
+        residual=residual,
+        prefix_tokens=maps.prefix_tokens,
+        signed=maps.signed,
+    )
+    rows = readout(reached, maps.pooling, maps.prefix_tokens)
+    # A copy: a view would keep all the matrices alive.
+    return rows[:, maps.prefix_tokens :].reshape(maps.layers, *maps.grid).astype(np.float32)
 
 
 def rollout_batch(module: nn.Module, images: Tensor, *, precision: Precision = "fp32") -> np.ndarray:
