@@ -176,6 +176,7 @@ def masking_recipe(view: MaskingView, *, grid: tuple[int, int], methods: tuple[s
         view.model,
         view.image,
         "from core.figures.overlay import to_png",
+        "from core.figures.patches import sharp",
         "from core.methods.explanations import find_explanation",
         "from core.methods.faithfulness import compare_with_band, faithfulness",
         "from core.methods.masking import (\n    PUBLISHED,\n    keep_for_setting,\n    keep_from_patches,\n"
@@ -209,7 +210,7 @@ for strategy in {[view.strategy, *beside]!r}:
 curve = curves[{view.strategy!r}]
 arrays["shares"] = curve.shares
 removed = arrays["order_{view.strategy}"][: round(float(curve.shares[{view.step}]) * grid[0] * grid[1])]
-pictures["masked"] = masked_pixels(batch, keep_from_patches(removed, grid), **filling)
+pictures["masked"] = sharp(masked_pixels(batch, keep_from_patches(removed, grid), **filling))
 band = random_band(model.module, batch, target, grid=grid, steps={view.steps}, orders={view.orders}, **filling)
 arrays["random_curves"] = band.curves
 print(compare_with_band(curve, band))
@@ -222,7 +223,7 @@ keeps = [keep_from_patches({list(view.removed)!r}, grid), keep_from_patches([], 
 keeps += [keep_for_setting(setting, grid) for setting in PUBLISHED.values()]
 responses = masked_responses(model.module, batch, target, np.stack(keeps), **filling)
 arrays |= {{"masks": np.stack(keeps), "responses": responses.confidence}}
-pictures["masked"] = masked_pixels(batch, keeps[0], **filling)
+pictures["masked"] = sharp(masked_pixels(batch, keeps[0], **filling))
 """
 
 

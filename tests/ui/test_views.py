@@ -6,6 +6,7 @@ The controls are found by walking the page. One that changes nothing in the expo
 from __future__ import annotations
 
 import os
+import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.figures.attention import short_label
 from core.methods.attention import attention_mass
+from core.methods.explanations import EXPLANATIONS
 from core.models.weights import load
 from core.paths import CHECKOUT
 from core.ui.export import Export
@@ -27,6 +29,7 @@ from core.ui.export import Export
 MAIN = CHECKOUT / "core" / "ui" / "main.py"
 KINDS = ("selectbox", "slider", "select_slider", "segmented_control", "pills", "toggle", "checkbox", "radio", "tabs",
          "multiselect", "number_input", "text_input", "text_area")  # fmt: skip
+AS_THEY_ARE = ("direction", "beside", "compare_map")
 # Where a picture or a model comes from is no view of it; the picture and the model themselves are.
 SOURCES = ("image_", "model_", "own_", "main_menu")
 
@@ -97,7 +100,11 @@ def meant(key: str, option: str) -> Any:
     """What an option stands for, where it is shown in other words."""
     if key == "head":
         return option.removeprefix("head ").removesuffix(" of all")
-    return option
+    if key == "ranked_by":
+        return next(each.name for each in EXPLANATIONS.values() if each.title == option)
+    return {"Highest ranked": "most_attended", "Lowest ranked": "least_attended", "mean colour": "mean"}.get(
+        option, option if key in AS_THEY_ARE else option.lower().removeprefix("by ")
+    )
 
 
 def other_value(key: str, widget: Any, model: str) -> Any:
@@ -172,7 +179,7 @@ START = {"model": "vit_p4", "image": "example:cat"}
 def change_each(page: Page, model: str, check: Any, folder: Path, done: set[str]) -> set[str]:
     """Change every control that is there and not `done`, one at a time, and put it back."""
     for key in page.controls():
-        if key in done or key == "tabs":
+        if key in done or key == "tabs" or len(getattr(page.controls()[key], "options", None) or (1, 2)) < 2:
             continue
         before_it, widget = page.export(), page.controls()[key]
         before = widget.value
@@ -259,3 +266,73 @@ def test_the_address_alone_makes_the_same_view(attention: Page, monkeypatch: pyt
     assert (facts["class_index"], facts["fusion"], facts["discard"], facts["residual"]) == (3, "max", 0.3, False)
     other = Page("attention", monkeypatch).open(**START, tabs="Attention mass", mass="85").export()
     assert (other.facts["tab"], other.facts["mass"]) == ("Attention mass", 0.85)
+
+
+@pytest.fixture
+def masking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Page:
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path / "home"))
+    return Page("masking", monkeypatch)
+
+
+def check_masking(page: Page, export: Export) -> None:
+    """The export holds the picture that is drawn, its curve and what is said of them."""
+    for pixels in page.pictures:
+        assert any(pixels.shape == each.shape and (pixels == each).all() for each in export.pictures.values())
+    assert len(page.pictures) == (0 if export.facts["strategy"] == "hand" else 1)
+    assert f"#### {export.facts['headline']}" in page.texts()
+    if export.facts["strategy"] != "hand":
+        assert export.facts["areas"] in page.texts()
+        marked = next(trace for trace in export.figures["curve"].data if trace.mode == "markers")
+        curve, step = export.arrays[f"curve_{export.facts['strategy']}"], export.facts["step"]
+        assert marked.y[0] == pytest.approx(curve[step])
+
+
+@pytest.mark.parametrize("model", ["vit_p4", "cnn_small", "clip_small"])
+def test_every_control_of_masking_is_in_what_is_exported(model: str, masking: Page, tmp_path: Path) -> None:
+    page = masking.open(**START | {"model": model})
+    export = page.export()
+    check_masking(page, export)
+    check_recipe(export, tmp_path / "first")
+    changed = change_each(page, model, check_masking, tmp_path, set())
+    assert changed >= {"strategy", "fill", "share"}
+    assert ("ranked_by" in changed) == (model != "cnn_small")
+
+
+@pytest.mark.parametrize("chosen", [
+    {"strategy": "least_attended", "ranked_by": "relevance", "fill": "noise", "share": 50.0},
+    {"strategy": "random", "fill": "blur", "share": 100.0},
+    {"strategy": "centre", "fill": "black"},
+])  # fmt: skip
+def test_several_choices_of_masking_at_once(chosen: dict[str, Any], masking: Page, tmp_path: Path) -> None:
+    page = masking.open(**START)
+    for key, value in chosen.items():
+        page.app.session_state[key] = value
+    export = page.run().export()
+    check_masking(page, export)
+    check_recipe(export, tmp_path / "recipe")
+
+
+def test_what_is_painted_is_what_is_exported(masking: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    painted = [0, 9, 63]
+    monkeypatch.setattr("core.ui.components.patch_canvas.painted_patches", lambda key, grid: painted)
+    page = masking.open(**START)
+    page.app.session_state["strategy"], page.app.session_state["fill"] = "hand", "noise"
+    export = page.run().export()
+    check_masking(page, export)
+    check_recipe(export, tmp_path / "recipe")
+    assert export.facts["removed"] == painted
+    assert np.flatnonzero(~export.arrays["masks"][0].ravel()).tolist() == painted
+
+
+def test_a_backbone_says_what_is_like_what(masking: Page) -> None:
+    page = masking.open(**START | {"model": "clip_small"})
+    headline = page.export().facts["headline"]
+    assert re.fullmatch(r"Cosine of the embedding with the whole photo's: 1\.000 → -?\d\.\d{3}", headline), headline
+
+
+def test_what_ranks_is_named(masking: Page) -> None:
+    page = masking.open(**START | {"model": "cnn_small"})
+    names = {trace.name for trace in page.export().figures["curve"].data}
+    assert {"highest by Grad-CAM", "lowest by Grad-CAM"} <= names
+    said = " ".join([*page.texts(), *(str(option) for option in page.app.button_group[0].options)])
+    assert "attended" not in said.split("What you see")[0].lower()
