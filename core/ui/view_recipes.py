@@ -16,6 +16,7 @@ for name, values in arrays.items():
 
 def attention_recipe(view: AttentionView) -> str:
     """What the Attention page shows: the map on the photo, the mosaic, and the open tab."""
+    imports: tuple[str, ...]
     if view.tab is None:
         imports, body = _GRADCAM_IMPORTS, _gradcam(view)
     else:
