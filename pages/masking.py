@@ -172,7 +172,8 @@ def by_hand() -> None:
             columns[measure_of(on_screen(), picture)] = percent
         st.dataframe(shown.table, hide_index=True, width="stretch", column_config=columns)
         st.caption(
-            "The lower rows are the masks of a published comparison; there, a centre block kept “tabby” and random ones lost it."
+            "The lower rows are the masks of a published comparison: there a centre block kept “tabby”, "
+            "random ones lost it."
         )
 
 
