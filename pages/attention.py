@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.figures.attention import plot_attention_distance, plot_predictions, short_label
-from core.figures.overlay import centre, difference, dim_outside, overlay, scale_of
-from core.methods.attention import (
-    AttentionMaps,
-    Fusion,
-    attention_distance,
-    attention_entropy,
-    attention_mass,
-    fuse_heads,
-    readout_maps,
-)
+from core.figures.attention import short_label
+from core.methods.attention import AttentionMaps, Fusion, fuse_heads
 from core.methods.explanations import explanations_for
-from core.methods.predictions import top_predictions
-from core.models.trace import readout
+from core.methods.predictions import Prediction, class_name, softmax, top_predictions
+from core.models.trace import Mixture, readout
 from core.ui.address import remember, remembered
-from core.ui.cache import (
-    data_uri,
-    display_photo,
-    explanation_of,
-    film_of,
-    loaded_model,
-    logits_of,
-    maps_of,
-    mosaic_of,
-    reader_name,
-    rollout_of,
+from core.ui.attention_parts import (
+    CELL,
+    GAP,
+    compare_part,
+    distance_part,
+    explanations_part,
+    gradcam_part,
+    look_part,
+    mass_part,
+    predictions_part,
 )
+from core.ui.cache import data_uri, display_photo, film_of, loaded_model, logits_of, maps_of, mosaic_of, reader_name
 from core.ui.components.film_strip import film_strip
 from core.ui.components.head_mosaic import head_mosaic
 from core.ui.components.keys import component_key
@@ -43,10 +36,10 @@ from core.ui.errors import guard
 from core.ui.export import Export, export_popover
 from core.ui.layout import heading, page_link, teaching_cards
 from core.ui.pickers import Picture, image_picker, model_picker, own_model_form, second_model_picker
-from core.ui.recipes import attention_recipe
 from core.ui.says import attention_sentence, second_opinion
+from core.ui.view_recipes import attention_recipe
+from core.ui.views import AttentionView, Beside, ComparedMap, Shown, facts_of
 
-CELL, GAP = 72, 4
 FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
 
 heading("Attention", "What does each part of the picture look at?")
@@ -59,6 +52,7 @@ with bar[2]:
     own_model_form()
 model = loaded_model(name)
 attends = not model.spec.lacks("attention")
+classifies = not model.spec.lacks("classifier")
 
 
 def selected_head(layers: int, heads: int) -> tuple[int, str]:
@@ -73,23 +67,54 @@ def selected_head(layers: int, heads: int) -> tuple[int, str]:
     return layer - 1, head
 
 
+def looked_at() -> AttentionView:
+    """What the widgets of `look` hold."""
+    view = AttentionView(model=name, image=picture.key)
+    if not attends:
+        return view
+    maps = maps_of(name, picture.digest, picture.image)
+    layer, head = selected_head(maps.layers, maps.heads)
+    patch = remembered("patch", "-1")
+    return replace(
+        view,
+        layer=layer,
+        head=head,
+        patch=int(patch) if patch.isdecimal() and int(patch) < maps.patches else -1,
+        direction="from" if st.session_state.get("direction") == "is attended by" else "to",
+        as_seen=bool(st.session_state.get("as_seen", False)),
+    )
+
+
 @st.fragment
 def look(picture: Picture) -> None:
-    """The photo under the pointer, and the mosaic to choose a map from."""
+    """The headline, the photo under the pointer, and the mosaic to choose a map from."""
     with guard():
         maps = maps_of(name, picture.digest, picture.image)
+        headline = st.empty()
+        if model.spec.note:
+            st.caption(model.spec.note)
         left, right = st.columns([11, 9], gap="medium")
         with right:
-            layer, head = choose_map(maps)
-            mosaic_view(maps, layer, head)
+            choose_map(maps)
+            mosaic_view(maps)
         with left:
-            canvas_view(maps, layer, head)
+            canvas_view(maps)
+        # Last: only now do all widgets hold what the address asked for.
+        headline.markdown(f"#### {attention_sentence(looked_at(), picture)}")
         if maps.signed:
-            st.caption("Red attends, blue is subtracted: differential attention is signed, and zero is in the middle.")
+            st.caption(
+                "Red attends, blue is subtracted: differential attention is signed, and zero is in the middle. "
+                "Shares of the attention count magnitudes."
+            )
+        if isinstance(maps.pooling, Mixture) and not maps.pooling.fixed:
+            st.caption(
+                f"This model's head reads {maps.pooling.name}: it weighs the tokens anew for every picture, and the "
+                "maps weigh their attention as it does here."
+            )
 
 
-def choose_map(maps: AttentionMaps) -> tuple[int, str]:
-    """The widgets for layer and head, and what they say; what another model left in them is mended first."""
+def choose_map(maps: AttentionMaps) -> None:
+    """The widgets for layer and head; what another model left in them is mended first."""
     selected_head(maps.layers, maps.heads)
     layer_column, head_column = st.columns([3, 2])
     if maps.layers > 1:  # a slider needs two ends
@@ -101,20 +126,12 @@ def choose_map(maps: AttentionMaps) -> tuple[int, str]:
         key="head",
         bind="query-params",
     )
-    # Read again: only now do the widgets hold what the address asked for.
-    return selected_head(maps.layers, maps.heads)
 
 
-def fused_map(maps: AttentionMaps, layer: int, head: str) -> np.ndarray:
-    """(tokens, tokens): the chosen head's weights, or all heads fused."""
-    weights = maps.weights[layer]
-    return fuse_heads(weights, head) if head in FUSIONS else weights[int(head) - 1]  # type: ignore[arg-type]
-
-
-def canvas_view(maps: AttentionMaps, layer: int, head: str) -> None:
+def canvas_view(maps: AttentionMaps) -> None:
     """The photo that answers to the pointer."""
     controls = st.columns([3, 2])
-    direction = controls[0].segmented_control(
+    controls[0].segmented_control(
         "Direction",
         ["attends to", "is attended by"],
         default="attends to",
@@ -123,15 +140,16 @@ def canvas_view(maps: AttentionMaps, layer: int, head: str) -> None:
         bind="query-params",
         label_visibility="collapsed",
     )
-    as_seen = controls[1].toggle(
+    controls[1].toggle(
         f"{model.network.preprocessing.size} px input",
         key="as_seen",
         bind="query-params",
         help="Show the pixels the model really gets.",
     )
-    fused, prefix = fused_map(maps, layer, head), maps.prefix_tokens
-    photo = display_photo(model, picture.digest, picture.image, as_seen=as_seen)
-    patch = remembered("patch", "-1")
+    view, prefix = looked_at(), maps.prefix_tokens
+    weights = maps.weights[view.layer]
+    fused = fuse_heads(weights, view.head) if view.head in FUSIONS else weights[int(view.head) - 1]  # type: ignore[arg-type]
+    photo = display_photo(model, picture.digest, picture.image, as_seen=view.as_seen)
     attention_canvas(
         data_uri(photo, f"{picture.digest}/{photo.shape}/{model.network.preprocessing}"),
         np.concatenate([readout(fused, maps.pooling, prefix)[None, prefix:], fused[prefix:, prefix:]]),
@@ -139,20 +157,22 @@ def canvas_view(maps: AttentionMaps, layer: int, head: str) -> None:
         key="canvas",
         alt=f"{picture.title}, {maps.grid[0]} by {maps.grid[1]} patches. Arrow keys move, Enter selects.",
         signed=maps.signed,
-        direction="from" if direction == "is attended by" else "to",
-        smooth=not as_seen,
-        reader=reader_name(maps).capitalize(),
-        selected=int(patch) if patch.isdecimal() and int(patch) < maps.patches else -1,
+        direction=view.direction,
+        smooth=not view.as_seen,
+        reader=reader_name(maps)[0].upper() + reader_name(maps)[1:],
+        selected=view.patch,
         on_choice=lambda chosen: remember("patch", str(chosen)),
     )
 
 
-def mosaic_view(maps: AttentionMaps, layer: int, head: str) -> None:
+def mosaic_view(maps: AttentionMaps) -> None:
     """Every layer and head; a click chooses one."""
 
     def choose(new_layer: int, new_head: int) -> None:
         st.session_state["layer"], st.session_state["head"] = new_layer + 1, str(new_head + 1)
 
+    # Read again: only now do the widgets hold what the address asked for.
+    layer, head = selected_head(maps.layers, maps.heads)
     head_mosaic(
         data_uri(mosaic_of(name, picture.digest, CELL, False, picture.image), f"mosaic/{name}/{picture.digest}"),
         maps.layers,
@@ -172,39 +192,44 @@ def film_tab() -> None:
     film_strip(frames, [f"layer {layer + 1}" for layer in range(depth)], key="film", start=depth - 1)
 
 
-def class_choice() -> int | None:
-    """The class to explain, chosen among the likeliest; None for a backbone without a head."""
-    if model.spec.lacks("classifier"):
+def class_choice(view: AttentionView) -> AttentionView:
+    """The class to explain, chosen among the likeliest; none for a backbone without a head."""
+    if not classifies:
         st.caption("No classifier: relevance explains what keeps the embedding as it is, not a class.")
-        return None
-    options = top_predictions(logits_of(name, picture.digest, picture.image), model.classes, count=5)
+        return view
+    logits = logits_of(name, picture.digest, picture.image)
+    options = top_predictions(logits, model.classes, count=5)
+    wanted, now = remembered("class", ""), f"{name}/{picture.digest}"
+    if st.session_state.setdefault("class_of", now) != now:  # the number was another model's or photo's
+        st.session_state["class_of"], wanted = now, ""
+        remember("class", "")
+    chosen = int(wanted) if wanted.isdecimal() and int(wanted) < len(logits) else options[0].class_index
+    if chosen not in [option.class_index for option in options]:
+        label, probability = class_name(model.classes, chosen), float(softmax(logits)[chosen])
+        options.append(Prediction(label=label, class_index=chosen, probability=probability))
     labels = {option.class_index: f"{short_label(option.label)} {option.probability:.0%}" for option in options}
-    return st.pills(
+    widget = f"class_{component_key(name, picture.digest)}"
+    st.session_state.setdefault(widget, chosen)
+    index = st.pills(
         "Explain the class",
         list(labels),
         format_func=lambda index: labels[index],
-        default=options[0].class_index,
         required=True,
-        key=f"class_{name}_{picture.digest[:8]}",
+        key=widget,
+        on_change=lambda: remember("class", str(st.session_state[widget])),
     )
+    return replace(view, class_index=index)
 
 
-def cnn_view() -> None:
-    """A CNN has no attention to look at: Grad-CAM, large, beside what the model says."""
-    left, right = st.columns([11, 9], gap="medium")
-    with right:
-        class_index = class_choice()
-        predictions_tab()
-        page_link("masking", "Does the map matter? Take those patches away", "grid_off")
-    with left:
-        values = explanation_of(name, picture.digest, "gradcam", class_index, picture.image)
-        photo = display_photo(model, picture.digest, picture.image)
-        st.image(overlay(photo, values), caption="Grad-CAM: what spoke for the chosen class", width="stretch")
+def draw(shown: Shown, *, columns: int) -> None:
+    """The pictures of a part, beside each other."""
+    places = st.columns(columns)
+    for index, (stem, pixels) in enumerate(shown.pictures.items()):
+        places[index % columns].image(pixels, caption=shown.captions.get(stem), width="stretch")
 
 
-def explanations_tab() -> None:
-    class_index = class_choice()
-    photo = display_photo(model, picture.digest, picture.image)
+def explanations_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
+    view = class_choice(view)
     methods = explanations_for(model.spec)
     columns = st.columns(3)
     fusion = columns[0].segmented_control(
@@ -214,168 +239,158 @@ def explanations_tab() -> None:
         "Rollout: discard the smallest", 0, 95, 0, 5, format="%d %%", key="discard", bind="query-params"
     )
     residual = columns[2].toggle("Rollout: skip connections", value=True, key="residual", bind="query-params")
+    view = replace(view, fusion=fusion, discard=discard / 100, residual=residual)
+    shown = explanations_part(view, picture)
     for column, method in zip(st.columns(max(3, len(methods))), methods, strict=False):
-        with column:
-            if method.name == "rollout":
-                values = rollout_of(name, picture.digest, fusion, discard / 100, residual, picture.image)[-1]
-            else:
-                values = explanation_of(name, picture.digest, method.name, class_index, picture.image)
-            st.image(overlay(photo, values), caption=method.title, width="stretch")
-            st.caption(method.summary)
+        column.image(shown.pictures[method.name], caption=shown.captions[method.name], width="stretch")
+        column.caption(method.summary)
+    if maps_of(name, picture.digest, picture.image).signed:
+        st.caption(
+            "Rollout of signed attention leaves out what is subtracted, makes each row sum to 1 and mixes it half and "
+            "half with the skip connection, whichever heads are fused or entries discarded."
+        )
     page_link("masking", "Does the map matter? Take those patches away", "grid_off")
+    return view, shown
 
 
-def mass_tab() -> None:
-    maps = maps_of(name, picture.digest, picture.image)
-    mass = (
-        st.slider("Share of the attention to keep", 5, 95, 60, 5, format="%d %%", key="mass", bind="query-params") / 100
-    )
-    photo = display_photo(model, picture.digest, picture.image)
-    last = np.abs(readout_maps(maps)[-1])
-    cells = [("all heads", last.mean(axis=0)), *((f"head {head + 1}", last[head]) for head in range(maps.heads))]
-    columns = st.columns(min(7, len(cells)))
-    for index, (title, values) in enumerate(cells):
-        mask = attention_mass(values, mass)
-        caption = f"{title}: {mask.sum()} of {mask.size} patches"
-        columns[index % len(columns)].image(dim_outside(photo, mask), caption=caption, width="stretch")
+def mass_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
+    mass = st.slider("Share of the attention to keep", 5, 95, 60, 5, format="%d %%", key="mass", bind="query-params")
+    view = replace(view, mass=mass / 100)
+    maps, shown = maps_of(name, picture.digest, picture.image), mass_part(view, picture)
+    st.caption(f"The last layer, attention of {reader_name(maps)}: the fewest patches that hold this share of it.")
+    draw(shown, columns=min(7, len(shown.pictures)))
+    return view, shown
 
 
-def distance_tab() -> None:
-    maps = maps_of(name, picture.digest, picture.image)
-    size = model.network.preprocessing.size
-    distances = attention_distance(maps, size / maps.grid[0])
+def distance_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
+    maps, shown = maps_of(name, picture.digest, picture.image), distance_part(view, picture)
     st.plotly_chart(
-        plot_attention_distance([distances], [model.spec.title], image_size=size),
+        shown.figures["distance"],
         width="stretch",
         key="distance",
         alt="Mean attention distance of every head, by layer.",
     )
     st.caption("A dot per head. Low: the head looks next door, like a convolution. High: it looks across the picture.")
-    entropy = attention_entropy(maps)
     layers = [f"layer {layer + 1}" for layer in range(maps.layers)]
     heads = [f"head {head + 1}" for head in range(maps.heads)]
     with st.expander(f"As tables: distance (px) and spread of the attention of {reader_name(maps)} (bits)"):
-        st.dataframe(pd.DataFrame(distances, layers, heads).round(1))
-        st.dataframe(pd.DataFrame(entropy, layers, heads).round(2))
+        st.dataframe(pd.DataFrame(shown.arrays["distance_px"], layers, heads).round(1))
+        st.dataframe(pd.DataFrame(shown.arrays["entropy_bits"], layers, heads).round(2))
+    return view, shown
 
 
-def predictions_tab() -> None:
-    if model.spec.lacks("classifier"):
+def predictions_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
+    shown = predictions_part(view, picture)
+    if not shown.figures:
         st.info(f"{model.spec.title} has no classification head. {second_opinion(picture)}")
-        return
-    options = top_predictions(logits_of(name, picture.digest, picture.image), model.classes)
-    st.plotly_chart(plot_predictions(options), width="stretch", key="bars", alt="The five likeliest classes.")
+        return view, shown
+    st.plotly_chart(shown.figures["predictions"], width="stretch", key="bars", alt="The five likeliest classes.")
+    return view, shown
 
 
-def compare_tab() -> None:
+def compare_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
     """One scale for both sides, and their difference."""
-    what = st.segmented_control(
-        "Beside it", ["Another model", "Another image"], default="Another model", required=True, key="beside"
+    beside = st.segmented_control(
+        "Beside it",
+        get_args(Beside),
+        default="Another model",
+        required=True,
+        key="beside",
+        bind="query-params",
     )
-    other_name, other = name, picture
-    if what == "Another model":
+    second, other = None, picture
+    if beside == "Another model":
         second = second_model_picker("attention", exclude=name)
         if second is None:
-            return
-        other_name = second
+            return replace(view, beside=beside), Shown()
     else:
         other = image_picker(name="image_b", default="example:pagoda", label="Second image")
-    kind = st.segmented_control(
-        "Map", ["Last-layer attention", "Rollout"], default="Last-layer attention", required=True, key="compare_map"
+    compared = st.segmented_control(
+        "Map",
+        get_args(ComparedMap),
+        default="Last-layer attention",
+        required=True,
+        key="compare_map",
+        bind="query-params",
     )
-    sides = []
-    for side_name, side in ((name, picture), (other_name, other)):
-        maps = maps_of(side_name, side.digest, side.image)
-        if kind == "Rollout":
-            values = rollout_of(side_name, side.digest, "mean", 0.0, True, side.image)[-1]
-        else:
-            values = np.abs(readout_maps(maps)[-1]).mean(axis=0)
-        # Shares per unit of area, so that 64 patches and 256 patches can share one scale.
-        density = values / values.sum() * values.size
-        side_model = loaded_model(side_name)
-        sides.append((density, display_photo(side_model, side.digest, side.image), side_model.spec.title, side.title))
-    scale = (0.0, max(scale_of(density)[1] for density, *_ in sides))
-    columns = st.columns(3)
-    for column, (density, photo, title, image_title) in zip(columns, sides, strict=False):
-        caption = f"{title} – {image_title}; at its peak {density.max():.1f}× an even spread"
-        column.image(overlay(photo, density, scale=scale), caption=caption, width="stretch")
-    if what == "Another model":
-        # Models cut the photo differently: compare the part that both see.
-        crops = [loaded_model(side).network.preprocessing.crop_share for side in (name, other_name)]
-        common = [centre(side[0], min(crops) / crop) for side, crop in zip(sides, crops, strict=True)]
-        changed = difference(sides[int(np.argmin(crops))][1], *common)
-        columns[2].image(changed, caption="Difference: red where the second looks more, blue less", width="stretch")
-    if what == "Another model" and not loaded_model(other_name).spec.lacks("attention"):
-        size = [loaded_model(side).network.preprocessing.size for side in (name, other_name)]
-        shares = [
-            attention_distance(
-                maps_of(side, picture.digest, picture.image), 100 / maps_of(side, picture.digest, picture.image).grid[0]
-            )
-            for side in (name, other_name)
-        ]
-        figure = plot_attention_distance(
-            shares,
-            [f"{loaded_model(side).spec.title} ({px} px)" for side, px in zip((name, other_name), size, strict=True)],
-            image_size=100,
+    view = replace(view, beside=beside, compared=compared, other=second or other.key)
+    shown = compare_part(view, picture, other)
+    draw(shown, columns=3)
+    if "compare_distance" in shown.figures:
+        st.plotly_chart(
+            shown.figures["compare_distance"],
+            width="stretch",
+            key="compare_distance",
+            alt="Attention distance of both models.",
         )
-        figure.update_yaxes(title="mean attention distance (% of the side)")
-        st.plotly_chart(figure, width="stretch", key="compare_distance", alt="Attention distance of both models.")
+    return view, shown
 
 
-def make_export() -> Export:
-    photo = display_photo(model, picture.digest, picture.image)
-    facts: dict[str, object] = {"model": name, "image": picture.title, "sha256": picture.digest}
-    figures, table, pictures, arrays = {}, None, {}, {}
-    if not model.spec.lacks("classifier"):
-        options = top_predictions(logits_of(name, picture.digest, picture.image), model.classes)
-        figures["predictions"] = plot_predictions(options)
-        table = pd.DataFrame([vars(option) for option in options])
+def cnn_view(view: AttentionView) -> tuple[AttentionView, Shown]:
+    """A CNN has no attention to look at: Grad-CAM, large, beside what the model says."""
+    left, right = st.columns([11, 9], gap="medium")
+    with right:
+        view = class_choice(view)
+        view, predictions = predictions_tab(view)
+        page_link("masking", "Does the map matter? Take those patches away", "grid_off")
+    shown = gradcam_part(view, picture)
+    with left:
+        draw(shown, columns=1)
+    return view, predictions.beside(shown)
+
+
+Tabbed = Callable[[AttentionView], tuple[AttentionView, Shown]]
+TABS: dict[str, Tabbed] = {
+    "Explanations": explanations_tab,
+    "Attention mass": mass_tab,
+    "Attention distance": distance_tab,
+    "Predictions": predictions_tab,
+    "Compare": compare_tab,
+}
+
+
+def tabs_view(view: AttentionView) -> tuple[AttentionView, Shown]:
+    """The tabs; only the open one is computed."""
+    shown = Shown()
+    for tab, (title, body) in zip(
+        st.tabs(list(TABS), key="tabs", on_change="rerun", bind="query-params"), TABS.items(), strict=True
+    ):
+        if tab.open:
+            view = replace(view, tab=title)  # type: ignore[arg-type]
+            with tab, guard():
+                view, shown = body(view)
+    return view, shown
+
+
+def make_export(view: AttentionView, shown: Shown) -> Export:
+    """What is on the screen: the map that was chosen, and the tab that is open."""
     if attends:
-        maps = maps_of(name, picture.digest, picture.image)
-        layer, head = selected_head(maps.layers, maps.heads)
-        fused = fused_map(maps, layer, head)
-        row = readout(fused, maps.pooling, maps.prefix_tokens)[maps.prefix_tokens :].reshape(maps.grid)
-        pictures = {
-            "map": overlay(photo, row, signed=maps.signed),
-            "mosaic": mosaic_of(name, picture.digest, CELL, False, picture.image),
-        }
-        arrays = {
-            "readout": readout_maps(maps),
-            "rollout": rollout_of(name, picture.digest, "mean", 0.0, True, picture.image),
-        }
-        distances = attention_distance(maps, model.network.preprocessing.size / maps.grid[0])
-        figures["distance"] = plot_attention_distance(
-            [distances], [model.spec.title], image_size=model.network.preprocessing.size
-        )
-        facts |= {"layer": layer + 1, "head": head, "grid": maps.grid, "pooling": maps.pooling}
-    elif not model.spec.lacks("classifier"):
-        pictures = {"grad-cam": overlay(photo, explanation_of(name, picture.digest, "gradcam", None, picture.image))}
-    recipe = attention_recipe(name, picture.key)
+        shown = look_part(view, picture).beside(shown)
+    facts = {"headline": attention_sentence(view, picture), "title": picture.title, "sha256": picture.digest}
     return Export(
-        stem="attention", recipe=recipe, pictures=pictures, figures=figures, table=table, facts=facts, arrays=arrays
+        stem="attention",
+        recipe=attention_recipe(view),
+        pictures=shown.pictures,
+        figures=shown.figures,
+        table=shown.table,
+        facts=facts_of(view) | facts | shown.facts,
+        arrays=shown.arrays,
     )
 
 
+on_screen: list[tuple[AttentionView, Shown]] = []
 with guard():
-    st.markdown(f"#### {attention_sentence(name, picture)}")
-    if model.spec.note:
-        st.caption(model.spec.note)
     if attends:
         look(picture)
         film_tab()
-        tabs = {
-            "Explanations": explanations_tab,
-            "Attention mass": mass_tab,
-            "Attention distance": distance_tab,
-            "Predictions": predictions_tab,
-            "Compare": compare_tab,
-        }
-        for tab, body in zip(st.tabs(list(tabs), key="tabs", on_change="rerun"), tabs.values(), strict=True):
-            if tab.open:
-                with tab, guard():
-                    body()
-    elif not model.spec.lacks("classifier"):
-        cnn_view()
+        on_screen.append(tabs_view(looked_at()))
+    else:
+        st.markdown(f"#### {attention_sentence(looked_at(), picture)}")
+        if model.spec.note:
+            st.caption(model.spec.note)
+        if classifies:
+            on_screen.append(cnn_view(looked_at()))
 with bar[3]:
-    export_popover(make_export, key="export")
+    if on_screen:
+        export_popover(lambda: make_export(*on_screen[0]), key="export")
 teaching_cards("attention" if attends else "gradcam")

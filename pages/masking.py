@@ -2,56 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
-
-import numpy as np
 import pandas as pd
 import streamlit as st
 
 from core.figures.attention import short_label
-from core.figures.faithfulness import plot_faithfulness, plot_track_record
-from core.figures.masking import masked_photo, plot_masking_curves
-from core.figures.theme import Figure
+from core.figures.faithfulness import plot_track_record
+from core.figures.patches import sharp
 from core.methods.explanations import EXPLANATIONS, explanations_for
-from core.methods.faithfulness import verdict
-from core.methods.masking import (
-    PUBLISHED,
-    Fill,
-    MaskingCurve,
-    RandomBand,
-    Strategy,
-    keep_for_setting,
-    keep_from_patches,
-)
-from core.methods.predictions import class_name, top_predictions
-from core.ui.cache import (
-    MaskingQuestion,
-    band_of,
-    data_uri,
-    display_photo,
-    faithfulness_of,
-    loaded_model,
-    logits_of,
-    mask_grid,
-    masking_of,
-    order_of,
-    response_of,
-)
+from core.methods.masking import Fill
+from core.methods.predictions import top_predictions
+from core.ui.cache import band_of, data_uri, loaded_model, logits_of, mask_grid, masked_photo_of
 from core.ui.components.keys import component_key
 from core.ui.components.patch_canvas import paint_canvas, painted_patches
 from core.ui.errors import guard
 from core.ui.export import Export, export_popover
 from core.ui.layout import heading, teaching_cards
+from core.ui.masking_parts import (
+    area_sentence,
+    by_hand_part,
+    curve_figure,
+    curves_of,
+    curves_part,
+    faithfulness_part,
+    headline,
+    masked_part,
+    measure_of,
+    question_of,
+)
 from core.ui.pickers import image_picker, model_picker, own_model_form
-from core.ui.recipes import masking_recipe
 from core.ui.track_records import track_record
+from core.ui.view_recipes import masking_recipe
+from core.ui.views import MaskingView, Removal, Shown, facts_of
 
 STEPS = 12
 ORDERS = 4
-STRATEGIES: dict[Strategy | Literal["hand"], str] = {
-    "most_attended": "Most attended",
-    "least_attended": "Least attended",
+# What ranks is said by "Ranked by" beside it: attention for some models, a CNN's Grad-CAM for others.
+STRATEGIES: dict[Removal, str] = {
+    "most_attended": "Highest ranked",
+    "least_attended": "Lowest ranked",
     "centre": "Centre",
     "random": "Random",
     "hand": "By hand",
@@ -72,24 +60,26 @@ methods = explanations_for(model.spec)
 if not methods:
     st.info(f"{model.spec.title} has neither attention nor a class to explain, so no map can rank its patches.")
     st.stop()
-measure = "probability" if classifier else "similarity to the whole photo"
 
 
-def ask(fill: Fill) -> MaskingQuestion:
-    """The question that the widgets put, about the class that the model predicts on the whole photo."""
-    index = None
-    if classifier:
-        index = int(np.argmax(logits_of(name, picture.digest, picture.image)))
-    return MaskingQuestion(name=name, digest=picture.digest, class_index=index, fill=fill, steps=STEPS)
-
-
-def said(curve: MaskingCurve, step: int) -> str:
-    """What the model says at a step of a curve."""
-    confidence = float(curve.confidence[step])
-    if curve.top_class is None or curve.top_probability is None:
-        return f"{confidence:.2f} similar to the whole photo"
-    label = short_label(class_name(model.classes, int(curve.top_class[step])))
-    return f"{label} {curve.top_probability[step]:.0%}"
+def on_screen() -> MaskingView:
+    """What the widgets hold."""
+    method = st.session_state.get("ranked_by", methods[0].name)
+    strategy: Removal = st.session_state.get("strategy", "most_attended")
+    removed: list[int] = []
+    if strategy == "hand":
+        removed = painted_patches(component_key("paint", name), mask_grid(name, picture.digest, picture.image))
+    return MaskingView(
+        model=name,
+        image=picture.key,
+        strategy=strategy,
+        method=method if method in [entry.name for entry in methods] else methods[0].name,
+        fill=st.session_state.get("fill", "mean"),
+        step=0 if strategy == "hand" else round(st.session_state.get("share", 25.0) / 100 * STEPS),
+        steps=STEPS,
+        orders=ORDERS,
+        removed=tuple(removed),
+    )
 
 
 @st.fragment
@@ -111,7 +101,7 @@ def remove_patches() -> None:
         key="strategy",
         bind="query-params",
     )
-    method = second.selectbox(
+    second.selectbox(
         "Ranked by",
         [entry.name for entry in methods],
         format_func=lambda entry: EXPLANATIONS[entry].title,
@@ -131,149 +121,76 @@ def remove_patches() -> None:
     if st.session_state.setdefault("fill_shown", fill) != fill:
         st.session_state["fill_shown"] = fill
         st.rerun()  # the curves below this fragment depend on it too
-    question = ask(fill)
-    photo = display_photo(model, picture.digest, picture.image)
     if strategy == "hand":
-        by_hand(question, photo)
+        by_hand()
         return
     left, right = st.columns([2, 3], gap="medium")
     with left:
-        share = st.slider(
-            "Patches removed", 0.0, 100.0, 25.0, 100 / STEPS, format="%.0f %%", key="share", bind="query-params"
-        )
-    grid = mask_grid(name, picture.digest, picture.image)
-    curves: dict[str, MaskingCurve] = {strategy: masking_of(question, strategy, method, 0, picture.image)}
-    if strategy == "most_attended":
-        curves["least_attended"] = masking_of(question, "least_attended", method, 0, picture.image)
-    curve = curves[strategy]
-    step = int(np.argmin(np.abs(curve.shares - share / 100)))
-    removed = order_of(question, strategy, method, 0, picture.image)[
-        : round(float(curve.shares[step]) * grid[0] * grid[1])
-    ]
+        st.slider("Patches removed", 0.0, 100.0, 25.0, 100 / STEPS, format="%.0f %%", key="share", bind="query-params")
+    view = on_screen()
     with left:
-        st.image(
-            masked_photo(photo, keep_from_patches(removed, grid), fill),
-            caption=f"{curve.shares[step]:.0%} removed: {len(removed)} of {grid[0] * grid[1]} patches",
-            width="stretch",
-        )
+        masked = masked_part(view, picture)
+        st.image(masked.pictures["masked"], caption=masked.captions["masked"], width="stretch")
     with right:
-        st.markdown(f"#### {said(curve, 0)} → {said(curve, step)}")
+        curve = curves_of(view, picture)[view.strategy]
+        st.markdown(f"#### {headline(view, curve)}")
         slot = st.empty()
         slot.plotly_chart(
-            figure_of(curves, None, (strategy, step)),
-            width="stretch",
-            key="curve_first",
-            alt="The curve so far.",
+            curve_figure(view, picture, None), width="stretch", key="curve_first", alt="The curve so far."
         )
-        band = band_of(question, ORDERS, picture.image)
+        band = band_of(question_of(view, picture), ORDERS, picture.image)
         slot.plotly_chart(
-            figure_of(curves, band, (strategy, step)),
+            curve_figure(view, picture, band),
             width="stretch",
             key="curve",
             alt="Confidence against the share of patches removed, beside random orders.",
         )
-        st.caption(sentence(curve, band.mean))
+        st.caption(area_sentence(view, curve, band, measure_of(view, picture)))
 
 
-def figure_of(curves: Mapping[str, MaskingCurve], band: RandomBand | None, current: tuple[str, int]) -> Figure:
-    return plot_masking_curves(
-        curves,
-        dict(STRATEGIES),
-        band,
-        current=current,
-        classes=model.classes,
-        measure=measure,
-    )
-
-
-def sentence(curve: MaskingCurve, random: np.ndarray) -> str:
-    """Where the prediction breaks, and where random removal would have been."""
-    half = curve.confidence[0] / 2
-    fallen = np.flatnonzero(curve.confidence < half)
-    random_fallen = np.flatnonzero(random < half)
-    own = f"after {curve.shares[fallen[0]]:.0%} of the patches" if len(fallen) else "never"
-    chance = f"after {curve.shares[random_fallen[0]]:.0%}" if len(random_fallen) else "never"
-    return f"The {measure} falls below half of its start {own}; for patches removed at random, {chance}."
-
-
-def by_hand(question: MaskingQuestion, photo: np.ndarray) -> None:
-    """Paint patches away."""
-    grid = mask_grid(name, picture.digest, picture.image)
+def by_hand() -> None:
+    """Paint patches away; what the canvas shows is what the model gets."""
+    grid, question = mask_grid(name, picture.digest, picture.image), question_of(on_screen(), picture)
+    every = tuple(range(grid[0] * grid[1]))
+    whole, filling = (masked_photo_of(question, gone, picture.image) for gone in ((), every))
     left, right = st.columns([2, 3], gap="medium")
     with left:
         removed = paint_canvas(
-            data_uri(photo, f"{picture.digest}/{photo.shape}/{model.network.preprocessing}"),
+            data_uri(sharp(whole), f"{picture.digest}/{model.network.preprocessing}/masked"),
             grid,
+            filling=data_uri(sharp(filling), f"{picture.digest}/{model.network.preprocessing}/{question.fill}"),
             key=component_key("paint", name),
             alt=f"{picture.title}: drag over patches to remove them, or move with the arrow keys and press Enter.",
         )
         st.caption(f"Drag over the photo. {len(removed)} of {grid[0] * grid[1]} patches removed.")
     with right:
-        masks: dict[str, list[int]] = {"Your mask": removed, "Nothing removed": []}
-        for setting in PUBLISHED.values():
-            masks[setting.title] = np.flatnonzero(~keep_for_setting(setting, grid)).tolist()
-        rows = []
-        for title, patches in masks.items():
-            response = response_of(question, tuple(patches), picture.image)
-            row = {"mask": title, "removed": len(patches) / (grid[0] * grid[1]), measure: float(response.confidence[0])}
-            if response.top_class is not None and response.top_probability is not None:
-                row |= {
-                    "says": short_label(class_name(model.classes, int(response.top_class[0]))),
-                    "sure": float(response.top_probability[0]),
-                }
-            rows.append(row)
-        said_now = rows[0].get("says", "")
-        st.markdown(
-            f"#### {said_now} {rows[0].get('sure', rows[0][measure]):.0%}"
-            if classifier
-            else f"#### {rows[0][measure]:.2f} {measure}"
-        )
+        shown = by_hand_part(on_screen(), picture)
+        st.markdown(f"#### {shown.facts['headline']}")
         percent = st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)
-        st.dataframe(
-            pd.DataFrame(rows),
-            hide_index=True,
-            width="stretch",
-            column_config={"removed": percent, "probability": percent, "sure": percent},
-        )
+        columns = {"removed": percent, "sure": percent}
+        if classifier:
+            columns[measure_of(on_screen(), picture)] = percent
+        st.dataframe(shown.table, hide_index=True, width="stretch", column_config=columns)
         st.caption(
-            "The lower rows are the masks of a published comparison: a centre block kept “tabby”, random ones lost it."
+            "The lower rows are the masks of a published comparison: there a centre block kept “tabby”, "
+            "random ones lost it."
         )
 
 
-def faithfulness_tab() -> None:
+def faithfulness_tab() -> Shown:
     """A5: does the map matter, on this image and over many."""
-    question = ask(st.session_state.get("fill", "mean"))
-    names = tuple(entry.name for entry in methods)
+    shown = faithfulness_part(on_screen(), picture)
     titles = {entry.name: entry.title for entry in methods}
-    result = faithfulness_of(question, names, ORDERS, picture.image)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         st.markdown("**On this photo**")
         st.plotly_chart(
-            plot_faithfulness(result, titles, measure=measure),
+            shown.figures["faithfulness"],
             width="stretch",
             key="faithful",
             alt="Deletion and insertion curves of every explanation beside random orders.",
         )
-        random = result.random
-        rows = [
-            {
-                "explanation": titles[each],
-                "deletion area ↓": curves.deletion_area,
-                "insertion area ↑": curves.insertion_area,
-                "verdict": verdict(result, each).outcome,
-            }
-            for each, curves in result.methods.items()
-        ]
-        rows.append(
-            {
-                "explanation": f"random ({len(random.seeds)} orders)",
-                "deletion area ↓": float(random.deletion_areas.mean()),
-                "insertion area ↑": float(random.insertion_areas.mean()),
-                "verdict": "–",
-            }
-        )
-        st.dataframe(pd.DataFrame(rows).round(3), hide_index=True, width="stretch")
+        st.dataframe(pd.DataFrame(shown.facts["on this photo"]).round(3), hide_index=True, width="stretch")  # type: ignore[call-overload]
         st.caption(
             "A map beats random if insertion minus deletion area lies two standard deviations above the random orders."
         )
@@ -286,51 +203,32 @@ def faithfulness_tab() -> None:
                 f"`python -m benchmarks.faithfulness --model {name}`",
                 icon=":material/query_stats:",
             )
-        else:
-            st.plotly_chart(
-                plot_track_record(record.tracks, titles),
-                width="stretch",
-                key="track",
-                alt="Gain over random orders for every explanation with intervals.",
-            )
-            st.caption(record.sentence)
+            return shown
+        figure = plot_track_record(record.tracks, titles)
+        st.plotly_chart(
+            figure, width="stretch", key="track", alt="Gain over random orders for every explanation with intervals."
+        )
+        st.caption(record.sentence)
+    return shown.beside(Shown(figures={"track_record": figure}, facts={"track record": record.sentence}))
 
 
-def make_export() -> Export:
-    question = ask(st.session_state.get("fill", "mean"))
-    strategy: Strategy = st.session_state.get("strategy", "most_attended")
-    method = st.session_state.get("ranked_by", methods[0].name)
-    photo = display_photo(model, picture.digest, picture.image)
-    grid = mask_grid(name, picture.digest, picture.image)
-    facts: dict[str, object] = {"model": name, "image": picture.title, "sha256": picture.digest, "fill": question.fill}
-    removed: list[int] = []
-    by_hand_now = st.session_state.get("strategy") == "hand"
-    if by_hand_now:
-        removed = painted_patches(component_key("paint", name), grid)
-        response = response_of(question, tuple(removed), picture.image)
-        facts |= {"removed": removed, "grid": grid, measure: float(response.confidence[0])}
-        strategy = "most_attended"  # the curve that is exported beside the mask
-    curve = masking_of(question, strategy, method, 0, picture.image)
-    band = band_of(question, ORDERS, picture.image)
-    table = pd.DataFrame(
-        {"removed": curve.shares, "confidence": curve.confidence, "random": band.mean, "random_sd": band.std}
-    )
-    if curve.top_class is not None:
-        table["says"] = [class_name(model.classes, int(index)) for index in curve.top_class]
-    half = order_of(question, strategy, method, 0, picture.image)[: grid[0] * grid[1] // 2]
-    hidden = removed if by_hand_now else half.tolist()
+def make_export(view: MaskingView, tested: Shown) -> Export:
+    """What is on the screen: the masked photo, the curves or the masks, and the maps put to the test."""
+    part = by_hand_part(view, picture) if view.strategy == "hand" else curves_part(view, picture)
+    shown = tested.beside(masked_part(view, picture)).beside(part)
+    grid, tests = mask_grid(name, picture.digest, picture.image), tuple(entry.name for entry in methods)
     return Export(
         stem="masking",
-        recipe=masking_recipe(
-            name, picture.key, grid=grid, strategy=strategy, method=method, fill=question.fill, steps=STEPS, seed=0
-        ),
-        figures={"curve": figure_of({strategy: curve}, band, (strategy, 0))},
-        pictures={"masked": masked_photo(photo, keep_from_patches(hidden, grid), question.fill)},
-        table=table,
-        facts={**facts, "strategy": strategy, "method": method},
+        recipe=masking_recipe(view, grid=grid, methods=tests),
+        figures=shown.figures,
+        pictures=shown.pictures,
+        table=shown.table,
+        facts=facts_of(view) | {"title": picture.title, "sha256": picture.digest} | shown.facts,
+        arrays=shown.arrays,
     )
 
 
+tested = Shown()
 with guard():
     if classifier:
         best = top_predictions(logits_of(name, picture.digest, picture.image), model.classes, count=1)[0]
@@ -339,10 +237,14 @@ with guard():
             f"{model.spec.note}"
         )
     else:
-        st.caption(f"{model.spec.title} has no classifier: the measure is how similar its embedding stays.")
+        st.caption(
+            f"{model.spec.title} has no classifier. Measured is the cosine between its embeddings of the masked and of "
+            "the whole photo; 1 means unchanged."
+        )
     remove()
     st.markdown("#### Does the map matter?")
-    faithfulness_tab()
+    tested = faithfulness_tab()
+view = on_screen()
 with bar[3]:
-    export_popover(make_export, key="export")
+    export_popover(lambda: make_export(view, tested), key="export")
 teaching_cards("masking")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:  # model catalogues describe preprocessing without paying for torch
@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # model catalogues describe preprocessing without paying for 
 
 
 Resample = Literal["bilinear", "bicubic"]
+DISPLAY_SIDE = 560  # of a photo on the screen, in pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,17 @@ def crop_to_square(image: Image.Image, preprocessing: Preprocessing) -> Image.Im
     return resized.crop((left, top, left + preprocessing.size, top + preprocessing.size))
 
 
+def display_preprocessing(preprocessing: Preprocessing, image: Image.Image, *, as_seen: bool = False) -> Preprocessing:
+    """How to cut a photo for the screen: what the model sees of it, at its resolution (`as_seen`) or at the screen's.
+
+    Small pictures stay at the model's resolution: enlarged, they would show detail that nobody took.
+    """
+    if as_seen:
+        return preprocessing
+    side = DISPLAY_SIDE if min(image.size) > 96 else preprocessing.size
+    return replace(preprocessing, size=side, resample="bicubic")
+
+
 def normalise(images: Tensor, normalisation: Normalisation) -> Tensor:
     """(batch, height, width, channels) uint8 → (batch, channels, height, width) float, normalised."""
     return standardise(images.permute(0, 3, 1, 2).float() / 255, normalisation)
@@ -78,6 +90,15 @@ def standardise(images: Tensor, normalisation: Normalisation) -> Tensor:
     mean = torch.tensor(normalisation.mean, device=images.device)[:, None, None]
     std = torch.tensor(normalisation.std, device=images.device)[:, None, None]
     return (images - mean) / std
+
+
+def to_pixels(images: Tensor, normalisation: Normalisation) -> Tensor:
+    """(batch, channels, height, width) normalised → (batch, height, width, channels) uint8: `normalise` undone."""
+    import torch
+
+    mean = torch.tensor(normalisation.mean, device=images.device)[:, None, None]
+    std = torch.tensor(normalisation.std, device=images.device)[:, None, None]
+    return (((images.float() * std + mean) * 255).round().clamp(0, 255)).to(torch.uint8).permute(0, 2, 3, 1)
 
 
 def to_batch(pictures: list[Image.Image], preprocessing: Preprocessing) -> Tensor:

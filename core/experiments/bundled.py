@@ -37,8 +37,7 @@ class BundledRun:
 
 
 _MUON = ("training.optimizer=muon", "training.learning_rate=0.002", "training.compile=true")
-# Sixteen epochs of crops and flips were learned by heart from the twelfth on.
-_LARGE = (*_MUON, "training.epochs=30", "training.augmentation=randaugment", "training.precision=bf16")
+_LARGE = (*_MUON, "training.epochs=16")
 _SMALL = (*_MUON, "training.epochs=8", "model.embed_dim=96", "model.num_heads=4")
 _VAE = ("training.epochs=80", "training.batch_size=256", "training.learning_rate=0.002")
 _WARMUP = ("objective.warmup=linear", "objective.warmup_epochs=10", "objective.free_bits=0.05")

@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from PIL import Image, ImageFilter
 
 from core.figures.attention import short_label
 from core.figures.overlay import PAPER
 from core.figures.theme import BASELINE, CATEGORICAL, finish
-from core.methods.masking import Fill, MaskingCurve, RandomBand, keep_from_order, masking_order
+from core.methods.masking import MaskingCurve, RandomBand, keep_from_order, masking_order
 from core.methods.predictions import class_name
-from core.seeding import stream
 
 STRATEGY_COLOURS = {
     "most_attended": CATEGORICAL[1],
@@ -23,22 +21,6 @@ STRATEGY_COLOURS = {
     "random": BASELINE,
     "hand": CATEGORICAL[3],
 }
-
-
-def masked_photo(photo: np.ndarray, keep: np.ndarray, fill: Fill = "mean") -> np.ndarray:
-    """The photo (height, width, 3) uint8 with the patches outside `keep` (rows, columns) filled."""
-    height, width = photo.shape[:2]
-    rows, columns = keep.shape
-    wide = keep[np.arange(height) * rows // height][:, np.arange(width) * columns // width]
-    if fill == "blur":
-        radius = max(height, width) / 16
-        under = np.asarray(Image.fromarray(photo).filter(ImageFilter.GaussianBlur(radius)))
-    elif fill == "noise":
-        under = stream("noise under the mask").integers(0, 256, photo.shape, dtype=np.uint8)
-    else:
-        colour = photo.mean(axis=(0, 1)) if fill == "mean" else np.zeros(3)
-        under = np.broadcast_to(colour.astype(np.uint8), photo.shape)
-    return np.where(wide[..., None], photo, under)
 
 
 def masked_thumbnail(photo: np.ndarray, scores: np.ndarray, *, share: float) -> np.ndarray:

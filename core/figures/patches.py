@@ -40,6 +40,11 @@ def patch_grid(image: np.ndarray, patch_size: int, *, side: int = 320) -> np.nda
     return large
 
 
+def sharp(image: np.ndarray, side: int = 448) -> np.ndarray:
+    """A small image up to `side` pixels, each pixel a square of the same size: browsers blur what they enlarge."""
+    return enlarge(image, image.shape[0] * max(1, side // image.shape[0]))
+
+
 def enlarge(image: np.ndarray, side: int) -> np.ndarray:
     """Nearest neighbours, so that a pixel stays a square: (side, side, 3) uint8."""
     rows, columns = np.arange(side) * image.shape[0] // side, np.arange(side) * image.shape[1] // side

@@ -7,7 +7,7 @@ arXiv:2104.14294, and its `visualize_attention.py` (attention mass).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from core.device import as_input_of
 from core.errors import ShapeError
 from core.finite import require_finite
-from core.models.trace import Pooling, readout
+from core.models.trace import Mixture, Reading, reading_of, readout
 
 Fusion = Literal["mean", "max", "min"]
+Direction = Literal["to", "from"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,8 @@ class AttentionMaps:
         weights: (layers, heads, tokens, tokens), row = query; rows sum to 1, or to 1 - λ where `signed`.
         grid: rows and columns of patches.
         prefix_tokens: tokens before the patches; the first is the class token.
-        pooling: what the head reads: the class token, or the mean of the patches.
+        pooling: what the head reads: the class token, the mean of the patches, or a mixture of tokens, with weights
+            (tokens,).
         signed: the maps come from differential attention.
         logits: (classes,), or None for a backbone without a head.
     """
@@ -37,7 +39,7 @@ class AttentionMaps:
     weights: np.ndarray
     grid: tuple[int, int]
     prefix_tokens: int
-    pooling: Pooling
+    pooling: Reading
     signed: bool
     logits: np.ndarray | None
 
@@ -67,10 +69,17 @@ def attention_maps(module: nn.Module, image: Tensor) -> AttentionMaps:
         weights=weights,
         grid=trace.grid,
         prefix_tokens=trace.prefix_tokens,
-        pooling=trace.pooling,
+        pooling=_in_numpy(reading_of(trace.pooling, 0)),
         signed=trace.signed,
         logits=logits,
     )
+
+
+def _in_numpy(reading: Reading) -> Reading:
+    if not isinstance(reading, Mixture) or isinstance(reading.weights, np.ndarray):
+        return reading
+    weights = reading.weights.detach().float().cpu().numpy()
+    return Mixture(weights=weights, name=reading.name, fixed=reading.fixed)
 
 
 def fuse_heads(weights: np.ndarray, fusion: Fusion) -> np.ndarray:
@@ -84,11 +93,30 @@ def fuse_heads(weights: np.ndarray, fusion: Fusion) -> np.ndarray:
 def readout_maps(maps: AttentionMaps) -> np.ndarray:
     """What the head's input attends to: (layers, heads, rows, columns), prefix tokens left out.
 
-    The class token's row, or the mean over the patches for models that pool by mean.
+    The class token's row, the mean over the patches for models that pool by mean, or the weighted rows of a mixture.
     """
     require_finite("The attention", maps.weights)
     row = readout(maps.weights, maps.pooling, maps.prefix_tokens)
     return row[..., maps.prefix_tokens :].reshape(maps.layers, maps.heads, *maps.grid)
+
+
+def shown_map(
+    maps: AttentionMaps, layer: int, head: str = "mean", patch: int = -1, direction: Direction = "to"
+) -> np.ndarray:
+    """One map (rows, columns) of `layer`, counted from 0: what a patch attends to, or which patches attend to it.
+
+    Args:
+        head: "mean", "max" or "min" of all heads, or one of them, counted from 1: "3".
+        patch: in raster order; -1 for what the head of the model reads, which attends and is not attended to.
+        direction: "to" what `patch` attends to, "from" those that attend to it.
+    """
+    weights, prefix = maps.weights[layer], maps.prefix_tokens
+    fused = fuse_heads(weights, head) if head in get_args(Fusion) else weights[int(head) - 1]  # type: ignore[arg-type]
+    if patch < 0:
+        row = readout(fused, maps.pooling, prefix)[prefix:]
+    else:
+        row = fused[prefix:, prefix + patch] if direction == "from" else fused[prefix + patch, prefix:]
+    return row.reshape(maps.grid)
 
 
 def query_maps(maps: AttentionMaps, query: int) -> np.ndarray:

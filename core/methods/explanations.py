@@ -12,10 +12,9 @@ from core.errors import UnknownNameError
 from core.methods.attention import attention_maps, readout_maps
 from core.methods.gradcam import grad_cam
 from core.methods.relevance import gradient_relevance
-from core.methods.rollout import attention_rollout
+from core.methods.rollout import rollout_maps
 from core.methods.targets import Target
 from core.models.spec import Capability, ModelSpec
-from core.models.trace import readout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +33,7 @@ def _last_attention(module: nn.Module, image: Tensor, target: Target) -> np.ndar
 
 
 def _rollout(module: nn.Module, image: Tensor, target: Target) -> np.ndarray:
-    maps = attention_maps(module, image)
-    reached = attention_rollout(maps.weights, prefix_tokens=maps.prefix_tokens)[-1]
-    return readout(reached, maps.pooling, maps.prefix_tokens)[maps.prefix_tokens :].reshape(maps.grid)
+    return rollout_maps(attention_maps(module, image))[-1]
 
 
 def _relevance(module: nn.Module, image: Tensor, target: Target) -> np.ndarray:
@@ -49,7 +46,7 @@ EXPLANATIONS: dict[str, Explanation] = {
         Explanation(
             name="attention",
             title="Last-layer attention",
-            summary="What the class token (or mean patch) attends to in the last block, mean of the heads.",
+            summary="What the head of the model reads attends to in the last block, mean of the attention heads.",
             needs="attention",
             explain=_last_attention,
         ),

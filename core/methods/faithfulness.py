@@ -21,7 +21,9 @@ from core.errors import ConfigError, UnknownNameError
 from core.finite import require_finite
 from core.methods.masking import (
     Fill,
+    MaskingCurve,
     Progress,
+    RandomBand,
     masked_responses,
     masking_order,
     removal_keeps,
@@ -33,6 +35,7 @@ from core.seeding import stream
 
 Outcome = Literal["beats random", "no better than random", "worse than random"]
 TrackOutcome = Literal["beats random", "no better than random", "worse than random", "too few images"]
+Falls = Literal["sooner", "later", "no differently"]
 # An area this small is rounding, not an effect.
 SMALLEST_MARGIN = 1e-3
 # The bootstrap interval of fewer images is far too narrow; that of one image has no width at all.
@@ -157,6 +160,27 @@ class TrackRecord:
     outcome: TrackOutcome
 
 
+@dataclass(frozen=True, kw_only=True)
+class AreaComparison:
+    """The area under one masking curve beside those of random orders.
+
+    Attributes:
+        area: under the curve over the share removed, in [0, 1] for a probability.
+        random_mean: of the random orders' areas.
+        random_low: two standard deviations of these below their mean.
+        random_high: as far above.
+        orders: how many random orders there were.
+        falls: when the curve falls, compared with them.
+    """
+
+    area: float
+    random_mean: float
+    random_low: float
+    random_high: float
+    orders: int
+    falls: Falls
+
+
 def area(shares: np.ndarray, confidence: np.ndarray) -> np.ndarray:
     """The area under curves (..., steps + 1) over `shares`, by trapezia: (...), in [0, 1] if confidence is."""
     require_finite("The confidences", confidence)
@@ -230,6 +254,33 @@ def faithfulness(
         ),
         grid=grid,
         fill=fill,
+    )
+
+
+def compare_with_band(curve: MaskingCurve, band: RandomBand) -> AreaComparison:
+    """Whether a masking curve falls sooner than random orders: by the area under it, which no threshold decides.
+
+    The rule of `verdict`: sooner if its area lies more than two standard deviations of the random orders below their
+    mean.
+
+    Raises:
+        ConfigError: fewer than two random orders, or other shares.
+    """
+    if len(band.seeds) < 2:
+        raise ConfigError(f"Got {len(band.seeds)} random orders; expected at least 2, whose spread is the yardstick.")
+    if not np.array_equal(curve.shares, band.shares):
+        raise ConfigError("The curve and the random orders remove other shares.", "Give both the same steps.")
+    own, random = float(area(curve.shares, curve.confidence)), area(band.shares, band.curves)
+    spread = 2 * float(random.std(ddof=1))
+    outcome = _compare(-own, -random)
+    sooner: dict[Outcome, Falls] = {"beats random": "sooner", "worse than random": "later"}
+    return AreaComparison(
+        area=own,
+        random_mean=float(random.mean()),
+        random_low=float(random.mean()) - spread,
+        random_high=float(random.mean()) + spread,
+        orders=len(band.seeds),
+        falls=sooner.get(outcome, "no differently"),
     )
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from core.device import as_input_of
 from core.errors import IncompatibleError
 from core.finite import require_finite
-from core.models.trace import readout
+from core.models.trace import reading_of, readout
 
 _SPECIAL = re.compile(r"<[^<>\s]+>|\[[A-Z]+\]|</s>")
 _END_OF_WORD = "</w>"
@@ -73,7 +73,7 @@ def image_text_relevance(module: Any, image: Tensor, text: str, against: Sequenc
     layers = len(pair.image_attention)
     image_relevance = _accumulate(pair.image_attention, gradients[:layers])
     text_relevance = _accumulate(pair.text_attention, gradients[layers:])
-    row = readout(image_relevance, pair.image_pooling, pair.prefix_tokens)[pair.prefix_tokens :]
+    row = readout(image_relevance, reading_of(pair.image_pooling, 0), pair.prefix_tokens)[pair.prefix_tokens :]
     words, groups = join_pieces(module.tokenise([text]).pieces[0])
     tokens = text_relevance[int(pair.text_read[0])].cpu().numpy()
     return ImageTextRelevance(

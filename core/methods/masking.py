@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.data.transforms import Normalisation, standardise
+from core.data.transforms import Normalisation, standardise, to_pixels
 from core.device import as_input_of
 from core.errors import ConfigError, ShapeError
 from core.finite import require_finite
@@ -125,6 +125,17 @@ def mask_patches(images: Tensor, keep: Tensor, fill: Fill, *, normalisation: Nor
     require_finite("The images", images, "Decode them again.")
     kept = _pixels(keep.to(images.device, torch.bool), (images.shape[-2], images.shape[-1]))
     return torch.where(kept[:, None], images, _filling(images, fill, normalisation, seed))
+
+
+def masked_pixels(
+    image: Tensor, keep: np.ndarray, fill: Fill, *, normalisation: Normalisation, seed: int = 0
+) -> np.ndarray:
+    """What `mask_patches` shows the model of one `image` (1, channels, height, width), as a picture.
+
+    `keep`: bool (rows, columns). Returns (height, width, channels) uint8: the normalisation undone, nothing else.
+    """
+    masked = mask_patches(image, torch.from_numpy(keep)[None], fill, normalisation=normalisation, seed=seed)
+    return to_pixels(masked, normalisation)[0].cpu().numpy()
 
 
 def masking_order(

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from core.device import as_input_of
 from core.finite import require_finite
 from core.methods.targets import Target, trace_score
-from core.models.trace import readout
+from core.models.trace import reading_of, readout
 
 
 def gradient_relevance(module: nn.Module, image: Tensor, target: Target) -> np.ndarray:
     """Relevance of each patch to `target` after every layer: (layers, rows, columns), not normalised.
 
-    `image`: (1, channels, height, width). The last entry is the usual map.
+    `image`: (1, channels, height, width). The last entry is the usual map: the relevance for the class token, or for
+    whatever else the head reads, weighted as it reads it.
     """
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     try:
@@ -42,6 +43,6 @@ def gradient_relevance(module: nn.Module, image: Tensor, target: Target) -> np.n
     for weights, gradient in zip(trace.attention, gradients, strict=True):
         helpful = (gradient * weights.detach()).clamp(min=0)[0].mean(dim=0).float()
         relevance = relevance + helpful @ relevance
-        row = readout(relevance, trace.pooling, trace.prefix_tokens)
+        row = readout(relevance, reading_of(trace.pooling, 0), trace.prefix_tokens)
         steps.append(row[trace.prefix_tokens :].reshape(trace.grid))
     return torch.stack(steps).cpu().numpy()

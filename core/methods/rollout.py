@@ -1,10 +1,14 @@
 """Attention rollout: follow attention through all layers, skip connections included, back to the patches.
 
-Source: Abnar & Zuidema 2020, arXiv:2005.00928; Dosovitskiy et al. 2021, arXiv:2010.11929, appendix D.8 (head mean).
+Source: Abnar & Zuidema 2020, arXiv:2005.00928: each layer is rownorm(A + I), with A the heads fused; Dosovitskiy et
+al. 2021, arXiv:2010.11929, appendix D.8 (head mean).
+With the mean of softmax heads the rows of A sum to 1, and rownorm(A + I) is 0.5·A + 0.5·I. After max or min fusion, or
+with entries discarded, they do not: the skip connection then weighs as much beside them as 1 beside what is left.
 Differs from the reference jacobgil/vit-explain: rows, not columns, are normalised; discarding counts per image, not
 over the first of the batch; attention to prefix tokens is never discarded.
-Signed (differential) maps are passed through relu before the rows are normalised. Dividing by 1 - λ instead would
-restore row sums of 1 but explodes as λ nears 1.
+Signed (differential) maps have rows that sum to 1 - λ and may be negative. They pass through relu, their rows are
+normalised, and half of the identity is added to half of the result: there, A and I always weigh the same. Dividing by
+1 - λ instead would restore row sums of 1 but explodes as λ nears 1.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from torch import Tensor, nn
 from core.device import Precision, as_input_of, autocast
 from core.errors import ConfigError
 from core.finite import require_finite
-from core.methods.attention import Fusion, fuse_heads
+from core.methods.attention import AttentionMaps, Fusion, fuse_heads
 from core.models.trace import readout
 
 
@@ -27,6 +31,7 @@ def attention_rollout(
     discard_ratio: float = 0.0,
     residual: bool = True,
     prefix_tokens: int = 1,
+    signed: bool | None = None,
 ) -> np.ndarray:
     """How much of each input token has reached each token after every layer.
 
@@ -35,10 +40,19 @@ def attention_rollout(
 
     Args:
         discard_ratio: share of the smallest entries of each fused map that is set to 0, in [0, 1).
-        residual: mix in the skip connection, 0.5·A + 0.5·I.
+        residual: add the skip connection, the identity, before the rows are normalised.
+        signed: the maps come from differential attention; by default, whether any entry is negative.
+
+    Raises:
+        ConfigError: a ratio out of range, or negative entries in maps that are said to be unsigned.
     """
     steps = mixing_matrices(
-        weights, fusion=fusion, discard_ratio=discard_ratio, residual=residual, prefix_tokens=prefix_tokens
+        weights,
+        fusion=fusion,
+        discard_ratio=discard_ratio,
+        residual=residual,
+        prefix_tokens=prefix_tokens,
+        signed=signed,
     )
     reached = np.empty_like(steps)
     reached[..., 0, :, :] = steps[..., 0, :, :]
@@ -48,22 +62,51 @@ def attention_rollout(
 
 
 def mixing_matrices(
-    weights: np.ndarray, *, fusion: Fusion, discard_ratio: float, residual: bool, prefix_tokens: int
+    weights: np.ndarray,
+    *,
+    fusion: Fusion,
+    discard_ratio: float,
+    residual: bool,
+    prefix_tokens: int,
+    signed: bool | None = None,
 ) -> np.ndarray:
     """What one layer does to the tokens, as row-stochastic matrices (..., layers, tokens, tokens)."""
     if not 0 <= discard_ratio < 1:
         raise ConfigError(f"discard_ratio is {discard_ratio}; expected a share from 0 to below 1.")
     # NaN is not above 0: such a row would pass for one whose attention was all discarded.
     require_finite("The attention", weights)
-    fused = np.clip(fuse_heads(np.asarray(weights, dtype=np.float64), fusion), 0, None)
+    weights = np.asarray(weights, dtype=np.float64)
+    negative = bool((weights < 0).any())
+    if signed is None:
+        signed = negative
+    elif negative and not signed:
+        raise ConfigError(
+            "Attention that is not signed has negative entries.", "Say signed=True for differential maps."
+        )
+    fused = np.clip(fuse_heads(weights, fusion), 0, None)
     if discard_ratio > 0:
         fused = _discard(fused, discard_ratio, prefix_tokens)
-    tokens = fused.shape[-1]
-    identity = np.eye(tokens)
-    total = fused.sum(axis=-1, keepdims=True)
-    # A token whose whole attention was discarded (or was negative) keeps what it has.
-    normal = np.where(total > 0, fused / np.where(total > 0, total, 1), identity)
-    return 0.5 * normal + 0.5 * identity if residual else normal
+    if not residual:
+        return _row_normalised(fused)
+    identity = np.eye(fused.shape[-1])
+    return 0.5 * _row_normalised(fused) + 0.5 * identity if signed else _row_normalised(fused + identity)
+
+
+def rollout_maps(
+    maps: AttentionMaps, *, fusion: Fusion = "mean", discard_ratio: float = 0.0, residual: bool = True
+) -> np.ndarray:
+    """Rollout of what the head reads, over the patches, after every layer: (layers, rows, columns) float32."""
+    reached = attention_rollout(
+        maps.weights,
+        fusion=fusion,
+        discard_ratio=discard_ratio,
+        residual=residual,
+        prefix_tokens=maps.prefix_tokens,
+        signed=maps.signed,
+    )
+    rows = readout(reached, maps.pooling, maps.prefix_tokens)
+    # A copy: a view would keep all the matrices alive.
+    return rows[:, maps.prefix_tokens :].reshape(maps.layers, *maps.grid).astype(np.float32)
 
 
 def rollout_batch(module: nn.Module, images: Tensor, *, precision: Precision = "fp32") -> np.ndarray:
@@ -77,17 +120,27 @@ def rollout_batch(module: nn.Module, images: Tensor, *, precision: Precision = "
     with torch.inference_mode(), autocast(images.device, precision):
         trace = module.trace(images)  # type: ignore[operator]
         identity = torch.eye(trace.attention[0].shape[-1], device=images.device)
-        reached = readout(identity, trace.pooling, trace.prefix_tokens).expand(len(images), 1, -1)
+        read = readout(identity, trace.pooling, trace.prefix_tokens)  # (tokens,), or a mixture's (batch or 1, tokens)
+        reached = read.reshape(-1, 1, len(identity)).expand(len(images), 1, -1)
         for layer in reversed(trace.attention):
             mixed = layer.float().mean(dim=1)
             require_finite("The attention", mixed)
             if trace.signed:
                 mixed = mixed.relu()
-            total = mixed.sum(dim=-1, keepdim=True)
-            normal = torch.where(total > 0, mixed / torch.where(total > 0, total, 1), identity)
-            carried = reached @ normal
-            reached = 0.5 * carried.float() + 0.5 * reached
+                total = mixed.sum(dim=-1, keepdim=True)
+                normal = torch.where(total > 0, mixed / torch.where(total > 0, total, 1), identity)
+                reached = 0.5 * (reached @ normal).float() + 0.5 * reached
+            else:
+                # reached @ rownorm(A + I), the row sums of A + I divided out of the vector instead of the matrix
+                scaled = reached / (mixed.sum(dim=-1) + 1)[:, None]
+                reached = (scaled @ mixed).float() + scaled
         return reached[:, 0, trace.prefix_tokens :].reshape(len(images), *trace.grid).cpu().numpy()
+
+
+def _row_normalised(matrix: np.ndarray) -> np.ndarray:
+    """Rows divided by their sums; a token whose whole attention was discarded (or negative) keeps what it has."""
+    total = matrix.sum(axis=-1, keepdims=True)
+    return np.where(total > 0, matrix / np.where(total > 0, total, 1), np.eye(matrix.shape[-1]))
 
 
 def _discard(fused: np.ndarray, ratio: float, prefix_tokens: int) -> np.ndarray:

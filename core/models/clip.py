@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from core.models.attention import merge_heads, split_heads
+from core.models.trace import Reading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ class PairTrace:
     text_attention: tuple[Tensor, ...]
     grid: tuple[int, int]
     prefix_tokens: int
-    image_pooling: Literal["class_token", "mean"]
+    image_pooling: Reading
     text_read: Tensor
 
 

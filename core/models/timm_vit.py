@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from core.errors import IncompatibleError, ShapeError
 from core.models.capture import captured
-from core.models.trace import Trace, check_trace
+from core.models.reading import attention_pooling, by_gradient, find_reading, pooling_weights, shares_of
+from core.models.trace import Reading, Trace, check_trace
 
 
 class TimmViT(nn.Module):
@@ -30,6 +33,7 @@ class TimmViT(nn.Module):
         self.model = model
         self.depth = len(model.blocks)
         self.classifies = model.num_classes > 0
+        self.fixed: dict[int, Reading | None] = {}  # what the head reads, by the number of tokens
 
     def forward(self, images: Tensor) -> Tensor:
         """`images`: (batch, 3, height, width), normalised → logits (batch, classes).
@@ -62,7 +66,7 @@ class TimmViT(nn.Module):
             logits=self.model.forward_head(features) if self.classifies else None,
             grid=self.model.patch_embed.grid_size,
             prefix_tokens=self.model.num_prefix_tokens,
-            pooling="class_token" if self.model.global_pool == "token" else "mean",
+            pooling=self._reading(features),
         )
         return check_trace(trace, self.depth)
 
@@ -73,6 +77,26 @@ class TimmViT(nn.Module):
         if table is None:
             return None, grid, 0
         return table[0].detach(), grid, table.shape[1] - grid[0] * grid[1]
+
+    def _reading(self, features: Tensor) -> Reading:
+        """What the head reads of the `features` (batch, tokens, dim): asked once, or of these if it depends on them."""
+        read, before = partial(self.model.forward_head, pre_logits=True), self.model.num_prefix_tokens
+        count, weight = features.shape[1], next(self.model.parameters())
+        if count not in self.fixed:
+            generator = torch.Generator().manual_seed(0)
+            tokens = torch.randn(2, *features.shape[1:], generator=generator).to(weight)
+            names = ["class token"] if getattr(self.model, "cls_token", None) is not None else []
+            names += ["distillation token"] if getattr(self.model, "dist_token", None) is not None else []
+            self.fixed[count] = find_reading(shares_of(read, tokens), before, names)
+        if (fixed := self.fixed[count]) is not None:
+            return fixed
+        skipped = 0 if self.model.pool_include_prefix else before
+        weights = pooling_weights(getattr(self.model, "attn_pool", None), features[:, skipped:])
+        return (
+            by_gradient(shares_of(read, features.to(weight)))
+            if weights is None
+            else attention_pooling(weights, skipped)
+        )
 
     def _features(self, images: Tensor) -> Tensor:
         expected = (self.model.patch_embed.proj.in_channels, *self.model.patch_embed.img_size)

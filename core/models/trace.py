@@ -16,13 +16,53 @@ Pooling = Literal["class_token", "mean"]
 Array = TypeVar("Array", np.ndarray, Tensor)
 
 
-def readout(matrix: Array, pooling: Pooling, prefix_tokens: int) -> Array:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Mixture:
+    """What a head reads that takes neither the class token alone nor the mean of the patches.
+
+    Attributes:
+        weights: (batch, tokens), or (1, tokens) for all images, or (tokens,) for one: each token's share, not negative,
+            of sum 1.
+        name: in words, as they follow "attention of".
+        fixed: the shares are the same for every image; else they are those of this one.
+    """
+
+    weights: np.ndarray | Tensor
+    name: str
+    fixed: bool
+
+
+# What the embedding is made of: core/models/reading.py finds it out for models of others.
+Reading = Pooling | Mixture
+
+
+def readout(matrix: Array, reading: Reading, prefix_tokens: int) -> Array:
     """The rows of `matrix` (..., tokens, tokens) that the embedding is made of, as one: (..., tokens).
 
     The class token's row; the mean of the patches' rows for models that pool by mean, whose class token, if there is
-    one, is read by nobody.
+    one, is read by nobody; the weighted rows of a mixture, whose weights may have a batch axis in front.
     """
-    return matrix[..., 0, :] if pooling == "class_token" else matrix[..., prefix_tokens:, :].mean(-2)
+    if isinstance(reading, Mixture):
+        weights: Array = reading.weights  # type: ignore[assignment]
+        if isinstance(weights, Tensor):
+            weights = weights.to(matrix)  # type: ignore[call-overload]
+        return (weights[..., None, :] @ matrix)[..., 0, :]
+    return matrix[..., 0, :] if reading == "class_token" else matrix[..., prefix_tokens:, :].mean(-2)
+
+
+def reading_of(reading: Reading, image: int) -> Reading:
+    """The reading of one image of a batch."""
+    if not isinstance(reading, Mixture):
+        return reading
+    weights = reading.weights if reading.weights.ndim == 1 else reading.weights[image % len(reading.weights)]
+    return Mixture(weights=weights, name=reading.name, fixed=reading.fixed)
+
+
+def reader_name(reading: Reading) -> str:
+    """Whose attention the head's is, in words: "the class token"."""
+    if isinstance(reading, Mixture):
+        return reading.name
+    return "the class token" if reading == "class_token" else "the mean of all patches"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +73,7 @@ class Trace:
         attention: one tensor per layer, (batch, heads, tokens, tokens); a row is what that query
             token attends to. Rows sum to 1, or to 1 - lambda where `signed`.
         tokens: the output of each block, (batch, tokens, dim).
-        embedding: (batch, dim), what the head reads: the normalised class token or mean patch.
+        embedding: (batch, dim), what the head reads.
         logits: (batch, classes), or None for a backbone without a classifier.
         grid: rows and columns of patches.
         pooling: what the embedding is made of.
@@ -47,7 +87,7 @@ class Trace:
     logits: Tensor | None
     grid: tuple[int, int]
     prefix_tokens: int = 1
-    pooling: Pooling = "class_token"
+    pooling: Reading = "class_token"
     signed: bool = False
 
 
@@ -73,9 +113,10 @@ def check_trace(trace: Trace, depth: int) -> Trace:
         NotFiniteError: a map holds values that are not numbers.
         ShapeError: a map is not square over the tokens, or unsigned rows do not sum to 1.
     """
-    if len(trace.attention) != depth:
+    given = sum(weights is not None for weights in trace.attention)
+    if given != depth or len(trace.attention) != depth:
         raise IncompatibleError(
-            f"The model has {depth} attention layers but gave {len(trace.attention)} maps.",
+            f"The model has {depth} attention layers but gave {given} maps.",
             "Load it with attn_implementation='eager'.",
         )
     expected = trace.prefix_tokens + trace.grid[0] * trace.grid[1]

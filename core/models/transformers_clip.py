@@ -17,8 +17,9 @@ from core.errors import IncompatibleError, MissingWeightsError, ShapeError
 from core.models.capture import eager_attention
 from core.models.clip import PairTrace, TextTokens, unit
 from core.models.model_folder import read_config
+from core.models.reading import attention_pooling, pooling_weights
 from core.models.spec import Network
-from core.models.trace import Trace, check_trace
+from core.models.trace import Reading, Trace, check_trace
 from core.models.transformers_vit import load_pretrained, read_preprocessing
 
 
@@ -105,7 +106,7 @@ class TransformersClip(nn.Module):
             logits=None,
             grid=self.grid,
             prefix_tokens=self.prefix_tokens,
-            pooling="class_token" if self.prefix_tokens else "mean",
+            pooling=self._reading(output.last_hidden_state),
         )
         return check_trace(trace, self.depth)
 
@@ -128,6 +129,13 @@ class TransformersClip(nn.Module):
             image_pooling=image.pooling,
             text_read=self._read(ids),
         )
+
+    def _reading(self, tokens: Tensor) -> Reading:
+        """CLIP's class token, or what SigLIP's attention pooling makes of these `tokens` after the last norm."""
+        if self.prefix_tokens:
+            return "class_token"
+        weights = pooling_weights(getattr(self.model.vision_model, "head", None), tokens)
+        return "mean" if weights is None else attention_pooling(weights)
 
     def positions(self) -> tuple[Tensor | None, tuple[int, int], int]:
         """The positional table (tokens, width), its grid, and the tokens before it that have a position."""

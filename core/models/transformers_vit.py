@@ -24,8 +24,17 @@ from core.errors import IncompatibleError, MissingWeightsError, ShapeError
 from core.models.capture import captured, eager_attention
 from core.models.hub import cached_model, fetch_model
 from core.models.model_folder import is_classifier, read_config, weight_files
+from core.models.reading import (
+    asking,
+    attention_pooling,
+    by_gradient,
+    cut_after,
+    find_reading,
+    gradient_shares,
+    pooling_weights,
+)
 from core.models.spec import Network
-from core.models.trace import Trace, check_trace
+from core.models.trace import Reading, Trace, check_trace
 
 # These shuffle or hide patches inside their forward pass, so that a map could not be laid over the image.
 _REFUSED = {"vit_mae", "vit_hybrid", "swin", "swinv2", "donut-swin"}
@@ -50,6 +59,7 @@ class TransformersViT(nn.Module):
         )
         parameters = inspect.signature(model.forward).parameters
         self.interpolates = "interpolate_pos_encoding" in parameters
+        self.fixed: dict[tuple[int, ...], Reading | None] = {}  # what the head reads, by the size of the images
 
     def forward(self, images: Tensor) -> Tensor:
         """`images`: (batch, 3, height, width), normalised → logits (batch, classes).
@@ -62,13 +72,14 @@ class TransformersViT(nn.Module):
         return self._run(images).logits
 
     def embed(self, images: Tensor) -> Tensor:
-        """The image as one vector: what the head reads, or the normalised class token without a head.
+        """The image as one vector: what the head reads; without a head the normalised class token, the model's own
+        pooling where there is none, or the mean of the patches where that is missing too.
 
         (batch, dim); DINOv2 classifiers read class token and mean patch side by side, hence (batch, 2 dim) there.
         """
         with captured(self.heads, "input") as read:
             output = self._run(images)
-        return _embedding(output, read)
+        return self._embedding(output, read, images)
 
     def last_tokens(self, images: Tensor) -> tuple[Tensor, int]:
         """The tokens (batch, tokens, dim) after the last norm, and how many of them come before the patches."""
@@ -83,14 +94,15 @@ class TransformersViT(nn.Module):
         attention = tuple(output.attentions or ())
         grid = self._grid(images)
         tokens = output.hidden_states[1:]  # the first is the input of the first layer
+        prefix_tokens = tokens[-1].shape[1] - grid[0] * grid[1]
         trace = Trace(
             attention=attention,
             tokens=tuple(tokens),
-            embedding=_embedding(output, read),
+            embedding=self._embedding(output, read, images),
             logits=output.logits if self.heads else None,
             grid=grid,
-            prefix_tokens=tokens[-1].shape[1] - grid[0] * grid[1],
-            pooling="class_token" if tokens[-1].shape[1] > grid[0] * grid[1] else "mean",
+            prefix_tokens=prefix_tokens,
+            pooling=self._reading(images, prefix_tokens),
         )
         return check_trace(trace, self.depth)
 
@@ -103,6 +115,59 @@ class TransformersViT(nn.Module):
         if not isinstance(table, Tensor):
             return None, (rows, columns), 0
         return table[0].detach(), (rows, columns), table.shape[1] - rows * columns
+
+    def _embedding(self, output: Any, read_by_heads: list[Tensor], images: Tensor) -> Tensor:
+        """(batch, dim): the mean of what the heads read (a distilled DeiT has two), else as `embed` says."""
+        if read_by_heads:
+            return torch.stack(read_by_heads).mean(dim=0) if len(read_by_heads) > 1 else read_by_heads[0]
+        rows, columns = self._grid(images)
+        tokens = output.last_hidden_state
+        if tokens.shape[1] > rows * columns:
+            return tokens[:, 0]
+        pooled = getattr(output, "pooler_output", None)
+        return tokens.mean(dim=1) if pooled is None else pooled
+
+    def _reading(self, images: Tensor, prefix_tokens: int) -> Reading:
+        """What the embedding is made of: asked once for each image size, or of these `images` if it depends on them."""
+        size = tuple(images.shape[1:])
+        if size not in self.fixed:
+            generator = torch.Generator().manual_seed(0)
+            shares, _ = self._shares(torch.randn(2, *size, generator=generator).to(images))
+            self.fixed[size] = find_reading(shares, prefix_tokens, self._prefix_names())
+        if (fixed := self.fixed[size]) is not None:
+            return fixed
+        shares, tokens = self._shares(images)
+        weights = pooling_weights(getattr(self.model.base_model, "head", None), tokens)
+        return by_gradient(shares) if weights is None else attention_pooling(weights)
+
+    def _shares(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """How much each final token moves the embedding, (batch, tokens), and those tokens (batch, tokens, dim)."""
+        seen: list[Tensor] = []
+        base = self.model.base_model
+        blocks = next((each for each in base.modules() if _is_list(each, self.depth)), ())
+
+        def keep(module: nn.Module, inputs: Any, output: Any) -> None:
+            seen.append(output.last_hidden_state)
+
+        handle = base.register_forward_hook(keep)
+        try:
+            # Eager, because not every attention kernel knows its own gradient.
+            with (
+                asking(),
+                eager_attention(self.model),
+                cut_after(blocks),  # type: ignore[arg-type]
+                captured(self.heads, "input") as read,
+            ):
+                images = images.clone()  # made outside of inference mode, so that it may be part of a graph
+                output = self._run(images)
+                return gradient_shares(self._embedding(output, read, images), seen[0]), seen[0].detach()
+        finally:
+            handle.remove()
+
+    def _prefix_names(self) -> list[str]:
+        embeddings = self.model.base_model.embeddings
+        names = ["class token"] if hasattr(embeddings, "cls_token") else []
+        return names + (["distillation token"] if hasattr(embeddings, "distillation_token") else [])
 
     def _run(self, images: Tensor, model: Any = None, **options: Any) -> Any:
         if self.interpolates and tuple(images.shape[-2:]) != _pair(self.config.image_size):
@@ -193,7 +258,11 @@ def _build(folder: Path, config: dict[str, Any], attn_implementation: str | None
         if loader is AutoModel and "add_pooling_layer" in inspect.signature(_class_of(settings)).parameters:
             # DINO checkpoints carry no pooler; it would be invented, and nothing here reads it.
             options["add_pooling_layer"] = False
-    return load_pretrained(folder, loader, **options)
+    model = load_pretrained(folder, loader, **options)
+    if attn_implementation is None and not model._can_set_attn_implementation():
+        # Data2Vec's attention is chosen when it is built; any other than eager hands over no weights afterwards.
+        model = load_pretrained(folder, loader, **options, attn_implementation="eager")
+    return model
 
 
 def load_pretrained(folder: Path, loader: Any, **options: Any) -> Any:
@@ -267,11 +336,8 @@ def _check_report(folder: Path, report: dict[str, Any]) -> None:
             )
 
 
-def _embedding(output: Any, read_by_heads: list[Tensor]) -> Tensor:
-    """(batch, dim): the mean of what the heads read (a distilled DeiT has two), else the first normalised token."""
-    if read_by_heads:
-        return torch.stack(read_by_heads).mean(dim=0) if len(read_by_heads) > 1 else read_by_heads[0]
-    return output.last_hidden_state[:, 0]
+def _is_list(module: nn.Module, length: int) -> bool:
+    return isinstance(module, nn.ModuleList) and len(module) == length
 
 
 def _pair(value: Any) -> tuple[int, int]:

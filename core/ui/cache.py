@@ -18,7 +18,14 @@ import streamlit as st
 import torch
 from PIL import Image
 
-from core.data.transforms import HALF_NORMALISATION, Preprocessing, Resample, crop_to_square, to_batch
+from core.data.transforms import (
+    HALF_NORMALISATION,
+    Preprocessing,
+    Resample,
+    crop_to_square,
+    display_preprocessing,
+    to_batch,
+)
 from core.device import pick_device
 from core.errors import CoreError
 from core.figures.overlay import mosaic, overlay, to_data_uri
@@ -34,6 +41,7 @@ from core.methods.masking import (
     Responses,
     Strategy,
     keep_from_patches,
+    masked_pixels,
     masked_responses,
     masking_curve,
     masking_order,
@@ -42,13 +50,11 @@ from core.methods.masking import (
 )
 from core.methods.positional import Measure, PositionalSimilarity, positional_similarity
 from core.methods.predictions import predict_logits
-from core.methods.rollout import attention_rollout
+from core.methods.rollout import rollout_maps
 from core.methods.targets import Target, pick_target
 from core.models.spec import LoadedModel
-from core.models.trace import readout
+from core.models.trace import reader_name as name_of_reader
 from core.models.weights import load
-
-DISPLAY_SIDE = 560
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
@@ -79,7 +85,7 @@ def in_use(name: str) -> Iterator[LoadedModel]:
 
 def reader_name(maps: AttentionMaps) -> str:
     """Whose attention is shown while no patch is chosen."""
-    return "the class token" if maps.pooling == "class_token" else "the mean of all patches"
+    return name_of_reader(maps.pooling)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -91,11 +97,8 @@ def square_photo(digest: str, size: int, crop_share: float, resample: Resample, 
 
 def display_photo(model: LoadedModel, digest: str, image: Image.Image, *, as_seen: bool = False) -> np.ndarray:
     """What to draw maps on: the model's crop at screen resolution, or at its own resolution (`as_seen`)."""
-    preprocessing = model.network.preprocessing
-    if as_seen:
-        return square_photo(digest, preprocessing.size, preprocessing.crop_share, preprocessing.resample, image)
-    side = DISPLAY_SIDE if min(image.size) > 96 else preprocessing.size
-    return square_photo(digest, side, preprocessing.crop_share, "bicubic", image)
+    shown = display_preprocessing(model.network.preprocessing, image, as_seen=as_seen)
+    return square_photo(digest, shown.size, shown.crop_share, shown.resample, image)
 
 
 # A ViT-L/16 leaves 60 MB of maps behind.
@@ -120,17 +123,7 @@ def rollout_of(
     name: str, digest: str, fusion: Fusion, discard_ratio: float, residual: bool, _image: Image.Image
 ) -> np.ndarray:
     """Rollout of what the head reads, after every layer: (layers, rows, columns)."""
-    maps = maps_of(name, digest, _image)
-    reached = attention_rollout(
-        maps.weights,
-        fusion=fusion,
-        discard_ratio=discard_ratio,
-        residual=residual,
-        prefix_tokens=maps.prefix_tokens,
-    )
-    rows = readout(reached, maps.pooling, maps.prefix_tokens)
-    # A copy: a view would keep all the matrices alive.
-    return rows[:, maps.prefix_tokens :].reshape(maps.layers, *maps.grid).astype(np.float32)
+    return rollout_maps(maps_of(name, digest, _image), fusion=fusion, discard_ratio=discard_ratio, residual=residual)
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)
@@ -324,6 +317,19 @@ def band_of(question: MaskingQuestion, orders: int, image: Image.Image) -> Rando
             )
 
     return shelved(("band", question, orders), "Removing patches at random …", work)
+
+
+def masked_photo_of(question: MaskingQuestion, removed: tuple[int, ...], image: Image.Image) -> np.ndarray:
+    """What the model is shown when the patches `removed` are gone: the very pixels, (size, size, 3) uint8."""
+    grid = mask_grid(question.name, question.digest, image)
+
+    def work(on_progress: Progress) -> np.ndarray:
+        preprocessing = loaded_model(question.name).network.preprocessing
+        keep = keep_from_patches(removed, grid)
+        batch = to_batch([image], preprocessing)
+        return masked_pixels(batch, keep, question.fill, normalisation=preprocessing.normalisation)
+
+    return shelved(("pixels", question, removed), "Removing patches …", work)
 
 
 def response_of(question: MaskingQuestion, removed: tuple[int, ...], image: Image.Image) -> Responses:

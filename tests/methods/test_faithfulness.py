@@ -12,6 +12,7 @@ from core.errors import ConfigError, UnknownNameError
 from core.methods.faithfulness import (
     ImageAreas,
     area,
+    compare_with_band,
     faithfulness,
     image_areas,
     records_from_json,
@@ -21,6 +22,7 @@ from core.methods.faithfulness import (
     tracks_to_json,
     verdict,
 )
+from core.methods.masking import MaskingCurve, RandomBand
 from core.methods.targets import Target
 
 GRID = (4, 4)
@@ -168,3 +170,39 @@ def test_records_and_tracks_survive_json(result):
     assert tracks_from_json(tracks_to_json(tracks)) == tracks
     assert dataclasses.is_dataclass(tracks_from_json(tracks_to_json(tracks))["right"].gain)
     assert summarise([]) == {}
+
+
+def curve_of(confidence: list[float]) -> MaskingCurve:
+    shares = np.linspace(0, 1, len(confidence), dtype=np.float32)
+    return MaskingCurve(shares=shares, confidence=np.array(confidence), top_class=None, top_probability=None)
+
+
+def band_from(curves: list[list[float]]) -> RandomBand:
+    values = np.array(curves)
+    shares = np.linspace(0, 1, values.shape[1], dtype=np.float32)
+    return RandomBand(
+        shares=shares, curves=values, mean=values.mean(0), std=values.std(0, ddof=1), seeds=tuple(range(len(values)))
+    )
+
+
+def test_areas_tell_a_curve_from_random_orders_where_half_of_the_start_does_not():
+    """Both fall below half of their start at the same share, yet one lies far below all random orders."""
+    band = band_from([[1.0, 0.9, 0.8, 0.7, 0.1], [1.0, 0.92, 0.78, 0.72, 0.1], [1.0, 0.88, 0.82, 0.68, 0.1]])
+    low = curve_of([1.0, 0.6, 0.55, 0.52, 0.1])
+    assert np.flatnonzero(low.confidence < 0.5)[0] == np.flatnonzero(band.mean < 0.5)[0]
+    found = compare_with_band(low, band)
+    assert found.falls == "sooner"
+    assert found.area == pytest.approx((0.55 + 0.6 + 0.55 + 0.52) / 4)
+    areas = np.array([0.7375, 0.7425, 0.7325])
+    assert found.random_mean == pytest.approx(areas.mean())
+    assert (found.random_low, found.random_high) == pytest.approx((0.7375 - 0.01, 0.7375 + 0.01))
+    assert compare_with_band(curve_of([1.0, 0.99, 0.98, 0.97, 0.1]), band).falls == "later"
+    assert compare_with_band(curve_of([1.0, 0.905, 0.8, 0.7, 0.1]), band).falls == "no differently"
+
+
+def test_areas_that_cannot_be_compared():
+    band = band_from([[1.0, 0.5], [1.0, 0.4]])
+    with pytest.raises(ConfigError, match="other shares"):
+        compare_with_band(curve_of([1.0, 0.5, 0.1]), band)
+    with pytest.raises(ConfigError, match="at least 2"):
+        compare_with_band(curve_of([1.0, 0.5]), dataclasses.replace(band, seeds=(0,)))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from core.data.transforms import CIFAR10_NORMALISATION, HALF_NORMALISATION
+from core.data.transforms import CIFAR10_NORMALISATION, HALF_NORMALISATION, normalise
 from core.errors import ConfigError, ShapeError
 from core.methods.masking import (
     PUBLISHED,
@@ -15,6 +15,7 @@ from core.methods.masking import (
     keep_from_order,
     keep_from_patches,
     mask_patches,
+    masked_pixels,
     masked_responses,
     masking_curve,
     masking_order,
@@ -265,3 +266,28 @@ def test_a_batch_is_refused(vit):
         masked_responses(
             vit, torch.zeros(2, 3, 16, 16), Target(0), np.ones((1, 4, 4), dtype=bool), normalisation=HALF_NORMALISATION
         )
+
+
+@pytest.mark.parametrize("fill", FILLS)
+@pytest.mark.parametrize("seed", [0, 3])
+def test_the_picture_is_made_of_the_pixels_that_are_measured(fill, seed):
+    """The normalisation undone gives whole bytes again: kept ones are the photo's, the others the filling's."""
+    photo = np.random.default_rng(1).integers(0, 256, (1, 16, 16, 3), dtype=np.uint8)
+    batch = normalise(torch.from_numpy(photo), CIFAR10_NORMALISATION)
+    keep = np.random.default_rng(2).random((4, 4)) < 0.5
+    seen = []
+
+    class Spy(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            seen.append(images)
+            return torch.zeros(len(images), 2)
+
+    masked_responses(Spy(), batch, Target(0), keep[None], fill=fill, normalisation=CIFAR10_NORMALISATION, seed=seed)
+    drawn = masked_pixels(batch, keep, fill, normalisation=CIFAR10_NORMALISATION, seed=seed)
+    again = normalise(torch.from_numpy(drawn[None]), CIFAR10_NORMALISATION)
+    half_a_byte = 0.51 / 255 / min(CIFAR10_NORMALISATION.std)
+    assert float((again - seen[0]).abs().max()) <= half_a_byte
+    wide = np.kron(keep, np.ones((4, 4), dtype=bool))
+    assert (drawn[wide] == photo[0][wide]).all()
+    if fill == "mean":
+        assert np.abs(drawn[~wide] - photo.mean(axis=(0, 1, 2))).max() <= 0.51

@@ -98,6 +98,74 @@ def test_signed_rows_are_made_stochastic() -> None:
     np.testing.assert_allclose(attention_rollout(signed).sum(axis=-1), 1, atol=1e-9)
 
 
+def vit_explain(weights: np.ndarray, fusion: str, discard: float, prefix: int) -> np.ndarray:
+    """jacobgil/vit-explain's loop over (batch, layers, heads, tokens, tokens), corrected: rows are normalised
+    (keepdim), every image discards its own entries, and none of them to a prefix token."""
+    result = torch.eye(weights.shape[-1], dtype=torch.float64).expand(len(weights), -1, -1)
+    for layer in torch.from_numpy(weights).unbind(1):
+        fused = {"mean": layer.mean(1), "max": layer.max(1).values, "min": layer.min(1).values}[fusion]
+        flat = fused[:, :, prefix:].flatten(1)
+        _, indices = flat.topk(int(flat.shape[-1] * discard), -1, largest=False)
+        fused = fused.clone()
+        fused[:, :, prefix:] = flat.scatter(1, indices, 0.0).view_as(fused[:, :, prefix:])
+        a = fused + 1.0 * torch.eye(fused.shape[-1], dtype=torch.float64)
+        a = a / a.sum(dim=-1, keepdim=True)
+        result = a @ result
+    return result.numpy()
+
+
+@pytest.mark.parametrize("fusion", ["mean", "max", "min"])
+@pytest.mark.parametrize("discard", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("prefix", [1, 2])
+def test_it_is_the_corrected_loop_of_vit_explain(fusion: str, discard: float, prefix: int) -> None:
+    tokens = prefix + 3 * 4  # a grid that is no square
+    weights = np.stack([random_attention(seed, layers=4, heads=3, tokens=tokens) for seed in range(3)])
+    ours = attention_rollout(weights, fusion=fusion, discard_ratio=discard, prefix_tokens=prefix)  # type: ignore[arg-type]
+    np.testing.assert_allclose(ours[:, -1], vit_explain(weights, fusion, discard, prefix), atol=1e-12)
+
+
+def test_the_identity_is_added_before_the_rows_are_normalised() -> None:
+    """By hand: max fusion of two heads gives rows of sum 1.4, so the skip connection is 1 of 2.4, not a half."""
+    heads = np.array([[[[0.8, 0.2], [0.4, 0.6]], [[0.4, 0.6], [0.9, 0.1]]]])
+    expected = np.array([[0.8 + 1, 0.6], [0.9, 0.6 + 1]]) / [[2.4], [2.5]]
+    np.testing.assert_allclose(attention_rollout(heads, fusion="max")[0], expected, atol=1e-12)
+    # discarding: of the four entries to patches (no prefix here) the smaller two go, and 1 is added to what is left
+    halved = attention_rollout(heads[:, :1], discard_ratio=0.5, prefix_tokens=0)[0]
+    np.testing.assert_allclose(halved, [[1, 0], [0, 1]], atol=1e-12)
+    kept = attention_rollout(heads[:, :1], discard_ratio=0.25, prefix_tokens=0)[0]
+    np.testing.assert_allclose(kept, [[1, 0], [0.2, 0.8]], atol=1e-12)
+
+
+def test_signed_maps_mix_half_and_half_whatever_was_negative() -> None:
+    signed = np.array([[[[0.6, -0.2], [0.1, 0.3]]]])
+    np.testing.assert_allclose(attention_rollout(signed)[0], [[1, 0], [0.125, 0.875]], atol=1e-12)
+    # relu, rows by their sums, half and half: also where no entry happens to be negative
+    weak = np.array([[[[0.3, 0.1], [0.1, 0.3]]]])
+    np.testing.assert_allclose(attention_rollout(weak, signed=True)[0], [[0.875, 0.125], [0.125, 0.875]], atol=1e-12)
+    with pytest.raises(ConfigError, match="negative"):
+        attention_rollout(signed, signed=False)
+
+
+def normalised_before_the_identity(weights: np.ndarray) -> np.ndarray:
+    """How the track records in benchmarks/results were computed: head mean, rows normalised, 0.5 and 0.5."""
+    fused = np.clip(weights.mean(axis=1), 0, None)
+    steps = 0.5 * fused / fused.sum(axis=-1, keepdims=True) + 0.5 * np.eye(weights.shape[-1])
+    result = steps[0]
+    for step in steps[1:]:
+        result = step @ result
+    return result
+
+
+def test_head_mean_without_discarding_is_what_it_was() -> None:
+    """So the published track records, which use exactly that, stand."""
+    weights = random_attention(8, layers=6, heads=4, tokens=65)
+    np.testing.assert_allclose(attention_rollout(weights)[-1], normalised_before_the_identity(weights), atol=1e-14)
+    rounded = weights.astype(np.float32)
+    np.testing.assert_allclose(attention_rollout(rounded)[-1], normalised_before_the_identity(rounded), atol=1e-7)
+    signed = weights - 0.6 * random_attention(9, layers=6, heads=4, tokens=65)
+    np.testing.assert_allclose(attention_rollout(signed)[-1], normalised_before_the_identity(signed), atol=1e-14)
+
+
 def test_input_is_left_alone() -> None:
     weights = random_attention(6)
     before = weights.copy()

@@ -11,22 +11,17 @@ import pytest
 
 from core.models.checkpoint import read_card
 from core.paths import BUNDLED, CHECKOUT
-from core.ui.recipes import anatomy_recipe, attention_recipe, masking_recipe, runs_recipe
+from core.ui.recipes import anatomy_recipe, runs_recipe
+from core.ui.view_recipes import attention_recipe, masking_recipe
+from core.ui.views import AttentionView, MaskingView
+
+CAT = {"model": "vit_p4", "image": "example:cat"}
 
 RECIPES = {
-    "attention": (attention_recipe("vit_p4", "example:cat"), "Attention rollout (8, 8)"),
+    "attention": (attention_recipe(AttentionView(**CAT, tab="Explanations")), "explanation_rollout (8, 8)"),
     "masking": (
-        masking_recipe(
-            "vit_p4",
-            "example:cat",
-            grid=(8, 8),
-            strategy="most_attended",
-            method="rollout",
-            fill="mean",
-            steps=4,
-            seed=0,
-        ),
-        "100% removed",
+        masking_recipe(MaskingView(**CAT, method="rollout", steps=4), grid=(8, 8), methods=("rollout",)),
+        "AreaComparison(",
     ),
     "anatomy": (anatomy_recipe("vit_p4"), "MLP"),
 }
@@ -55,9 +50,12 @@ def test_recipe_runs(name: str, tmp_path: Path) -> None:
 
 
 def test_recipes_name_the_image_they_were_made_from() -> None:
-    assert "load_example('flower')" in attention_recipe("vit_p4", "example:flower")
-    assert "sample_images('cifar10', 'test', 12, 3)[5][0]" in attention_recipe("vit_p4", "data:cifar10/test/3/5")
-    assert "decode_image" in attention_recipe("vit_p4", "upload:0123")
+    def recipe(image: str) -> str:
+        return attention_recipe(AttentionView(model="vit_p4", image=image))
+
+    assert "load_example('flower')" in recipe("example:flower")
+    assert "sample_images('cifar10', 'test', 12, 3)[5][0]" in recipe("data:cifar10/test/3/5")
+    assert "decode_image" in recipe("upload:0123")
 
 
 def test_the_recipe_of_runs_draws_the_curves_of_bundled_models(tmp_path: Path) -> None:

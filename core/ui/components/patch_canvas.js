@@ -16,6 +16,10 @@ export default function (component) {
   if (view.hover !== null && view.hover >= data.rows * data.cols) view.hover = null // left from a finer grid
   view.canvas.style.touchAction = data.mode === "paint" ? "none" : "manipulation"
   view.canvas.style.cursor = data.mode === "paint" ? "cell" : "crosshair"
+  if (data.filling && view.under !== data.filling) {
+    view.under = data.filling
+    view.filling.src = data.filling
+  }
   if (view.source !== data.image) {
     view.source = data.image
     view.photo.src = data.image
@@ -28,8 +32,10 @@ function bytes(text) {
 
 function mount(parent) {
   const canvas = parent.querySelector("canvas")
-  const view = { canvas, caption: parent.querySelector("p"), photo: new Image(), hover: null, painting: null }
+  const caption = parent.querySelector("p")
+  const view = { canvas, caption, photo: new Image(), filling: new Image(), hover: null, painting: null }
   view.photo.onload = () => draw(view)
+  view.filling.onload = () => draw(view)
   new ResizeObserver(() => draw(view)).observe(canvas)
   canvas.addEventListener("pointermove", (event) => {
     const patch = patchAt(view, event)
@@ -187,12 +193,16 @@ function between(values, rows, cols, y, x) {
   return upper * (1 - down) + lower * down
 }
 
+// What the model is shown there instead, never a colour of our own.
 function drawRemoved(context, view, side) {
   const { rows, cols } = view.data
-  context.fillStyle = "rgba(128,128,128,.92)"
+  const { filling } = view
+  if (!filling.complete || !filling.naturalWidth) return
+  const [wide, high] = [filling.naturalWidth / cols, filling.naturalHeight / rows]
   for (const patch of view.removed) {
-    const row = Math.floor(patch / cols)
-    context.fillRect(((patch % cols) * side) / cols, (row * side) / rows, side / cols, side / rows)
+    const [row, column] = [Math.floor(patch / cols), patch % cols]
+    const place = [(column * side) / cols, (row * side) / rows, side / cols, side / rows]
+    context.drawImage(filling, column * wide, row * high, wide, high, ...place)
   }
 }
 

@@ -76,8 +76,11 @@ def attention_canvas(
     )
 
 
-def paint_canvas(photo: str, grid: tuple[int, int], *, key: str, alt: str) -> list[int]:
-    """Let patches be removed by hand; returns the removed ones, in raster order."""
+def paint_canvas(photo: str, grid: tuple[int, int], *, filling: str, key: str, alt: str) -> list[int]:
+    """Let patches be removed by hand; returns the removed ones, in raster order.
+
+    `filling`: what lies under all of the patches, a square picture as a `data:` address like `photo`.
+    """
     removed = painted_patches(key, grid)
     _COMPONENT(
         key=key,
@@ -87,6 +90,7 @@ def paint_canvas(photo: str, grid: tuple[int, int], *, key: str, alt: str) -> li
             "cols": grid[1],
             "colours": "",
             "removed": removed,
+            "filling": filling,
             "mode": "paint",
             "alt": alt,
         },

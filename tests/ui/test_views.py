@@ -1,0 +1,338 @@
+"""What leaves a page is what is on its screen: headline, export, recipe and address follow every control.
+
+The controls are found by walking the page. One that changes nothing in the export fails here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import streamlit as st
+from PIL import Image
+from streamlit.delta_generator import DeltaGenerator
+from streamlit.testing.v1 import AppTest
+
+from core.figures.attention import short_label
+from core.methods.attention import attention_mass
+from core.methods.explanations import EXPLANATIONS
+from core.models.weights import load
+from core.paths import CHECKOUT
+from core.ui.export import Export
+
+MAIN = CHECKOUT / "core" / "ui" / "main.py"
+KINDS = ("selectbox", "slider", "select_slider", "segmented_control", "pills", "toggle", "checkbox", "radio", "tabs",
+         "multiselect", "number_input", "text_input", "text_area")  # fmt: skip
+AS_THEY_ARE = ("direction", "beside", "compare_map")
+# Where a picture or a model comes from is no view of it; the picture and the model themselves are.
+SOURCES = ("image_", "model_", "own_", "main_menu")
+
+
+class Page:
+    """A page under test, with what it draws and what it exports."""
+
+    def __init__(self, stem: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.stem = stem
+        self.makers: list[Any] = []
+        self.pictures: list[np.ndarray] = []
+        self.canvas: dict[str, Any] = {}
+
+        def image(_self: Any, pixels: Any, *_args: Any, **_options: Any) -> None:
+            if Path(sys._getframe(1).f_code.co_filename).stem == stem:  # the pickers draw thumbnails
+                self.pictures.append(np.asarray(pixels))
+
+        monkeypatch.setattr("core.ui.export.export_popover", lambda make, **_: self.makers.append(make))
+        monkeypatch.setattr(DeltaGenerator, "image", image)
+        monkeypatch.setattr(st, "image", partial(image, None))
+        monkeypatch.setattr("core.ui.components.patch_canvas.attention_canvas", self._attention)
+        monkeypatch.setattr("core.ui.components.patch_canvas.paint_canvas", self._paint)
+        self.app = AppTest.from_file(str(MAIN), default_timeout=120)
+
+    def _attention(self, photo: str, weights: np.ndarray, grid: tuple[int, int], **options: Any) -> None:
+        self.canvas = {"weights": weights, "grid": grid, **options}
+
+    def _paint(self, photo: str, grid: tuple[int, int], *, key: str, **options: Any) -> list[int]:
+        from core.ui.components.patch_canvas import painted_patches
+
+        return painted_patches(key, grid)
+
+    def open(self, **query: str) -> Page:
+        for name, value in query.items():
+            self.app.query_params[name] = value
+        self.app.run()
+        self.app.switch_page(str(CHECKOUT / "pages" / f"{self.stem}.py"))
+        for name, value in query.items():
+            self.app.query_params[name] = value
+        return self.run()
+
+    def run(self) -> Page:
+        self.makers.clear()
+        self.pictures.clear()
+        self.app.run()
+        assert not self.app.exception, self.app.exception
+        assert not self.app.error, [error.value for error in self.app.error]
+        return self
+
+    def export(self) -> Export:
+        return self.makers[-1]()
+
+    def texts(self) -> list[str]:
+        return [element.value for element in [*self.app.markdown, *self.app.caption]]
+
+    def controls(self) -> dict[str, Any]:
+        """Every enabled widget that is no source, by key."""
+        found = {}
+        for kind in KINDS:
+            for widget in self.app.get(kind) if kind == "tabs" else getattr(self.app, kind):
+                key = getattr(widget, "key", None) or ""
+                if key and not getattr(widget, "disabled", False) and not key.startswith(SOURCES):
+                    found[key] = widget
+        return found
+
+
+def meant(key: str, option: str) -> Any:
+    """What an option stands for, where it is shown in other words."""
+    if key == "head":
+        return option.removeprefix("head ").removesuffix(" of all")
+    if key == "ranked_by":
+        return next(each.name for each in EXPLANATIONS.values() if each.title == option)
+    return {"Highest ranked": "most_attended", "Lowest ranked": "least_attended", "mean colour": "mean"}.get(
+        option, option if key in AS_THEY_ARE else option.lower().removeprefix("by ")
+    )
+
+
+def other_value(key: str, widget: Any, model: str) -> Any:
+    """A value that the widget does not have now."""
+    if isinstance(widget.value, bool):
+        return not widget.value
+    if hasattr(widget, "min"):
+        return widget.min if widget.value != widget.min else widget.max
+    if key.startswith("class_"):  # its options are named "dog 71%"
+        names = [short_label(each) for each in load(model).classes]
+        return names.index(widget.options[1].rsplit(" ", 1)[0])
+    options = [meant(key, option) for option in widget.options]
+    return next(option for option in reversed(options) if option != widget.value)
+
+
+def ran(recipe: str, folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The arrays and pictures that a recipe leaves behind."""
+    folder.mkdir(parents=True, exist_ok=True)
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        exec(compile(recipe, "recipe.py", "exec"), {"__name__": "__main__"})
+    finally:
+        os.chdir(before)
+    arrays = dict(np.load(next(folder.glob("*.npz"))))
+    return arrays, {path.stem: np.asarray(Image.open(path)) for path in folder.glob("*.png")}
+
+
+def check_recipe(export: Export, folder: Path) -> None:
+    """What a recipe computes is what is exported, number by number and pixel by pixel."""
+    arrays, pictures = ran(export.recipe, folder)
+    assert arrays.keys() == export.arrays.keys()
+    for name, values in export.arrays.items():
+        np.testing.assert_allclose(arrays[name], values, atol=2e-5, rtol=1e-4, err_msg=name)
+    assert pictures.keys() == export.pictures.keys()
+    for name, pixels in export.pictures.items():
+        assert pictures[name].shape == pixels.shape
+        # rounding in the last bit of a map may move a colour by one step
+        assert np.abs(pictures[name].astype(int) - pixels).max() <= 2, name
+
+
+def check_attention(page: Page, export: Export) -> None:
+    """The export holds the map of the canvas, every picture of the page, and the headline."""
+    if page.canvas:
+        weights, selected = page.canvas["weights"], page.canvas["selected"]
+        row = weights[selected + 1]
+        if page.canvas["direction"] == "from" and selected >= 0:
+            row = weights[1:, selected]
+        np.testing.assert_allclose(export.arrays["map"].ravel(), row, atol=1e-6)
+    for pixels in page.pictures:
+        assert any(pixels.shape == each.shape and (pixels == each).all() for each in export.pictures.values())
+    assert f"#### {export.facts['headline']}" in page.texts()
+
+
+def same(first: Export, second: Export) -> bool:
+    """Whether two exports say the same, apart from what the view calls itself."""
+    if first.recipe != second.recipe or first.arrays.keys() != second.arrays.keys():
+        return False
+    return all(np.array_equal(values, second.arrays[name]) for name, values in first.arrays.items())
+
+
+@pytest.fixture
+def attention(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Page:
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path / "home"))
+    return Page("attention", monkeypatch)
+
+
+TABS = ["Explanations", "Attention mass", "Attention distance", "Predictions", "Compare"]
+START = {"model": "vit_p4", "image": "example:cat"}
+
+
+def change_each(page: Page, model: str, check: Any, folder: Path, done: set[str]) -> set[str]:
+    """Change every control that is there and not `done`, one at a time, and put it back."""
+    for key in page.controls():
+        if key in done or key == "tabs" or len(getattr(page.controls()[key], "options", None) or (1, 2)) < 2:
+            continue
+        before_it, widget = page.export(), page.controls()[key]
+        before = widget.value
+        page.app.session_state[key] = other_value(key, widget, model)
+        after = page.run().export()
+        assert not same(before_it, after), f"{key} changes nothing of what is exported"
+        check(page, after)
+        check_recipe(after, folder / key)
+        page.app.session_state[key] = before
+        assert same(before_it, page.run().export()), key
+        done.add(key)
+    return done
+
+
+@pytest.mark.parametrize("model", ["vit_p4", "differential_vit_p4", "cnn_small"])
+def test_every_control_of_attention_is_in_what_is_exported(model: str, attention: Page, tmp_path: Path) -> None:
+    page = attention.open(**START | {"model": model})
+    changed: set[str] = set()
+    for tab in TABS if page.canvas else ["no tabs"]:
+        if page.canvas:
+            page.app.session_state["tabs"] = tab
+        export = page.run().export()
+        check_attention(page, export)
+        check_recipe(export, tmp_path / tab)
+        change_each(page, model, check_attention, tmp_path / f"{tab}, changed", changed)
+    expected = {
+        "layer",
+        "head",
+        "direction",
+        "as_seen",
+        "fusion",
+        "discard",
+        "residual",
+        "mass",
+        "beside",
+        "compare_map",
+    }
+    assert changed - {key for key in changed if key.startswith("class_")} == (expected if page.canvas else set())
+    assert any(key.startswith("class_") for key in changed)
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"layer": 2, "head": "3", "patch": "11", "direction": "is attended by", "as_seen": True},
+        {"layer": 4, "head": "max", "patch": "60", "fusion": "min", "discard": 30, "residual": False},
+        {"tabs": "Attention mass", "mass": 85, "patch": "0", "head": "min"},
+        {"tabs": "Compare", "beside": "Another image", "compare_map": "Rollout", "image_b": "example:flower"},
+        {"tabs": "Compare", "compare_map": "Rollout", "model_b": "differential_vit_p4", "layer": 1},
+    ],
+)
+def test_several_choices_at_once(chosen: dict[str, Any], attention: Page, tmp_path: Path) -> None:
+    page = attention.open(**START)
+    first = page.export()
+    for key, value in chosen.items():
+        page.app.session_state[key] = value
+    export = page.run().export()
+    assert not same(first, export)
+    check_attention(page, export)
+    check_recipe(export, tmp_path / "recipe")
+
+
+def test_the_headline_speaks_of_the_map_on_the_screen(attention: Page) -> None:
+    page = attention.open(**START)
+    assert "in the last layer (mean of its heads), the class token holds" in page.export().facts["headline"]
+    page.app.session_state["layer"], page.app.session_state["head"] = 2, "3"
+    assert "in layer 2 (head 3), the class token holds 60 %" in page.run().export().facts["headline"]
+    page.app.session_state["patch"] = "11"
+    assert "the patch at row 2, column 4 holds" in page.run().export().facts["headline"]
+    page.app.session_state["direction"] = "is attended by"
+    headline = page.run().export().facts["headline"]
+    assert "60 % of the attention paid to the patch at row 2, column 4 comes from" in headline
+    row = page.canvas["weights"][1:, 11]
+    few = int(attention_mass(row, 0.6).sum())
+    assert headline.endswith(f"comes from {few} of 64 patches.")
+
+
+def test_the_address_alone_makes_the_same_view(attention: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = {"layer": "2", "direction": "is attended by", "patch": "11", "as_seen": "true", "class": "3"}
+    chosen |= {"fusion": "max", "discard": "30", "residual": "false"}
+    by_address = attention.open(**START, **chosen).export()
+    facts = by_address.facts
+    assert (facts["layer"], facts["direction"], facts["patch"], facts["as_seen"]) == (2, "from", 11, True)
+    assert (facts["class_index"], facts["fusion"], facts["discard"], facts["residual"]) == (3, "max", 0.3, False)
+    other = Page("attention", monkeypatch).open(**START, tabs="Attention mass", mass="85").export()
+    assert (other.facts["tab"], other.facts["mass"]) == ("Attention mass", 0.85)
+
+
+@pytest.fixture
+def masking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Page:
+    monkeypatch.setenv("VITRINE_HOME", str(tmp_path / "home"))
+    return Page("masking", monkeypatch)
+
+
+def check_masking(page: Page, export: Export) -> None:
+    """The export holds the picture that is drawn, its curve and what is said of them."""
+    for pixels in page.pictures:
+        assert any(pixels.shape == each.shape and (pixels == each).all() for each in export.pictures.values())
+    assert len(page.pictures) == (0 if export.facts["strategy"] == "hand" else 1)
+    assert f"#### {export.facts['headline']}" in page.texts()
+    if export.facts["strategy"] != "hand":
+        assert export.facts["areas"] in page.texts()
+        marked = next(trace for trace in export.figures["curve"].data if trace.mode == "markers")
+        curve, step = export.arrays[f"curve_{export.facts['strategy']}"], export.facts["step"]
+        assert marked.y[0] == pytest.approx(curve[step])
+
+
+@pytest.mark.parametrize("model", ["vit_p4", "cnn_small", "clip_small"])
+def test_every_control_of_masking_is_in_what_is_exported(model: str, masking: Page, tmp_path: Path) -> None:
+    page = masking.open(**START | {"model": model})
+    export = page.export()
+    check_masking(page, export)
+    check_recipe(export, tmp_path / "first")
+    changed = change_each(page, model, check_masking, tmp_path, set())
+    assert changed >= {"strategy", "fill", "share"}
+    assert ("ranked_by" in changed) == (model != "cnn_small")
+
+
+@pytest.mark.parametrize("chosen", [
+    {"strategy": "least_attended", "ranked_by": "relevance", "fill": "noise", "share": 50.0},
+    {"strategy": "random", "fill": "blur", "share": 100.0},
+    {"strategy": "centre", "fill": "black"},
+])  # fmt: skip
+def test_several_choices_of_masking_at_once(chosen: dict[str, Any], masking: Page, tmp_path: Path) -> None:
+    page = masking.open(**START)
+    for key, value in chosen.items():
+        page.app.session_state[key] = value
+    export = page.run().export()
+    check_masking(page, export)
+    check_recipe(export, tmp_path / "recipe")
+
+
+def test_what_is_painted_is_what_is_exported(masking: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    painted = [0, 9, 63]
+    monkeypatch.setattr("core.ui.components.patch_canvas.painted_patches", lambda key, grid: painted)
+    page = masking.open(**START)
+    page.app.session_state["strategy"], page.app.session_state["fill"] = "hand", "noise"
+    export = page.run().export()
+    check_masking(page, export)
+    check_recipe(export, tmp_path / "recipe")
+    assert export.facts["removed"] == painted
+    assert np.flatnonzero(~export.arrays["masks"][0].ravel()).tolist() == painted
+
+
+def test_a_backbone_says_what_is_like_what(masking: Page) -> None:
+    page = masking.open(**START | {"model": "clip_small"})
+    headline = page.export().facts["headline"]
+    assert re.fullmatch(r"Cosine of the embedding with the whole photo's: 1\.000 → -?\d\.\d{3}", headline), headline
+
+
+def test_what_ranks_is_named(masking: Page) -> None:
+    page = masking.open(**START | {"model": "cnn_small"})
+    names = {trace.name for trace in page.export().figures["curve"].data}
+    assert {"highest by Grad-CAM", "lowest by Grad-CAM"} <= names
+    said = " ".join([*page.texts(), *(str(option) for option in page.app.button_group[0].options)])
+    assert "attended" not in said.split("What you see")[0].lower()
