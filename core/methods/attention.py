@@ -110,6 +110,7 @@ def shown_map(
         patch: in raster order; -1 for what the head of the model reads, which attends and is not attended to.
         direction: "to" what `patch` attends to, "from" those that attend to it.
     """
+    require_finite("The attention", maps.weights)
     weights, prefix = maps.weights[layer], maps.prefix_tokens
     fused = fuse_heads(weights, head) if head in get_args(Fusion) else weights[int(head) - 1]  # type: ignore[arg-type]
     if patch < 0:

@@ -15,7 +15,7 @@ from core.models.hub import cached_model, check_repository
 from core.models.model_folder import find_capabilities, find_layout, read_config
 from core.models.spec import Capability, ModelSpec, Network, Source
 from core.models.wheels import find_wheel
-from core.paths import runs_root
+from core.paths import BUNDLED, runs_root
 
 _VIT: frozenset[Capability] = frozenset({"classifier", "attention", "positions"})
 _BACKBONE: frozenset[Capability] = frozenset({"attention", "positions"})
@@ -415,6 +415,12 @@ VAE_SPECS = (
     _vae("vae_2d", "VAE, two latents", "Two latents, to be drawn as a map; a Bernoulli decoder."),
 )
 
+
+def trained(specs: Iterable[ModelSpec]) -> tuple[ModelSpec, ...]:
+    """Those whose weights are part of this checkout: rows are written before their trainings are through."""
+    return tuple(spec for spec in specs if (BUNDLED / spec.name).is_dir())
+
+
 MODELS = gather(
     BUNDLED_SPECS,
     CLIP_SPECS,
@@ -423,8 +429,8 @@ MODELS = gather(
     HUB_SPECS,
     CLIP_HUB_SPECS,
     DIFFUSION_SPECS,
-    VAE_SPECS,
-    MIXER_SPECS,
+    trained(VAE_SPECS),
+    trained(MIXER_SPECS),
     TORCHVISION_SPECS,
 )
 

@@ -268,6 +268,13 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
     "attention.fuse_heads": [lambda bad: attention.fuse_heads(numbers(2, 4, 4, bad=bad), "max")],
     "attention.key_maps": [lambda bad: attention.key_maps(maps(bad), 1)],
     "attention.query_maps": [lambda bad: attention.query_maps(maps(bad), 1)],
+    "attention.shown_map": [lambda bad: attention.shown_map(maps(bad), 0)],
+    "rollout.rollout_maps": [lambda bad: rollout.rollout_maps(maps(bad))],
+    "masking.masked_pixels": [
+        lambda bad: masking.masked_pixels(
+            photo(bad), np.ones((2, 2), dtype=bool), "mean", normalisation=HALF_NORMALISATION
+        )
+    ],
     "attention.readout_maps": [lambda bad: attention.readout_maps(maps(bad))],
     "confusion.surest_errors": [
         lambda bad: confusion.surest_errors(np.zeros(4, int), np.ones(4, int), numbers(4, bad=bad), 2)
