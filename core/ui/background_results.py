@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from core.errors import CoreError
@@ -22,7 +21,7 @@ from core.ui.address import remember, remembered
 from core.ui.errors import guard
 from core.ui.launch_panel import suggested_name
 from core.ui.layout import plain
-from core.ui.run_views import age
+from core.ui.run_views import age, seconds_of
 
 EVERY = "1s"
 ACROSS = 6
@@ -150,8 +149,7 @@ class Results:
 
     def _listed(self, run: RunFolder) -> str:
         try:
-            created = pd.Timestamp(run.read_spec().created).timestamp()
-            return f"{self.line(run)} · {age(created)} · {run.name}"
+            return f"{self.line(run)} · {age(seconds_of(run.read_spec().created))} · {run.name}"
         except CoreError:
             return f"{run.name}: damaged"
 

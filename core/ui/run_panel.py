@@ -135,6 +135,12 @@ def strip(view: RunView, position: int, clone: Callable[[RunView], None]) -> Non
             _buttons(view, clone)
         if state.cause and not view.active:
             _reason(view)
+        if view.damaged:
+            st.warning(
+                f"{view.damaged:,} of the lines of its metrics.jsonl are damaged and left out: its curves have gaps. "
+                "Clone it to train the same again.",
+                icon=":material/broken_image:",
+            )
 
 
 def curve_panel(views: Sequence[RunView]) -> None:
