@@ -17,6 +17,7 @@ from core.ui.components.head_mosaic import head_mosaic
 from core.ui.components.keys import component_key
 from core.ui.errors import guard
 from core.ui.export import Export, export_popover
+from core.ui.foreign import plain
 from core.ui.layout import heading, teaching_cards
 from core.ui.pickers import model_picker, own_model_form, second_model_picker
 from core.ui.recipes import anatomy_recipe
@@ -50,7 +51,8 @@ def parameters_tab() -> None:
     parts = anatomy_of(name)
     role, count = max(parts.by_role().items(), key=lambda item: item[1])
     st.markdown(
-        f"#### {spec.title}: {parts.total / 1e6:.2f} million parameters, {count / parts.total:.0%} of them {role}"
+        f"#### {plain(spec.title)}: {parts.total / 1e6:.2f} million parameters, "
+        f"{count / parts.total:.0%} of them {plain(role)}"
     )
     left, right = st.columns([2, 1])
     left.plotly_chart(
@@ -90,7 +92,7 @@ def compare_tab() -> None:
     ours, theirs = spec.title, other.title
     if ours == theirs:  # two folders may share a title
         ours, theirs = f"{ours} (1)", f"{theirs} (2)"
-    st.markdown(f"#### {ours} and {theirs}: {len(comparison.differences)} differences")
+    st.markdown(f"#### {plain(ours)} and {plain(theirs)}: {len(comparison.differences)} differences")
     left, right = st.columns([3, 2])
     left.plotly_chart(
         plot_comparison(comparison, ours, theirs),
@@ -126,7 +128,12 @@ def positions_tab() -> None:
     """The tiles mirror the image; the chosen one is enlarged beside them."""
     measures: tuple[Measure, ...] = get_args(Measure)
     measure = st.segmented_control(
-        "Measure", measures, default="cosine", required=True, key="measure", bind="query-params"
+        "Measure",
+        measures,  # ours: of a Literal
+        default="cosine",
+        required=True,
+        key="measure",
+        bind="query-params",
     )
     similarity = positional_of(name, measure)
     rows, columns = similarity.grid
@@ -157,9 +164,9 @@ def positions_tab() -> None:
             noun=("tile row", "tile column"),
         )
         if every > 1:
-            st.caption(f"Every {every}th patch of the {rows} × {columns} in each direction has a tile.")
+            st.caption(f"Every {every:d}th patch of the {rows:d} × {columns:d} in each direction has a tile.")
     with right:
-        st.markdown(f"**Row {row + 1}, column {column + 1}** against all others")
+        st.markdown(f"**Row {row + 1:d}, column {column + 1:d}** against all others")
         st.plotly_chart(
             positional_tile(similarity, row, column),
             width="stretch",

@@ -41,6 +41,7 @@ from core.ui.components.keys import component_key
 from core.ui.components.patch_canvas import attention_canvas
 from core.ui.errors import guard
 from core.ui.export import Export, export_popover
+from core.ui.foreign import plain
 from core.ui.layout import heading, page_link, teaching_cards
 from core.ui.pickers import Picture, image_picker, model_picker, own_model_form, second_model_picker
 from core.ui.recipes import attention_recipe
@@ -124,7 +125,7 @@ def canvas_view(maps: AttentionMaps, layer: int, head: str) -> None:
         label_visibility="collapsed",
     )
     as_seen = controls[1].toggle(
-        f"{model.network.preprocessing.size} px input",
+        f"{model.network.preprocessing.size:d} px input",
         key="as_seen",
         bind="query-params",
         help="Show the pixels the model really gets.",
@@ -178,7 +179,7 @@ def class_choice() -> int | None:
         st.caption("No classifier: relevance explains what keeps the embedding as it is, not a class.")
         return None
     options = top_predictions(logits_of(name, picture.digest, picture.image), model.classes, count=5)
-    labels = {option.class_index: f"{short_label(option.label)} {option.probability:.0%}" for option in options}
+    labels = {option.class_index: f"{plain(short_label(option.label))} {option.probability:.0%}" for option in options}
     return st.pills(
         "Explain the class",
         list(labels),
@@ -208,7 +209,12 @@ def explanations_tab() -> None:
     methods = explanations_for(model.spec)
     columns = st.columns(3)
     fusion = columns[0].segmented_control(
-        "Rollout: heads", FUSIONS, default="mean", required=True, key="fusion", bind="query-params"
+        "Rollout: heads",
+        FUSIONS,  # ours: of a Literal
+        default="mean",
+        required=True,
+        key="fusion",
+        bind="query-params",
     )
     discard = columns[1].slider(
         "Rollout: discard the smallest", 0, 95, 0, 5, format="%d %%", key="discard", bind="query-params"
@@ -236,7 +242,7 @@ def mass_tab() -> None:
     columns = st.columns(min(7, len(cells)))
     for index, (title, values) in enumerate(cells):
         mask = attention_mass(values, mass)
-        caption = f"{title}: {mask.sum()} of {mask.size} patches"
+        caption = f"{plain(title)}: {mask.sum():d} of {mask.size:d} patches"
         columns[index % len(columns)].image(dim_outside(photo, mask), caption=caption, width="stretch")
 
 
@@ -261,7 +267,7 @@ def distance_tab() -> None:
 
 def predictions_tab() -> None:
     if model.spec.lacks("classifier"):
-        st.info(f"{model.spec.title} has no classification head. {second_opinion(picture)}")
+        st.info(f"{plain(model.spec.title)} has no classification head. {plain(second_opinion(picture))}")
         return
     options = top_predictions(logits_of(name, picture.digest, picture.image), model.classes)
     st.plotly_chart(plot_predictions(options), width="stretch", key="bars", alt="The five likeliest classes.")
@@ -297,7 +303,7 @@ def compare_tab() -> None:
     scale = (0.0, max(scale_of(density)[1] for density, *_ in sides))
     columns = st.columns(3)
     for column, (density, photo, title, image_title) in zip(columns, sides, strict=False):
-        caption = f"{title} – {image_title}; at its peak {density.max():.1f}× an even spread"
+        caption = f"{plain(title)} – {plain(image_title)}; at its peak {density.max():.1f}× an even spread"
         column.image(overlay(photo, density, scale=scale), caption=caption, width="stretch")
     if what == "Another model":
         # Models cut the photo differently: compare the part that both see.
@@ -357,9 +363,9 @@ def make_export() -> Export:
 
 
 with guard():
-    st.markdown(f"#### {attention_sentence(name, picture)}")
+    st.markdown(f"#### {plain(attention_sentence(name, picture))}")
     if model.spec.note:
-        st.caption(model.spec.note)
+        st.caption(plain(model.spec.note))
     if attends:
         look(picture)
         film_tab()

@@ -42,6 +42,7 @@ from core.ui.components.keys import component_key
 from core.ui.components.patch_canvas import paint_canvas, painted_patches
 from core.ui.errors import guard
 from core.ui.export import Export, export_popover
+from core.ui.foreign import code, plain
 from core.ui.layout import heading, teaching_cards
 from core.ui.pickers import image_picker, model_picker, own_model_form
 from core.ui.recipes import masking_recipe
@@ -70,7 +71,7 @@ model = loaded_model(name)
 classifier = not model.spec.lacks("classifier")
 methods = explanations_for(model.spec)
 if not methods:
-    st.info(f"{model.spec.title} has neither attention nor a class to explain, so no map can rank its patches.")
+    st.info(f"{plain(model.spec.title)} has neither attention nor a class to explain, so no map can rank its patches.")
     st.stop()
 measure = "probability" if classifier else "similarity to the whole photo"
 
@@ -153,11 +154,11 @@ def remove_patches() -> None:
     with left:
         st.image(
             masked_photo(photo, keep_from_patches(removed, grid), fill),
-            caption=f"{curve.shares[step]:.0%} removed: {len(removed)} of {grid[0] * grid[1]} patches",
+            caption=f"{curve.shares[step]:.0%} removed: {len(removed)} of {grid[0] * grid[1]:d} patches",
             width="stretch",
         )
     with right:
-        st.markdown(f"#### {said(curve, 0)} → {said(curve, step)}")
+        st.markdown(f"#### {plain(said(curve, 0))} → {plain(said(curve, step))}")
         slot = st.empty()
         slot.plotly_chart(
             figure_of(curves, None, (strategy, step)),
@@ -193,7 +194,7 @@ def sentence(curve: MaskingCurve, random: np.ndarray) -> str:
     random_fallen = np.flatnonzero(random < half)
     own = f"after {curve.shares[fallen[0]]:.0%} of the patches" if len(fallen) else "never"
     chance = f"after {curve.shares[random_fallen[0]]:.0%}" if len(random_fallen) else "never"
-    return f"The {measure} falls below half of its start {own}; for patches removed at random, {chance}."
+    return f"The {plain(measure)} falls below half of its start {own}; for patches removed at random, {chance}."
 
 
 def by_hand(question: MaskingQuestion, photo: np.ndarray) -> None:
@@ -207,7 +208,7 @@ def by_hand(question: MaskingQuestion, photo: np.ndarray) -> None:
             key=component_key("paint", name),
             alt=f"{picture.title}: drag over patches to remove them, or move with the arrow keys and press Enter.",
         )
-        st.caption(f"Drag over the photo. {len(removed)} of {grid[0] * grid[1]} patches removed.")
+        st.caption(f"Drag over the photo. {len(removed)} of {grid[0] * grid[1]:d} patches removed.")
     with right:
         masks: dict[str, list[int]] = {"Your mask": removed, "Nothing removed": []}
         for setting in PUBLISHED.values():
@@ -224,9 +225,9 @@ def by_hand(question: MaskingQuestion, photo: np.ndarray) -> None:
             rows.append(row)
         said_now = rows[0].get("says", "")
         st.markdown(
-            f"#### {said_now} {rows[0].get('sure', rows[0][measure]):.0%}"
+            f"#### {plain(said_now)} {rows[0].get('sure', rows[0][measure]):.0%}"
             if classifier
-            else f"#### {rows[0][measure]:.2f} {measure}"
+            else f"#### {rows[0][measure]:.2f} {plain(measure)}"
         )
         percent = st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)
         st.dataframe(
@@ -282,8 +283,8 @@ def faithfulness_tab() -> None:
         record = track_record(name)
         if record is None:
             st.info(
-                f"{model.spec.title} has not been measured over many images yet: "
-                f"`python -m benchmarks.faithfulness --model {name}`",
+                f"{plain(model.spec.title)} has not been measured over many images yet: "
+                f"{code(f'python -m benchmarks.faithfulness --model {name}')}",
                 icon=":material/query_stats:",
             )
         else:
@@ -293,7 +294,7 @@ def faithfulness_tab() -> None:
                 key="track",
                 alt="Gain over random orders for every explanation with intervals.",
             )
-            st.caption(record.sentence)
+            st.caption(plain(record.sentence))
 
 
 def make_export() -> Export:
@@ -335,11 +336,12 @@ with guard():
     if classifier:
         best = top_predictions(logits_of(name, picture.digest, picture.image), model.classes, count=1)[0]
         st.caption(
-            f"On the whole photo {model.spec.title} says {short_label(best.label)} ({best.probability:.0%}). "
-            f"{model.spec.note}"
+            f"On the whole photo {plain(model.spec.title)} says {plain(short_label(best.label))} "
+            f"({best.probability:.0%}). "
+            f"{plain(model.spec.note)}"
         )
     else:
-        st.caption(f"{model.spec.title} has no classifier: the measure is how similar its embedding stays.")
+        st.caption(f"{plain(model.spec.title)} has no classifier: the measure is how similar its embedding stays.")
     remove()
     st.markdown("#### Does the map matter?")
     faithfulness_tab()

@@ -16,6 +16,7 @@ from core.methods.predictions import class_name
 from core.reports import roughly
 from core.ui.cache import loaded_model
 from core.ui.errors import guard
+from core.ui.foreign import plain
 from core.ui.pickers import Picture
 from core.ui.precision import (
     RUNS,
@@ -151,11 +152,11 @@ def gallery(pictures: list[Picture], results: dict[str, Agreement], classes: tup
             with st.container(horizontal=True, gap="small"):
                 st.image(pictures[image].image, width=80)
                 st.markdown(
-                    f"{mark}**{pictures[image].title}**  \n{class_name(names, best)} "
+                    f"{mark}**{plain(pictures[image].title)}**  \n{plain(class_name(names, best))} "
                     f"{result.reference[image][best]:.2%} → {after}",
                     width=200,
                 )
-            st.caption(reason(result, image, FORMATS[chosen], names))
+            st.caption(plain(reason(result, image, FORMATS[chosen], names)))
 
 
 def table_of(measured: Measured, results: dict[str, Agreement]) -> pd.DataFrame:
@@ -203,7 +204,7 @@ def sentence(number_format: str, measured: Measured, result: Agreement | None) -
     if result is not None:
         same, count = int(result.same_answer.sum()), len(result)
         low, high = wilson_interval(same, count)
-        parts.append(f"the same answer on **{same} of {count}** images (95 % interval {low:.0%} to {high:.0%})")
+        parts.append(f"the same answer on **{same:,} of {count:,}** images (95 % interval {low:.0%} to {high:.0%})")
         if result.finite.any():
             largest = 100 * float(result.max_difference[result.finite].max())
             parts.append(f"no probability moves by more than {largest:.2g} points")
