@@ -236,7 +236,11 @@ def show_sweeps() -> None:
     from core.runs.studies import list_studies, read_study
 
     for name in list_studies():
-        summary = read_study(name)
+        try:
+            summary = read_study(name)
+        except CoreError as error:
+            typer.echo(f"{name:32} {error}")
+            continue
         best = f"best val {summary.say(summary.best.value)}" if summary.best and summary.best.value is not None else ""
         typer.echo(f"{name:32} {summary.recipe:16} {summary.done}/{summary.budget} trials  {best}".rstrip())
 
@@ -375,7 +379,8 @@ def show_runs() -> None:
         state, history = read_state(run), run.history()
         done = f"{state.step}/{state.steps} steps" if state.steps else ""
         left = eta_seconds(run)
-        accuracy = next((line.get("val_accuracy") for line in reversed(history) if "val_accuracy" in line), None)
+        measured = (line.get("val_accuracy") for line in reversed(history))
+        accuracy = next((each for each in measured if each is not None), None)
         said = [
             f"{run.name:32} {state.status:12} {done:20}",
             f"{as_duration(left) + ' left' if left is not None else '':18}",

@@ -139,9 +139,13 @@ def _convert(key: str, value: Any, hint: Any) -> Any:
         return _convert(key, value, next(kind for kind in arguments if kind is not type(None)))
     if origin is typing.Literal:
         return value
+    if origin is dict and not isinstance(value, dict):
+        raise ConfigError(f"{key} is {value!r}; expected names with values.")
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             raise ConfigError(f"{key} is {value!r}; expected a list.")
+        if arguments[1:] == (...,):
+            return tuple(_convert(f"an item of {key}", item, arguments[0]) for item in value)
         return tuple(value)
     if dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return from_dict(typing.cast(type[Any], hint), value)

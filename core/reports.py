@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import threading
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+
+EVERY_S = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,41 @@ def as_values(report: Any) -> dict[str, Any]:
     """A report as one flat line of metrics: what it has in `extras`, by name, stands beside its other fields."""
     values = asdict(report)
     return values | values.pop("extras", {})
+def still(progress: Generator[Progress, None, Result], step: int, steps: int) -> Generator[Progress, None, Result]:
+    """The same generator where its steps are none of the whole computation's, which stands at `step`."""
+    while True:
+        try:
+            report = next(progress)
+        except StopIteration as end:
+            return end.value
+        yield Progress(step=step, steps=steps, text=report.text)
+
+
+def watched(work: Callable[[], Result], report: Progress) -> Generator[Progress, None, Result]:
+    """What `work` returns, computed in a thread while `report` is said a few times a second: so it can be stopped.
+
+    For what does not come back for long, such as a fit of scikit-learn. Closed early, this leaves `work` to end by
+    itself, unheard: it must change nothing that is still used then.
+    """
+    found: list[Result] = []
+    problems: list[BaseException] = []
+
+    def compute() -> None:
+        try:
+            found.append(work())
+        except BaseException as error:
+            problems.append(error)
+
+    # A daemon: the process of a run that was stopped must not wait for it.
+    thread = threading.Thread(target=compute, daemon=True, name="watched")
+    thread.start()
+    thread.join(EVERY_S)
+    while thread.is_alive():
+        yield report
+        thread.join(EVERY_S)
+    if problems:
+        raise problems[0]
+    return found[0]
 
 
 def as_line(report: Any) -> str:

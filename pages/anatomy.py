@@ -18,6 +18,7 @@ from core.ui.components.head_mosaic import head_mosaic
 from core.ui.components.keys import component_key
 from core.ui.errors import guard
 from core.ui.export import Export, export_popover
+from core.ui.foreign import plain
 from core.ui.layout import heading, teaching_cards
 from core.ui.pickers import model_picker, own_model_form, second_model_picker
 from core.ui.recipes import anatomy_recipe, comparison_recipe, positions_recipe
@@ -53,7 +54,8 @@ def parameters_tab() -> None:
     parts = anatomy_of(name)
     role, count = max(parts.by_role().items(), key=lambda item: item[1])
     st.markdown(
-        f"#### {spec.title}: {parts.total / 1e6:.2f} million parameters, {count / parts.total:.0%} of them {role}"
+        f"#### {plain(spec.title)}: {parts.total / 1e6:.2f} million parameters, "
+        f"{count / parts.total:.0%} of them {plain(role)}"
     )
     left, right = st.columns([2, 1])
     left.plotly_chart(
@@ -91,7 +93,7 @@ def compare_tab() -> None:
         return
     comparison = compare_anatomy(anatomy_of(name), anatomy_of(second))
     ours, theirs = titles_with(second)
-    st.markdown(f"#### {ours} and {theirs}: {counted(len(comparison.differences), 'difference')}")
+    st.markdown(f"#### {plain(ours)} and {plain(theirs)}: {counted(len(comparison.differences), 'difference')}")
     left, right = st.columns([3, 2])
     left.plotly_chart(
         plot_comparison(comparison, ours, theirs),
@@ -138,7 +140,12 @@ def positions_tab() -> None:
     """The tiles mirror the image; the chosen one is enlarged beside them."""
     measures: tuple[Measure, ...] = get_args(Measure)
     measure = st.segmented_control(
-        "Measure", measures, default="cosine", required=True, key="measure", bind="query-params"
+        "Measure",
+        measures,  # ours: of a Literal
+        default="cosine",
+        required=True,
+        key="measure",
+        bind="query-params",
     )
     similarity = positional_of(name, measure)
     rows, columns = similarity.grid
@@ -171,7 +178,7 @@ def positions_tab() -> None:
         if every > 1:
             st.caption(f"Of every {every} × {every} of the {rows} × {columns} patches one has a tile.")
     with right:
-        st.markdown(f"**Row {row + 1}, column {column + 1}** against all others")
+        st.markdown(f"**Row {row + 1:d}, column {column + 1:d}** against all others")
         st.plotly_chart(
             positional_tile(similarity, row, column),
             width="stretch",

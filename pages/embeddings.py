@@ -23,6 +23,7 @@ from core.ui.embeddings_words import (
 )
 from core.ui.errors import show_error
 from core.ui.export import Export, export_popover
+from core.ui.foreign import plain
 from core.ui.image_sets import current_set, is_small, set_popover
 from core.ui.layer_picker import layer_picker
 from core.ui.layout import heading, teaching_cards
@@ -55,7 +56,7 @@ def trust(shown: Shown) -> None:
         st.caption(f"The last frame: {faithful_sentence(shown.drawings[-1])}")
         return
     for name, drawing in zip(shown.names, shown.drawings, strict=True):
-        st.caption((f"**{name}**: " if shown.two else "") + faithful_sentence(drawing))
+        st.caption((f"**{plain(name)}**: " if shown.two else "") + faithful_sentence(drawing))
 
 
 def make_export(shown: Shown, config: PlaneConfig) -> Export:

@@ -30,6 +30,7 @@ from core.ui.cache import (
 from core.ui.device_choice import device_choice
 from core.ui.embeddings_tile import embeddings_tile
 from core.ui.errors import guard, show_error
+from core.ui.foreign import plain
 from core.ui.layout import accuracy_sentence, page_link
 from core.ui.pickers import PREFERRED, Picture, image_picker
 from core.ui.previews import augmented_photo
@@ -76,7 +77,7 @@ def thumbnails(picture: Picture) -> None:
         tile(
             square(overlay(photo, last.mean(axis=0))),
             "Attention",
-            f"What {loaded_model(eye).spec.title} looks at in its last layer.",
+            f"What {plain(loaded_model(eye).spec.title)} looks at in its last layer.",
             "attention",
         )
     with wide[1]:
@@ -103,7 +104,7 @@ def thumbnails(picture: Picture) -> None:
         tile(
             square(overlay(shown, relevance)),
             "Relevance",
-            f"What spoke for the class that {loaded_model(small).spec.title} predicts.",
+            f"What spoke for the class that {plain(loaded_model(small).spec.title)} predicts.",
             "attention",
         )
     with wide[2]:
@@ -128,7 +129,7 @@ def words_tiles(picture: Picture) -> None:
         tile(
             square(overlay(photo, relevance.patches)),
             "CLIP",
-            f"Where in the photo “{best}” comes from, the nearest of {len(labels)} words.",
+            f"Where in the photo “{plain(best)}” comes from, the nearest of {len(labels)} words.",
             "clip",
         )
     with right, st.container(border=True, height="stretch"):
@@ -146,8 +147,8 @@ def neighbour_tiles(picture: Picture) -> None:
         tile(
             drawn.plane,
             "Embeddings",
-            f"Views of this photo and of others, cut and recoloured, where {loaded_model('cnn_small').spec.title} "
-            "puts them: near is what it finds alike.",
+            "Views of this photo and of others, cut and recoloured, where "
+            f"{plain(loaded_model('cnn_small').spec.title)} puts them: near is what it finds alike.",
             "embeddings",
         )
     with right:
@@ -213,10 +214,10 @@ def readiness() -> None:
         st.markdown(f"**Ready on this machine ({len(ready)})**")
         for spec in ready:
             facts = " · ".join(filter(None, (spec.paper, spec.licence, accuracy_sentence(spec.name))))
-            st.markdown(f":material/check_circle: {spec.title}  \n:small[{facts}]")
+            st.markdown(f":material/check_circle: {plain(spec.title)}  \n:small[{plain(facts)}]")
     with right, st.expander(f"One download away, or not reachable ({len(rest)})"):
         for spec in rest:
-            st.markdown(f"{spec.title}  \n:small[{states[spec.name].text}]")
+            st.markdown(f"{plain(spec.title)}  \n:small[{plain(states[spec.name].text)}]")
 
 
 TOUR = """

@@ -14,6 +14,7 @@ from core.methods.modality_gap_way import Station
 from core.ui.cache import loaded_model
 from core.ui.errors import guard
 from core.ui.export import Export, export_popover
+from core.ui.foreign import plain
 from core.ui.layout import heading, teaching_cards
 from core.ui.modality_gap import Question, budget_of, halves_of, outcomes_of, stations_of, table_of
 from core.ui.modality_gap_panel import control_words, controls, seen_now, travel, turned
@@ -38,7 +39,7 @@ def show() -> None:
     halves = halves_of(question)
     stations, outcomes = stations_of(question, variant), outcomes_of(question)
     before, outcome = outcomes["before"], outcomes[variant]
-    st.markdown(f"##### {finding(before, outcome, seen_classes=halves.seen_classes)}")
+    st.markdown(f"##### {plain(finding(before, outcome, seen_classes=halves.seen_classes))}")
     if source == EXAMPLE_SOURCE:
         st.warning(
             "Cut-outs of eight photos, four to fit on and four to measure on: this shows how the page works and "
@@ -47,7 +48,8 @@ def show() -> None:
         )
     travel(stations, halves)
     st.caption(
-        f"{halves.said}. Drawn are held-out pairs, in a plane that stays the same all the way; {turned(outcome)}"
+        f"{plain(halves.said)}. Drawn are held-out pairs, in a plane that stays the same all the way; "
+        f"{plain(turned(outcome))}"
     )
     left, right = st.columns(2, gap="medium")
     with left:

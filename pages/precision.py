@@ -10,6 +10,7 @@ from core.shares import counted
 from core.ui.cache import loaded_model
 from core.ui.errors import guard
 from core.ui.export import Export, export_popover
+from core.ui.foreign import plain
 from core.ui.layout import heading, teaching_cards
 from core.ui.pickers import image_picker, model_picker, own_model_form
 from core.ui.precision import Measured, Question
@@ -51,9 +52,9 @@ def show() -> None:
             key="latencies",
             alt="Histograms of the time of one forward pass, one a format; the table below has the figures.",
         )
-        st.caption(how_measured(measured))
-        for words in plan.left_out.values():
-            st.caption(f":material/timer_off: {words}")
+        st.caption(plain(how_measured(measured)))
+        for why in plan.left_out.values():
+            st.caption(f":material/timer_off: {plain(why)}")
         st.plotly_chart(
             plot_memory(measured.profiles),
             width="stretch",

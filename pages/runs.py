@@ -7,6 +7,7 @@ import streamlit as st
 from core.runs.queue import advance
 from core.ui.errors import guard
 from core.ui.export import Export, export_popover
+from core.ui.foreign import plain
 from core.ui.layout import heading, page_link, teaching_cards
 from core.ui.recipes import runs_recipe
 from core.ui.run_panel import (
@@ -53,9 +54,9 @@ def cockpit() -> None:
         st.session_state["runs-polls"] = False
         st.rerun()  # nothing runs any more: the page is drawn once without the timer
     if gone := missing_sentence(chosen_keys(views), views):
-        st.warning(gone, icon=":material/search_off:")
+        st.warning(plain(gone, 1000), icon=":material/search_off:")
     if note := st.session_state.pop("runs-note", ""):
-        st.toast(note, icon=":material/info:")
+        st.toast(plain(note, 1000), icon=":material/info:")
     runs_table(views, [view.key for view in chosen])
     if not chosen:
         st.info("Tick runs in the table to see their curves.", icon=":material/check_box:")

@@ -16,6 +16,7 @@ from core.figures.curves import plot_learning_curves, plot_schedule
 from core.figures.theme import Figure
 from core.ui.errors import guard, show_error
 from core.ui.export import Export, export_popover
+from core.ui.foreign import plain
 from core.ui.forms import command_line, config_form
 from core.ui.launch_panel import launch_panel, suggested_name
 from core.ui.layout import heading, page_link, teaching_cards
@@ -45,11 +46,11 @@ def obstacle_to(config: Any | None, preview: Preview | None) -> str:
     if config is None:
         return "One setting is wrong: the form says which."
     if preview is not None and preview.problem:
-        return preview.problem
+        return plain(preview.problem)
     dataset = getattr(config, "dataset", None)
     if dataset is not None and dataset not in installed_datasets():
         title = DATASETS[dataset].title if dataset in DATASETS else dataset
-        return f"{title} is not on this machine: import it, or choose another data set."
+        return f"{plain(title)} is not on this machine: import it, or choose another data set."
     return ""
 
 
@@ -63,14 +64,14 @@ def picture(preview: Preview) -> None:
                 preview.patched,
                 width="stretch",
                 alt=f"A training image cut into patches of {preview.patch_size} pixels.",
-                caption=f"{preview.patches} patches of {preview.patch_size} × {preview.patch_size} pixels",
+                caption=f"{preview.patches:,} patches of {preview.patch_size:d} × {preview.patch_size:d} pixels",
             )
     with right:
         st.image(
             preview.sheet,
             width="stretch",
             alt=f"{IMAGES} images as stored, and as the model sees them in {PASSES} passes.",
-            caption=f"Top: {whose}, as they are. Below: what three epochs show of them ({preview.regime})."
+            caption=f"Top: {whose}, as they are. Below: what three epochs show of them ({plain(preview.regime)})."
             if preview.regime
             else f"{whose.capitalize()}, before they are scaled to what the network reads.",
         )
@@ -80,7 +81,7 @@ def facts(preview: Preview) -> str:
     """The size of it all in one line."""
     parts = []
     if preview.tokens:
-        parts.append(f"**{preview.tokens}** tokens an image")
+        parts.append(f"**{preview.tokens:,}** tokens an image")
     if preview.parameters:
         parts.append(f"**{preview.parameters:,}** parameters")
     if preview.steps_per_epoch and preview.epochs:
@@ -106,7 +107,7 @@ def expectation(recipe: str, config: Any) -> None:
         st.caption("No training of this recipe has finished on this machine yet, so there is no curve to expect.")
         return
     view, figure = found
-    st.markdown(f"**What a similar training did:** {view.title}")
+    st.markdown(f"**What a similar training did:** {plain(view.title)}")
     st.plotly_chart(figure, width="stretch", key="expected", alt=f"Accuracy of {view.title} over its epochs.")
     mine = flat_config(config)
     different = [
@@ -114,7 +115,7 @@ def expectation(recipe: str, config: Any) -> None:
         for key, theirs in view.settings.items()
         if key in mine and mine[key] != theirs
     ]
-    st.caption(f"It had {', '.join(different[:6])}." if different else "It had the settings chosen here.")
+    st.caption(f"It had {plain(', '.join(different[:6]))}." if different else "It had the settings chosen here.")
 
 
 def schedule_figure(preview: Preview, config: Any) -> Figure | None:
@@ -150,11 +151,11 @@ bar = st.columns([6, 2], vertical_alignment="bottom")
 with bar[0]:
     recipe = find_recipe(choose_recipe(came.recipe))
 if came.problem:
-    st.warning(came.problem, icon=":material/link_off:")
+    st.warning(plain(came.problem, 2000), icon=":material/link_off:")
 parent = came.parent if recipe.name == came.recipe else ""
 form, stage = st.columns([4, 9], gap="large")
 with form:
-    st.caption(f"{recipe.summary}." + (f" Settings of {parent}." if parent else ""))
+    st.caption(f"{recipe.summary}." + (f" Settings of {plain(parent)}." if parent else ""))
     config = config_form(recipe.config, f"train-{came.number}-{recipe.name}", base_config(came, recipe.name))
 preview = None
 if config is not None:

@@ -15,13 +15,19 @@ SIZES = {"train": 40, "test": 20}
 
 
 def save_toy(
-    sizes: Mapping[str, int] = SIZES, *, name: str = "toy", contrast: int = 150, root: Path | None = None
+    sizes: Mapping[str, int] = SIZES,
+    *,
+    name: str = "toy",
+    contrast: int = 150,
+    root: Path | None = None,
+    classes: tuple[str, str] = ("dark", "red"),
 ) -> Path:
     """Noise of 8 × 8 pixels in two classes, "dark" and "red", as arrays; returns its folder.
 
     Args:
         sizes: images of each split, the classes in turns.
         contrast: how much brighter the red channel of the second class is; a smaller one is learned more slowly.
+        classes: what the two are called.
         root: the folder of all data sets; by default that of the test's own home.
     """
     folder = (root or data_root()) / name
@@ -34,7 +40,7 @@ def save_toy(
     card = {
         "name": name,
         "title": name.capitalize(),
-        "classes": ["dark", "red"],
+        "classes": list(classes),
         "storage": "arrays",
         "image_size": [8, 8],
         "splits": dict(sizes),

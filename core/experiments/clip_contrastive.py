@@ -11,7 +11,7 @@ from (drawings, other domains): once. The bundled model's figures are in checkpo
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -42,13 +42,13 @@ from core.models.small_clip import (
 )
 from core.models.vit import ViT
 from core.models.weights import load
-from core.reports import Progress
+from core.reports import Progress, still, watched
 from core.runs.store import RunFolder
 from core.seeding import seed_everything
 from core.training.config import TrainingConfig
 from core.training.contrastive import LARGEST_SCALE, Contrastive, ZeroShot, class_vectors
 from core.training.distributed import is_main
-from core.training.evaluate import evaluate
+from core.training.evaluate import evaluation
 from core.training.loop import EpochReport, Fit
 
 _NORMALISATION = CIFAR10_NORMALISATION
@@ -142,15 +142,19 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | EpochReport]:
     }
     for name, part in parts.items():
         names = [_shown(label) for label in part.train.classes]
-        metrics["val"][name] = _measure(shown, length, part.val, names, size)
+        measuring = _measure(shown, length, part.val, names, size)
+        metrics["val"][name] = yield from still(measuring, fit.steps, fit.steps)
         if config.evaluate_test:
             yield Progress(step=fit.steps, steps=fit.steps, text=f"reading the test images of {name}")
-            metrics["test"][name] = {**_measure(shown, length, part.test, names, size), "split": part.held_out}
+            measuring = _measure(shown, length, part.test, names, size)
+            found = yield from still(measuring, fit.steps, fit.steps)
+            metrics["test"][name] = {**found, "split": part.held_out}
     if config.evaluate_test:
         seen = {name.lower() for wnid in captions.wnids for name in find_synset(wnid).names} | set(CIFAR10)
         for name in _names(config.transfer):
             yield Progress(step=fit.steps, steps=fit.steps, text=f"reading {name}")
-            metrics["transfer"][name] = _transfer(shown, length, seen, name, size)
+            reading = _transfer(shown, length, seen, name, size)
+            metrics["transfer"][name] = yield from still(reading, fit.steps, fit.steps)
     save_clip(
         folder.model,
         shown,
@@ -186,21 +190,29 @@ def _names(text: str) -> list[str]:
     return [part.strip() for part in text.split("+") if part.strip()]
 
 
-def _measure(model: nn.Module, length: int, images: ArrayDataset, names: Sequence[str], size: int) -> dict[str, Any]:
+def _measure(
+    model: nn.Module, length: int, images: ArrayDataset, names: Sequence[str], size: int
+) -> Generator[Progress, None, dict[str, Any]]:
     """Zero-shot accuracy among `names`, of all plain templates together, as a card has it."""
     resized = replace(images, images=Resized(images.images, size))  # type: ignore[arg-type]
     prompts = torch.from_numpy(clip_tokenizer.encode_prompts(names, length))
-    found = evaluate(ZeroShot(model, class_vectors(model, prompts)), resized, _NORMALISATION)
+    reading = Progress(step=0, steps=1, text=f"reading {len(names):,} labels")
+    vectors = yield from watched(lambda: class_vectors(model, prompts), reading)
+    found = yield from evaluation(ZeroShot(model, vectors), resized, _NORMALISATION)
     return {"accuracy": found.accuracy, "interval_95": found.interval, "count": found.count, "classes": len(names)}
 
 
-def _transfer(model: nn.Module, length: int, seen: set[str], name: str, size: int) -> dict[str, Any]:
+def _transfer(
+    model: nn.Module, length: int, seen: set[str], name: str, size: int
+) -> Generator[Progress, None, dict[str, Any]]:
     """Accuracy on each split of a data set that was not learned from, and which of its labels the captions have."""
     if name not in installed_datasets():
         return {"not measured": "it is not on the machine that trained"}
     info = read_dataset(name)
     classes = tuple(label.replace("_", " ") for label in info["classes"])
-    found = {split: _measure(model, length, load_images(name, split, size), classes, size) for split in info["splits"]}
+    found = {}
+    for split in info["splits"]:
+        found[split] = yield from _measure(model, length, load_images(name, split, size), classes, size)
     return {"splits": found, "labels": {label: label.lower() in seen for label in classes}}
 
 

@@ -44,7 +44,7 @@ from core.models.diffusion import LatentDiffusion
 from core.models.spec import LoadedModel
 from core.models.weights import load
 from core.precision_choice import PrecisionChoice
-from core.reports import Progress
+from core.reports import Progress, still
 from core.runs.store import RunFolder, write_atomically
 from core.seeding import published_stream, stream
 
@@ -158,10 +158,8 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | RaceReport]:
     steps = len(pictures)
     said = {}
     for name, other in zip(dict.fromkeys(config.compare_with), others, strict=True):
-        said[name] = yield from _still(
-            answers(other, pictures, info["classes"], labels, config.template),
-            steps,  # type: ignore[arg-type]
-        )
+        answering = answers(other, pictures, info["classes"], labels, config.template)  # type: ignore[arg-type]
+        said[name] = yield from still(answering, 0, steps)
     yield Progress(step=0, steps=steps, text=f"reading {len(labels):,} prompts")
     with torch.inference_mode():
         prompts = module.embed_prompts([fill_template(config.template, label) for label in labels])
@@ -447,13 +445,3 @@ def _save(
     write_atomically(folder.path / PREDICTIONS, buffer.getvalue())
     facts = {"model": config.model, "dataset": config.dataset, "command": folder.read_spec().command(folder.name)}
     write_atomically(folder.path / RESULT, json.dumps({**facts, **summary}, indent=1) + "\n")
-
-
-def _still(progress: Generator[Progress, None, np.ndarray], steps: int) -> Generator[Progress, None, np.ndarray]:
-    """The same generator, before the first race."""
-    while True:
-        try:
-            report = next(progress)
-        except StopIteration as end:
-            return end.value
-        yield Progress(step=0, steps=steps, text=report.text)

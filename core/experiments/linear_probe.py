@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Literal
 
 from core.configs import check_options, option
@@ -22,7 +23,7 @@ from core.methods.features import FeaturePooling, Features, extract_features, fe
 from core.methods.probes import ProbeResult, linear_probe, nearest_neighbours
 from core.models.weights import load
 from core.precision_choice import PrecisionChoice
-from core.reports import Progress, shifted
+from core.reports import Progress, shifted, watched
 from core.runs.store import RunFolder, write_atomically
 
 _FITS = 16
@@ -128,7 +129,8 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | ProbeReport]:
         results.append(_report("linear", pooling, linear, train, done, steps))
         yield results[-1]
         done += 1
-        nearest = nearest_neighbours(train, test, neighbours=config.neighbours)
+        looking = Progress(step=done, steps=steps, text="looking for neighbours")
+        nearest = yield from watched(partial(nearest_neighbours, train, test, neighbours=config.neighbours), looking)
         results.append(_report("neighbours", pooling, nearest, train, done, steps))
         yield results[-1]
     summary = {

@@ -19,12 +19,12 @@ from core.errors import ConfigError
 from core.experiments.checkpointing import resumable
 from core.experiments.run_precision import precision_facts, settle_training
 from core.models.checkpoint import ModelCard, build, save_model, stored_weights
-from core.reports import Progress
+from core.reports import Progress, still
 from core.runs.store import RunFolder
 from core.seeding import published_stream, seed_everything
 from core.training.config import TrainingConfig
 from core.training.distributed import is_main
-from core.training.evaluate import Evaluation, evaluate
+from core.training.evaluate import Evaluation, evaluation
 from core.training.loop import EpochReport, Fit
 
 
@@ -70,7 +70,8 @@ def train_classifier(config: ScratchConfig, folder: RunFolder, title: str) -> It
     # The stored weights are fp16, so those are what is measured; what is not stored keeps its precision.
     fit.average.load_state_dict(stored_weights(fit.average))
     split = "test" if config.evaluate_test else "val"
-    result = evaluate(fit.average, load_arrays(config.dataset, split), fit.normalisation)
+    testing = evaluation(fit.average, load_arrays(config.dataset, split), fit.normalisation)
+    result = yield from still(testing, fit.steps, fit.steps)
     publish(
         folder,
         fit.average,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -37,7 +38,7 @@ from core.models.small_diffusion import (
     sample_images,
     save_pipeline,
 )
-from core.reports import Progress
+from core.reports import Progress, watched
 from core.runs.store import RunFolder
 from core.seeding import seed_everything
 from core.training.config import TrainingConfig
@@ -123,10 +124,12 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | EpochReport]:
     fit = Fit(model, train, val, HALF_NORMALISATION, config.training, device=device, objective=objective)
     average = cast(TextToImage, fit.average)
     for report in resumable(folder, fit):
-        if isinstance(report, EpochReport) and is_main():
-            drawn = sample_images(average, prompts[:10, 0], empty, each=4)
-            write_sheet(folder.samples / "drawn.png", drawn, columns=8)
         yield report
+        # Afterwards, when the report is written: a stop while this draws must not lose the epoch's line.
+        if isinstance(report, EpochReport) and is_main():
+            drawing = Progress(step=report.step, steps=report.steps, text="drawing samples")
+            drawn = yield from watched(partial(sample_images, average, prompts[:10, 0], empty, each=4), drawing)
+            write_sheet(folder.samples / "drawn.png", drawn, columns=8)
     if not is_main():
         return
     save_pipeline(

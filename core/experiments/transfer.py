@@ -10,9 +10,10 @@ without augmentation, which makes it quick on a CPU. The finished network opens 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
-from typing import TypeVar, cast
+from typing import cast
 
 import torch
 from torch import nn
@@ -27,17 +28,15 @@ from core.experiments.scratch import measured, publish
 from core.methods.features import Features, extract_features
 from core.models.checkpoint import stored_weights
 from core.models.transfer import Backbone, TransferConfig, for_classes, head_of, head_parameters, open_backbone
-from core.reports import Progress
+from core.reports import Progress, still
 from core.runs.store import RunFolder
 from core.seeding import seed_everything
 from core.training.config import TrainingConfig
 from core.training.distributed import is_main
-from core.training.evaluate import evaluate
+from core.training.evaluate import evaluation
 from core.training.freezing import Mode, PartlyFrozen, learning_parameters, rate_shares
 from core.training.head import fit_head
 from core.training.loop import EpochReport, Fit
-
-Result = TypeVar("Result")
 
 _TITLES: dict[Mode, str] = {
     "linear_probe": "linear probe",
@@ -136,7 +135,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | EpochReport]:
                 batch_size=config.training.batch_size,
                 precision=config.training.precision,
             )
-            features[part.split] = yield from _quiet(extraction)
+            features[part.split] = yield from still(extraction, 0, 1)  # its images are not steps of the training
         found = {name: each["embedding"] for name, each in features.items()}
         yield from _fit_head(config, network, found)
     else:
@@ -155,7 +154,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | EpochReport]:
         yield from resumable(folder, fit)
         model = cast(PartlyFrozen, fit.average)
     if is_main():
-        _finish(config, folder, backbone, built, splits, model, len(train))
+        yield from _finish(config, folder, backbone, built, splits, model, len(train))
 
 
 def _rates(config: Config) -> tuple[float, float]:
@@ -165,16 +164,6 @@ def _rates(config: Config) -> tuple[float, float]:
         usual[0] if config.head_rate is None else config.head_rate,
         usual[1] if config.backbone_rate is None else config.backbone_rate,
     )
-
-
-def _quiet(extraction: Generator[Progress, None, Result]) -> Generator[Progress, None, Result]:
-    """The same generator; its images are not steps of the training."""
-    while True:
-        try:
-            report = next(extraction)
-        except StopIteration as end:
-            return end.value
-        yield Progress(step=0, steps=1, text=report.text)
 
 
 def _fit_head(config: Config, network: nn.Module, features: dict[str, Features]) -> Iterator[Progress | EpochReport]:
@@ -193,13 +182,14 @@ def _finish(
     splits: Splits,
     model: PartlyFrozen,
     train_count: int,
-) -> None:
+) -> Iterator[Progress]:
     """Measure the stored weights and write the network beside its card."""
     network = model.network
     network.load_state_dict(stored_weights(network))
     split = "test" if config.evaluate_test else "val"
     data = limit_images(splits.test, config.max_test or None) if config.evaluate_test else splits.val
-    result = evaluate(model, data, backbone.normalisation)
+    steps = config.training.epochs * math.ceil(train_count / config.training.batch_size)
+    result = yield from still(evaluation(model, data, backbone.normalisation), steps, steps)
     title = read_dataset(config.dataset)["title"]
     publish(
         folder,

@@ -15,6 +15,7 @@ import json
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -33,7 +34,7 @@ from core.models.clip import ImageTextEncoder
 from core.models.spec import LoadedModel
 from core.models.weights import load
 from core.precision_choice import PrecisionChoice
-from core.reports import Progress, shifted
+from core.reports import Progress, shifted, watched
 from core.runs.store import RunFolder, write_atomically
 from core.seeding import published_stream
 
@@ -156,9 +157,9 @@ def run(config: Config, folder: RunFolder) -> Iterator[Report]:
     weights = {}
     for name in names:
         templates = config_templates(config, name)
-        yield Progress(step=done, steps=steps, text=f"{name}: reading {len(labels) * len(templates):,} sentences")
-        with model.lock:
-            weights[name] = text_classifier(cast(ImageTextEncoder, model.module), labels, templates)
+        reading = Progress(step=done, steps=steps, text=f"{name}: reading {len(labels) * len(templates):,} sentences")
+        yield reading
+        weights[name] = yield from watched(partial(_read, model, labels, templates), reading)
         done += 1
     text_seconds = time.perf_counter() - began
 
@@ -270,6 +271,11 @@ def _validation_split(info: dict[str, Any], tested: tuple[str, ...]) -> str:
 def _some_rows(rows: np.ndarray, limit: int) -> np.ndarray:
     """All of `rows`, or a fixed random part of them, in order."""
     return np.sort(published_stream("tested rows", 0).permutation(rows)[:limit]) if limit else rows
+
+
+def _read(model: LoadedModel, labels: tuple[str, ...], templates: tuple[str, ...]) -> np.ndarray:
+    with model.lock:
+        return text_classifier(cast(ImageTextEncoder, model.module), labels, templates)
 
 
 def _load(config: Config, model: LoadedModel, split: str) -> ArrayDataset:

@@ -8,8 +8,9 @@ on training and validation images together. Neighbours: Wu et al. 2018, arXiv:18
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from core.errors import ShapeError
 from core.finite import require_finite
 from core.intervals import wilson_interval
 from core.methods.features import Features
-from core.reports import Progress
+from core.reports import Progress, watched
 
 MAX_ITERATIONS = 1000
 # 12 decades in steps of an eighth.
@@ -76,25 +77,28 @@ def linear_probe(
     fits = len(range(0, len(C_GRID), _FIRST_STRIDE)) + 2 * (len(strides) - 1) + 1
     tried: dict[int, float] = {}
 
-    def try_out(index: int) -> Progress:
-        head = fit_linear(train.vectors, train.labels, C_GRID[index], max_iterations=max_iterations)
+    def try_out(index: int) -> Iterator[Progress]:
+        head = yield from fit(train.vectors, train.labels, index)
         tried[index] = float(np.mean(head.predict(val.vectors) == val.labels))
-        return Progress(step=len(tried), steps=fits, text=f"C = {C_GRID[index]:.2g}: {tried[index]:.1%} on validation")
+        text = f"C = {C_GRID[index]:.2g}: {tried[index]:.1%} on validation"
+        yield Progress(step=len(tried), steps=fits, text=text)
+
+    def fit(vectors: np.ndarray, labels: np.ndarray, index: int) -> Generator[Progress, None, Any]:
+        # L-BFGS may take minutes and hears nobody meanwhile.
+        fitting = Progress(step=len(tried), steps=fits, text=f"fitting C = {C_GRID[index]:.2g}")
+        chosen = partial(fit_linear, vectors, labels, C_GRID[index], max_iterations=max_iterations)
+        return (yield from watched(chosen, fitting))
 
     for index in range(0, len(C_GRID), _FIRST_STRIDE):
-        yield try_out(index)
+        yield from try_out(index)
     for stride in strides[1:]:
         best = _best(tried)
         for index in (best - stride, best + stride):
             if 0 <= index < len(C_GRID):
-                yield try_out(index)
+                yield from try_out(index)
     best = _best(tried)
-    head = fit_linear(
-        np.concatenate([train.vectors, val.vectors]),
-        np.concatenate([train.labels, val.labels]),
-        C_GRID[best],
-        max_iterations=max_iterations,
-    )
+    joined = (np.concatenate([train.vectors, val.vectors]), np.concatenate([train.labels, val.labels]))
+    head = yield from fit(*joined, best)
     correct = int((head.predict(test.vectors) == test.labels).sum())
     yield Progress(step=fits, steps=fits, text=f"C = {C_GRID[best]:.2g} on training and validation images")
     return ProbeResult(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from core.configs import from_dict
 from core.errors import MissingWeightsError, UnknownNameError
+from core.json_files import read_json
 from core.models.differential import DifferentialViT
 from core.models.mixer import MixerConfig, MixerNetwork
 from core.models.small_cnn import SmallCNN, SmallCNNConfig
@@ -92,7 +93,7 @@ def save_model(folder: Path, model: nn.Module, card: ModelCard) -> None:
 def read_card(folder: Path) -> ModelCard:
     """The card of a model folder."""
     try:
-        values = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        values = read_json(folder / "card.json")
     except (OSError, ValueError) as error:  # bytes that are no text are a ValueError too
         raise MissingWeightsError(f"{folder.name} holds no readable card.json ({error}).") from error
     if not isinstance(values, dict):

@@ -43,7 +43,7 @@ class LocalLauncher:
     """A process of its own session on this machine: it outlives the browser, the app and the terminal."""
 
     def submit(self, folder: RunFolder, devices: Sequence[str]) -> None:
-        """Start the worker on `devices`.
+        """Start the worker on `devices`; the caller holds the run (`core.runs.owner.hold`) meanwhile.
 
         Raises:
             OSError: no process can be started, or the log cannot be written.
@@ -59,7 +59,8 @@ class LocalLauncher:
                 close_fds=True,
                 **detached(),
             )
-        # The worker writes the same; this is for the seconds until it does. If it is dead already, so much the better.
+        # The worker writes the same once it holds the run; this is for the seconds until it does. The caller's hold
+        # keeps it from overwriting the name of another process that got the run first.
         write_owner(folder, Owner(pid=process.pid, birth=birth_of(process.pid), host=this_host()))
         # Somebody must ask how it ended, or it stays behind as a zombie for as long as this process lives.
         threading.Thread(target=process.wait, daemon=True, name=f"wait {folder.name}").start()
@@ -83,7 +84,7 @@ class LocalLauncher:
             return
         if is_alive(owner) is None:
             raise CoreError(f"The run {folder.name!r} is on {owner.host}.", "End its process there.")
-        family = _family(owner)
+        before = family(owner)
         with suppress(psutil.NoSuchProcess):
             ask_to_end(psutil.Process(owner.pid))
         deadline = time.monotonic() + grace_s
@@ -92,10 +93,10 @@ class LocalLauncher:
         if is_alive(owner):
             # Each by its identity and not by process group: torchrun gives every worker a group of its own, and a run
             # in the foreground shares its group with the shell script around it.
-            for process in {*family, *_family(owner)}:
+            for process in {*before, *family(owner)}:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
-        psutil.wait_procs(family, timeout=10)
+        psutil.wait_procs(before, timeout=10)
 
 
 def worker_command(folder: RunFolder) -> list[str]:
@@ -135,12 +136,19 @@ def _environment(folder: RunFolder, devices: Sequence[str]) -> dict[str, str]:
     return {**base, **ours, "VITRINE_ENVIRONMENT": json.dumps({name: base.get(name) for name in ours})}
 
 
-def _family(owner: Owner) -> list[psutil.Process]:
-    """The worker, torchrun above it, and all that they started."""
+def _cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def family(owner: Owner) -> list[psutil.Process]:
+    """The live worker, torchrun above it, and all that they started."""
     found: list[psutil.Process] = []
-    for pid in (owner.pid, owner.leader):
-        with suppress(psutil.Error):
-            if pid:
-                process = psutil.Process(pid)
-                found += [process, *process.children(recursive=True)]
+    with suppress(psutil.Error):
+        worker = psutil.Process(owner.pid)
+        found += [worker, *worker.children(recursive=True)]
+        # Only if it is still its parent: the number may be another process's by now.
+        if owner.leader > 1 and worker.ppid() == owner.leader:
+            leader = psutil.Process(owner.leader)
+            found += [leader, *leader.children(recursive=True)]
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from core.configs import from_dict
 from core.errors import CoreError
+from core.json_files import read_json
 from core.runs.store import RunFolder, write_atomically
 
 
@@ -59,7 +61,7 @@ def birth_of(pid: int) -> str:
             fields = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
             return f"{boot.read_text(encoding='utf-8').strip()}:{fields[19]}"
         return str(process.create_time())
-    except (psutil.Error, OSError, IndexError):
+    except (psutil.Error, OSError, IndexError, ValueError, OverflowError):  # the last two: no number of a process
         return ""
 
 
@@ -78,7 +80,7 @@ def is_alive(owner: Owner) -> bool | None:
 def read_owner(folder: RunFolder) -> Owner | None:
     """What `proc.json` says; None if it is missing or damaged."""
     try:
-        return from_dict(Owner, json.loads(folder.proc.read_text(encoding="utf-8")))
+        return from_dict(Owner, read_json(folder.proc))
     except (OSError, ValueError, AttributeError, CoreError):
         return None
 
@@ -96,19 +98,7 @@ def claim(folder: RunFolder, *, wait_s: float = 5) -> Iterator[None]:
         OwnedElsewhereError: a live process holds it.
         CoreError: the folder cannot be written to.
     """
-    # Released by the system when the holder dies, however it dies. The wait is for one that is just ending.
-    lock = FileLock(folder.path / ".lock", thread_local=False)
-    previous = read_owner(folder)
-    try:
-        lock.acquire(timeout=wait_s)
-    except Timeout:
-        who = f"process {previous.pid} on {previous.host}" if previous else "another process"
-        raise OwnedElsewhereError(
-            f"The run {folder.name!r} is being worked on by {who}.", "Stop it first, or wait until it ends."
-        ) from None
-    except OSError as error:
-        raise unwritable(folder, error) from error
-    try:
+    with hold(folder, wait_s=wait_s):
         several = int(os.environ.get("WORLD_SIZE", "1")) > 1
         try:
             job = os.environ.get("SLURM_JOB_ID", "") if os.environ.get("VITRINE_LAUNCHER") == "slurm" else ""
@@ -116,8 +106,6 @@ def claim(folder: RunFolder, *, wait_s: float = 5) -> Iterator[None]:
         except OSError as error:
             raise unwritable(folder, error) from error
         yield
-    finally:
-        lock.release()
 
 
 def is_claimed(folder: RunFolder) -> bool:
@@ -135,6 +123,45 @@ def is_claimed(folder: RunFolder) -> bool:
         raise unwritable(folder, error) from error
     lock.release()
     return False
+
+
+def is_held(folder: RunFolder) -> bool:
+    """Whether a process of this machine holds the run, for whoever only looks: nothing is created."""
+    if not (folder.path / ".lock").is_file():
+        return False
+    try:
+        if not is_claimed(folder):
+            return False
+        time.sleep(0.02)  # that may have been somebody else who only looked
+        return is_claimed(folder)
+    except CoreError:
+        return False
+
+
+@contextmanager
+def hold(folder: RunFolder, *, wait_s: float = 5) -> Iterator[None]:
+    """Keep workers off the run for a moment, without becoming its owner: to write what must not cross a live one.
+
+    Raises:
+        OwnedElsewhereError: a live process holds it.
+        CoreError: the folder cannot be written to.
+    """
+    # Released by the system when the holder dies, however it dies. The wait is for one that is just ending.
+    lock = FileLock(folder.path / ".lock", thread_local=False)
+    try:
+        lock.acquire(timeout=wait_s)
+    except Timeout:
+        previous = read_owner(folder)
+        who = f"process {previous.pid} on {previous.host}" if previous else "another process"
+        raise OwnedElsewhereError(
+            f"The run {folder.name!r} is being worked on by {who}.", "Stop it first, or wait until it ends."
+        ) from None
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def unwritable(folder: RunFolder, error: OSError) -> CoreError:

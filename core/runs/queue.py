@@ -22,7 +22,7 @@ from core.errors import CoreError
 from core.paths import CHECKOUT, runs_root
 from core.runs.failures import explain
 from core.runs.launcher import Launcher, LocalLauncher, base_environment
-from core.runs.owner import read_owner, this_host, unwritable
+from core.runs.owner import OwnedElsewhereError, hold, read_owner, this_host, unwritable
 from core.runs.processes import detached
 from core.runs.slurm import SlurmLauncher
 from core.runs.status import RunState, read_state, stored_state, write_state
@@ -48,8 +48,9 @@ def submit(folder: RunFolder) -> None:
 
     Raises:
         CoreError: it is queued or running already, or its folder cannot be written to.
+        OwnedElsewhereError: a live process works on it, whatever its state says.
     """
-    with queue_lock():
+    with hold(folder), queue_lock():
         state = read_state(folder)
         if state.status in ("queued", "running"):
             raise CoreError(f"The run {folder.name!r} is {state.status} already.", "Stop it first.")
@@ -64,7 +65,7 @@ def submit(folder: RunFolder) -> None:
         except OSError as error:
             raise unwritable(folder, error) from error
         if folder.read_spec().launcher == "slurm":
-            _launch(folder, ())
+            _start(folder, ())
     advance()
 
 
@@ -204,8 +205,20 @@ def _job(folder: RunFolder) -> str:
     return owner.job if owner else ""
 
 
-def _launch(folder: RunFolder, chosen: list[str] | tuple[str, ...]) -> bool:
-    """Start a queued run; if that is impossible it fails with the cause."""
+def _launch(folder: RunFolder, chosen: list[str]) -> bool:
+    """Start a queued run unless a live process works on it already: whoever holds it says what it is."""
+    try:
+        with hold(folder, wait_s=0):
+            return _start(folder, chosen)
+    except OwnedElsewhereError:
+        return False
+    except CoreError as error:
+        _fail(folder, error)
+        return False
+
+
+def _start(folder: RunFolder, chosen: list[str] | tuple[str, ...]) -> bool:
+    """Start a queued run that is held; if that is impossible it fails with the cause."""
     state = stored_state(folder)
     now = time.time()
     try:

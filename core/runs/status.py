@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from core.configs import from_dict
 from core.errors import CoreError
-from core.runs.owner import is_alive, read_owner
+from core.json_files import read_json
+from core.runs.owner import is_alive, is_held, read_owner
 from core.runs.store import RunFolder, write_atomically
 
 Status = Literal["queued", "running", "stopped", "finished", "failed", "interrupted"]
@@ -21,6 +23,7 @@ RESUMABLE: frozenset[Status] = frozenset({"stopped", "failed", "interrupted"})
 STALE_S = 600
 # Between being marked as running and having a process there are milliseconds; this is generous.
 STARTING_S = 30
+_LATEST = 1e11  # seconds since 1970: in three thousand years
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,8 @@ def read_state(folder: RunFolder) -> RunState:
     state = stored_state(folder)
     if state.status != "running" or (cause := _cause_of_death(folder, state)) is None:
         return state
+    if is_held(folder):
+        return state  # the lock dies with its holder, so somebody lives, whatever proc.json says
     # It may have ended between the two looks.
     state = stored_state(folder)
     if state.status != "running":
@@ -86,13 +91,13 @@ def read_state(folder: RunFolder) -> RunState:
 def stored_state(folder: RunFolder) -> RunState:
     """What `state.json` says, whether the process lives or not; a missing or damaged one reads as interrupted."""
     try:
-        values = json.loads(folder.state.read_text(encoding="utf-8"))
+        values = read_json(folder.state)
         # What a newer version wrote besides is left out.
         known = {field.name for field in fields(RunState)}
         state = from_dict(RunState, {key: value for key, value in values.items() if key in known})
-        if state.status in get_args(Status):
+        problem = _problem(state)
+        if not problem:
             return state
-        problem = f"state.json names the unknown status {state.status!r}."
     except FileNotFoundError:
         problem = ""
     except (OSError, ValueError, AttributeError, CoreError) as error:
@@ -127,10 +132,22 @@ def eta_seconds(folder: RunFolder) -> float | None:
 def read_failure(folder: RunFolder) -> tuple[str, str, str] | None:
     """Cause, remedy and traceback of a process other than the writing one, which fell and took the others along."""
     try:
-        values: dict[str, Any] = json.loads(folder.failure.read_text(encoding="utf-8"))
+        values: dict[str, Any] = read_json(folder.failure)
         return str(values["cause"]), str(values["remedy"]), str(values["traceback"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _problem(state: RunState) -> str:
+    """What about a state cannot be; empty if it can."""
+    if state.status not in get_args(Status):
+        return f"state.json names the unknown status {state.status!r}."
+    if min(state.step, state.steps) < 0:
+        return "state.json names a negative number of steps."
+    times = (state.heartbeat, state.queued, state.started, state.ended, state.seconds_per_step)
+    if any(each is not None and not (math.isfinite(each) and 0 <= each < _LATEST) for each in times):
+        return "state.json names a time that cannot be."
+    return ""
 
 
 def _cause_of_death(folder: RunFolder, state: RunState) -> str | None:

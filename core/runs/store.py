@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shlex
@@ -16,9 +17,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from core.configs import differences, from_dict
-from core.errors import CoreError, UnknownNameError
+from core.errors import ConfigError, CoreError, UnknownNameError
 from core.files import switch
+from core.json_files import parse_json, read_json
 from core.paths import CHECKOUT, runs_root
+
+MOST_PROCESSES = 1024
+_COUNTERS = ("step", "steps", "epoch", "epochs")
+# What figures and tables calculate with, by the end of its name.
+_MEASURED = ("accuracy", "loss", "count", "seconds", "second", "rate", "value", "low", "high", "calls")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +57,11 @@ class RunSpec:
     code_version: str = ""
     parent: str | None = None
     study: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.processes <= MOST_PROCESSES:
+            # The queue would wait for ever for a device less than none.
+            raise ConfigError(f"processes is {self.processes}; expected a number between 1 and {MOST_PROCESSES}.")
 
     @classmethod
     def of(cls, recipe: str, config: Any, **rest: Any) -> RunSpec:
@@ -130,10 +142,10 @@ class RunFolder:
     def history(self) -> list[dict[str, Any]]:
         """All reports so far; lines that are half-written or damaged are left out."""
         try:
-            text = self.metrics.read_text(encoding="utf-8", errors="replace")
+            lines = self.metrics.read_bytes().split(b"\n")[:-1]  # what follows the last line break is half-written
         except OSError:
             return []
-        return [report for line in text.splitlines(keepends=True) if (report := _report(line)) is not None]
+        return [report for line in lines if (report := parse_report(line)) is not None]
 
     def append_metrics(self, report: dict[str, Any]) -> None:
         """Add one report."""
@@ -152,10 +164,12 @@ class RunFolder:
             CoreError: `spec.json` is missing or damaged.
         """
         try:
-            values = json.loads(self.spec.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            values = read_json(self.spec)
+            if not isinstance(values, dict):
+                raise ValueError("it is no JSON object")
+            return from_dict(RunSpec, values)
+        except (OSError, ValueError, CoreError) as error:
             raise CoreError(f"The run {self.name!r} has no readable spec.json ({error}).", "Delete the run.") from error
-        return from_dict(RunSpec, values)
 
 
 def create_run(name: str, spec: RunSpec) -> RunFolder:
@@ -217,8 +231,8 @@ def list_runs() -> Iterator[RunFolder]:
     """All runs on this machine, newest name last; a folder being deleted begins with a dot."""
     root = runs_root()
     if root.is_dir():
-        folders = (path for path in sorted(root.iterdir()) if not path.name.startswith("."))
-        yield from (RunFolder(path) for path in folders if (path / "spec.json").is_file())
+        folders = (path for path in sorted(root.iterdir()) if not path.name.startswith(".") and _is_text(path.name))
+        yield from (RunFolder(path) for path in folders if os.path.isfile(path / "spec.json"))
 
 
 @cache
@@ -233,10 +247,29 @@ def code_version() -> str:
         return ""
 
 
-def _report(line: str) -> dict[str, Any] | None:
-    """One line of metrics; None if it is not a whole one."""
+def parse_report(line: bytes) -> dict[str, Any] | None:
+    """One line of `metrics.jsonl` without the measurements that are none; None if it is no report at all."""
     try:
-        values = json.loads(line) if line.endswith("\n") else None
+        values = parse_json(line)
     except ValueError:
         return None
-    return values if isinstance(values, dict) else None
+    if not isinstance(values, dict) or any(name in values and not _is_count(values[name]) for name in _COUNTERS):
+        return None
+    return {name: value for name, value in values.items() if _is_report_value(name, value)}
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_report_value(name: str, value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if name.endswith(_MEASURED):
+        return value is None or type(value) is int
+    return not isinstance(value, list)
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be printed: no run of ours has one in an unknown encoding, and one would end every list."""
+    return name.isprintable()

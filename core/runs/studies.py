@@ -10,10 +10,11 @@ import math
 import re
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from core.errors import CoreError, UnknownNameError
 from core.paths import runs_root, studies_root
@@ -23,6 +24,7 @@ from core.runs.store import RunFolder
 if TYPE_CHECKING:
     import optuna
 
+Kind = TypeVar("Kind")
 Value = int | float | str | bool
 TrialStatus = Literal["running", "stopped", "finished", "pruned", "failed"]
 
@@ -157,8 +159,11 @@ def journal_file(name: str) -> Path:
 
 def list_studies() -> list[str]:
     """The names of all studies, the most recently written first."""
-    files = studies_root().glob("*.journal")
-    return [path.stem for path in sorted(files, key=lambda path: path.stat().st_mtime, reverse=True)]
+    found = []
+    for path in studies_root().glob("*.journal"):
+        with suppress(OSError, CoreError):  # gone meanwhile, or a name that none of ours has
+            found.append((journal_file(path.stem).stat().st_mtime, path.stem))
+    return [name for _, name in sorted(found, reverse=True)]
 
 
 def load_study(name: str) -> optuna.Study:
@@ -175,10 +180,15 @@ def load_study(name: str) -> optuna.Study:
     try:
         # The sampler is none of a reader's business, but the default one would be built anew at every look.
         return optuna.load_study(study_name=name, storage=storage(name), sampler=optuna.samplers.RandomSampler())
-    except (ValueError, KeyError) as error:
-        raise CoreError(
-            f"The journal of the study {name!r} is damaged ({error}).", f"Delete {journal_file(name)} and start again."
-        ) from error
+    except Exception as error:  # what lies in the journal is replayed unchecked, and fails in every way there is
+        raise _damaged(name, error) from error
+
+
+def _damaged(name: str, error: Exception) -> CoreError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    return CoreError(
+        f"The journal of the study {name!r} is damaged ({reason}).", f"Delete {journal_file(name)} and start again."
+    )
 
 
 def storage(name: str) -> optuna.storages.JournalStorage:
@@ -201,19 +211,22 @@ def read_study(name: str) -> StudySummary:
         CoreError: its journal is damaged.
     """
     study = load_study(name)
-    about = study.user_attrs
-    trials = [_read_trial(trial) for trial in study.get_trials(deepcopy=False) if not trial.user_attrs.get("surplus")]
-    return StudySummary(
-        name=name,
-        recipe=about.get("recipe", ""),
-        base=tuple(about.get("base", ())),
-        space=tuple(about.get("space", ())),
-        epochs=about.get("epochs", 0),
-        max_images=about.get("max_images", 0),
-        budget=about.get("trials", 0),
-        trials=tuple(trials),
-        score=about.get("score", "val_accuracy"),
-    )
+    try:
+        about = study.user_attrs
+        counted = [trial for trial in study.get_trials(deepcopy=False) if not trial.user_attrs.get("surplus")]
+        return StudySummary(
+            name=name,
+            recipe=_of(str, about.get("recipe", "")),
+            base=_texts(about.get("base", ())),
+            space=_texts(about.get("space", ())),
+            epochs=_of(int, about.get("epochs", 0)),
+            max_images=_of(int, about.get("max_images", 0)),
+            budget=_of(int, about.get("trials", 0)),
+            trials=tuple(map(_read_trial, counted)),
+            score=_of(str, about.get("score", "val_accuracy")),
+        )
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _damaged(name, error) from error
 
 
 def parameter_importance(name: str) -> Importance:
@@ -256,7 +269,7 @@ def is_abandoned(trial: optuna.trial.FrozenTrial) -> bool:
     """Whether nobody works on an unfinished trial: its worker was stopped or killed, and any worker may continue it."""
     if trial.state.is_finished():
         return False
-    folder = RunFolder(runs_root() / trial.user_attrs.get("run", ""))
+    folder = RunFolder(runs_root() / _of(str, trial.user_attrs.get("run", "")))
     if trial.user_attrs.get("run") and folder.spec.is_file():
         return read_state(folder).status != "running"
     # Between the two lines that begin a trial and create its run there are milliseconds.
@@ -266,6 +279,14 @@ def is_abandoned(trial: optuna.trial.FrozenTrial) -> bool:
 def _value(trial: StudyTrial) -> float:
     """What trials are ordered by: scores may be negative, so that one without a score is not at 0."""
     return -math.inf if trial.value is None else trial.value
+def _of(kind: type[Kind], value: object) -> Kind:
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r} is no {kind.__name__}")
+    return value
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    return tuple(_of(str, value) for value in _of(list, values or []))
 
 
 def _read_trial(trial: optuna.trial.FrozenTrial) -> StudyTrial:
@@ -280,9 +301,9 @@ def _read_trial(trial: optuna.trial.FrozenTrial) -> StudyTrial:
         value=trial.value if trial.value is not None else (epochs[-1][1] if epochs else None),
         epochs=epochs,
         params=dict(trial.params),
-        overrides=tuple(about.get("overrides", ())),
-        run=about.get("run", ""),
-        reason=about.get("reason", ""),
+        overrides=_texts(about.get("overrides", ())),
+        run=_of(str, about.get("run", "")),
+        reason=_of(str, about.get("reason", "")),
         started=trial.datetime_start.isoformat(timespec="seconds") if trial.datetime_start else "",
         seconds=(ended - trial.datetime_start).total_seconds() if ended and trial.datetime_start else None,
     )

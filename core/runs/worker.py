@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.runs.failures import explain
-from core.runs.owner import OwnedElsewhereError
+from core.runs.owner import OwnedElsewhereError, claim
 from core.runs.queue import advance_elsewhere
 from core.runs.status import stored_state, write_state
 from core.runs.store import RunFolder
@@ -50,8 +50,9 @@ def _work(folder: RunFolder, *, quiet: bool) -> int:
         from core.reports import Progress, as_line
     except Exception as error:  # a broken installation is a failed run, not a silent one
         failure, now = explain(error, folder.path), time.time()
-        state = replace(stored_state(folder), status="failed", text="", ended=now, cause=failure.cause)
-        write_state(folder, replace(state, remedy=failure.remedy, traceback=failure.traceback))
+        with claim(folder):  # else this would be said of a run that another process works on
+            state = replace(stored_state(folder), status="failed", text="", ended=now, cause=failure.cause)
+            write_state(folder, replace(state, remedy=failure.remedy, traceback=failure.traceback))
         raise
     told = quiet
     for report in execute(folder):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from core.data.arrays import ArrayDataset
 from core.data.transforms import Normalisation, normalise
 from core.device import Precision, autocast
 from core.intervals import wilson_interval
+from core.reports import Progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,20 @@ def evaluate(
     """Top-1 accuracy and loss of `model` on every image of `dataset`, on the device the model is on."""
     parts = predict(model, dataset, normalisation, np.arange(len(dataset)), batch_size=batch_size, precision=precision)
     return join(list(parts)).evaluation()
+
+
+def evaluation(
+    model: nn.Module, dataset: ArrayDataset, normalisation: Normalisation, *, batch_size: int = 256
+) -> Generator[Progress, None, Evaluation]:
+    """`evaluate`, which can be stopped: yields after every batch, and returns the result."""
+    parts: list[Predictions] = []
+    rows, done = np.arange(len(dataset)), 0
+    for part in predict(model, dataset, normalisation, rows, batch_size=batch_size):
+        parts.append(part)
+        done += len(part.labels)
+        text = f"{dataset.split}: {done:,} of {len(rows):,} images"
+        yield Progress(step=done, steps=len(rows), text=text)
+    return join(parts).evaluation()
 
 
 @torch.inference_mode()

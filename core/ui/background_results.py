@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from core.errors import CoreError
@@ -20,9 +19,9 @@ from core.runs.status import RESUMABLE, read_state
 from core.runs.store import RunFolder, RunSpec, create_run, list_runs
 from core.ui.address import remember, remembered
 from core.ui.errors import guard
+from core.ui.foreign import plain
 from core.ui.launch_panel import suggested_name
-from core.ui.layout import plain
-from core.ui.run_views import age
+from core.ui.run_views import age, seconds_of
 
 EVERY = "1s"
 ACROSS = 6
@@ -97,7 +96,7 @@ class Results:
             left, right = st.columns([6, 1], vertical_alignment="center")
             share = min(1.0, state.step / state.steps) if state.steps else 0.0
             waiting = "waiting for a device; older runs go first" if state.status == "queued" else "starting"
-            text = state.text or waiting
+            text = plain(state.text) or waiting
             if state.seconds_per_step and state.steps:
                 text += f" · about {roughly((state.steps - state.step) * state.seconds_per_step)} left"
             left.progress(share, text=f"**{plain(run.name)}** · {text}")
@@ -150,8 +149,7 @@ class Results:
 
     def _listed(self, run: RunFolder) -> str:
         try:
-            created = pd.Timestamp(run.read_spec().created).timestamp()
-            return f"{self.line(run)} · {age(created)} · {run.name}"
+            return f"{self.line(run)} · {age(seconds_of(run.read_spec().created))} · {run.name}"
         except CoreError:
             return f"{run.name}: damaged"
 

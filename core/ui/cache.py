@@ -55,6 +55,7 @@ from core.methods.targets import Target, pick_target
 from core.models.spec import LoadedModel
 from core.models.trace import reader_name as name_of_reader
 from core.models.weights import load
+from core.ui.foreign import plain
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
@@ -382,10 +383,10 @@ def faithfulness_of(
 
 def with_progress(text: str, work: Callable[[Progress], object]) -> None:
     """Run `work(on_progress)` under a bar that says what is happening."""
-    bar = st.progress(0.0, text=text)
+    bar = st.progress(0.0, text=plain(text))
 
     def on_progress(share: float, message: str) -> None:
-        bar.progress(min(1.0, max(0.0, share)), text=message)
+        bar.progress(min(1.0, max(0.0, share)), text=plain(message))
 
     try:
         work(on_progress)

@@ -23,6 +23,7 @@ from core.shares import FEW, difference_words, share
 from core.ui.cache import loaded_model, shelved
 from core.ui.errors import guard
 from core.ui.export import Export
+from core.ui.foreign import plain
 from core.ui.zero_shot import encoder, labels_seen, weights_of
 
 Source = Literal["made", "stored", "folder"]
@@ -84,7 +85,7 @@ def panel(name: str) -> None:
         return
     with stage, guard():
         found = answer(name, question)
-        st.markdown(f"#### {_headline(found)}")
+        st.markdown(f"#### {plain(_headline(found))}")
         st.html(condition_sheet(found.result, _keeps(question, found.set), sheet_tiles(found)))
         _notes(name, found)
     if found is None:
@@ -99,7 +100,7 @@ def panel(name: str) -> None:
         )
         for row in found.result.rows:
             if sentence := row.sentence():
-                left.caption(sentence)
+                left.caption(plain(sentence))
         right.plotly_chart(
             plot_categories(found.result),
             width="stretch",
@@ -368,9 +369,9 @@ def _notes(name: str, found: Found) -> None:
     """What was left out, and what the model has never heard of."""
     if skipped := found.answers.skipped:
         why = next(iter(skipped.values()))
-        st.caption(f":material/info: {len(skipped):,} of {len(found.set.pictures):,} could not be shown: {why}")
+        st.caption(f":material/info: {len(skipped):,} of {len(found.set.pictures):,} could not be shown: {plain(why)}")
     seen = {label.casefold() for labels in labels_seen(name).values() for label in labels}
     unseen = [category for category in found.set.categories if category.casefold() not in seen]
     if seen and unseen:
         shown = ", ".join(unseen[:8]) + (" …" if len(unseen) > 8 else "")
-        st.caption(f":material/info: Never seen in training under these names: {shown}.")
+        st.caption(f":material/info: Never seen in training under these names: {plain(shown)}.")

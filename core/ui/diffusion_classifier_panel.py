@@ -32,7 +32,7 @@ from core.ui.diffusion_classifier import (
 )
 from core.ui.errors import guard
 from core.ui.export import Export
-from core.ui.layout import plain
+from core.ui.foreign import plain
 from core.ui.pickers import Picture
 from core.ui.race_plan import race_plan
 from core.ui.recipes import diffusion_recipe
@@ -129,7 +129,7 @@ def _live(question: Question, picture: Picture, beside: DeltaGenerator) -> Race 
     if not race.finished:
         with below.container():
             left, right = st.columns([5, 1], vertical_alignment="center")
-            left.info(f"Stopped after {race.step} of {race.steps} draws.", icon=":material/pause:")
+            left.info(f"Stopped after {race.step:,} of {race.steps:,} draws.", icon=":material/pause:")
             right.button("Go on", key="go_on_race", on_click=_go_on, type="primary", width="stretch")
     return race
 
@@ -164,7 +164,7 @@ def _draw(headline: DeltaGenerator, chart: DeltaGenerator, race: Race, question:
 def _progress(race: Race, question: Question) -> str:
     most = race.steps * len(question.labels)
     return (
-        f"{race.step} of {race.steps} draws · {len(race.alive)} of {len(question.labels):,} prompts left · "
+        f"{race.step:,} of {race.steps:,} draws · {len(race.alive)} of {len(question.labels):,} prompts left · "
         f"{race.calls:,} of at most {most:,} calls"
     )
 
@@ -216,7 +216,7 @@ def _pictures(question: Question, picture: Picture) -> None:
         if view == "photo":
             st.image(photo, width="stretch", alt=picture.title)
             size = loaded_model(question.name).network.preprocessing.size
-            st.caption(f"Cut to a square; the network sees it at {size} pixels.")
+            st.caption(f"Cut to a square; the network sees it at {size:d} pixels.")
             return
         race = known_race(question)
         order = race.order() if race is not None else tuple(range(len(question.labels)))

@@ -46,7 +46,7 @@ from core.shares import FEW, counted, difference_words, interval_words, share, s
 from core.ui.cache import in_use, loaded_model, shelved
 from core.ui.errors import guard
 from core.ui.export import Export
-from core.ui.layout import plain
+from core.ui.foreign import code, plain
 from core.ui.pickers import second_model_picker
 from core.ui.zero_shot import encoder, labels_seen, weights_of
 
@@ -113,7 +113,7 @@ def panel(name: str) -> None:
                     picture_row(f"{title}: {len(rows)}", colour, [_card(found, each, names) for each in rows[:SHOWN]])
                 )
             else:
-                st.caption(f"{title}: none of these pictures.")
+                st.caption(f"{plain(title)}: none of these pictures.")
         divided = found.comparison.split_classes()
         if divided:
             classes = counted(len(divided), "class", "classes")
@@ -420,15 +420,18 @@ def _place_in_wordnet(verdict: Verdict, names: Sequence[str]) -> None:
     """The true class's path to the root, how far off both are, and the tree of all classes said."""
     wnid = imagenet_wnids()[verdict.label]
     path = " › ".join(synset.names[0] for synset in reversed(path_to_root(wnid)))
-    st.markdown(f"**{names[verdict.label]}** `{wnid}`: {find_synset(wnid).gloss}")
-    st.caption(path)
+    st.markdown(f"**{plain(names[verdict.label])}** {code(wnid)}: {plain(find_synset(wnid).gloss)}")
+    st.caption(plain(path))
     for who, top in (("CLIP", verdict.clip_top), ("ImageNet", verdict.classifier_top)):
         best = top[0][0]
         if best == verdict.label:
-            st.caption(f"{who} says just that.")
+            st.caption(f"{plain(who)} says just that.")
         else:
             above, steps = common_ancestor(verdict.label, best)
-            st.caption(f"{who} says **{names[best]}**: also a kind of *{above}*, {steps} steps away in WordNet.")
+            st.caption(
+                f"{plain(who)} says **{plain(names[best])}**: also a kind of *{plain(above)}*, "
+                f"{steps:d} steps away in WordNet."
+            )
     classes = tuple(
         dict.fromkeys((verdict.label, *(index for index, _ in (*verdict.clip_top, *verdict.classifier_top))))
     )

@@ -11,6 +11,7 @@ from core.shares import counted
 from core.ui.components.image_plane import Chosen, image_plane
 from core.ui.embeddings import Shown
 from core.ui.embeddings_words import colours_of, depth_rows, label_table
+from core.ui.foreign import plain
 
 _STATE = "plane_chosen"
 _IN_GALLERY = 60
@@ -86,17 +87,17 @@ def panel(shown: Shown, *, columns: int) -> None:
 def neighbours(shown: Shown, focus: int, columns: int) -> None:
     """The nearest others of one picture in every space of the page."""
     images = shown.given.images
-    st.markdown(f"**{_named(shown, focus)}** and its nearest in the original space")
+    st.markdown(f"**{plain(_named(shown, focus))}** and its nearest in the original space")
     for name, space, drawing in zip(shown.names, shown.spaces, shown.drawings, strict=True):
         row = space.near.indices[focus]
         if not len(row):
             continue
         words = [f"{int((images.labels[row] == images.labels[focus]).sum())} of {len(row)} alike"] * images.labelled
         kept = int(shared(row[None], drawing.near.indices[focus][None])[0])
-        words.append(f"{kept} also near on the plane")
+        words.append(f"{kept:d} also near on the plane")
         words.append(f"cosine of the nearest {1 - space.near.distances[focus, 0] ** 2 / 2:.3f}")
-        lead = f"**{name.partition(':')[0] if shown.film else name}**: " if len(shown.names) > 1 else ""
-        st.caption(lead + ", ".join(words))
+        lead = f"**{plain(name.partition(':')[0] if shown.film else name)}**: " if len(shown.names) > 1 else ""
+        st.caption(lead + plain(", ".join(words)))
         _gallery(shown, [focus, *row], columns, f"Nearest to {images.ids[focus]}")
 
 
@@ -107,7 +108,7 @@ def selection(shown: Shown, chosen: Chosen, columns: int) -> None:
     table = label_table(shown.given, chosen) if images.classes else None
     st.markdown(f"**{count:,} selected**" + (f", the first {_IN_GALLERY} of them" if count > _IN_GALLERY else ""))
     if table is not None:
-        most = [f"{row.selected:,} {row.label}" for row in table.head(4).itertuples()]
+        most = [f"{row.selected:,} {plain(row.label)}" for row in table.head(4).itertuples()]
         st.caption(" · ".join(most) + (f" · and {len(table) - 4} more" if len(table) > 4 else ""))
     _gallery(shown, list(chosen.items[:_IN_GALLERY]), columns, f"{count} selected pictures")
     if table is not None:
@@ -133,7 +134,7 @@ def depths(shown: Shown) -> None:
         alt="; ".join(f"{row.title}: {row.accuracy:.1%}" for row in rows),
     )
     st.caption(
-        f"Each picture's {shown.given.images.kind} by the vote of its {shown.spaces[0].near.count} nearest others, "
+        f"Each picture's {plain(shown.given.images.kind)} by the vote of its {shown.spaces[0].near.count} nearest others, "
         f"of {counted(rows[0].count, 'picture')}; bars: 95 % intervals."
     )
 

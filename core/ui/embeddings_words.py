@@ -14,6 +14,7 @@ from core.methods.embedding_quality import agreement, overlap, overlap_by_chance
 from core.shares import FEW, counted, difference_words, interval_words, share
 from core.ui.components.image_plane import Chosen, Colours
 from core.ui.embeddings import NEAR, Drawing, Shown, similarity_of
+from core.ui.foreign import plain
 from core.ui.image_sets import Given
 
 
@@ -75,12 +76,12 @@ def knows_sentence(shown: Shown) -> str:
     dim = space.vectors.shape[1]
     if space.right is None or drawing.right is None:
         count = f"{counted(len(space.vectors), 'picture')} in {dim:,} dimensions"
-        return f"**{asked.title}**: {count}. They have no labels, so that nobody can say whether neighbours are right."
+        return f"**{plain(asked.title)}**: {count}. They have no labels, so that nobody can say whether neighbours are right."
     k = min(NEAR, space.near.count)
     where = "on the plane" if drawing.plane.coordinates.shape[1] == 2 else "along the three axes drawn"
     return (
-        f"The {k} nearest others name a picture's {shown.given.images.kind} in {_share(space.right)} in the {dim:,} "
-        f"dimensions of **{asked.title}**, and in {_share(drawing.right)} {where}."
+        f"The {k:d} nearest others name a picture's {plain(shown.given.images.kind)} in {_share(space.right)} "
+        f"in the {dim:,} dimensions of **{plain(asked.title)}**, and in {_share(drawing.right)} {where}."
     )
 
 
@@ -93,15 +94,15 @@ def faithful_sentence(drawing: Drawing) -> str:
     quality = drawing.quality
     if quality is not None:
         parts.append(
-            f"Of each picture's {quality.k} nearest in the original space, {quality.kept:.0%} are among its "
-            f"{quality.k} nearest here. Trustworthiness {quality.trustworthiness:.3f} "
+            f"Of each picture's {quality.k:d} nearest in the original space, {quality.kept:.0%} are among its "
+            f"{quality.k:d} nearest here. Trustworthiness {quality.trustworthiness:.3f} "
             f"({_grade(quality.trustworthiness)} that look near are strangers), continuity {quality.continuity:.3f} "
             f"({_grade(quality.continuity)} that are near were torn apart)."
         )
         if quality.count < quality.of:
             parts.append(f"Measured on a fixed sample of {quality.count:,} of the {quality.of:,} pictures.")
     if drawing.plane.note:
-        parts.append(drawing.plane.note)
+        parts.append(plain(drawing.plane.note))
     return " ".join(parts)
 
 
@@ -128,7 +129,7 @@ def contest_sentence(shown: Shown) -> str:
     verdict = "within chance" if low <= 0 <= high else f"in favour of the {'first' if gain > 0 else 'second'}"
     k = min(NEAR, *(space.near.count for space in shown.spaces))
     return (
-        f"The {k} nearest name the {shown.given.images.kind} in {_share(first)} and in {_share(second)}: "
+        f"The {k} nearest name the {plain(shown.given.images.kind)} in {_share(first)} and in {_share(second)}: "
         f"the first minus the second, on the same pictures, {difference_words(ours, theirs, count)}, {verdict}.{text}"
     )
 

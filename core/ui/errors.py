@@ -8,11 +8,16 @@ from contextlib import contextmanager
 import streamlit as st
 
 from core.errors import CoreError
+from core.ui.foreign import plain
+
+# An address or a reason may be a page long.
+MOST_LETTERS = 2000
 
 
 def show_error(error: CoreError) -> None:
     """Cause and remedy, in a box that leaves the rest of the page usable."""
-    st.error(f"{error.cause}\n\n{error.remedy}" if error.remedy else error.cause, icon=":material/error:")
+    cause, remedy = (plain(each, MOST_LETTERS) for each in (error.cause, error.remedy))
+    st.error(f"{cause}\n\n{remedy}" if remedy else cause, icon=":material/error:")
 
 
 @contextmanager

@@ -27,8 +27,9 @@ from core.ui.evaluation_views import (
     read_evaluation,
 )
 from core.ui.export import Export
+from core.ui.foreign import plain
 from core.ui.forms import dataset_import
-from core.ui.layout import page_link, plain
+from core.ui.layout import page_link
 from core.ui.recipes import evaluation_recipe
 from core.ui.tested_images import choose_images, label_area, read_labels
 
@@ -62,7 +63,7 @@ def evaluation_panel(name: str) -> None:
 
 def _form(name: str) -> None:
     """What to evaluate on, and the button."""
-    st.markdown(f"**{loaded_model(name).spec.title}** names every image of a data set, untrained.")
+    st.markdown(f"**{plain(loaded_model(name).spec.title)}** names every image of a data set, untrained.")
     installed = installed_datasets()
     if not installed:
         st.info("No data set is on this machine yet.", icon=":material/database_off:")
@@ -137,7 +138,7 @@ def _nothing_yet(name: str) -> None:
 def show_evaluation(found: Evaluation) -> None:
     """Accuracy, confusion, classes, splits, strategies, errors."""
     summary = found.summary
-    st.markdown(f"#### {found.accuracy.sentence()}")
+    st.markdown(f"#### {plain(found.accuracy.sentence())}")
     st.caption(plain(headline(found)))
     figures = evaluation_figures(found)
     left, right = st.columns(2, gap="medium")
@@ -159,7 +160,7 @@ def show_evaluation(found: Evaluation) -> None:
         left, right = st.columns(2, gap="medium")
         for place, (title, figure, alt) in zip((left, right), comparison_figures(found), strict=False):
             with place:
-                st.markdown(f"**{title}**")
+                st.markdown(f"**{plain(title)}**")
                 st.plotly_chart(figure, width="stretch", key=f"compared_{alt}", alt=title)
     with guard():
         _gallery(found)

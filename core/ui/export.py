@@ -17,6 +17,7 @@ from core.figures.export import can_draw, figure_html, figure_image
 from core.figures.overlay import to_png
 from core.figures.theme import Figure
 from core.ui.errors import guard
+from core.ui.foreign import plain
 
 IMAGE_KINDS: tuple[Literal["png", "svg"], ...] = ("png", "svg")
 
@@ -46,13 +47,13 @@ def _menu(export: Export) -> None:
     """The buttons, grouped by what they give."""
     st.caption("Pictures and figures")
     for name, pixels in export.pictures.items():
-        _button(f"{name} (PNG)", partial(to_png, pixels), f"{export.stem}_{name}.png", "image/png")
+        _button(f"{plain(name)} (PNG)", partial(to_png, pixels), f"{export.stem}_{name}.png", "image/png")
     for name, figure in export.figures.items():
-        _button(f"{name} (HTML)", partial(figure_html, figure), f"{export.stem}_{name}.html", "text/html")
+        _button(f"{plain(name)} (HTML)", partial(figure_html, figure), f"{export.stem}_{name}.html", "text/html")
         if can_draw():
             for kind in IMAGE_KINDS:
                 _button(
-                    f"{name} ({kind.upper()})",
+                    f"{plain(name)} ({plain(kind.upper())})",
                     partial(figure_image, figure, kind),
                     f"{export.stem}_{name}.{kind}",
                     f"image/{kind}",

@@ -26,6 +26,7 @@ from core.models.weights import availability, fetch
 from core.runs.store import RunSpec
 from core.ui.cache import with_progress
 from core.ui.errors import guard, show_error
+from core.ui.foreign import plain
 
 Config = TypeVar("Config")
 
@@ -60,11 +61,11 @@ def config_form(config_class: type[Config], key: str, base: Config | None = None
         with st.expander("All settings", icon=":material/tune:", key=f"{key}-all"):
             for section in dict.fromkeys(entry.section for entry in rest):
                 if section:
-                    st.markdown(f"**{_words(section).capitalize()}**")
+                    st.markdown(f"**{plain(_words(section).capitalize())}**")
                 _draw([entry for entry in rest if entry.section == section], values, key)
             if following:
                 names = ", ".join(f"{entry.label.lower()} {decided[entry.name]}" for entry in following)
-                st.caption(f"The data set decides {names}.")
+                st.caption(f"The data set decides {plain(names)}.")
     try:
         return from_dict(config_class, values)
     except CoreError as error:
@@ -102,9 +103,11 @@ def dataset_import(wanted: str, key: str) -> None:
         sources.insert(0, "Download")
     source = st.segmented_control("From", sources, default=sources[0], required=True, key=f"{key}-from")
     if source == "Download" and spec is not None:
-        st.markdown(f"{spec.title} comes from its authors' server. Licence: {spec.licence}.")
+        st.markdown(f"{plain(spec.title)} comes from its authors' server. Licence: {plain(spec.licence)}.")
         st.code(f"python -m core data get {wanted}", language="bash")
-        if st.button(f"Download {spec.title}", icon=":material/download:", key=f"{key}-download", type="primary"):
+        if st.button(
+            f"Download {plain(spec.title)}", icon=":material/download:", key=f"{key}-download", type="primary"
+        ):
             _fetch_dataset(wanted, partial(get_dataset, wanted, None))
         return
     name = st.text_input("Call it", value=wanted, key=f"{key}-name-{wanted}", help="Letters, digits, - and _.").strip()
@@ -218,7 +221,7 @@ def _choice(entry: _Field, value: Any, widget: str) -> Any:
             choices,
             default=value,
             required=True,
-            format_func=_words,
+            format_func=lambda each: plain(_words(each)),
             persist_state="session",
             **_common(entry, widget),
         )
@@ -226,7 +229,7 @@ def _choice(entry: _Field, value: Any, widget: str) -> Any:
         entry.label,
         choices,
         index=choices.index(value) if value in choices else 0,
-        format_func=_words,
+        format_func=lambda each: plain(_words(each)),
         persist_state="session",
         **_common(entry, widget),
     )
@@ -269,7 +272,7 @@ def _several(entry: _Field, value: Any, widget: str) -> tuple[Any, ...]:
             entry.label,
             list(typing.get_args(kind)),
             default=list(value),
-            format_func=_words,
+            format_func=lambda each: plain(_words(each)),
             persist_state="session",
             **_common(entry, widget),
         )
@@ -302,11 +305,11 @@ def _dataset_picker(entry: _Field, value: str, widget: str) -> str:
         **_common(entry, widget),
     )
     if chosen not in installed:
-        st.warning(f"**{_dataset_title(chosen)}** is not on this machine yet.", icon=":material/database_off:")
+        st.warning(f"**{plain(_dataset_title(chosen))}** is not on this machine yet.", icon=":material/database_off:")
     if (arrived := st.session_state.pop("dataset-arrived", "")) in installed:
-        st.toast(f"{installed[arrived]['title']} is here.", icon=":material/database:")
+        st.toast(f"{plain(installed[arrived]['title'])} is here.", icon=":material/database:")
     missing = chosen not in installed
-    label = f"Get {_dataset_title(chosen)}" if missing else "Import a data set"
+    label = f"Get {plain(_dataset_title(chosen))}" if missing else "Import a data set"
     look: Literal["primary", "tertiary"] = "primary" if missing else "tertiary"
     with st.popover(label, icon=":material/upload:", type=look, key=f"{widget}-import"):
         dataset_import(chosen if missing else "my_images", f"{widget}-import")
@@ -346,8 +349,8 @@ def _model_picker(entry: _Field, value: str, widget: str) -> str:
     )
     if states.get(chosen) == "fetchable":
         spec, state = MODELS[chosen], availability(MODELS[chosen])
-        st.caption(f"Its weights are not on this machine. {state.text}")
-        if st.button(f"Download {spec.title}", icon=":material/download:", key=f"{widget}-fetch-{chosen}"):
+        st.caption(f"Its weights are not on this machine. {plain(state.text)}")
+        if st.button(f"Download {plain(spec.title)}", icon=":material/download:", key=f"{widget}-fetch-{chosen}"):
             with guard():
                 with_progress(f"Fetching {spec.title} …", partial(fetch, spec))
                 st.rerun()

@@ -21,6 +21,7 @@ from core.reports import Progress as Report
 from core.ui.address import remember, remembered
 from core.ui.components.image_plane import Pictures
 from core.ui.errors import show_error
+from core.ui.foreign import plain
 from core.ui.pickers import UPLOAD_TYPES
 from core.ui.stoppable import Progress, Stopped, computed
 
@@ -82,7 +83,9 @@ def current_set(*, name: str = "set") -> Given:
 def set_popover(given: Given, *, name: str = "set") -> None:
     """Choose other pictures: of a data set, views of photos, or one's own."""
     address = given.address
-    with st.popover(f"{given.images.title}: {len(given.images):,}", icon=":material/photo_library:", width="stretch"):
+    with st.popover(
+        f"{plain(given.images.title)}: {len(given.images):,}", icon=":material/photo_library:", width="stretch"
+    ):
         source = st.segmented_control(
             "Take them from",
             ["Data set", "Views of photos", "My photos"],
@@ -97,7 +100,7 @@ def set_popover(given: Given, *, name: str = "set") -> None:
         else:
             _choose_own(name)
     if given.images.note:
-        st.caption(given.images.note)
+        st.caption(plain(given.images.note))
 
 
 def _given(address: str) -> Given:
@@ -237,7 +240,7 @@ def _take_uploads(name: str) -> None:
     bar = st.progress(0.0) if new else None
     for index, file in enumerate(new):
         if bar is not None:
-            bar.progress(index / len(new), text=f"Reading {file.name} …")
+            bar.progress(index / len(new), text=f"Reading {plain(file.name)} …")
         if len(photos) >= MOST_UPLOADS:
             handled[file.file_id] = CoreError(f"{file.name} is one too many: the limit is {MOST_UPLOADS} photos.")
             continue

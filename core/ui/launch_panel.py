@@ -26,6 +26,7 @@ from core.runs.queue import devices, submit
 from core.runs.store import RunSpec, create_run, list_runs
 from core.ui.address import remember
 from core.ui.errors import show_error
+from core.ui.foreign import plain
 from core.ui.layout import page_link
 
 LAUNCHED = "train-launched"
@@ -70,7 +71,7 @@ def launch_panel(recipe: Recipe, config: Any | None, *, parent: str, obstacle: s
     if measure:
         _measure(recipe, config, device)
     if (found := st.session_state.get("estimates", {}).get(_question(recipe, config, device))) is not None:
-        st.info(found.sentence(), icon=":material/timer:")
+        st.info(plain(found.sentence()), icon=":material/timer:")
     if launch and not _is_double_click():
         spec = RunSpec.of(
             recipe.name,
@@ -171,7 +172,9 @@ def _measure(recipe: Recipe, config: Any, device: str) -> None:
                 known = st.session_state.setdefault("estimates", {})
                 known[_question(recipe, config, device)] = from_dict(Estimate, values)
             else:
-                bar.progress(min(1.0, values["share"]), text=f"Measuring: step {values['step']} of {values['steps']:,}")
+                bar.progress(
+                    min(1.0, values["share"]), text=f"Measuring: step {values['step']:,} of {values['steps']:,}"
+                )
         if process.wait() != 0:
             said = process.stderr.read().strip().splitlines()
             show_error(CoreError("The probe did not get through.", said[-1] if said else ""))
@@ -204,5 +207,5 @@ def _launched() -> None:
     if last is None:
         return
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        st.markdown(f":material/rocket_launch: **{last[0]}** is launched.")
+        st.markdown(f":material/rocket_launch: **{plain(last[0])}** is launched.")
         page_link("runs", "**Watch it**", "monitoring", run=last[0])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import streamlit as st
 
 from core.models.checkpoint import read_card
@@ -22,11 +20,6 @@ def heading(title: str, question: str) -> None:
     st.markdown(
         f"### {title} &nbsp;<small style='font-weight:400;opacity:.75'>{question}</small>", unsafe_allow_html=True
     )
-
-
-def plain(text: str) -> str:
-    """`text` from outside, with everything that Markdown would make something of taken literally."""
-    return re.sub(r"([\\`*_{}\[\]()#+!|$~:<>])", r"\\\1", text)
 
 
 def page_link(stem: str, label: str, icon: str = "arrow_forward", **query: str) -> None:
@@ -55,8 +48,8 @@ def teaching_cards(stem: str) -> None:
     texts = _parse(stem)
     for column, (name, (title, icon)) in zip(st.columns(3), SECTIONS.items(), strict=True):
         with column, st.container(border=True, height="stretch"):
-            st.markdown(f"{icon} **{title}**")
-            st.markdown(texts[name])
+            st.markdown(f"{icon} **{title}**")  # ours: SECTIONS above
+            st.markdown(texts[name])  # ours: the cards in assets
 
 
 @st.cache_data(show_spinner=False)

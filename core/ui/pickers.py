@@ -20,6 +20,7 @@ from core.runs.store import list_runs
 from core.ui.address import remember, remembered
 from core.ui.cache import loaded_model, with_progress
 from core.ui.errors import guard, show_error
+from core.ui.foreign import plain
 
 UPLOAD_TYPES = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"]
 MOST_PICTURES = 16
@@ -44,7 +45,7 @@ def image_picker(*, name: str = "image", default: str = "example:coffee", label:
     except CoreError as error:
         show_error(error)
         picture = _picture(default)
-    with st.popover(f"{label}: {picture.title}", icon=":material/image:", width="stretch"):
+    with st.popover(f"{label}: {plain(picture.title)}", icon=":material/image:", width="stretch"):
         source = st.segmented_control(
             "Take it from",
             ["Examples", "Upload", "Camera", "Data set", "Folder"],
@@ -217,7 +218,7 @@ def own_model_form(*, name: str = "model") -> None:
                 if state.state == "unavailable":
                     raise CoreError(state.text)
                 # Loading now tells apart a typing mistake, a missing network and a file that is not a model.
-                with st.spinner(f"Loading {location.strip()} …"):
+                with st.spinner(f"Loading {plain(location.strip())} …"):
                     loaded_model(candidate)
                 if candidate not in _own_models():
                     st.session_state["own_models"] = [*st.session_state.get("own_models", []), candidate]
@@ -279,7 +280,7 @@ def _is_ready(name: str, state: Availability) -> bool:
             _forget_if_changed(name)
         try:
             if name not in st.session_state.setdefault("loaded_once", set()):
-                with st.spinner(f"Loading {spec.title} …"):
+                with st.spinner(f"Loading {plain(spec.title)} …"):
                     loaded_model(name)
                 st.session_state["loaded_once"].add(name)
         except CoreError as error:
@@ -287,11 +288,14 @@ def _is_ready(name: str, state: Availability) -> bool:
             return False
         return True
     if state.state == "unavailable":
-        st.warning(f"**{spec.title}** cannot be used here: {state.text}", icon=":material/cloud_off:")
+        st.warning(f"**{plain(spec.title)}** cannot be used here: {plain(state.text)}", icon=":material/cloud_off:")
         return False
     size = f" ({state.size_mib:.0f} MB)" if state.size_mib else ""
-    st.info(f"**{spec.title}** is one download away. {state.text} Licence: {spec.licence}.", icon=":material/download:")
-    if st.button(f"Download {spec.title}{size}", type="primary", key=f"fetch_{name}"):
+    st.info(
+        f"**{plain(spec.title)}** is one download away. {plain(state.text)} Licence: {plain(spec.licence)}.",
+        icon=":material/download:",
+    )
+    if st.button(f"Download {plain(spec.title)}{size}", type="primary", key=f"fetch_{name}"):
         _download(spec)
     return False
 
@@ -383,7 +387,7 @@ def _thumbnails(name: str, pictures: list[Picture], label: Callable[[Picture], s
             side = min(picture.image.size)
             left, top = (picture.image.width - side) // 2, (picture.image.height - side) // 2
             st.image(picture.image.crop((left, top, left + side, top + side)).resize((120, 120)), alt=picture.title)
-            st.button(label(picture), key=f"{name}_{picture.key}", on_click=_choose, args=(name, picture.key))
+            st.button(plain(label(picture)), key=f"{name}_{picture.key}", on_click=_choose, args=(name, picture.key))
 
 
 def _example_gallery(name: str) -> None:
@@ -415,7 +419,7 @@ def _uploads(name: str) -> None:
     for file in files:
         if file.file_id not in handled:
             try:
-                with st.spinner(f"Reading {file.name} …"):
+                with st.spinner(f"Reading {plain(file.name)} …"):
                     picture = _decode(file.getvalue(), file.name)
                 _keep_upload(picture)
                 handled[file.file_id] = picture.key

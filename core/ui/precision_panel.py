@@ -16,6 +16,7 @@ from core.reports import roughly
 from core.shares import interval_words
 from core.ui.cache import loaded_model
 from core.ui.errors import guard
+from core.ui.foreign import plain
 from core.ui.pickers import Picture
 from core.ui.precision import (
     RUNS,
@@ -151,11 +152,11 @@ def gallery(pictures: list[Picture], results: dict[str, Agreement], classes: tup
             with st.container(horizontal=True, gap="small"):
                 st.image(pictures[image].image, width=80)
                 st.markdown(
-                    f"{mark}**{pictures[image].title}**  \n{class_name(names, best)} "
+                    f"{mark}**{plain(pictures[image].title)}**  \n{plain(class_name(names, best))} "
                     f"{result.reference[image][best]:.2%} → {after}",
                     width=200,
                 )
-            st.caption(reason(result, image, FORMATS[chosen], names))
+            st.caption(plain(reason(result, image, FORMATS[chosen], names)))
 
 
 def table_of(measured: Measured, results: dict[str, Agreement]) -> pd.DataFrame:

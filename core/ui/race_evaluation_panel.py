@@ -20,8 +20,9 @@ from core.ui.background_results import GALLERY, Results, error_gallery
 from core.ui.cache import loaded_model
 from core.ui.errors import guard
 from core.ui.export import Export
+from core.ui.foreign import plain
 from core.ui.forms import dataset_import
-from core.ui.layout import page_link, plain
+from core.ui.layout import page_link
 from core.ui.race_evaluation import (
     Pace,
     RaceEvaluation,
@@ -182,7 +183,7 @@ def _cost(config: Config, info: dict[str, Any], finished: list[RunFolder]) -> No
 
 def cost_sentence(images: int, grid: int, pace: Pace, *, pruned: bool) -> str:
     """What a run of `images` costs whose full grid has `grid` calls; `pruned`: prompts may leave before the end."""
-    per = f"{1000 * pace.call_seconds:.3g} ms a call, {pace.source}"
+    per = f"{1000 * pace.call_seconds:.3g} ms a call, {plain(pace.source)}"
     longest = roughly(grid * pace.call_seconds)
     if not pruned:
         return f"{images:,} images, {grid:,} calls of the network: about {longest} ({per})."
@@ -218,7 +219,7 @@ def _nothing_yet(name: str) -> None:
 
 def _show(found: RaceEvaluation) -> None:
     """Accuracy against calls and confusion, the comparison in sentences, classes and pruning, errors."""
-    st.markdown(f"#### {found.accuracy.sentence()}")
+    st.markdown(f"#### {plain(found.accuracy.sentence())}")
     st.caption(plain(headline(found)))
     figures = race_evaluation_figures(found)
     left, right = st.columns(2, gap="medium")
@@ -296,7 +297,8 @@ def _more(found: RaceEvaluation) -> None:
         draws = summary["calls"]["full_grid"] // len(found.classes)
         st.markdown(
             f"**Plan** {plain(plan['objective'])} error, {plain(summary['plan_words'])}, at most {draws:,} draws; "
-            f"{plain(summary['precision'])}, batches of {summary['batch_size']}, {summary['threads']} threads"
+            f"{plain(summary['precision'])}, batches of {plain(summary['batch_size'])}, "
+            f"{plain(summary['threads'])} threads"
         )
         st.code(summary["command"], language="bash", wrap_lines=True)
         page_link("runs", "Its run", "monitoring", run=found.name)

@@ -30,6 +30,7 @@ from core.runs.status import RESUMABLE, Status
 from core.runs.store import RunFolder
 from core.ui.address import remember, remembered
 from core.ui.errors import guard
+from core.ui.foreign import plain
 from core.ui.run_views import RunView, age, all_views, differing
 
 ICONS: dict[Status, tuple[str, str]] = {
@@ -127,7 +128,7 @@ def strip(view: RunView, position: int, clone: Callable[[RunView], None]) -> Non
         left, right = st.columns([5, 4], vertical_alignment="center")
         with left:
             st.markdown(
-                f"<span style='color:{colour_of(position)}'>●</span> **{_escape(view.title)}** {icon} {_says(view)}",
+                f"<span style='color:{colour_of(position)}'>●</span> **{plain(view.title)}** {icon} {_says(view)}",
                 unsafe_allow_html=True,
             )
             if view.active:
@@ -136,6 +137,12 @@ def strip(view: RunView, position: int, clone: Callable[[RunView], None]) -> Non
             _buttons(view, clone)
         if state.cause and not view.active:
             _reason(view)
+        if view.damaged:
+            st.warning(
+                f"{view.damaged:,} of the lines of its metrics.jsonl are damaged and left out: its curves have gaps. "
+                "Clone it to train the same again.",
+                icon=":material/broken_image:",
+            )
 
 
 def curve_panel(views: Sequence[RunView]) -> None:
@@ -210,10 +217,10 @@ def _status_word(view: RunView) -> str:
 def _says(view: RunView) -> str:
     """The state of a run in a sentence."""
     state = view.state
-    parts: list[str] = ["bundled model, read-only" if view.folder is None else state.status]
+    parts: list[str] = ["bundled model, read-only" if view.folder is None else plain(state.status)]
     if state.device and view.folder is not None:
         settled = read_precision(view.folder)
-        parts.append(f"on {state.device}" + (f" in {settled.precision}" if settled else ""))
+        parts.append(f"on {plain(state.device)}" + (f" in {settled.precision}" if settled else ""))
     if view.best is not None:
         of = f" of {view.val_count:,} images" if view.val_count else ""
         parts.append(f"best validation accuracy {view.best:.1%}{of}")
@@ -226,9 +233,9 @@ def _says(view: RunView) -> str:
 def _progress_words(view: RunView) -> str:
     state = view.state
     if state.status == "queued":
-        return f"waiting for {view.spec.device if view.spec else 'a device'}; older runs go first"
+        return f"waiting for {plain(view.spec.device) if view.spec else 'a device'}; older runs go first"
     words_ = [f"step {state.step:,} of {state.steps:,}"] if state.steps else []
-    words_ += [state.text] if state.text else []
+    words_ += [plain(state.text)] if state.text else []
     words_ += [f"about {roughly(view.eta)} left"] if view.eta is not None else []
     return " · ".join(words_) or "starting"
 
@@ -236,7 +243,7 @@ def _progress_words(view: RunView) -> str:
 def _reason(view: RunView) -> None:
     """Why a run ended, what to do about it, and the traceback for whoever mends the code."""
     show = st.error if view.state.status == "failed" else st.info
-    show(f"{_escape(view.state.cause)} {_escape(view.state.remedy)}".strip())
+    show(f"{plain(view.state.cause)} {plain(view.state.remedy)}".strip())
     if view.state.traceback:
         with st.expander("Traceback"):
             st.code(view.state.traceback, language="text", height=240)
@@ -271,7 +278,7 @@ def _buttons(view: RunView, clone: Callable[[RunView], None]) -> None:
         clone(view)
     if folder is not None and not view.active:
         with st.popover("Delete", icon=":material/delete:", key=f"delete-{safe}", type="tertiary"):
-            st.markdown(f"Delete **{_escape(view.title)}** with its model, checkpoint and curves?")
+            st.markdown(f"Delete **{plain(view.title)}** with its model, checkpoint and curves?")
             if st.button("Delete for good", type="primary", key=f"really-{safe}"):
                 _act(delete, folder)
                 _forget(view.key)
@@ -365,9 +372,9 @@ def _samples(views: Sequence[RunView]) -> None:
         newest = sorted(pictures, key=lambda path: path.stat().st_mtime, reverse=True)[:8]
         if newest:
             found = True
-            st.markdown(f"**{_escape(view.title)}**")
+            st.markdown(f"**{plain(view.title)}**")
             for column, path in zip(st.columns(4) * 2, newest, strict=False):
-                column.image(path.read_bytes(), caption=path.stem, width="stretch")
+                column.image(path.read_bytes(), caption=plain(path.stem), width="stretch")
     if not found:
         st.info("These recipes draw no samples; classifiers have none to draw.", icon=":material/image:")
 
@@ -375,9 +382,9 @@ def _samples(views: Sequence[RunView]) -> None:
 def _log(views: Sequence[RunView]) -> None:
     for view in views:
         if view.folder is None:
-            st.caption(f"{view.title} is bundled; its log was not kept.")
+            st.caption(f"{plain(view.title)} is bundled; its log was not kept.")
             continue
-        st.markdown(f"**{_escape(view.title)}**")
+        st.markdown(f"**{plain(view.title)}**")
         st.code(_tail(view.folder) or "Nothing was printed.", language="text", height=320)
 
 
@@ -400,10 +407,3 @@ def _text(value: Any) -> str:
 def _safe(key: str) -> str:
     """For keys of widgets and containers."""
     return hashlib.sha256(key.encode()).hexdigest()[:10]
-
-
-def _escape(text: str) -> str:
-    """Names of runs are no Markdown and no HTML."""
-    for character in "\\`*_{}[]()#<>$~|:":
-        text = text.replace(character, "\\" + character)
-    return text

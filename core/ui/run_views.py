@@ -25,7 +25,7 @@ from core.models.checkpoint import ModelCard, read_card
 from core.paths import BUNDLED
 from core.reports import roughly
 from core.runs.status import RunState, eta_seconds, read_state
-from core.runs.store import RunFolder, RunSpec, list_runs
+from core.runs.store import RunFolder, RunSpec, list_runs, parse_report
 
 BUNDLED_PREFIX = "bundled:"
 ACTIVE = ("queued", "running")
@@ -43,6 +43,7 @@ class RunView:
         history: its reports.
         test: test accuracy with its 95 % interval, if it was measured.
         test_count: on how many images.
+        damaged: how many lines of its `metrics.jsonl` are no reports and left out.
         model: what the model pickers call its finished model, or nothing.
         state: where it is.
         folder: None for a bundled one.
@@ -66,6 +67,7 @@ class RunView:
     command: str = ""
     eta: float | None = None
     test_count: int | None = None
+    damaged: int = 0
 
     @property
     def active(self) -> bool:
@@ -131,9 +133,10 @@ def view_of(folder: RunFolder) -> RunView | None:
         state=state,
         folder=folder,
         spec=spec,
-        created=_seconds(spec.created),
+        created=seconds_of(spec.created),
         command=spec.command(folder.name),
         eta=eta_seconds(folder) if state.status == "running" else None,
+        damaged=_tails().damaged(folder.metrics),
     )
 
 
@@ -161,7 +164,7 @@ def bundled_views() -> tuple[RunView, ...]:
                 test_count=card.metrics.get("test_count"),
                 model=path.parent.name,
                 state=RunState(status="finished", step=steps, steps=steps),
-                created=_seconds(card.date),
+                created=seconds_of(card.date),
                 command=card.command,
             )
         )
@@ -206,6 +209,7 @@ class _Tail:
     inode: int = 0
     offset: int = 0
     lines: list[Mapping[str, Any]] = field(default_factory=list)
+    damaged: int = 0
 
 
 class _Tails:
@@ -232,8 +236,15 @@ class _Tails:
                 return ()
             if new:
                 tail.offset += len(new) + 1
-                tail.lines += [report for line in new.split(b"\n") if (report := _report(line)) is not None]
+                found = [_report(line) for line in new.split(b"\n")]
+                tail.lines += [report for report in found if report is not None]
+                tail.damaged += found.count(None)
             return tuple(tail.lines)
+
+    def damaged(self, path: Path) -> int:
+        """How many of the lines so far are no reports."""
+        with self._lock:
+            return self._tails[path].damaged if path in self._tails else 0
 
 
 @st.cache_resource(show_spinner=False)
@@ -242,18 +253,23 @@ def _tails() -> _Tails:
 
 
 def _report(line: bytes) -> Mapping[str, Any] | None:
-    try:
-        values = json.loads(line)
-    except ValueError:
-        return None
-    return values if isinstance(values, dict) and "step" in values else None
+    values = parse_report(line)
+    return values if values is not None and "step" in values else None
 
 
 def _card(folder: Path) -> ModelCard | None:
+    """The card of a finished model; None if its file cannot be read, or does not hold what the pages show of it."""
     try:
-        return read_card(folder)
-    except (CoreError, OSError, ValueError):
+        card = read_card(folder)
+        test, count = _test_of(card), card.metrics.get("test_count")
+    except (CoreError, OSError, ValueError, TypeError):
         return None
+    sound = (test is None or all(_is_share(each) for each in test)) and (count is None or type(count) is int)
+    return card if sound else None
+
+
+def _is_share(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= 1
 
 
 def _card_settings(card: ModelCard, recipe: str, pairs: list[str]) -> dict[str, Any]:
@@ -269,7 +285,8 @@ def _card_settings(card: ModelCard, recipe: str, pairs: list[str]) -> dict[str, 
 
 def batch_size(settings: Mapping[str, Any]) -> int | None:
     """The batch size among flat settings, whichever section has it."""
-    return next((value for key, value in settings.items() if key.rpartition(".")[2] == "batch_size"), None)
+    found = (value for key, value in settings.items() if key.rpartition(".")[2] == "batch_size")
+    return next((value for value in found if type(value) is int), None)
 
 
 def _test_of(card: ModelCard) -> tuple[float, float, float] | None:
@@ -280,10 +297,11 @@ def _test_of(card: ModelCard) -> tuple[float, float, float] | None:
     return metrics["test_accuracy"], low, high
 
 
-def _seconds(text: str) -> float | None:
+def seconds_of(text: str) -> float | None:
+    """A date as seconds since 1970; None if it is none."""
     try:
         return datetime.fromisoformat(text).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError, OSError):
         return None
 
 

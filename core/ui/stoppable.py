@@ -17,6 +17,7 @@ import streamlit as st
 
 from core.errors import CoreError
 from core.reports import roughly
+from core.ui.foreign import plain
 
 Result = TypeVar("Result")
 Progress = Callable[[float, str], None]
@@ -78,11 +79,11 @@ def computed(key: tuple[Hashable, ...], text: str, work: Callable[[Progress], Re
     with slot.container():
         if st.session_state.get(_STOPPED) == token:
             left, right = st.columns([5, 1], vertical_alignment="center")
-            left.info(f"Stopped: {text[0].lower()}{text[1:]}.", icon=":material/pause:")
+            left.info(f"Stopped: {plain(text[0].lower() + text[1:])}.", icon=":material/pause:")
             right.button("Go on", key=f"go_on_{token}", on_click=_forget, type="primary", width="stretch")
             raise Stopped(f"{text} was stopped.")
         left, right = st.columns([5, 1], vertical_alignment="center")
-        bar = left.progress(0.0, text=f"{text} …")
+        bar = left.progress(0.0, text=f"{plain(text)} …")
         right.button("Stop", key=f"stop_{token}", on_click=_stop, args=(token,), width="stretch")
         began = time.monotonic()
 
@@ -90,9 +91,8 @@ def computed(key: tuple[Hashable, ...], text: str, work: Callable[[Progress], Re
             share = min(1.0, max(0.0, share))
             seconds = time.monotonic() - began
             left_over = seconds * (1 - share) / share if share > 0.05 and seconds > 3 else 0
-            bar.progress(
-                share, text=f"{text}: {message}{f', about {roughly(left_over)} left' if left_over > 2 else ''}"
-            )
+            left = f", about {roughly(left_over)} left" if left_over > 2 else ""
+            bar.progress(share, text=f"{plain(text)}: {plain(message)}{left}")
 
         turn = results.turn(key)
         while not turn.acquire(timeout=0.5):

@@ -39,6 +39,7 @@ from core.runs.studies import (
 )
 from core.ui.address import remember, remembered
 from core.ui.errors import guard, show_error
+from core.ui.foreign import plain
 from core.ui.train_address import open_settings
 
 EVERY = "3s"
@@ -131,15 +132,14 @@ def _headline(summary: StudySummary) -> str:
         else "No trial has finished yet."
     )
     images = f"{summary.max_images:,} images" if summary.max_images else "all images"
-    return (
-        f"#### {reached}\n{title}, {_count(summary.epochs, 'epoch')} on {images} a trial. The test split is not read."
-    )
+    epochs = _count(summary.epochs, "epoch")
+    return f"#### {reached}\n{plain(title)}, {epochs} on {images} a trial. The test split is not read."
 
 
 def _what_is_going_on(summary: StudySummary) -> str:
     statuses: tuple[TrialStatus, ...] = ("finished", "pruned", "failed", "running", "stopped")
     counts = [f"{len(found)} {status}" for status in statuses if (found := summary.having(status))]
-    return f"{summary.done} of {summary.budget} trials: {', '.join(counts) or 'none begun'}"
+    return f"{summary.done:,} of {summary.budget:,} trials: {', '.join(counts) or 'none begun'}"
 
 
 def _importance(summary: StudySummary) -> None:
@@ -172,7 +172,7 @@ def _best(summary: StudySummary) -> None:
             st.markdown(
                 f":material/star: **Best configuration** · trial {best.number}, {summary.say(best.value or 0.0)}"
             )
-            words = [f"{short_name(key)} **{short_value(value)}**" for key, value in best.params.items()]
+            words = [f"{plain(short_name(key))} **{plain(short_value(value))}**" for key, value in best.params.items()]
             st.markdown(" ".join(f":gray-badge[{each}]" for each in words))
         with right:
             if st.button(
@@ -259,7 +259,8 @@ def _reasons(summary: StudySummary) -> None:
     ended = [trial for trial in summary.having("failed", "pruned") if trial.reason]
     if ended:
         with st.expander(f"Why {_count(len(ended), 'trial')} ended early"):
-            st.markdown("\n".join(f"- **trial {trial.number}** {trial.status}: {trial.reason}" for trial in ended))
+            said = [f"- **trial {trial.number:d}** {plain(trial.status)}: {plain(trial.reason)}" for trial in ended]
+            st.markdown("\n".join(said))
 
 
 def _begin(taken: set[str]) -> None:
@@ -321,4 +322,4 @@ def _chart(figure: Figure, name: str, alt: str) -> None:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -27,7 +27,7 @@ from core.ui.components.keys import component_key
 from core.ui.components.label_bars import LabelBar, label_bars
 from core.ui.errors import guard
 from core.ui.export import Export
-from core.ui.layout import plain
+from core.ui.foreign import plain
 from core.ui.pickers import Picture
 from core.ui.recipes import zero_shot_recipe
 from core.ui.zero_shot import (
@@ -122,7 +122,7 @@ def _controls() -> None:
         )
         st.button("Use this list", key="use_list", type="primary", on_click=_use_pasted)
         for title, names in LISTS.items():
-            st.button(title, key=f"list_{title}", on_click=_use, args=(names,), width="stretch")
+            st.button(plain(title), key=f"list_{title}", on_click=_use, args=(names,), width="stretch")
     strategy = st.pills(  # which, unlike segments, wrap on a narrow screen
         "Asked as",
         list(STRATEGIES),
@@ -224,9 +224,9 @@ def _what_it_knows(name: str) -> None:
     count = len({label for labels in seen.values() for label in labels})
     kinds = sorted(words_met(name) - {label.casefold() for labels in seen.values() for label in labels})
     with st.popover(f"This model has met {count} labels", icon=":material/school:", type="tertiary"):
-        st.markdown(loaded_model(name).spec.note)
+        st.markdown(plain(loaded_model(name).spec.note))
         for data, labels in seen.items():
-            st.markdown(f"**{data}** ({len(labels)}): {plain(', '.join(sorted(labels)))}")
+            st.markdown(f"**{plain(data)}** ({len(labels)}): {plain(', '.join(sorted(labels)))}")
         st.markdown(f"**Synonyms, and what these are kinds of** ({len(kinds)}): {plain(', '.join(kinds))}")
 
 
@@ -262,8 +262,8 @@ def _where(name: str, picture: Picture, question: Question | None) -> None:
     slot.image(
         overlay(photo, found.patches), width="stretch", alt=f"{picture.title}: patches that speak for “{text}” glow."
     )
-    st.markdown(word_marks(found.words, found.word_relevance), unsafe_allow_html=True)
-    st.caption(hiding_check(name, picture.digest, text, (), picture.image).sentence())
+    st.html(word_marks(found.words, found.word_relevance))
+    st.caption(plain(hiding_check(name, picture.digest, text, (), picture.image).sentence()))
 
 
 def _behind(name: str, picture: Picture, question: Question) -> None:

@@ -7,6 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -16,8 +19,8 @@ from core.errors import CoreError
 from core.paths import CHECKOUT
 from core.runs import control, queue
 from core.runs.launcher import LocalLauncher
-from core.runs.owner import is_alive, read_owner
-from core.runs.status import eta_seconds, read_state, stored_state
+from core.runs.owner import OwnedElsewhereError, Owner, is_alive, read_owner, this_host, write_owner
+from core.runs.status import RunState, eta_seconds, read_state, stored_state, write_state
 from core.runs.store import RunFolder
 from tests.runs.conftest import make_run, wait_for, wait_until
 
@@ -30,6 +33,17 @@ def kill(folder: RunFolder) -> None:
     assert owner is not None
     os.kill(owner.pid, signal.SIGKILL)
     wait_until(lambda: not is_alive(owner), "killed")
+
+
+@contextmanager
+def patched_owner(folder: RunFolder, owner: Owner) -> Iterator[None]:
+    """Another name in `proc.json`; the right one afterwards, since fixtures end whoever is named there."""
+    kept = folder.proc.read_bytes()
+    try:
+        write_owner(folder, owner)
+        yield
+    finally:
+        folder.proc.write_bytes(kept)
 
 
 def metrics_of_an_undisturbed_run(**settings: object) -> list[dict[str, object]]:
@@ -109,6 +123,45 @@ def test_stop_from_another_process_saves_first_and_resumes() -> None:
     assert run.checkpoint.read_text(encoding="utf-8") == saved
     with pytest.raises(CoreError, match="stopped: there is nothing to stop"):
         control.request_stop(run)
+
+
+@pytest.mark.parametrize("way", ["submitted again", "found queued", "second worker"])
+def test_whoever_is_refused_leaves_the_live_training_as_it_was(way: str) -> None:
+    run = make_run("live", steps=4000, step_s=0.02)
+    queue.submit(run)
+    wait_until(run.history, "first epoch")
+    owner = read_owner(run)
+    if way == "submitted again":
+        run.state.write_text("{")  # what it says does not matter: the lock does
+        with pytest.raises(OwnedElsewhereError, match="is being worked on by process"):
+            queue.submit(run)
+    elif way == "found queued":
+        write_state(run, RunState(status="queued", host=this_host(), queued=1.0))
+        assert queue.advance() == []
+    else:
+        refused = subprocess.run(
+            [sys.executable, "-m", "core.runs.worker", str(run.path)], cwd=CHECKOUT, check=False, capture_output=True
+        )
+        assert refused.returncode == 2
+    assert read_owner(run) == owner
+    assert owner is not None
+    assert is_alive(owner)
+    # Its next report says again what it does, and it can be stopped.
+    wait_for(run, "running")
+    control.request_stop(run)
+    assert wait_for(run, "stopped", "interrupted", "failed").status == "stopped"
+
+
+def test_a_live_training_runs_whatever_its_proc_json_says() -> None:
+    run = make_run("unnamed", steps=4000, step_s=0.02)
+    queue.submit(run)
+    wait_until(run.history, "first epoch")
+    owner = read_owner(run)
+    assert owner is not None
+    with patched_owner(run, replace(owner, birth="another")):
+        assert read_state(run).status == "running"
+    control.request_stop(run)
+    wait_for(run, "stopped")
 
 
 @pytest.mark.slow
