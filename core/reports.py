@@ -44,6 +44,8 @@ def as_values(report: Any) -> dict[str, Any]:
     """A report as one flat line of metrics: what it has in `extras`, by name, stands beside its other fields."""
     values = asdict(report)
     return values | values.pop("extras", {})
+
+
 def still(progress: Generator[Progress, None, Result], step: int, steps: int) -> Generator[Progress, None, Result]:
     """The same generator where its steps are none of the whole computation's, which stands at `step`."""
     while True:

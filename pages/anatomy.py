@@ -93,7 +93,7 @@ def compare_tab() -> None:
         return
     comparison = compare_anatomy(anatomy_of(name), anatomy_of(second))
     ours, theirs = titles_with(second)
-    st.markdown(f"#### {plain(ours)} and {plain(theirs)}: {counted(len(comparison.differences), 'difference')}")
+    st.markdown(f"#### {plain(ours)} and {plain(theirs)}: {plain(counted(len(comparison.differences), 'difference'))}")
     left, right = st.columns([3, 2])
     left.plotly_chart(
         plot_comparison(comparison, ours, theirs),
@@ -176,7 +176,7 @@ def positions_tab() -> None:
             noun=("tile row", "tile column"),
         )
         if every > 1:
-            st.caption(f"Of every {every} × {every} of the {rows} × {columns} patches one has a tile.")
+            st.caption(f"Of every {every:d} × {every:d} of the {rows:d} × {columns:d} patches one has a tile.")
     with right:
         st.markdown(f"**Row {row + 1:d}, column {column + 1:d}** against all others")
         st.plotly_chart(

@@ -34,6 +34,7 @@ from core.ui.components.keys import component_key
 from core.ui.components.patch_canvas import attention_canvas
 from core.ui.errors import guard
 from core.ui.export import Export, export_popover
+from core.ui.foreign import plain
 from core.ui.layout import heading, page_link, teaching_cards
 from core.ui.pickers import Picture, image_picker, model_picker, own_model_form, second_model_picker
 from core.ui.says import attention_sentence, second_opinion
@@ -92,7 +93,7 @@ def look(picture: Picture) -> None:
         maps = maps_of(name, picture.digest, picture.image)
         headline = st.empty()
         if model.spec.note:
-            st.caption(model.spec.note)
+            st.caption(plain(model.spec.note))
         left, right = st.columns([11, 9], gap="medium")
         with right:
             choose_map(maps)
@@ -100,7 +101,7 @@ def look(picture: Picture) -> None:
         with left:
             canvas_view(maps)
         # Last: only now do all widgets hold what the address asked for.
-        headline.markdown(f"#### {attention_sentence(looked_at(), picture)}")
+        headline.markdown(f"#### {plain(attention_sentence(looked_at(), picture))}")
         if maps.signed:
             st.caption(
                 "Red attends, blue is subtracted: differential attention is signed, and zero is in the middle. "
@@ -108,7 +109,7 @@ def look(picture: Picture) -> None:
             )
         if isinstance(maps.pooling, Mixture) and not maps.pooling.fixed:
             st.caption(
-                f"This model's head reads {maps.pooling.name}: it weighs the tokens anew for every picture, and the "
+                f"This model's head reads {plain(maps.pooling.name)}: it weighs the tokens anew for every picture, and the "
                 "maps weigh their attention as it does here."
             )
 
@@ -141,7 +142,7 @@ def canvas_view(maps: AttentionMaps) -> None:
         label_visibility="collapsed",
     )
     controls[1].toggle(
-        f"{model.network.preprocessing.size} px input",
+        f"{model.network.preprocessing.size:d} px input",
         key="as_seen",
         bind="query-params",
         help="Show the pixels the model really gets.",
@@ -181,7 +182,7 @@ def mosaic_view(maps: AttentionMaps) -> None:
         gap=GAP,
         selected=(layer, -1 if head in FUSIONS else int(head) - 1),
         key=component_key("mosaic", name),
-        alt=f"Attention of {reader_name(maps)}: {maps.layers} layers (rows), {maps.heads} heads (columns).",
+        alt=f"Attention of {plain(reader_name(maps))}: {maps.layers} layers (rows), {maps.heads} heads (columns).",
         on_choice=choose,
     )
 
@@ -207,7 +208,7 @@ def class_choice(view: AttentionView) -> AttentionView:
     if chosen not in [option.class_index for option in options]:
         label, probability = class_name(model.classes, chosen), float(softmax(logits)[chosen])
         options.append(Prediction(label=label, class_index=chosen, probability=probability))
-    labels = {option.class_index: f"{short_label(option.label)} {option.probability:.0%}" for option in options}
+    labels = {option.class_index: f"{plain(short_label(option.label))} {option.probability:.0%}" for option in options}
     widget = f"class_{component_key(name, picture.digest)}"
     st.session_state.setdefault(widget, chosen)
     index = st.pills(
@@ -225,7 +226,7 @@ def draw(shown: Shown, *, columns: int) -> None:
     """The pictures of a part, beside each other."""
     places = st.columns(columns)
     for index, (stem, pixels) in enumerate(shown.pictures.items()):
-        places[index % columns].image(pixels, caption=shown.captions.get(stem), width="stretch")
+        places[index % columns].image(pixels, caption=plain(shown.captions.get(stem, "")), width="stretch")
 
 
 def explanations_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
@@ -242,7 +243,7 @@ def explanations_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
     view = replace(view, fusion=fusion, discard=discard / 100, residual=residual)
     shown = explanations_part(view, picture)
     for column, method in zip(st.columns(max(3, len(methods))), methods, strict=False):
-        column.image(shown.pictures[method.name], caption=shown.captions[method.name], width="stretch")
+        column.image(shown.pictures[method.name], caption=plain(shown.captions[method.name]), width="stretch")
         column.caption(method.summary)
     if maps_of(name, picture.digest, picture.image).signed:
         st.caption(
@@ -257,7 +258,9 @@ def mass_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
     mass = st.slider("Share of the attention to keep", 5, 95, 60, 5, format="%d %%", key="mass", bind="query-params")
     view = replace(view, mass=mass / 100)
     maps, shown = maps_of(name, picture.digest, picture.image), mass_part(view, picture)
-    st.caption(f"The last layer, attention of {reader_name(maps)}: the fewest patches that hold this share of it.")
+    st.caption(
+        f"The last layer, attention of {plain(reader_name(maps))}: the fewest patches that hold this share of it."
+    )
     draw(shown, columns=min(7, len(shown.pictures)))
     return view, shown
 
@@ -273,7 +276,7 @@ def distance_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
     st.caption("A dot per head. Low: the head looks next door, like a convolution. High: it looks across the picture.")
     layers = [f"layer {layer + 1}" for layer in range(maps.layers)]
     heads = [f"head {head + 1}" for head in range(maps.heads)]
-    with st.expander(f"As tables: distance (px) and spread of the attention of {reader_name(maps)} (bits)"):
+    with st.expander(f"As tables: distance (px) and spread of the attention of {plain(reader_name(maps))} (bits)"):
         st.dataframe(pd.DataFrame(shown.arrays["distance_px"], layers, heads).round(1))
         st.dataframe(pd.DataFrame(shown.arrays["entropy_bits"], layers, heads).round(2))
     return view, shown
@@ -282,7 +285,7 @@ def distance_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
 def predictions_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
     shown = predictions_part(view, picture)
     if not shown.figures:
-        st.info(f"{model.spec.title} has no classification head. {second_opinion(picture)}")
+        st.info(f"{plain(model.spec.title)} has no classification head. {plain(second_opinion(picture))}")
         return view, shown
     st.plotly_chart(shown.figures["predictions"], width="stretch", key="bars", alt="The five likeliest classes.")
     return view, shown
@@ -385,9 +388,9 @@ with guard():
         film_tab()
         on_screen.append(tabs_view(looked_at()))
     else:
-        st.markdown(f"#### {attention_sentence(looked_at(), picture)}")
+        st.markdown(f"#### {plain(attention_sentence(looked_at(), picture))}")
         if model.spec.note:
-            st.caption(model.spec.note)
+            st.caption(plain(model.spec.note))
         if classifies:
             on_screen.append(cnn_view(looked_at()))
 with bar[3]:

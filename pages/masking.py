@@ -16,6 +16,7 @@ from core.ui.components.keys import component_key
 from core.ui.components.patch_canvas import paint_canvas, painted_patches
 from core.ui.errors import guard
 from core.ui.export import Export, export_popover
+from core.ui.foreign import code, plain
 from core.ui.layout import heading, teaching_cards
 from core.ui.masking_parts import (
     area_sentence,
@@ -58,7 +59,7 @@ model = loaded_model(name)
 classifier = not model.spec.lacks("classifier")
 methods = explanations_for(model.spec)
 if not methods:
-    st.info(f"{model.spec.title} has neither attention nor a class to explain, so no map can rank its patches.")
+    st.info(f"{plain(model.spec.title)} has neither attention nor a class to explain, so no map can rank its patches.")
     st.stop()
 
 
@@ -130,10 +131,10 @@ def remove_patches() -> None:
     view = on_screen()
     with left:
         masked = masked_part(view, picture)
-        st.image(masked.pictures["masked"], caption=masked.captions["masked"], width="stretch")
+        st.image(masked.pictures["masked"], caption=plain(masked.captions["masked"]), width="stretch")
     with right:
         curve = curves_of(view, picture)[view.strategy]
-        st.markdown(f"#### {headline(view, curve)}")
+        st.markdown(f"#### {plain(headline(view, curve))}")
         slot = st.empty()
         slot.plotly_chart(
             curve_figure(view, picture, None), width="stretch", key="curve_first", alt="The curve so far."
@@ -145,7 +146,7 @@ def remove_patches() -> None:
             key="curve",
             alt="Confidence against the share of patches removed, beside random orders.",
         )
-        st.caption(area_sentence(view, curve, band, measure_of(view, picture)))
+        st.caption(plain(area_sentence(view, curve, band, measure_of(view, picture))))
 
 
 def by_hand() -> None:
@@ -162,10 +163,10 @@ def by_hand() -> None:
             key=component_key("paint", name),
             alt=f"{picture.title}: drag over patches to remove them, or move with the arrow keys and press Enter.",
         )
-        st.caption(f"Drag over the photo. {len(removed)} of {grid[0] * grid[1]} patches removed.")
+        st.caption(f"Drag over the photo. {len(removed)} of {grid[0] * grid[1]:d} patches removed.")
     with right:
         shown = by_hand_part(on_screen(), picture)
-        st.markdown(f"#### {shown.facts['headline']}")
+        st.markdown(f"#### {plain(shown.facts['headline'])}")
         percent = st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)
         columns = {"removed": percent, "sure": percent}
         if classifier:
@@ -199,8 +200,8 @@ def faithfulness_tab() -> Shown:
         record = track_record(name)
         if record is None:
             st.info(
-                f"{model.spec.title} has not been measured over many images yet: "
-                f"`python -m benchmarks.faithfulness --model {name}`",
+                f"{plain(model.spec.title)} has not been measured over many images yet: "
+                f"{code(f'python -m benchmarks.faithfulness --model {name}')}",
                 icon=":material/query_stats:",
             )
             return shown
@@ -208,7 +209,7 @@ def faithfulness_tab() -> Shown:
         st.plotly_chart(
             figure, width="stretch", key="track", alt="Gain over random orders for every explanation with intervals."
         )
-        st.caption(record.sentence)
+        st.caption(plain(record.sentence))
     return shown.beside(Shown(figures={"track_record": figure}, facts={"track record": record.sentence}))
 
 
@@ -233,12 +234,12 @@ with guard():
     if classifier:
         best = top_predictions(logits_of(name, picture.digest, picture.image), model.classes, count=1)[0]
         st.caption(
-            f"On the whole photo {model.spec.title} says {short_label(best.label)} ({best.probability:.0%}). "
-            f"{model.spec.note}"
+            f"On the whole photo {plain(model.spec.title)} says {plain(short_label(best.label))} "
+            f"({best.probability:.0%}). {plain(model.spec.note)}"
         )
     else:
         st.caption(
-            f"{model.spec.title} has no classifier. Measured is the cosine between its embeddings of the masked and of "
+            f"{plain(model.spec.title)} has no classifier. Measured is the cosine between its embeddings of the masked and of "
             "the whole photo; 1 means unchanged."
         )
     remove()

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 TOP = {
-    "configs", "device", "errors", "files", "finite", "intervals", "paths", "precision_choice", "reports", "seeding",
+    "configs", "device", "errors", "files", "finite", "intervals", "json_files", "paths", "precision_choice", "reports", "seeding",
     "shares",
 }  # fmt: skip
 EVERYTHING = {"data", "models", "methods", "training", "experiments", "runs", "figures", "ui"}

@@ -279,6 +279,8 @@ def is_abandoned(trial: optuna.trial.FrozenTrial) -> bool:
 def _value(trial: StudyTrial) -> float:
     """What trials are ordered by: scores may be negative, so that one without a score is not at 0."""
     return -math.inf if trial.value is None else trial.value
+
+
 def _of(kind: type[Kind], value: object) -> Kind:
     if not isinstance(value, kind):
         raise TypeError(f"{value!r} is no {kind.__name__}")

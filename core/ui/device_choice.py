@@ -7,6 +7,7 @@ import os
 import streamlit as st
 
 from core.device import choose_device, device_title, known_devices, pick_device, wished_device
+from core.ui.foreign import plain
 
 
 def device_choice() -> None:
@@ -15,7 +16,7 @@ def device_choice() -> None:
     choices = known_devices()
     if set_outside or len(choices) < 2:
         because = ", set by VITRINE_DEVICE" if set_outside else ""
-        st.caption(f"Pages compute on: {device_title(str(pick_device()))}{because}.")
+        st.caption(f"Pages compute on: {plain(device_title(str(pick_device())))}{because}.")
         return
     st.selectbox(
         "Pages compute on",

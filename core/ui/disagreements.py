@@ -117,12 +117,12 @@ def panel(name: str) -> None:
         divided = found.comparison.split_classes()
         if divided:
             classes = counted(len(divided), "class", "classes")
-            with st.expander(f"{classes} of which each names a picture that the other does not"):
+            with st.expander(f"{plain(classes)} of which each names a picture that the other does not"):
                 st.dataframe(divided_classes(divided, names, clip, classifier), hide_index=True, width="stretch")
         if found.left_out:
             are = "is" if found.left_out == 1 else "are"
             left_out = f"{counted(found.left_out, 'picture')} {are} of no class that ImageNet has, or unreadable."
-            st.caption(f":material/info: {left_out}")
+            st.caption(f":material/info: {plain(left_out)}")
     if found is not None:
         with guard():
             _closer(question, found)

@@ -134,8 +134,8 @@ def depths(shown: Shown) -> None:
         alt="; ".join(f"{row.title}: {row.accuracy:.1%}" for row in rows),
     )
     st.caption(
-        f"Each picture's {plain(shown.given.images.kind)} by the vote of its {shown.spaces[0].near.count} nearest others, "
-        f"of {counted(rows[0].count, 'picture')}; bars: 95 % intervals."
+        f"Each picture's {plain(shown.given.images.kind)} by the vote of its "
+        f"{shown.spaces[0].near.count:d} nearest others, of {counted(rows[0].count, 'picture')}; bars: 95 % intervals."
     )
 
 

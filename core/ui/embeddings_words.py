@@ -76,7 +76,10 @@ def knows_sentence(shown: Shown) -> str:
     dim = space.vectors.shape[1]
     if space.right is None or drawing.right is None:
         count = f"{counted(len(space.vectors), 'picture')} in {dim:,} dimensions"
-        return f"**{plain(asked.title)}**: {count}. They have no labels, so that nobody can say whether neighbours are right."
+        return (
+            f"**{plain(asked.title)}**: {count}. They have no labels, so that nobody can say whether neighbours are "
+            "right."
+        )
     k = min(NEAR, space.near.count)
     where = "on the plane" if drawing.plane.coordinates.shape[1] == 2 else "along the three axes drawn"
     return (
@@ -112,7 +115,7 @@ def pair_sentence(shown: Shown) -> str:
     common = float(overlap(shown.spaces[0].near, shown.spaces[1].near, k).mean()) if k else 0.0
     count = len(shown.given.images)
     return (
-        f"Of the pictures that either counts among a picture's {k} nearest, **{common:.0%}** are among them in both "
+        f"Of the pictures that either counts among a picture's {k:d} nearest, **{common:.0%}** are among them in both "
         f"(Jaccard index, mean over {count:,} pictures; by chance it would be {overlap_by_chance(count, k):.1%})."
     )
 
@@ -129,7 +132,7 @@ def contest_sentence(shown: Shown) -> str:
     verdict = "within chance" if low <= 0 <= high else f"in favour of the {'first' if gain > 0 else 'second'}"
     k = min(NEAR, *(space.near.count for space in shown.spaces))
     return (
-        f"The {k} nearest name the {plain(shown.given.images.kind)} in {_share(first)} and in {_share(second)}: "
+        f"The {k:d} nearest name the {plain(shown.given.images.kind)} in {_share(first)} and in {_share(second)}: "
         f"the first minus the second, on the same pictures, {difference_words(ours, theirs, count)}, {verdict}.{text}"
     )
 

@@ -56,7 +56,7 @@ def launch_panel(recipe: Recipe, config: Any | None, *, parent: str, obstacle: s
         )
     launcher, options = _launcher()
     if launcher == "local" and (said := _precision_words(config, device)):
-        st.caption(said)
+        st.caption(plain(said))
     left, right = st.columns(2)
     measure = left.button(
         "How long will it take?", icon=":material/timer:", disabled=not ready, width="stretch", key="run-estimate"

@@ -220,7 +220,7 @@ def _says(view: RunView) -> str:
     parts: list[str] = ["bundled model, read-only" if view.folder is None else plain(state.status)]
     if state.device and view.folder is not None:
         settled = read_precision(view.folder)
-        parts.append(f"on {plain(state.device)}" + (f" in {settled.precision}" if settled else ""))
+        parts.append(f"on {plain(state.device)}" + (f" in {plain(settled.precision)}" if settled else ""))
     if view.best is not None:
         of = f" of {view.val_count:,} images" if view.val_count else ""
         parts.append(f"best validation accuracy {view.best:.1%}{of}")

@@ -126,8 +126,8 @@ def _headline(summary: StudySummary) -> str:
     title = RECIPES[summary.recipe].title if summary.recipe in RECIPES else summary.recipe
     best = summary.best
     reached = (
-        f"The best of {len(summary.having('finished'))} finished trials {_reached(summary, best.value)} "
-        f"(trial {best.number})."
+        f"The best of {len(summary.having('finished'))} finished trials {plain(_reached(summary, best.value))} "
+        f"(trial {best.number:d})."
         if best is not None and best.value is not None
         else "No trial has finished yet."
     )
@@ -170,7 +170,8 @@ def _best(summary: StudySummary) -> None:
         left, right = st.columns([3, 2], gap="medium", vertical_alignment="center")
         with left:
             st.markdown(
-                f":material/star: **Best configuration** · trial {best.number}, {summary.say(best.value or 0.0)}"
+                f":material/star: **Best configuration** · trial {best.number:d}, "
+                f"{plain(summary.say(best.value or 0.0))}"
             )
             words = [f"{plain(short_name(key))} **{plain(short_value(value))}**" for key, value in best.params.items()]
             st.markdown(" ".join(f":gray-badge[{each}]" for each in words))
