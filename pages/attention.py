@@ -109,8 +109,8 @@ def look(picture: Picture) -> None:
             )
         if isinstance(maps.pooling, Mixture) and not maps.pooling.fixed:
             st.caption(
-                f"This model's head reads {plain(maps.pooling.name)}: it weighs the tokens anew for every picture, and the "
-                "maps weigh their attention as it does here."
+                f"This model's head reads {plain(maps.pooling.name)}: it weighs the tokens anew for every picture, "
+                "and the maps weigh their attention as it does here."
             )
 
 
@@ -234,7 +234,12 @@ def explanations_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
     methods = explanations_for(model.spec)
     columns = st.columns(3)
     fusion = columns[0].segmented_control(
-        "Rollout: heads", FUSIONS, default="mean", required=True, key="fusion", bind="query-params"
+        "Rollout: heads",
+        FUSIONS,  # ours: written in the source
+        default="mean",
+        required=True,
+        key="fusion",
+        bind="query-params",
     )
     discard = columns[1].slider(
         "Rollout: discard the smallest", 0, 95, 0, 5, format="%d %%", key="discard", bind="query-params"
@@ -295,7 +300,7 @@ def compare_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
     """One scale for both sides, and their difference."""
     beside = st.segmented_control(
         "Beside it",
-        get_args(Beside),
+        get_args(Beside),  # ours: written in the source
         default="Another model",
         required=True,
         key="beside",
@@ -310,7 +315,7 @@ def compare_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
         other = image_picker(name="image_b", default="example:pagoda", label="Second image")
     compared = st.segmented_control(
         "Map",
-        get_args(ComparedMap),
+        get_args(ComparedMap),  # ours: written in the source
         default="Last-layer attention",
         required=True,
         key="compare_map",

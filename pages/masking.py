@@ -239,8 +239,8 @@ with guard():
         )
     else:
         st.caption(
-            f"{plain(model.spec.title)} has no classifier. Measured is the cosine between its embeddings of the masked and of "
-            "the whole photo; 1 means unchanged."
+            f"{plain(model.spec.title)} has no classifier. Measured is the cosine between its embeddings of the "
+            "masked and of the whole photo; 1 means unchanged."
         )
     remove()
     st.markdown("#### Does the map matter?")

@@ -61,7 +61,7 @@ def show() -> None:
             key="memory",
             alt="Parameters and live activations over one forward pass, one line a format.",
         )
-        st.caption(what_is_weighed(question))
+        st.caption(plain(what_is_weighed(question)))
     pictures = [picture, *(each for each in compared_pictures(source, count) if each.digest != picture.digest)]
     titles = [each.title for each in pictures]
     with right:
@@ -84,7 +84,7 @@ def show() -> None:
     with top:
         for each in question.formats:
             if words := sentence(each, measured, results.get(each)):
-                st.markdown(f"##### {words}")
+                st.markdown(f"##### {words}")  # ours: numbers, formats of ours
     if results:
         gallery(pictures, results, classes)
     st.markdown("#### All figures")

@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 TOP = {
-    "configs", "device", "errors", "files", "finite", "intervals", "json_files", "paths", "precision_choice", "reports", "seeding",
-    "shares",
+    "configs", "device", "errors", "files", "finite", "intervals", "json_files", "paths", "precision_choice", "reports",
+    "seeding", "shares",
 }  # fmt: skip
 EVERYTHING = {"data", "models", "methods", "training", "experiments", "runs", "figures", "ui"}
 

@@ -109,7 +109,7 @@ class Fit:
         self.normalisation, self.config = normalisation, config
         self.objective = objective or Classification(label_smoothing=config.label_smoothing)
         optimizer = build_optimizer(
-            self.model, config.optimizer, config.learning_rate, config.weight_decay, rate_shares, config.precision
+            self.model, config.optimizer, config.learning_rate, config.weight_decay, rate_shares, self.precision
         )
         self.optimizer = self.accelerator.prepare_optimizer(optimizer, device_placement=False)
         self.batches = Batches(
