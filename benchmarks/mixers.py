@@ -115,7 +115,7 @@ def train(runs: Sequence[RunFolder], parallel: int, minutes: float) -> list[RunF
 
 def last_line(run: RunFolder) -> str:
     """What the run said last: its last epoch, or why it failed."""
-    text = run.log.read_text(errors="replace").strip()
+    text = run.log.read_text(encoding="utf-8", errors="replace").strip()
     return text.splitlines()[-1] if text else "nothing was said"
 
 

@@ -44,7 +44,7 @@ def train(name: str, settings: list[str], device: str) -> ModelCard:
     if not (folder.model / "card.json").is_file():
         pairs = [part for each in settings for part in ("--set", each)]
         command = [sys.executable, "-m", "core", "train", "vae", "--name", name, "--device", device, *pairs]
-        done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, encoding="utf-8", check=False)
         if done.returncode:
             raise SystemExit(f"{name} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
         print(name, "is trained", flush=True)

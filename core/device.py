@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import ConfigError
+from core.files import switch
 from core.paths import settings_file
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -79,7 +80,7 @@ def choose_device(name: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.{os.getpid()}.part")
     partial.write_text(json.dumps({"device": name}) + "\n", encoding="utf-8")
-    os.replace(partial, file)
+    switch(partial, file)
 
 
 def known_devices() -> tuple[str, ...]:

@@ -108,11 +108,11 @@ PASSES = {
 
 @pytest.mark.parametrize("case", FINDS)
 def test_the_search_finds(tmp_path: Path, case: str) -> None:
-    (tmp_path / "page.py").write_text(FINDS[case])
+    (tmp_path / "page.py").write_text(FINDS[case], encoding="utf-8")
     assert len(Lint([tmp_path / "page.py"], tmp_path).findings()) == 1
 
 
 @pytest.mark.parametrize("case", PASSES)
 def test_the_search_lets_pass(tmp_path: Path, case: str) -> None:
-    (tmp_path / "page.py").write_text("import streamlit as st\n" + PASSES[case])
+    (tmp_path / "page.py").write_text("import streamlit as st\n" + PASSES[case], encoding="utf-8")
     assert Lint([tmp_path / "page.py"], tmp_path).findings() == []

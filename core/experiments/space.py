@@ -126,9 +126,17 @@ def parse_space(lines: Sequence[str]) -> tuple[Parameter, ...]:
 
 
 def usual_space(base: object) -> tuple[str, ...]:
-    """The default lines, as far as the config `base` has these settings."""
+    """The default lines, as far as the config `base` has these settings and takes their values by themselves."""
     known = setting_names(base)
-    return tuple(line for line in DEFAULT_SPACE if line.partition("=")[0] in known)
+    return tuple(line for line in DEFAULT_SPACE if line.partition("=")[0] in known and _is_taken(line, base))
+
+
+def _is_taken(line: str, base: object) -> bool:
+    try:
+        check_space((parse_parameter(line),), base)
+    except ConfigError:  # a mixer's width must be split by its heads, which no line of the space counts
+        return False
+    return True
 
 
 def setting_names(base: object) -> list[str]:

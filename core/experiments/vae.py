@@ -34,7 +34,7 @@ from core.models.checkpoint import ModelCard, build, save_model, stored_weights
 from core.models.likelihoods import entropy_floor
 from core.models.priors import draw_prior
 from core.models.vae import VAE, VAEConfig
-from core.reports import Progress
+from core.reports import Progress, watched
 from core.runs.store import RunFolder
 from core.seeding import seed_everything, torch_generator
 from core.training.config import TrainingConfig
@@ -120,8 +120,10 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | EpochReport]:
     # The stored weights are fp16, so those are what is measured; what is not stored keeps its precision.
     average.load_state_dict(stored_weights(average))
     split = "test" if config.evaluate_test else "val"
-    yield Progress(step=fit.steps, steps=fit.steps, text=f"measuring the {split} images")
-    measured = _measure(config, average, _in_memory(splits.test if config.evaluate_test else val), split)
+    measuring = Progress(step=fit.steps, steps=fit.steps, text=f"measuring the {split} images")
+    yield measuring
+    held_out = _in_memory(splits.test if config.evaluate_test else val)
+    measured = yield from watched(lambda: _measure(config, average, held_out, split), measuring)
     measured["split"] = f"{splits.held_out}, read once at the end" if config.evaluate_test else "val; test was not read"
     save_model(folder.model, average, _card(config, folder, splits, len(train), measured))
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from core.errors import IncompatibleError
 from core.models.layers import first_tensor
 from core.models.trace import Mixture, Reading
+from core.seeding import stream_seed, torch_generator
 
 # Gradients of sums over thousands of numbers agree to about six digits.
 _TOLERANCE = 1e-3
@@ -34,7 +35,7 @@ def gradient_shares(embedding: Tensor, tokens: Tensor) -> Tensor:
     Raises:
         IncompatibleError: the embedding does not depend on these tokens.
     """
-    generator = torch.Generator().manual_seed(0)
+    generator = torch_generator(stream_seed("signs of a reading"))
     signs = torch.randint(0, 2, embedding.shape[1:], generator=generator).to(embedding) * 2 - 1
     (gradient,) = torch.autograd.grad((embedding * signs).sum(), tokens, allow_unused=True)
     size = torch.zeros(tokens.shape[:2]) if gradient is None else gradient.float().abs().sum(dim=-1)

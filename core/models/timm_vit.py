@@ -17,6 +17,7 @@ from core.errors import IncompatibleError, ShapeError
 from core.models.capture import captured
 from core.models.reading import attention_pooling, by_gradient, find_reading, pooling_weights, shares_of
 from core.models.trace import Reading, Trace, check_trace
+from core.seeding import stream_seed, torch_generator
 
 
 class TimmViT(nn.Module):
@@ -83,7 +84,7 @@ class TimmViT(nn.Module):
         read, before = partial(self.model.forward_head, pre_logits=True), self.model.num_prefix_tokens
         count, weight = features.shape[1], next(self.model.parameters())
         if count not in self.fixed:
-            generator = torch.Generator().manual_seed(0)
+            generator = torch_generator(stream_seed("tokens of a reading"))
             tokens = torch.randn(2, *features.shape[1:], generator=generator).to(weight)
             names = ["class token"] if getattr(self.model, "cls_token", None) is not None else []
             names += ["distillation token"] if getattr(self.model, "dist_token", None) is not None else []

@@ -35,6 +35,7 @@ from core.models.reading import (
 )
 from core.models.spec import Network
 from core.models.trace import Reading, Trace, check_trace
+from core.seeding import stream_seed, torch_generator
 
 # These shuffle or hide patches inside their forward pass, so that a map could not be laid over the image.
 _REFUSED = {"vit_mae", "vit_hybrid", "swin", "swinv2", "donut-swin"}
@@ -131,7 +132,7 @@ class TransformersViT(nn.Module):
         """What the embedding is made of: asked once for each image size, or of these `images` if it depends on them."""
         size = tuple(images.shape[1:])
         if size not in self.fixed:
-            generator = torch.Generator().manual_seed(0)
+            generator = torch_generator(stream_seed("images of a reading"))
             shares, _ = self._shares(torch.randn(2, *size, generator=generator).to(images))
             self.fixed[size] = find_reading(shares, prefix_tokens, self._prefix_names())
         if (fixed := self.fixed[size]) is not None:

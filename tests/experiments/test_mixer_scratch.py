@@ -37,7 +37,7 @@ def test_what_is_opened_is_what_was_measured(operator: OperatorName) -> None:
     )
     folder = create_run("finished", RunSpec.of("mixer_scratch", config, device="cpu"))
     assert [report.epoch for report in mixer_scratch.run(config, folder) if hasattr(report, "epoch")] == [*range(1, 9)]
-    card = json.loads((folder.model / "card.json").read_text())
+    card = json.loads((folder.model / "card.json").read_text(encoding="utf-8"))
     assert card["title"] == f"{OPERATOR_TITLES[operator]} mixer"
     model = load("run:finished")
     assert model.spec.capabilities == {"classifier", "convolution"}

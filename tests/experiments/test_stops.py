@@ -21,6 +21,7 @@ from core.experiments import (
     sweep,
     text_to_image,
     transfer,
+    vae,
     vit_scratch,
     zero_shot,
 )
@@ -30,6 +31,7 @@ from core.methods.diffusion_classifier import Plan
 from core.models.checkpoint import ModelCard, build, save_model
 from core.models.small_clip import SmallCLIPConfig
 from core.models.small_diffusion import SmallDiffusionConfig
+from core.models.vae import VAEConfig
 from core.models.vit import ViTConfig
 from core.paths import cache_root
 from core.reports import Progress, watched
@@ -60,6 +62,11 @@ def _toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def _vit(_: Path) -> Any:
     model = ViTConfig(image_size=8, patch_size=4, embed_dim=16, depth=1, num_heads=2, classes=2)
     return vit_scratch.Config(dataset="toy", model=model, training=TRAINING)
+
+
+def _vae(_: Path) -> Any:
+    model = VAEConfig(image_size=8, channels=3, hidden_dim=8, latent_dim=2)
+    return vae.Config(dataset="toy", model=model, training=TRAINING, bound_images=4, bound_draws=2)
 
 
 def _old(folder: Path) -> str:
@@ -127,6 +134,7 @@ CASES: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "pipeline": ("text_to_image", _pipeline),
     "races": ("diffusion_zero_shot", _races),
     "sweep": ("sweep", _sweep),
+    "vae": ("vae", _vae),
 }
 
 
@@ -167,7 +175,7 @@ def test_no_stretch_is_longer_than_a_step_and_a_stop_ends_it_there(
             between.append(passes[0])
             passes[0] = 0
     reports = len(between)
-    if case not in ("pipeline",):  # its pictures are drawn in a thread, beside which it reports
+    if case not in ("pipeline", "vae"):  # pictures are drawn and bounds taken in a thread, beside which they report
         assert max([*between, passes[0]]) <= MOST_PASSES
     for number, place in enumerate({1, reports // 2, reports - 1}):
         run = run_of(f"stopped-{number}", case, tmp_path)
@@ -185,7 +193,7 @@ def test_no_stretch_is_longer_than_a_step_and_a_stop_ends_it_there(
 
 def test_every_recipe_has_a_case() -> None:
     # The scratch recipes share their loop.
-    assert {recipe for recipe, _ in CASES.values()} | {"cnn_scratch", "toy"} == set(RECIPES)
+    assert {recipe for recipe, _ in CASES.values()} | {"cnn_scratch", "mixer_scratch", "toy"} == set(RECIPES)
 
 
 def test_what_cannot_report_is_left_alone_when_somebody_stops() -> None:

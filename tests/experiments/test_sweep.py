@@ -302,7 +302,7 @@ def test_a_sweep_over_beta_compares_bounds_and_not_accuracies() -> None:
     assert max(values) < 0  # the one that comes nearest to 0 is the best
     assert summary.best is not None
     assert summary.best.value == max(values) == told[-1].best_value
-    assert json.loads((folder.path / "best.json").read_text())["val_elbo"] == max(values)
+    assert json.loads((folder.path / "best.json").read_text(encoding="utf-8"))["val_elbo"] == max(values)
     assert summary.say(-742.531) == "-742.53"
     with pytest.raises(ConfigError, match=r"another model.likelihood cannot be compared: val_elbo"):
         sweep.Config(space=("model.likelihood=choice:gaussian,bernoulli",), **settings)

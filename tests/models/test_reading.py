@@ -136,7 +136,7 @@ def timm_module(architecture: str, arguments: dict[str, Any], folder: Path) -> A
     save_file(model.state_dict(), folder / "model.safetensors")
     settings = {"input_size": [3, 32, 32], "mean": [0.5] * 3, "std": [0.5] * 3, "crop_pct": 0.9}
     content = {"architecture": architecture, "num_classes": 3, "model_args": arguments, "pretrained_cfg": settings}
-    (folder / "config.json").write_text(json.dumps(content))
+    (folder / "config.json").write_text(json.dumps(content), encoding="utf-8")
     return load_timm(folder).module
 
 

@@ -129,7 +129,9 @@ def test_a_run_that_wants_less_than_no_device_does_not_hold_up_the_queue(home: P
     sound, hurt = a_run(home, "sound"), a_run(home, "hurt")
     for folder in (hurt, sound):
         write_state(folder, RunState(status="queued", host=queue.this_host(), queued=1.0 if folder is hurt else 2.0))
-    hurt.spec.write_text(json.dumps({**json.loads(sound.spec.read_text()), "processes": -1}))
+    hurt.spec.write_text(
+        json.dumps({**json.loads(sound.spec.read_text(encoding="utf-8")), "processes": -1}), encoding="utf-8"
+    )
     assert queue.advance() == [sound]
     assert read_state(hurt).status == "failed"
     assert "processes" in read_state(hurt).cause
@@ -140,7 +142,7 @@ def test_a_run_that_wants_less_than_no_device_does_not_hold_up_the_queue(home: P
 def test_a_damaged_journal_is_a_sentence(home: Path, line: str) -> None:
     journal = home / "studies" / "torn.journal"
     journal.parent.mkdir(exist_ok=True)
-    journal.write_text(line + "\n")
+    journal.write_text(line + "\n", encoding="utf-8")
     assert list_studies() == ["torn"]
     with pytest.raises(CoreError, match="torn"):
         read_study("torn")

@@ -19,7 +19,7 @@ from core.errors import CoreError
 from core.paths import CHECKOUT
 from core.runs import control, queue
 from core.runs.launcher import LocalLauncher
-from core.runs.owner import OwnedElsewhereError, Owner, is_alive, read_owner, this_host, write_owner
+from core.runs.owner import OwnedElsewhereError, Owner, is_alive, is_held, read_owner, this_host, write_owner
 from core.runs.status import RunState, eta_seconds, read_state, stored_state, write_state
 from core.runs.store import RunFolder
 from tests.runs.conftest import make_run, wait_for, wait_until
@@ -32,7 +32,8 @@ def kill(folder: RunFolder) -> None:
     owner = read_owner(folder)
     assert owner is not None
     os.kill(owner.pid, signal.SIGKILL)
-    wait_until(lambda: not is_alive(owner), "killed")
+    # Its last thread lets go of the run a moment after the process counts as dead.
+    wait_until(lambda: not is_alive(owner) and not is_held(folder), "killed")
 
 
 @contextmanager
@@ -132,7 +133,7 @@ def test_whoever_is_refused_leaves_the_live_training_as_it_was(way: str) -> None
     wait_until(run.history, "first epoch")
     owner = read_owner(run)
     if way == "submitted again":
-        run.state.write_text("{")  # what it says does not matter: the lock does
+        run.state.write_text("{", encoding="utf-8")  # what it says does not matter: the lock does
         with pytest.raises(OwnedElsewhereError, match="is being worked on by process"):
             queue.submit(run)
     elif way == "found queued":

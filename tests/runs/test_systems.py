@@ -70,7 +70,7 @@ def test_a_worker_is_asked_by_a_signal_where_that_lets_it_save(monkeypatch: pyte
     ask_to_end(psutil.Process())
     assert sent == [signal.SIGTERM]  # there it would end the process without a checkpoint
     killed: list[str] = []
-    monkeypatch.setattr(launcher, "_family", lambda owner: [])
+    monkeypatch.setattr(launcher, "family", lambda owner: [])
     monkeypatch.setattr(launcher, "is_alive", lambda owner: not killed.append("asked") and len(killed) < 3)
     run = make_run("asked")
     write_owner(run, this_process())
