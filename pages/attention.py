@@ -22,7 +22,7 @@ from core.methods.attention import (
 from core.methods.explanations import explanations_for
 from core.methods.predictions import top_predictions
 from core.models.trace import readout
-from core.ui.address import remember, remembered
+from core.ui.address import remember, remembered, whole_number
 from core.ui.cache import (
     data_uri,
     display_photo,
@@ -132,7 +132,7 @@ def canvas_view(maps: AttentionMaps, layer: int, head: str) -> None:
     )
     fused, prefix = fused_map(maps, layer, head), maps.prefix_tokens
     photo = display_photo(model, picture.digest, picture.image, as_seen=as_seen)
-    patch = remembered("patch", "-1")
+    patch = whole_number(remembered("patch", "-1"), maps.patches)
     attention_canvas(
         data_uri(photo, f"{picture.digest}/{photo.shape}/{model.network.preprocessing}"),
         np.concatenate([readout(fused, maps.pooling, prefix)[None, prefix:], fused[prefix:, prefix:]]),
@@ -143,7 +143,7 @@ def canvas_view(maps: AttentionMaps, layer: int, head: str) -> None:
         direction="from" if direction == "is attended by" else "to",
         smooth=not as_seen,
         reader=reader_name(maps).capitalize(),
-        selected=int(patch) if patch.isdecimal() and int(patch) < maps.patches else -1,
+        selected=-1 if patch is None else patch,
         on_choice=lambda chosen: remember("patch", str(chosen)),
     )
 

@@ -1,4 +1,4 @@
-"""Text from outside is taken literally: the escaper against a reader of Markdown, and every place that should ask it."""
+"""Text from outside is taken literally: the escaper against a reader of Markdown, and all places that should ask it."""
 
 from __future__ import annotations
 

@@ -36,6 +36,11 @@ def literal(text: object, most: int | None = None) -> str:
     return line if most is None or len(line) <= most else f"{line[: most - 1].rstrip()}…"
 
 
+def is_shown(text: str) -> bool:
+    """Whether every letter of `text` can be shown as it is."""
+    return all(_shown(letter) == letter for letter in text)
+
+
 def plain(text: object, most: int | None = None) -> str:
     """`text` as `literal` gives it, with everything that Markdown would make something of taken literally."""
     line = literal(text, most)

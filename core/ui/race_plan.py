@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.errors import ConfigError
 from core.methods.diffusion_classifier import Distance, Objective, Plan, Pruning, Spread
+from core.ui.address import whole_number
 
 OBJECTIVES: dict[Objective, str] = {"noise": "Noise", "reconstruction": "Reconstruction"}
 SPREADS: dict[Spread, str] = {"uniform": "At random", "even": "Evenly spaced", "staged": "Staged"}
@@ -94,7 +95,7 @@ def _numbers(text: str, title: str) -> tuple[int, ...]:
     Raises:
         ConfigError: there is something else than whole numbers.
     """
-    try:
-        return tuple(int(part) for part in text.replace(",", " ").split())
-    except ValueError:
-        raise ConfigError(f"“{title}” is {text[:40]!r}; expected whole numbers.", "For example 50, 200.") from None
+    numbers = [whole_number(part, 1_000_000) for part in text.replace(",", " ").split()]
+    if None in numbers:
+        raise ConfigError(f"“{title}” is {text[:40]!r}; expected whole numbers.", "For example 50, 200.")
+    return tuple(cast(list[int], numbers))
