@@ -133,7 +133,7 @@ def _pick(values: dict[str, Any], key: str) -> Any:
     return values
 
 
-def _convert(key: str, value: Any, hint: Any) -> Any:
+def _convert(key: str, value: Any, hint: Any, verb: str = "is") -> Any:
     """`value` as `hint` wants it; only lossless conversions (a whole number for a float, a list for a tuple)."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, UnionType):
@@ -148,7 +148,7 @@ def _convert(key: str, value: Any, hint: Any) -> Any:
         if not isinstance(value, (list, tuple)):
             raise ConfigError(f"{key} is {value!r}; expected a list.")
         if arguments[1:] == (...,):
-            return tuple(_convert(f"an item of {key}", item, arguments[0]) for item in value)
+            return tuple(_convert(key, item, arguments[0], verb="holds") for item in value)
         return tuple(value)
     if dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return from_dict(typing.cast(type[Any], hint), value)
@@ -159,5 +159,5 @@ def _convert(key: str, value: Any, hint: Any) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(hint, type) and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
-        raise ConfigError(f"{key} is {value!r}; expected {hint.__name__}.")
+        raise ConfigError(f"{key} {verb} {value!r}; expected {hint.__name__}.")
     return value

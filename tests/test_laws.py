@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-TOP = {"errors", "device", "seeding", "paths", "configs", "intervals", "reports"}
+TOP = {"errors", "json_files", "device", "seeding", "paths", "configs", "intervals", "reports"}
 EVERYTHING = {"data", "models", "methods", "training", "experiments", "runs", "figures", "ui"}
 
 # Which packages of `core` a package may import, besides itself and the top level.

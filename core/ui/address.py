@@ -9,6 +9,8 @@ length that a choice of ours may have, or it is refused in a sentence. What it n
 
 from __future__ import annotations
 
+from typing import Literal
+
 import streamlit as st
 
 from core.ui.foreign import is_shown, plain
@@ -16,6 +18,7 @@ from core.ui.foreign import is_shown, plain
 # Sixteen pictures with their data sets and splits; twelve runs of eighty letters each.
 LONGEST = 2_000
 _LARGEST = 2**53
+_LEFT_OUT = "address-left-out"
 
 
 def remembered(name: str, default: str) -> str:
@@ -43,17 +46,26 @@ def all_asked(name: str, longest: int = LONGEST) -> list[str]:
 
 
 def tidy_address() -> None:
-    """Leave out, with a sentence, numbers of the address that no widget can hold: Streamlit's own end in an exception.
+    """Leave out, with a sentence, numbers of the address that no widget can hold.
 
     Called before any widget reads the address.
     """
     for name in list(st.query_params):
         if any(_is_monstrous(value) for value in st.query_params.get_all(name)):
             del st.query_params[name]
+            st.session_state.setdefault(_LEFT_OUT, set()).add(name)
             st.warning(
                 f"What the address says of {plain(name)} is no number that can be meant: it is left out.",
                 icon=":material/link_off:",
             )
+
+
+def bound(name: str) -> Literal["query-params"] | None:
+    """How a number input keeps its value in the address as `name`; not at all where that held a monstrous number.
+
+    Streamlit would read what the session was opened with, and end in an exception over it.
+    """
+    return None if name in st.session_state.get(_LEFT_OUT, ()) else "query-params"
 
 
 def remember(name: str, value: str) -> None:
