@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import typing
 from types import UnionType
 from typing import Any, TypeVar
@@ -11,6 +12,8 @@ from typing import Any, TypeVar
 from core.errors import ConfigError, UnknownNameError
 
 Config = TypeVar("Config")
+# What a browser, and a float, can hold exactly.
+_LARGEST = 2**53
 
 
 def option(
@@ -85,7 +88,7 @@ def parse_overrides(kind: type[Config], pairs: list[str], base: Config | None = 
                 raise ConfigError(f"Got {pair!r}, but {parent} is a single value: {target!r}.")
         try:
             target[leaf] = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):  # no JSON, a number of thousands of digits, brackets without end
             target[leaf] = text
     return from_dict(kind, values)
 
@@ -130,7 +133,7 @@ def _pick(values: dict[str, Any], key: str) -> Any:
     return values
 
 
-def _convert(key: str, value: Any, hint: Any) -> Any:
+def _convert(key: str, value: Any, hint: Any, verb: str = "is") -> Any:
     """`value` as `hint` wants it; only lossless conversions (a whole number for a float, a list for a tuple)."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, UnionType):
@@ -145,12 +148,16 @@ def _convert(key: str, value: Any, hint: Any) -> Any:
         if not isinstance(value, (list, tuple)):
             raise ConfigError(f"{key} is {value!r}; expected a list.")
         if arguments[1:] == (...,):
-            return tuple(_convert(f"an item of {key}", item, arguments[0]) for item in value)
+            return tuple(_convert(key, item, arguments[0], verb="holds") for item in value)
         return tuple(value)
     if dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return from_dict(typing.cast(type[Any], hint), value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _LARGEST:
+        raise ConfigError(f"{key} has {len(str(value)):,} digits; expected a number up to {_LARGEST:,}.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{key} is {value}; expected a number.")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(hint, type) and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
-        raise ConfigError(f"{key} is {value!r}; expected {hint.__name__}.")
+        raise ConfigError(f"{key} {verb} {value!r}; expected {hint.__name__}.")
     return value

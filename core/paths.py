@@ -5,8 +5,29 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from core.errors import CoreError
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 BUNDLED = CHECKOUT / "checkpoints"
+
+
+def local_path(text: str) -> Path:
+    """A file or folder on this machine as somebody typed it; whether it is there is the caller's question.
+
+    Raises:
+        CoreError: no path can be written like that.
+    """
+    shown = text if len(text) <= 200 else f"{text[:199]}…"
+    try:
+        path = Path(text.strip()).expanduser().resolve()
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return path
+    except RuntimeError as error:  # the home of a user who does not exist
+        raise CoreError(f"{shown!r} names a user whom this machine does not know.", "Write the path out.") from error
+    except (OSError, ValueError) as error:  # too long, or holds a NUL or half a letter
+        raise CoreError(f"{shown!r} cannot be a path on this machine.", "Check the path.") from error
+    return path
 
 
 def home() -> Path:

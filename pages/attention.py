@@ -15,7 +15,7 @@ from core.methods.attention import AttentionMaps, Fusion, fuse_heads
 from core.methods.explanations import explanations_for
 from core.methods.predictions import Prediction, class_name, softmax, top_predictions
 from core.models.trace import Mixture, readout
-from core.ui.address import remember, remembered
+from core.ui.address import remember, remembered, whole_number
 from core.ui.attention_parts import (
     CELL,
     GAP,
@@ -75,12 +75,12 @@ def looked_at() -> AttentionView:
         return view
     maps = maps_of(name, picture.digest, picture.image)
     layer, head = selected_head(maps.layers, maps.heads)
-    patch = remembered("patch", "-1")
+    patch = whole_number(remembered("patch", "-1"), maps.patches)
     return replace(
         view,
         layer=layer,
         head=head,
-        patch=int(patch) if patch.isdecimal() and int(patch) < maps.patches else -1,
+        patch=-1 if patch is None else patch,
         direction="from" if st.session_state.get("direction") == "is attended by" else "to",
         as_seen=bool(st.session_state.get("as_seen", False)),
     )
@@ -204,7 +204,8 @@ def class_choice(view: AttentionView) -> AttentionView:
     if st.session_state.setdefault("class_of", now) != now:  # the number was another model's or photo's
         st.session_state["class_of"], wanted = now, ""
         remember("class", "")
-    chosen = int(wanted) if wanted.isdecimal() and int(wanted) < len(logits) else options[0].class_index
+    asked = whole_number(wanted, len(logits))
+    chosen = options[0].class_index if asked is None else asked
     if chosen not in [option.class_index for option in options]:
         label, probability = class_name(model.classes, chosen), float(softmax(logits)[chosen])
         options.append(Prediction(label=label, class_index=chosen, probability=probability))

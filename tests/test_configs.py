@@ -37,7 +37,7 @@ class Outer:
 
 @given(
     rate=st.floats(0, 1), kind=st.sampled_from("ab"), limit=st.none() | st.integers(1, 99), flag=st.booleans(),
-    sizes=st.lists(st.integers()), width=st.integers(1, 8), name=st.text(),
+    sizes=st.lists(st.integers(-(2**53), 2**53)), width=st.integers(1, 8), name=st.text(),
 )  # fmt: skip
 def test_json_gives_back_the_same_config(rate, kind, limit, flag, sizes, width, name):
     config = Outer(
@@ -131,3 +131,15 @@ def test_an_override_inside_a_section_keeps_the_defaults_that_the_section_has_he
     assert (changed.inner.depth, changed.inner.width) == (3, 7)
     assert differences(changed) == ["inner.depth=3"]
     assert parse_overrides(Recipe, differences(changed)) == changed
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "9" * 4000, "[" * 100_000, "NaN", "1e999", "-Infinity"])
+def test_numbers_that_nothing_holds_are_refused_by_name(text: str) -> None:
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Rates:
+        rate: float = 1.0
+        count: int = 1
+
+    for key in ("rate", "count"):
+        with pytest.raises(ConfigError, match=key):
+            parse_overrides(Rates, [f"{key}={text}"])

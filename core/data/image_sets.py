@@ -21,7 +21,7 @@ from core.data.images import decode_image
 from core.data.loading import Rows
 from core.data.transforms import IMAGENET_NORMALISATION, Preprocessing, crop_to_square
 from core.errors import CoreError, UnknownNameError
-from core.paths import data_root
+from core.paths import data_root, local_path
 from core.reports import Progress
 from core.seeding import published_stream
 
@@ -225,7 +225,7 @@ def folder_photos(text: str, count: int, seed: int) -> tuple[list[Photo], tuple[
         CoreError: no such folder, or no photos in it.
     """
     try:
-        folder = Path(text).expanduser().resolve()
+        folder = local_path(text)
         if not folder.is_dir():
             raise FileNotFoundError(text)
         found: list[Path] = []

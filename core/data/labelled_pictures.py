@@ -14,7 +14,7 @@ from core.data.examples import EXAMPLES, load_example
 from core.data.images import decode_image
 from core.data.layout import WHOLE, read_layout
 from core.errors import ArchiveError, CoreError, UnknownNameError
-from core.paths import data_root
+from core.paths import data_root, local_path
 from core.seeding import stream
 
 _MOST_FILES = 50_000
@@ -72,7 +72,7 @@ def folder_pictures(text: str) -> LabelledPictures:
         CoreError: there is no such folder, or it holds no pictures in folders of their classes.
     """
     try:
-        folder = Path(text).expanduser().resolve()
+        folder = local_path(text)
         found = (path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS and path.is_file())
         inside = [path.relative_to(folder).parts for path, _ in zip(found, range(_MOST_FILES), strict=False)]
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: the home of a user who does not exist

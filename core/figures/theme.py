@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -19,10 +21,13 @@ DIVERGING = "RdBu_r"
 
 # Transparent backgrounds let the page's theme show through; mid-greys are legible on both.
 AXIS = {"gridcolor": "rgba(128,128,128,0.22)", "zeroline": False, "linecolor": "rgba(128,128,128,0.5)"}
+# Plotly reads a little HTML in every text, links among it. Ours are these; of anything else the bracket is shown.
+_FOREIGN_TAG = re.compile(r"<(?!/?(?:b|br|i|sub|sup|span|extra)\s*/?>|span style=)")
+_WORDS = ("name", "text", "hovertext", "hovertemplate", "texttemplate", "customdata", "labels", "x", "y")
 
 
 def finish(figure: go.Figure, *, height: int = 360, **layout: object) -> go.Figure:
-    """Apply the house layout; `layout` overrides it."""
+    """Apply the house layout; `layout` overrides it. Names in the figure draw no link and no tag but the house's."""
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 28, "b": 8},
@@ -35,7 +40,31 @@ def finish(figure: go.Figure, *, height: int = 360, **layout: object) -> go.Figu
     )
     figure.update_xaxes(automargin=True, **AXIS)
     figure.update_yaxes(automargin=True, **AXIS)
-    return figure.update_layout(**layout)
+    figure.update_layout(**layout)
+    for trace in figure.data:
+        for place in _WORDS:
+            if place in trace and (cleaned := _literal(trace[place])) is not None:
+                trace[place] = cleaned
+    for annotation in figure.layout.annotations:
+        annotation.text = _literal(annotation.text) or annotation.text
+    for axis in (*figure.select_xaxes(), *figure.select_yaxes()):
+        axis.title.text = _literal(axis.title.text) or axis.title.text
+        axis.ticktext = _literal(axis.ticktext) or axis.ticktext
+    figure.layout.title.text = _literal(figure.layout.title.text) or figure.layout.title.text
+    return figure
+
+
+def _literal(words: Any) -> Any:
+    """The same words with foreign tags as letters; None where there is nothing to change."""
+    if isinstance(words, str):
+        return _FOREIGN_TAG.sub("&lt;", words) if "<" in words else None
+    if isinstance(words, np.ndarray) and words.dtype.kind not in "OU":
+        return None
+    if isinstance(words, list | tuple | np.ndarray):
+        cleaned = [_literal(each) for each in words]
+        if any(each is not None for each in cleaned):
+            return [each if new is None else new for each, new in zip(words, cleaned, strict=True)]
+    return None
 
 
 @lru_cache(maxsize=8)

@@ -15,7 +15,7 @@ from core.models.hub import cached_model, check_repository
 from core.models.model_folder import find_capabilities, find_layout, read_config
 from core.models.spec import Capability, ModelSpec, Network, Source
 from core.models.wheels import find_wheel
-from core.paths import BUNDLED, runs_root
+from core.paths import BUNDLED, local_path, runs_root
 
 _VIT: frozenset[Capability] = frozenset({"classifier", "attention", "positions"})
 _BACKBONE: frozenset[Capability] = frozenset({"attention", "positions"})
@@ -435,6 +435,9 @@ MODELS = gather(
 )
 
 
+LONGEST_NAME = 500
+
+
 def find_model(name: str) -> ModelSpec:
     """The spec of a catalogue name, or of `run:NAME`, `folder:PATH` or `hub:OWNER/NAME`.
 
@@ -443,6 +446,11 @@ def find_model(name: str) -> ModelSpec:
         MissingWeightsError: at the given location is nothing that we open.
         IncompatibleError: there is a model, but of a kind that other pages use.
     """
+    if len(name) > LONGEST_NAME or not name.isprintable():
+        raise MissingWeightsError(
+            f"{name[:80]!r}… cannot name a model: it has {len(name):,} letters, or controls among them.",
+            "Choose a model of the list, or check the address.",
+        )
     kind, separator, location = name.partition(":")
     if not separator:
         if name not in MODELS:
@@ -463,7 +471,7 @@ def _run_spec(name: str) -> ModelSpec:
 
 
 def _folder_spec(location: str) -> ModelSpec:
-    path = Path(location).expanduser().resolve()
+    path = local_path(location)
     return _location_spec(f"folder:{path}", Source(kind="folder", location=str(path)), path)
 
 

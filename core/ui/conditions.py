@@ -20,6 +20,7 @@ from core.methods.conditions import ConditionResult, parse_references, tally
 from core.methods.many_pictures import Answers, ask_about
 from core.methods.zero_shot import unit
 from core.shares import FEW, difference_words, share
+from core.ui.address import bound
 from core.ui.cache import loaded_model, shelved
 from core.ui.errors import guard
 from core.ui.export import Export
@@ -301,7 +302,7 @@ def _form() -> Question:
         500,
         4,
         key="conditions_count",
-        bind="query-params",
+        bind=bound("conditions_count"),
         help="In each condition. More take longer and make the intervals narrower.",
     )
     if source == "made":

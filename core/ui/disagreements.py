@@ -43,6 +43,7 @@ from core.methods.disagreements import (
 from core.methods.many_pictures import Answers, Progress, ask_about
 from core.methods.zero_shot import Scale, zero_shot_scores
 from core.shares import FEW, counted, difference_words, interval_words, share, share_of
+from core.ui.address import bound
 from core.ui.cache import in_use, loaded_model, shelved
 from core.ui.errors import guard
 from core.ui.export import Export
@@ -354,7 +355,9 @@ def _form(name: str) -> Question | None:
         )
         if not st.session_state.get("disagreements_folder", "").strip():
             raise CoreError("Which folder?", "It holds a folder per class, named by its ImageNet id or name.")
-    st.number_input("Pictures at most", 10, 20_000, 150, 50, key="disagreements_count", bind="query-params")
+    st.number_input(
+        "Pictures at most", 10, 20_000, 150, 50, key="disagreements_count", bind=bound("disagreements_count")
+    )
     seen = seen_classes(name)
     if seen:
         st.toggle(
@@ -371,7 +374,7 @@ def _form(name: str) -> Question | None:
         key="disagreements_strategy",
         bind="query-params",
     )
-    st.number_input("Named means among the best", 1, 20, 5, key="disagreements_top", bind="query-params")
+    st.number_input("Named means among the best", 1, 20, 5, key="disagreements_top", bind=bound("disagreements_top"))
     return read_question(name)
 
 

@@ -15,7 +15,10 @@ import re
 import unicodedata
 
 _JOINER = "\u2060"
-_MARKDOWN = re.compile(r"([!\"#$&'()*+\-<=>@\[\\\]^_`{|}~:])")
+# Anywhere in a line; a colon or an ampersand only where a name follows.
+_MARKDOWN = re.compile(r"([\\*\[\]_`|~$<]|:(?=\S)|&(?=[#\w]))")
+# Only where a line begins.
+_BEGINNING = re.compile(r"^([#+\-=>])")
 # What would be taken for an icon, an emoji, a web or mail address, or an arrow, once the escapes are gone.
 _AFTERWARDS = (
     (re.compile(r":(?=[\w+\-/])"), f":{_JOINER}"),
@@ -23,7 +26,7 @@ _AFTERWARDS = (
     (re.compile(r"@"), f"@{_JOINER}"),
     (re.compile(r"(?<!\S)([<>~-])(?=(->|-|=|>)(\s|$))"), rf"\1{_JOINER}"),
 )
-_NUMBERED = re.compile(r"^(\d+)([.)])")
+_NUMBERED = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")
 
 
 def literal(text: object, most: int | None = None) -> str:
@@ -36,12 +39,18 @@ def literal(text: object, most: int | None = None) -> str:
     return line if most is None or len(line) <= most else f"{line[: most - 1].rstrip()}…"
 
 
+def is_shown(text: str) -> bool:
+    """Whether every letter of `text` can be shown as it is."""
+    return all(_shown(letter) == letter for letter in text)
+
+
 def plain(text: object, most: int | None = None) -> str:
     """`text` as `literal` gives it, with everything that Markdown would make something of taken literally."""
     line = literal(text, most)
     for pattern, broken in _AFTERWARDS:
         line = pattern.sub(broken, line)
-    return _NUMBERED.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\1", line))
+    line = _MARKDOWN.sub(r"\\\1", line)
+    return _NUMBERED.sub(r"\1\\\2", _BEGINNING.sub(r"\\\1", line))
 
 
 def code(text: object, most: int | None = None) -> str:

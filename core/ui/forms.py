@@ -23,6 +23,7 @@ from core.errors import CoreError
 from core.experiments.preview import decided_by
 from core.models.catalogue import MODELS
 from core.models.weights import availability, fetch
+from core.paths import local_path
 from core.runs.store import RunSpec
 from core.ui.cache import with_progress
 from core.ui.errors import guard, show_error
@@ -130,7 +131,7 @@ def dataset_import(wanted: str, key: str) -> None:
         path = st.text_input("Archive or folder", placeholder="/data/cifar10.tar.xz", key=f"{key}-path").strip()
         st.code(f"python -m core data import {shlex.quote(path or 'FILE')} --name {shlex.quote(name)}", language="bash")
         if st.button("Import", key=f"{key}-local", disabled=not path):
-            _fetch_dataset(name, partial(import_archive, Path(path).expanduser(), name))
+            _fetch_dataset(name, partial(import_archive, local_path(path), name))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.paths import CHECKOUT
 from core.runs.queue import advance
+from core.ui.address import tidy_address
 from core.ui.errors import guard
 from core.ui.start import wait_for_imports
 
@@ -59,6 +60,7 @@ st.logo(str(CHECKOUT / "assets" / "logo.svg"), size="large")
 # On top, so that the pictures get the width of the screen.
 chosen = st.navigation(SECTIONS, position="top")
 wait_for_imports()
+tidy_address()
 with guard():
     take_up_runs()
 chosen.run()

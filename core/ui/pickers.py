@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import streamlit as st
 from PIL import Image
@@ -16,11 +17,12 @@ from core.errors import CoreError
 from core.models.catalogue import MODELS, find_model
 from core.models.spec import Capability, ModelSpec
 from core.models.weights import Availability, availability, fetch, resolve
+from core.paths import local_path
 from core.runs.store import list_runs
-from core.ui.address import remember, remembered
+from core.ui.address import remember, remembered, whole_number
 from core.ui.cache import loaded_model, with_progress
 from core.ui.errors import guard, show_error
-from core.ui.foreign import plain
+from core.ui.foreign import literal, plain
 
 UPLOAD_TYPES = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"]
 MOST_PICTURES = 16
@@ -369,11 +371,13 @@ def _picture(key: str) -> Picture:
             "Upload the image again, or choose an example.",
         )
     parts = rest.split("/")
-    if kind == "data" and len(parts) == 4 and parts[2].isdecimal() and parts[3].isdecimal():
-        pictures = _dataset_pictures(parts[0], parts[1], int(parts[2]))
-        if int(parts[3]) < len(pictures):
-            return pictures[int(parts[3])]
-    raise CoreError(f"The address names an unknown image, {key!r}.", "The example is shown instead.")
+    numbers = [whole_number(part, 10_000) for part in parts[2:]]
+    if kind == "data" and len(parts) == 4 and None not in numbers:
+        seed, place = cast(list[int], numbers)
+        pictures = _dataset_pictures(parts[0], parts[1], seed)
+        if place < len(pictures):
+            return pictures[place]
+    raise CoreError(f"The address names an unknown image, {literal(key, 120)!r}.", "The example is shown instead.")
 
 
 def _choose(name: str, key: str) -> None:
@@ -493,7 +497,7 @@ def _folder(name: str) -> None:
 def _image_files(text: str) -> list[Path]:
     """Up to 200 image files of a folder on this machine."""
     try:
-        folder = Path(text).expanduser()
+        folder = local_path(text)
         files = sorted(
             path for path in folder.iterdir() if path.suffix.lower().lstrip(".") in UPLOAD_TYPES and path.is_file()
         )

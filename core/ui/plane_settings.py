@@ -7,6 +7,7 @@ from typing import Literal
 import streamlit as st
 
 from core.methods.embedding import TITLES, Method, PlaneConfig
+from core.ui.address import bound
 
 
 def plane_kind() -> tuple[Method, Literal[2, 3]]:
@@ -66,7 +67,7 @@ def fine_settings(method: Method, dimensions: Literal[2, 3]) -> PlaneConfig:
             9999,
             0,
             key="plane_seed",
-            bind="query-params",
+            bind=bound("plane_seed"),
             help="Another one, another plane of the same features: what changes was never there.",
         )
     return PlaneConfig(

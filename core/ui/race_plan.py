@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.errors import ConfigError
 from core.methods.diffusion_classifier import Distance, Objective, Plan, Pruning, Spread
+from core.ui.address import bound, whole_number
 
 OBJECTIVES: dict[Objective, str] = {"noise": "Noise", "reconstruction": "Reconstruction"}
 SPREADS: dict[Spread, str] = {"uniform": "At random", "even": "Evenly spaced", "staged": "Staged"}
@@ -33,7 +34,7 @@ def race_plan() -> Plan:
             "Distance", list(DISTANCES), format_func=DISTANCES.__getitem__, key="distance", bind="query-params"
         )
         decay = second.number_input(
-            "Decay k", 0.0, 50.0, usual.decay, 0.5, key="decay", bind="query-params",
+            "Decay k", 0.0, 50.0, usual.decay, 0.5, key="decay", bind=bound("decay"),
             disabled=objective != "reconstruction", help="Large: early, hardly noised steps decide.",
         )  # fmt: skip
         first, second = st.columns(2)
@@ -47,19 +48,19 @@ def race_plan() -> Plan:
         staged = spread == "staged" or pruning == "stages"
         first, second = st.columns(2)
         draws = first.number_input(
-            "Most draws", 1, 10_000, usual.draws, 20, key="draws", bind="query-params", disabled=staged,
+            "Most draws", 1, 10_000, usual.draws, 20, key="draws", bind=bound("draws"), disabled=staged,
             help="Pairs of noise and time step, the same for all prompts.",
         )  # fmt: skip
-        seed = second.number_input("Seed", 0, 9999, 0, key="race_seed", bind="query-params")
+        seed = second.number_input("Seed", 0, 9999, 0, key="race_seed", bind=bound("race_seed"))
         tested = pruning == "t_test"
         first, second = st.columns(2)
         threshold = first.number_input(
-            "p-value", 0.0, 1.0, usual.threshold, 0.001, format="%.4f", key="threshold", bind="query-params",
+            "p-value", 0.0, 1.0, usual.threshold, 0.001, format="%.4f", key="threshold", bind=bound("threshold"),
             disabled=not tested, help="A prompt leaves below it.",
         )  # fmt: skip
         least = second.number_input(
-            "First look", 2, 10_000, usual.least_draws, key="least_draws", bind="query-params", disabled=not tested,
-            help="Draws before the first test.",
+            "First look", 2, 10_000, usual.least_draws, key="least_draws", bind=bound("least_draws"),
+            disabled=not tested, help="Draws before the first test.",
         )  # fmt: skip
         every = st.slider("Draws between two looks", 1, 50, usual.look_every, key="look_every", bind="query-params")
         first, second = st.columns(2)
@@ -94,7 +95,7 @@ def _numbers(text: str, title: str) -> tuple[int, ...]:
     Raises:
         ConfigError: there is something else than whole numbers.
     """
-    try:
-        return tuple(int(part) for part in text.replace(",", " ").split())
-    except ValueError:
-        raise ConfigError(f"“{title}” is {text[:40]!r}; expected whole numbers.", "For example 50, 200.") from None
+    numbers = [whole_number(part, 1_000_000) for part in text.replace(",", " ").split()]
+    if None in numbers:
+        raise ConfigError(f"“{title}” is {text[:40]!r}; expected whole numbers.", "For example 50, 200.")
+    return tuple(cast(list[int], numbers))

@@ -28,7 +28,7 @@ from core.reports import roughly
 from core.runs.control import delete, request_stop, resume
 from core.runs.status import RESUMABLE, Status
 from core.runs.store import RunFolder
-from core.ui.address import remember, remembered
+from core.ui.address import all_asked, remember, remembered
 from core.ui.errors import guard
 from core.ui.foreign import plain
 from core.ui.run_views import RunView, age, all_views, differing
@@ -51,7 +51,7 @@ DETAILS: tuple[Detail, ...] = ("Settings", "Metrics", "Samples", "Log")
 
 def chosen_keys(views: Sequence[RunView]) -> list[str]:
     """The runs to show: those of the address, else what is running, else the newest."""
-    if asked := [key for key in st.query_params.get_all("run") if key]:
+    if asked := all_asked("run"):
         choose(asked)
         del st.query_params["run"]  # the short form of an address; from here on it is `runs`
     default = [view.key for view in views if view.active] or [view.key for view in views[:1] if view.folder]

@@ -11,9 +11,12 @@ from core.configs import differences, from_dict, parse_overrides
 from core.errors import CoreError
 from core.experiments.catalogue import RECIPES, find_recipe
 from core.paths import CHECKOUT
+from core.ui.address import all_asked, asked
 from core.ui.run_views import RunView
 
 WRITTEN = "train-written"
+# The labels of a thousand classes are one setting.
+LONGEST_SETTING = 60_000
 ARRIVAL = "train-arrival"
 
 
@@ -39,13 +42,13 @@ class Arrival:
 def arrival(default: str) -> Arrival:
     """How this session last came to the page: by an address with settings, or plainly."""
     known: Arrival | None = st.session_state.get(ARRIVAL)
-    asked = (
-        st.query_params.get("recipe", ""), tuple(st.query_params.get_all("set")), st.query_params.get("parent", "")
+    wanted = (
+        asked("recipe"), tuple(all_asked("set", LONGEST_SETTING)), asked("parent")
     )  # fmt: skip
-    if known is not None and (not any(asked) or asked == st.session_state.get(WRITTEN)):
+    if known is not None and (not any(wanted) or wanted == st.session_state.get(WRITTEN)):
         return known
     number = known.number + 1 if known else 0
-    found = _check(Arrival(number=number, recipe=asked[0] or default, overrides=asked[1], parent=asked[2]), default)
+    found = _check(Arrival(number=number, recipe=wanted[0] or default, overrides=wanted[1], parent=wanted[2]), default)
     st.session_state[ARRIVAL] = found
     return found
 

@@ -76,7 +76,7 @@ def test_photos_that_cannot_be_read_are_left_out_and_named(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("text", ["/no/such/folder", "~nobody_of_this_name/x", "\0"])
 def test_folders_that_are_none_cost_a_sentence(text: str) -> None:
-    with pytest.raises(CoreError, match="no folder that can be read"):
+    with pytest.raises(CoreError, match=r"no folder that can be read|a user whom|cannot be a path"):
         folder_photos(text, 10, 0)
 
 
