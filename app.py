@@ -1,4 +1,4 @@
-"""Launches Vitrine: `streamlit run app.py`. The navigation is in `core/ui/main.py`.
+"""Launches Vitrine: `streamlit run app.py`. The navigation is in `pages/navigation.py`.
 
 The script behind the app is not this file, because Streamlit treats a folder called `pages/` beside the script as an
 older kind of app until the first session has run, and then opens the first deep link without navigation.
@@ -6,7 +6,7 @@ older kind of app until the first session has run, and then opens the first deep
 
 import streamlit as st
 
-from core.ui.start import heavy_imports
+from pages.shared.start import heavy_imports
 
 heavy_imports()
-app = st.App("core/ui/main.py")
+app = st.App("pages/navigation.py")

@@ -1,7 +1,7 @@
 """Finds text that reaches Markdown without being taken literally: a small taint analysis over `pages/` and `core/ui/`.
 
 Streamlit's functions that take Markdown are sinks. What goes into one must be written in the source, a number (a format
-such as `:,` or `:.1%` says so), or have gone through `plain` or `code` of `core/ui/foreign.py`. A parameter may go in
+such as `:,` or `:.1%` says so), or have gone through `plain` or `code` of `pages/shared/foreign.py`. A parameter may go in
 too: then its function is a sink for it, and so on. A call is as safe as what the function called returns; functions are
 told apart by their names: the one of the same file, else all of one name together.
 
@@ -34,7 +34,7 @@ SINKS: dict[str, tuple[int | str, ...]] = {
     "progress": (1, "text"),
     "image": (1, "caption"),
 }  # fmt: skip
-# `page_link` of core/ui/layout.py and Streamlit's own have their label elsewhere.
+# `page_link` of pages/shared/layout.py and Streamlit's own have their label elsewhere.
 SINKS["page_link"] = (1, "label")
 # Numbers and dates in words, and what takes text literally.
 SAFE = frozenset(

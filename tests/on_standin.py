@@ -37,7 +37,7 @@ def pages(stems: list[str]) -> None:
 
     from core.device import device_of
     from core.paths import CHECKOUT
-    from core.ui.cache import loaded_model
+    from pages.shared.cache import loaded_model
 
     os.environ["VITRINE_DEVICE"] = NAME
     with tempfile.TemporaryDirectory() as home:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from core.paths import CHECKOUT
-from core.ui.foreign import code, literal, plain
+from pages.shared.foreign import code, literal, plain
 from tests.foreign_lint import Lint, lint
 
 HOSTILE = (

@@ -124,7 +124,7 @@ def test_imports_obey_the_table():
         ("core.experiments.vit_scratch", "core.runs.launcher", False),
         ("core.runs.launcher", "core.experiments.catalogue", False),
         ("core.runs.worker", "core.experiments.catalogue", True),
-        ("core.figures.rollout", "core.ui.cache", False),
+        ("core.figures.rollout", "pages.shared.cache", False),
         ("core.__main__", "core.runs.store", True),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from core.errors import CoreError
 from core.models.catalogue import find_model
 from core.paths import local_path
-from core.ui.address import whole_number
+from pages.shared.address import whole_number
 
 IMPOSSIBLE = ("~nobody_at_all/x", "/tmp/\x00", "/tmp/" + "x" * 300, "/" + "y/" * 3000, "\udce4\ud800")
 

@@ -24,8 +24,8 @@ from core.runs.owner import Owner, read_owner
 from core.runs.status import RunState, eta_seconds, read_failure, read_state, stored_state, write_state
 from core.runs.store import RunFolder, RunSpec, create_run, list_runs
 from core.runs.studies import list_studies, read_study
-from core.ui.run_panel import metrics_table, missing_sentence
-from core.ui.run_views import all_views, comparable, differing
+from pages.runs.run_panel import metrics_table, missing_sentence
+from pages.shared.run_views import all_views, comparable, differing
 from tests.runs import counting
 
 FILES = ("spec.json", "state.json", "proc.json", "metrics.jsonl", "failure.json", "model/card.json")

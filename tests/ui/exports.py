@@ -17,7 +17,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import ButtonGroup
 
-from core.ui.export import Export
+from pages.shared.export import Export
 
 KEPT = "exported"
 KINDS = (
@@ -33,7 +33,7 @@ def keep_exports(monkeypatch: pytest.MonkeyPatch) -> None:
     def keep(export: Export) -> None:
         st.session_state[KEPT] = export
 
-    monkeypatch.setattr("core.ui.export._menu", keep)
+    monkeypatch.setattr("pages.shared.export._menu", keep)
 
 
 def exported(app: AppTest) -> Export:

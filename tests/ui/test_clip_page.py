@@ -12,7 +12,7 @@ from core.experiments import zero_shot
 from core.experiments.execute import execute
 from core.runs.status import read_state
 from core.runs.store import RunSpec, create_run, find_run, list_runs
-from core.ui.recipes import evaluation_recipe, similarity_recipe, zero_shot_recipe
+from pages.shared.recipes import evaluation_recipe, similarity_recipe, zero_shot_recipe
 from tests.clip_toy import save_tiny_clip
 from tests.toy import save_toy
 from tests.ui.test_pages import open_page, text_of
@@ -167,7 +167,7 @@ def test_an_address_of_a_result_that_is_gone_costs_a_sentence(model: str) -> Non
 def test_launching_makes_a_run_once(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     save_toy()
     submitted = []
-    monkeypatch.setattr("core.ui.background_results.submit", submitted.append)
+    monkeypatch.setattr("pages.shared.background_results.submit", submitted.append)
     app = clip(model, view=DATASET)
     assert "Nothing has been evaluated" in text_of(app)
     app.selectbox(key="evaluation_strategy").set_value("photo").run()
@@ -251,7 +251,7 @@ def test_the_label_that_was_clicked_is_the_one_explained(model: str) -> None:
 
 
 def test_a_model_has_met_what_its_labels_are_kinds_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    from core.ui import zero_shot as asked
+    from pages.shared import zero_shot as asked
 
     def met(labels: list[str]) -> frozenset[str]:
         monkeypatch.setattr(asked, "labels_seen", lambda name: {"some": labels} if labels else {})

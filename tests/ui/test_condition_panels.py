@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.data.wordnet import imagenet_wnids
 from core.methods.disagreements import class_names
-from core.ui import conditions, disagreements
+from pages.clip import conditions, disagreements
 from tests.clip_toy import save_tiny_clip
 from tests.toy import save_toy
 from tests.ui.test_pages import text_of
@@ -24,7 +24,7 @@ from tests.ui.test_pages import text_of
 SCRIPT = """
 import streamlit as st
 from core.ui import {panel}
-from core.ui.errors import guard
+from pages.shared.errors import guard
 {panel}.panel({model!r})
 with guard():
     st.session_state["exported"] = {panel}.export({model!r})

@@ -11,7 +11,7 @@ from core.device import wished_device
 
 
 def page() -> None:
-    from core.ui.device_choice import device_choice
+    from pages.home.device_choice import device_choice
 
     device_choice()
 
@@ -23,14 +23,14 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_device_is_said_and_nothing_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.ui.device_choice.known_devices", lambda: ("cpu",))
+    monkeypatch.setattr("pages.home.device_choice.known_devices", lambda: ("cpu",))
     app = AppTest.from_function(page).run()
     assert not app.selectbox
     assert "CPU" in app.caption[0].value
 
 
 def test_of_several_one_is_chosen_for_all_later_visits(monkeypatch: pytest.MonkeyPatch) -> None:
-    for place in ("core.ui.device_choice.known_devices", "core.device.known_devices"):
+    for place in ("pages.home.device_choice.known_devices", "core.device.known_devices"):
         monkeypatch.setattr(place, lambda: ("meta", "cpu"))
     app = AppTest.from_function(page).run()
     app.selectbox(key="device-choice").set_value("meta").run()
@@ -41,7 +41,7 @@ def test_of_several_one_is_chosen_for_all_later_visits(monkeypatch: pytest.Monke
 
 def test_what_the_environment_says_is_said_and_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VITRINE_DEVICE", "meta")
-    monkeypatch.setattr("core.ui.device_choice.known_devices", lambda: ("cuda", "cpu"))
+    monkeypatch.setattr("pages.home.device_choice.known_devices", lambda: ("cuda", "cpu"))
     app = AppTest.from_function(page).run()
     assert not app.selectbox
     assert "VITRINE_DEVICE" in app.caption[0].value

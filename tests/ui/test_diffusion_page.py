@@ -15,10 +15,10 @@ from core.data.examples import load_example
 from core.data.images import image_digest
 from core.errors import CoreError
 from core.methods.diffusion_classifier import Plan, Race, replay
-from core.ui import diffusion_classifier as races
-from core.ui.diffusion_classifier import Question, known_race, run_race
-from core.ui.diffusion_classifier_panel import race_sentence, shown_prompts
-from core.ui.recipes import diffusion_recipe
+from pages.diffusion import diffusion_classifier as races
+from pages.diffusion.diffusion_classifier import Question, known_race, run_race
+from pages.diffusion.diffusion_classifier_panel import race_sentence, shown_prompts
+from pages.shared.recipes import diffusion_recipe
 from tests.diffusion_toy import save_tiny_pipeline
 from tests.ui.test_pages import open_page, text_of
 from tests.ui.test_recipes import run_script

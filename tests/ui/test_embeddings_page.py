@@ -14,10 +14,10 @@ from streamlit.testing.v1 import AppTest
 from core.data.examples import EXAMPLES
 from core.methods.embedding import PlaneConfig
 from core.methods.layer_features import Cut
-from core.ui.components.image_plane import Chosen, _read
-from core.ui.embeddings import Asked
-from core.ui.embeddings_recipe import embeddings_recipe
-from core.ui.stoppable import SharedResults
+from pages.components.image_plane.image_plane import Chosen, _read
+from pages.embeddings.spaces import Asked
+from pages.embeddings.recipe import embeddings_recipe
+from pages.shared.stoppable import SharedResults
 from tests.toy import save_toy
 from tests.ui.test_pages import open_page, text_of
 from tests.ui.test_recipes import run_script
@@ -138,7 +138,7 @@ def test_layer_pooling_and_axes_can_be_chosen_and_are_in_the_address() -> None:
 def test_addresses_that_name_nothing_cost_a_sentence(
     address: str, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.ui.image_sets._EXAMPLE_VIEWS", 3)
+    monkeypatch.setattr("pages.embeddings.image_sets._EXAMPLE_VIEWS", 3)
     app = open_page("embeddings", **{**QUICK, "set": address})
     assert any(sentence in error.value for error in app.error)
     assert plane(app)["layout"]["count"] == 24
@@ -165,7 +165,7 @@ def test_identical_pictures_are_said_to_be_identical() -> None:
 
 def test_stopped_work_stays_stopped_until_somebody_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     results = SharedResults()
-    monkeypatch.setattr("core.ui.stoppable._results", lambda: results)
+    monkeypatch.setattr("pages.shared.stoppable._results", lambda: results)
     app = open_page("embeddings", **{**QUICK, "set": "views:4/1"})
     first = next(iter(results.found))
     results.found.clear()

@@ -9,10 +9,10 @@ from core.data.arrays import ArrayDataset
 from core.data.image_sets import ImageSet
 from core.methods.embedding import Plane
 from core.methods.embedding_quality import Neighbours
-from core.ui.components.image_plane import Pictures
-from core.ui.embeddings import Drawing, Shown, Space
-from core.ui.embeddings_words import colours_of, pair_sentence, shares_as_colours
-from core.ui.image_sets import Given
+from pages.components.image_plane.image_plane import Pictures
+from pages.embeddings.spaces import Drawing, Shown, Space
+from pages.embeddings.words import colours_of, pair_sentence, shares_as_colours
+from pages.embeddings.image_sets import Given
 
 
 def shown(labels: np.ndarray, near: np.ndarray, other: np.ndarray | None = None) -> Shown:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from core.ui.modality_gap_panel import STOPS
+from pages.modality_gap.modality_gap_panel import STOPS
 from tests.clip_toy import save_tiny_clip
 from tests.diffusion_toy import save_tiny_pipeline
 from tests.toy import save_toy
@@ -207,8 +207,8 @@ def panel(name: str, model: str, **query: str) -> Callable[[], AppTest]:
     script = (
         "import streamlit as st\n"
         f"from core.ui import {name}\n"
-        "from core.ui.errors import guard\n"
-        "from core.ui.export import export_popover\n"
+        "from pages.shared.errors import guard\n"
+        "from pages.shared.export import export_popover\n"
         f"{name}.panel({model!r})\n"
         f"export_popover(lambda: {name}.export({model!r}), key='export')\n"
     )

@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.methods.alignment import VARIANTS
-from core.ui.recipes import modality_gap_recipe
+from pages.shared.recipes import modality_gap_recipe
 from tests.clip_toy import save_tiny_clip
 from tests.toy import save_toy
 from tests.ui.test_pages import open_page, text_of

@@ -107,7 +107,7 @@ def test_a_model_without_the_network_says_so(monkeypatch: pytest.MonkeyPatch) ->
         raise CoreError("The network does not answer.", "Use a model that is ready.")
 
     monkeypatch.setattr("core.models.weights.fetch", refuse)
-    monkeypatch.setattr("core.ui.pickers.fetch", refuse)
+    monkeypatch.setattr("pages.shared.pickers.fetch", refuse)
     app.button(key="fetch_dino_s16").click().run()
     assert any("does not answer" in error.value for error in app.error)
     assert not app.exception
@@ -154,7 +154,7 @@ def test_uploads_two_at_once_one_bad() -> None:
 
 
 def test_results_that_the_pages_quote_exist_and_say_what_they_are() -> None:
-    from core.ui.track_records import RESULTS, track_record
+    from pages.masking.track_records import RESULTS, track_record
 
     paths = list(RESULTS.glob("faithfulness_*.json"))
     assert paths

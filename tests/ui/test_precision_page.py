@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.errors import CoreError
 from core.methods import precision_probe
-from core.ui.recipes import precision_recipe
+from pages.shared.recipes import precision_recipe
 from tests.clip_toy import save_tiny_clip
 from tests.toy import save_toy
 from tests.ui.test_pages import open_page, text_of
@@ -70,9 +70,9 @@ def test_the_whole_protocol_runs_through_the_probes_command_line(monkeypatch: py
             del values["kind"]
             yield values
 
-    monkeypatch.setattr("core.ui.precision.printed_by", in_this_process)
-    monkeypatch.setattr("core.ui.precision.RUNS", 3)
-    monkeypatch.setattr("core.ui.precision.WARMUPS", 1)
+    monkeypatch.setattr("pages.precision.precision.printed_by", in_this_process)
+    monkeypatch.setattr("pages.precision.precision.RUNS", 3)
+    monkeypatch.setattr("pages.precision.precision.WARMUPS", 1)
     app = precision(formats="bf16", image="example:camera")
     app.button(key="measure").click().run(timeout=180)
     assert not app.exception
@@ -98,7 +98,7 @@ def test_what_was_measured_before_the_end_is_kept(lines: int, monkeypatch: pytes
             yield {"name": ("fp32", "bf16")[number % 2], "milliseconds": 1.5, "done": number + 1, "total": 200}
         raise CoreError("The process died.", "Try again.")
 
-    monkeypatch.setattr("core.ui.precision.printed_by", broken)
+    monkeypatch.setattr("pages.precision.precision.printed_by", broken)
     app = precision(formats="bf16", image=f"example:{'cat' if lines else 'rocket'}")
     app.button(key="measure").click().run()
     assert any("The process died" in error.value for error in app.error)

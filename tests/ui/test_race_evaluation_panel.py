@@ -13,9 +13,9 @@ from core.experiments import diffusion_zero_shot
 from core.experiments.execute import execute
 from core.methods.diffusion_classifier import Plan
 from core.runs.store import RunSpec, create_run, find_run, list_runs
-from core.ui.race_evaluation import Pace, earlier_pace, race_evaluation_table, read_race_evaluation
-from core.ui.race_evaluation_panel import cost_sentence
-from core.ui.recipes import evaluation_recipe
+from pages.diffusion.race_evaluation import Pace, earlier_pace, race_evaluation_table, read_race_evaluation
+from pages.diffusion.race_evaluation_panel import cost_sentence
+from pages.shared.recipes import evaluation_recipe
 from tests.clip_toy import save_tiny_clip
 from tests.diffusion_toy import save_tiny_pipeline
 from tests.toy import save_toy
@@ -82,7 +82,7 @@ def test_launching_makes_a_run_once_with_the_plan_of_the_page(
 ) -> None:
     save_toy()
     submitted: list[Any] = []
-    monkeypatch.setattr("core.ui.background_results.submit", submitted.append)
+    monkeypatch.setattr("pages.shared.background_results.submit", submitted.append)
     app = page(models, draws="12")
     assert "Nothing has been evaluated" in text_of(app)
     # 20 images, 2 prompts, 12 draws; the tiny network is timed without being asked.

@@ -11,9 +11,9 @@ import pytest
 
 from core.models.checkpoint import read_card
 from core.paths import BUNDLED, CHECKOUT
-from core.ui.recipes import anatomy_recipe, runs_recipe
-from core.ui.view_recipes import attention_recipe, masking_recipe
-from core.ui.views import AttentionView, MaskingView
+from pages.shared.recipes import anatomy_recipe, runs_recipe
+from pages.shared.view_recipes import attention_recipe, masking_recipe
+from pages.shared.views import AttentionView, MaskingView
 
 CAT = {"model": "vit_p4", "image": "example:cat"}
 

@@ -86,7 +86,7 @@ def test_an_unknown_study_in_the_address_shows_another() -> None:
 
 def test_a_sweep_begun_on_the_page_is_queued_and_a_bad_line_costs_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     queued: list[str] = []
-    monkeypatch.setattr("core.ui.sweep_panel.submit", lambda folder: queued.append(folder.name))
+    monkeypatch.setattr("pages.runs.sweep_panel.submit", lambda folder: queued.append(folder.name))
     app = open_sweeps()
     app.selectbox(key="sweep_recipe").set_value("toy").run()
     app.text_area(key="sweep_space_toy").set_value("training.learning_rate=log:0..1")

@@ -20,7 +20,7 @@ from core.experiments.estimate import Estimate, Probe, estimate
 from core.paths import CHECKOUT
 from core.runs.status import TERMINAL, read_state
 from core.runs.store import find_run, list_runs
-from core.ui.recipes import train_recipe
+from pages.shared.recipes import train_recipe
 from tests.toy import save_toy
 from tests.ui.test_pages import open_page, text_of
 
@@ -76,7 +76,7 @@ def form_script(recipe: str) -> None:
     import streamlit as st
 
     from core.experiments.catalogue import RECIPES
-    from core.ui.forms import config_form
+    from pages.shared.forms import config_form
 
     st.session_state["made"] = config_form(RECIPES[recipe].config, "form")
 
@@ -121,7 +121,7 @@ class Odd:
 def odd_script() -> None:
     import streamlit as st
 
-    from core.ui.forms import config_form
+    from pages.shared.forms import config_form
     from tests.ui.test_train_page import Odd
 
     st.session_state["made"] = config_form(Odd, "odd", Odd(share=0.5))

@@ -24,7 +24,7 @@ from core.methods.attention import attention_mass
 from core.methods.explanations import EXPLANATIONS
 from core.models.weights import load
 from core.paths import CHECKOUT
-from core.ui.export import Export
+from pages.shared.export import Export
 
 MAIN = CHECKOUT / "core" / "ui" / "main.py"
 KINDS = ("selectbox", "slider", "select_slider", "segmented_control", "pills", "toggle", "checkbox", "radio", "tabs",
@@ -47,18 +47,18 @@ class Page:
             if Path(sys._getframe(1).f_code.co_filename).stem == stem:  # the pickers draw thumbnails
                 self.pictures.append(np.asarray(pixels))
 
-        monkeypatch.setattr("core.ui.export.export_popover", lambda make, **_: self.makers.append(make))
+        monkeypatch.setattr("pages.shared.export.export_popover", lambda make, **_: self.makers.append(make))
         monkeypatch.setattr(DeltaGenerator, "image", image)
         monkeypatch.setattr(st, "image", partial(image, None))
-        monkeypatch.setattr("core.ui.components.patch_canvas.attention_canvas", self._attention)
-        monkeypatch.setattr("core.ui.components.patch_canvas.paint_canvas", self._paint)
+        monkeypatch.setattr("pages.components.patch_canvas.patch_canvas.attention_canvas", self._attention)
+        monkeypatch.setattr("pages.components.patch_canvas.patch_canvas.paint_canvas", self._paint)
         self.app = AppTest.from_file(str(MAIN), default_timeout=120)
 
     def _attention(self, photo: str, weights: np.ndarray, grid: tuple[int, int], **options: Any) -> None:
         self.canvas = {"weights": weights, "grid": grid, **options}
 
     def _paint(self, photo: str, grid: tuple[int, int], *, key: str, **options: Any) -> list[int]:
-        from core.ui.components.patch_canvas import painted_patches
+        from pages.components.patch_canvas.patch_canvas import painted_patches
 
         return painted_patches(key, grid)
 
@@ -314,7 +314,7 @@ def test_several_choices_of_masking_at_once(chosen: dict[str, Any], masking: Pag
 
 def test_what_is_painted_is_what_is_exported(masking: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     painted = [0, 9, 63]
-    monkeypatch.setattr("core.ui.components.patch_canvas.painted_patches", lambda key, grid: painted)
+    monkeypatch.setattr("pages.components.patch_canvas.patch_canvas.painted_patches", lambda key, grid: painted)
     page = masking.open(**START)
     page.app.session_state["strategy"], page.app.session_state["fill"] = "hand", "noise"
     export = page.run().export()

@@ -1,0 +1,405 @@
+"""What each part of the picture looks at: maps of every layer and head, rollout, relevance, comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.figures.attention import short_label
+from core.methods.attention import AttentionMaps, Fusion, fuse_heads
+from core.methods.explanations import explanations_for
+from core.methods.predictions import Prediction, class_name, softmax, top_predictions
+from core.models.trace import Mixture, readout
+from pages.shared.address import remember, remembered, whole_number
+from pages.attention.parts import (
+    CELL,
+    GAP,
+    compare_part,
+    distance_part,
+    explanations_part,
+    gradcam_part,
+    look_part,
+    mass_part,
+    predictions_part,
+)
+from pages.shared.cache import data_uri, display_photo, film_of, loaded_model, logits_of, maps_of, mosaic_of, reader_name
+from pages.components.film_strip.film_strip import film_strip
+from pages.components.head_mosaic.head_mosaic import head_mosaic
+from pages.components.keys import component_key
+from pages.components.patch_canvas.patch_canvas import attention_canvas
+from pages.shared.errors import guard
+from pages.shared.export import Export, export_popover
+from pages.shared.foreign import plain
+from pages.shared.layout import heading, page_link, teaching_cards
+from pages.shared.pickers import Picture, image_picker, model_picker, own_model_form, second_model_picker
+from pages.attention.words import attention_sentence, second_opinion
+from pages.shared.view_recipes import attention_recipe
+from pages.shared.views import AttentionView, Beside, ComparedMap, Shown, facts_of
+
+FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
+
+heading("Attention", "What does each part of the picture look at?")
+bar = st.columns([3, 4, 2, 2], vertical_alignment="bottom")
+with bar[0]:
+    picture = image_picker(default="example:coffee")
+with bar[1]:
+    name = model_picker(None)
+with bar[2]:
+    own_model_form()
+model = loaded_model(name)
+attends = not model.spec.lacks("attention")
+classifies = not model.spec.lacks("classifier")
+
+
+def selected_head(layers: int, heads: int) -> tuple[int, str]:
+    """Layer from 0 and head ("mean", "max", "min" or a number from 1) as the widgets hold them, made valid."""
+    layer = min(max(1, int(st.session_state.get("layer", layers))), layers)
+    options = [*FUSIONS, *(str(head + 1) for head in range(heads))]
+    head = st.session_state.get("head", "mean")
+    if st.session_state.get("layer") not in (None, layer):
+        st.session_state["layer"] = layer
+    if head not in options:
+        head = st.session_state["head"] = "mean"
+    return layer - 1, head
+
+
+def looked_at() -> AttentionView:
+    """What the widgets of `look` hold."""
+    view = AttentionView(model=name, image=picture.key)
+    if not attends:
+        return view
+    maps = maps_of(name, picture.digest, picture.image)
+    layer, head = selected_head(maps.layers, maps.heads)
+    patch = whole_number(remembered("patch", "-1"), maps.patches)
+    return replace(
+        view,
+        layer=layer,
+        head=head,
+        patch=-1 if patch is None else patch,
+        direction="from" if st.session_state.get("direction") == "is attended by" else "to",
+        as_seen=bool(st.session_state.get("as_seen", False)),
+    )
+
+
+@st.fragment
+def look(picture: Picture) -> None:
+    """The headline, the photo under the pointer, and the mosaic to choose a map from."""
+    with guard():
+        maps = maps_of(name, picture.digest, picture.image)
+        headline = st.empty()
+        if model.spec.note:
+            st.caption(plain(model.spec.note))
+        left, right = st.columns([11, 9], gap="medium")
+        with right:
+            choose_map(maps)
+            mosaic_view(maps)
+        with left:
+            canvas_view(maps)
+        # Last: only now do all widgets hold what the address asked for.
+        headline.markdown(f"#### {plain(attention_sentence(looked_at(), picture))}")
+        if maps.signed:
+            st.caption(
+                "Red attends, blue is subtracted: differential attention is signed, and zero is in the middle. "
+                "Shares of the attention count magnitudes."
+            )
+        if isinstance(maps.pooling, Mixture) and not maps.pooling.fixed:
+            st.caption(
+                f"This model's head reads {plain(maps.pooling.name)}: it weighs the tokens anew for every picture, "
+                "and the maps weigh their attention as it does here."
+            )
+
+
+def choose_map(maps: AttentionMaps) -> None:
+    """The widgets for layer and head; what another model left in them is mended first."""
+    selected_head(maps.layers, maps.heads)
+    layer_column, head_column = st.columns([3, 2])
+    if maps.layers > 1:  # a slider needs two ends
+        layer_column.slider("Layer", 1, maps.layers, value=maps.layers, key="layer", bind="query-params")
+    head_column.selectbox(
+        "Heads",
+        [*FUSIONS, *(str(index + 1) for index in range(maps.heads))],
+        format_func=lambda each: f"{each} of all" if each in FUSIONS else f"head {each}",
+        key="head",
+        bind="query-params",
+    )
+
+
+def canvas_view(maps: AttentionMaps) -> None:
+    """The photo that answers to the pointer."""
+    controls = st.columns([3, 2])
+    controls[0].segmented_control(
+        "Direction",
+        ["attends to", "is attended by"],
+        default="attends to",
+        required=True,
+        key="direction",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    controls[1].toggle(
+        f"{model.network.preprocessing.size:d} px input",
+        key="as_seen",
+        bind="query-params",
+        help="Show the pixels the model really gets.",
+    )
+    view, prefix = looked_at(), maps.prefix_tokens
+    weights = maps.weights[view.layer]
+    fused = fuse_heads(weights, view.head) if view.head in FUSIONS else weights[int(view.head) - 1]  # type: ignore[arg-type]
+    photo = display_photo(model, picture.digest, picture.image, as_seen=view.as_seen)
+    attention_canvas(
+        data_uri(photo, f"{picture.digest}/{photo.shape}/{model.network.preprocessing}"),
+        np.concatenate([readout(fused, maps.pooling, prefix)[None, prefix:], fused[prefix:, prefix:]]),
+        maps.grid,
+        key="canvas",
+        alt=f"{picture.title}, {maps.grid[0]} by {maps.grid[1]} patches. Arrow keys move, Enter selects.",
+        signed=maps.signed,
+        direction=view.direction,
+        smooth=not view.as_seen,
+        reader=reader_name(maps)[0].upper() + reader_name(maps)[1:],
+        selected=view.patch,
+        on_choice=lambda chosen: remember("patch", str(chosen)),
+    )
+
+
+def mosaic_view(maps: AttentionMaps) -> None:
+    """Every layer and head; a click chooses one."""
+
+    def choose(new_layer: int, new_head: int) -> None:
+        st.session_state["layer"], st.session_state["head"] = new_layer + 1, str(new_head + 1)
+
+    # Read again: only now do the widgets hold what the address asked for.
+    layer, head = selected_head(maps.layers, maps.heads)
+    head_mosaic(
+        data_uri(mosaic_of(name, picture.digest, CELL, False, picture.image), f"mosaic/{name}/{picture.digest}"),
+        maps.layers,
+        maps.heads,
+        cell=CELL,
+        gap=GAP,
+        selected=(layer, -1 if head in FUSIONS else int(head) - 1),
+        key=component_key("mosaic", name),
+        alt=f"Attention of {plain(reader_name(maps))}: {maps.layers} layers (rows), {maps.heads} heads (columns).",
+        on_choice=choose,
+    )
+
+
+def film_tab() -> None:
+    frames = film_of(name, picture.digest, picture.image)
+    depth = len(next(iter(frames.values())))
+    film_strip(frames, [f"layer {layer + 1}" for layer in range(depth)], key="film", start=depth - 1)
+
+
+def class_choice(view: AttentionView) -> AttentionView:
+    """The class to explain, chosen among the likeliest; none for a backbone without a head."""
+    if not classifies:
+        st.caption("No classifier: relevance explains what keeps the embedding as it is, not a class.")
+        return view
+    logits = logits_of(name, picture.digest, picture.image)
+    options = top_predictions(logits, model.classes, count=5)
+    wanted, now = remembered("class", ""), f"{name}/{picture.digest}"
+    if st.session_state.setdefault("class_of", now) != now:  # the number was another model's or photo's
+        st.session_state["class_of"], wanted = now, ""
+        remember("class", "")
+    asked = whole_number(wanted, len(logits))
+    chosen = options[0].class_index if asked is None else asked
+    if chosen not in [option.class_index for option in options]:
+        label, probability = class_name(model.classes, chosen), float(softmax(logits)[chosen])
+        options.append(Prediction(label=label, class_index=chosen, probability=probability))
+    labels = {option.class_index: f"{plain(short_label(option.label))} {option.probability:.0%}" for option in options}
+    widget = f"class_{component_key(name, picture.digest)}"
+    st.session_state.setdefault(widget, chosen)
+    index = st.pills(
+        "Explain the class",
+        list(labels),
+        format_func=lambda index: labels[index],
+        required=True,
+        key=widget,
+        on_change=lambda: remember("class", str(st.session_state[widget])),
+    )
+    return replace(view, class_index=index)
+
+
+def draw(shown: Shown, *, columns: int) -> None:
+    """The pictures of a part, beside each other."""
+    places = st.columns(columns)
+    for index, (stem, pixels) in enumerate(shown.pictures.items()):
+        places[index % columns].image(pixels, caption=plain(shown.captions.get(stem, "")), width="stretch")
+
+
+def explanations_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
+    view = class_choice(view)
+    methods = explanations_for(model.spec)
+    columns = st.columns(3)
+    fusion = columns[0].segmented_control(
+        "Rollout: heads",
+        FUSIONS,  # ours: written in the source
+        default="mean",
+        required=True,
+        key="fusion",
+        bind="query-params",
+    )
+    discard = columns[1].slider(
+        "Rollout: discard the smallest", 0, 95, 0, 5, format="%d %%", key="discard", bind="query-params"
+    )
+    residual = columns[2].toggle("Rollout: skip connections", value=True, key="residual", bind="query-params")
+    view = replace(view, fusion=fusion, discard=discard / 100, residual=residual)
+    shown = explanations_part(view, picture)
+    for column, method in zip(st.columns(max(3, len(methods))), methods, strict=False):
+        column.image(shown.pictures[method.name], caption=plain(shown.captions[method.name]), width="stretch")
+        column.caption(method.summary)
+    if maps_of(name, picture.digest, picture.image).signed:
+        st.caption(
+            "Rollout of signed attention leaves out what is subtracted, makes each row sum to 1 and mixes it half and "
+            "half with the skip connection, whichever heads are fused or entries discarded."
+        )
+    page_link("masking", "Does the map matter? Take those patches away", "grid_off")
+    return view, shown
+
+
+def mass_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
+    mass = st.slider("Share of the attention to keep", 5, 95, 60, 5, format="%d %%", key="mass", bind="query-params")
+    view = replace(view, mass=mass / 100)
+    maps, shown = maps_of(name, picture.digest, picture.image), mass_part(view, picture)
+    st.caption(
+        f"The last layer, attention of {plain(reader_name(maps))}: the fewest patches that hold this share of it."
+    )
+    draw(shown, columns=min(7, len(shown.pictures)))
+    return view, shown
+
+
+def distance_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
+    maps, shown = maps_of(name, picture.digest, picture.image), distance_part(view, picture)
+    st.plotly_chart(
+        shown.figures["distance"],
+        width="stretch",
+        key="distance",
+        alt="Mean attention distance of every head, by layer.",
+    )
+    st.caption("A dot per head. Low: the head looks next door, like a convolution. High: it looks across the picture.")
+    layers = [f"layer {layer + 1}" for layer in range(maps.layers)]
+    heads = [f"head {head + 1}" for head in range(maps.heads)]
+    with st.expander(f"As tables: distance (px) and spread of the attention of {plain(reader_name(maps))} (bits)"):
+        st.dataframe(pd.DataFrame(shown.arrays["distance_px"], layers, heads).round(1))
+        st.dataframe(pd.DataFrame(shown.arrays["entropy_bits"], layers, heads).round(2))
+    return view, shown
+
+
+def predictions_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
+    shown = predictions_part(view, picture)
+    if not shown.figures:
+        st.info(f"{plain(model.spec.title)} has no classification head. {plain(second_opinion(picture))}")
+        return view, shown
+    st.plotly_chart(shown.figures["predictions"], width="stretch", key="bars", alt="The five likeliest classes.")
+    return view, shown
+
+
+def compare_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
+    """One scale for both sides, and their difference."""
+    beside = st.segmented_control(
+        "Beside it",
+        get_args(Beside),  # ours: written in the source
+        default="Another model",
+        required=True,
+        key="beside",
+        bind="query-params",
+    )
+    second, other = None, picture
+    if beside == "Another model":
+        second = second_model_picker("attention", exclude=name)
+        if second is None:
+            return replace(view, beside=beside), Shown()
+    else:
+        other = image_picker(name="image_b", default="example:pagoda", label="Second image")
+    compared = st.segmented_control(
+        "Map",
+        get_args(ComparedMap),  # ours: written in the source
+        default="Last-layer attention",
+        required=True,
+        key="compare_map",
+        bind="query-params",
+    )
+    view = replace(view, beside=beside, compared=compared, other=second or other.key)
+    shown = compare_part(view, picture, other)
+    draw(shown, columns=3)
+    if "compare_distance" in shown.figures:
+        st.plotly_chart(
+            shown.figures["compare_distance"],
+            width="stretch",
+            key="compare_distance",
+            alt="Attention distance of both models.",
+        )
+    return view, shown
+
+
+def cnn_view(view: AttentionView) -> tuple[AttentionView, Shown]:
+    """A CNN has no attention to look at: Grad-CAM, large, beside what the model says."""
+    left, right = st.columns([11, 9], gap="medium")
+    with right:
+        view = class_choice(view)
+        view, predictions = predictions_tab(view)
+        page_link("masking", "Does the map matter? Take those patches away", "grid_off")
+    shown = gradcam_part(view, picture)
+    with left:
+        draw(shown, columns=1)
+    return view, predictions.beside(shown)
+
+
+Tabbed = Callable[[AttentionView], tuple[AttentionView, Shown]]
+TABS: dict[str, Tabbed] = {
+    "Explanations": explanations_tab,
+    "Attention mass": mass_tab,
+    "Attention distance": distance_tab,
+    "Predictions": predictions_tab,
+    "Compare": compare_tab,
+}
+
+
+def tabs_view(view: AttentionView) -> tuple[AttentionView, Shown]:
+    """The tabs; only the open one is computed."""
+    shown = Shown()
+    for tab, (title, body) in zip(
+        st.tabs(list(TABS), key="tabs", on_change="rerun", bind="query-params"), TABS.items(), strict=True
+    ):
+        if tab.open:
+            view = replace(view, tab=title)  # type: ignore[arg-type]
+            with tab, guard():
+                view, shown = body(view)
+    return view, shown
+
+
+def make_export(view: AttentionView, shown: Shown) -> Export:
+    """What is on the screen: the map that was chosen, and the tab that is open."""
+    if attends:
+        shown = look_part(view, picture).beside(shown)
+    facts = {"headline": attention_sentence(view, picture), "title": picture.title, "sha256": picture.digest}
+    return Export(
+        stem="attention",
+        recipe=attention_recipe(view),
+        pictures=shown.pictures,
+        figures=shown.figures,
+        table=shown.table,
+        facts=facts_of(view) | facts | shown.facts,
+        arrays=shown.arrays,
+    )
+
+
+on_screen: list[tuple[AttentionView, Shown]] = []
+with guard():
+    if attends:
+        look(picture)
+        film_tab()
+        on_screen.append(tabs_view(looked_at()))
+    else:
+        st.markdown(f"#### {plain(attention_sentence(looked_at(), picture))}")
+        if model.spec.note:
+            st.caption(plain(model.spec.note))
+        if classifies:
+            on_screen.append(cnn_view(looked_at()))
+with bar[3]:
+    if on_screen:
+        export_popover(lambda: make_export(*on_screen[0]), key="export")
+teaching_cards("attention" if attends else "gradcam")

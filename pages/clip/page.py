@@ -1,0 +1,64 @@
+"""Photos against words: any labels, no training; and how well that does on a whole data set."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.clip import conditions, disagreements
+from pages.clip.evaluation_panel import evaluation_export, evaluation_panel
+from pages.shared.export import Export, export_popover
+from pages.shared.layout import heading, teaching_cards
+from pages.shared.pickers import image_picker, model_picker, own_model_form
+from pages.clip.similarity_panel import images_picker, similarity_export, similarity_panel
+from pages.clip.zero_shot_panel import zero_shot_export, zero_shot_panel
+
+VIEWS = {
+    "labels": "One image",
+    "matrix": "Images × texts",
+    "dataset": "Whole data set",
+    "conditions": "Conditions",
+    "imagenet": "Against ImageNet",
+}
+CARDS = {"conditions": "conditions", "imagenet": "disagreements"}
+
+
+def make_export() -> Export:
+    """What the open view shows."""
+    if view == "dataset":
+        return evaluation_export()
+    if view == "conditions":
+        return conditions.export(name)
+    if view == "imagenet":
+        return disagreements.export(name)
+    return zero_shot_export(name, pictures[0]) if view == "labels" else similarity_export(name)
+
+
+heading("CLIP", "Which of these words fits the picture?")
+view = st.segmented_control(
+    "View", list(VIEWS), format_func=VIEWS.__getitem__, default="labels", required=True, key="view",
+    bind="query-params", label_visibility="collapsed",
+)  # fmt: skip
+*first, second, third, last = st.columns(
+    [3, 4, 2, 2] if view in ("labels", "matrix") else [7, 2, 2], vertical_alignment="bottom"
+)
+pictures = []
+if first:
+    with first[0]:
+        pictures = images_picker() if view == "matrix" else [image_picker(default="example:coffee")]
+with second:
+    name = model_picker("image_text", preferred=("clip_small",))
+with third:
+    own_model_form()
+if view == "dataset":
+    evaluation_panel(name)
+elif view == "matrix":
+    similarity_panel(name, pictures)
+elif view == "conditions":
+    conditions.panel(name)
+elif view == "imagenet":
+    disagreements.panel(name)
+else:
+    zero_shot_panel(name, pictures[0])
+with last:
+    export_popover(make_export, key="export")
+teaching_cards(CARDS.get(view, "clip"))

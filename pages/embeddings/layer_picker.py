@@ -1,0 +1,80 @@
+"""Which layer of a model, and how it becomes one vector; both choices live in the address."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.methods.features import FeaturePooling
+from core.methods.layer_features import Cut, Cuts, Depth
+from pages.shared.address import remember, remembered
+from pages.embeddings.spaces import Asked, cuts_of
+
+_DEPTHS: tuple[Depth, ...] = ("pixels", "early", "middle", "late")
+_POOLINGS: dict[FeaturePooling, str] = {
+    "class_token": "Class token",
+    "mean": "Mean of positions",
+    "embedding": "Embedding",
+}
+_WIDTH = 170  # two fit beside each other on a telephone
+
+
+def layer_picker(model: str, *, suffix: str = "", fixed: str = "") -> Asked:
+    """Two boxes, for a horizontal container: the layer and the pooling.
+
+    Args:
+        suffix: tells several pickers of a page apart.
+        fixed: shown instead of a choice of layers, where the page takes several.
+    """
+    known = cuts_of(model)
+    place = st.container(width=_WIDTH)  # the layer is drawn first, but what can be chosen depends on the pooling
+    with st.container(width=_WIDTH):
+        pooling = _pooling(known, f"pooled{suffix}")
+    with place:
+        if fixed or pooling == "embedding":
+            text = fixed or "The end"
+            st.selectbox("Layer", [text], disabled=True, key=f"layer_fixed{suffix}_{text}")
+            return Asked(model=model, cut=Cut(layer=known.at("late"), pooling=pooling))
+        return Asked(model=model, cut=Cut(layer=_layer(known, f"depth{suffix}"), pooling=pooling))
+
+
+def _pooling(known: Cuts, name: str) -> FeaturePooling:
+    wanted = remembered(name, known.poolings[0])
+    chosen = next((pooling for pooling in known.poolings if pooling == wanted), known.poolings[0])
+    widget = f"{name}_choice"
+    st.session_state[widget] = chosen
+    return st.selectbox(
+        "Pooled by",
+        known.poolings,
+        format_func=_POOLINGS.__getitem__,
+        key=widget,
+        on_change=lambda: remember(name, st.session_state[widget]),
+        help="How the tokens or maps of a layer become one vector. The embedding is what the head reads, at the end.",
+    )
+
+
+def _layer(known: Cuts, name: str) -> int:
+    """The number of the layer; the address keeps words where they say the same, so that they fit other models too."""
+    numbers = list(range(len(known.layers) + 1))
+    words: dict[int, Depth] = {}
+    for depth in reversed(_DEPTHS):
+        words.setdefault(known.at(depth), depth)
+    wanted = remembered(name, "late")
+    by_word = {word: number for number, word in words.items()} | {str(number): number for number in numbers}
+    chosen = known.at(wanted) if wanted in _DEPTHS else by_word.get(wanted, known.at("late"))  # type: ignore[arg-type]
+
+    def title(number: int) -> str:
+        if number == 0:
+            return "Pixels"
+        layer = known.layers[number - 1]
+        text = f"{layer.kind.capitalize()} {number} of {len(known.layers)}"
+        return f"{text} · {words[number]}" if number in words else text
+
+    widget = f"{name}_choice"
+    st.session_state[widget] = chosen
+    return st.selectbox(
+        "Layer",
+        numbers,
+        format_func=title,
+        key=widget,
+        on_change=lambda: remember(name, words.get(st.session_state[widget], str(st.session_state[widget]))),
+    )

@@ -1,0 +1,148 @@
+"""Pictures as a network sees them, on a plane: who is near whom, layer by layer, or in two models side by side."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.errors import CoreError
+from core.figures.embedding import picture_plane, plot_depths, plot_plane
+from core.methods.embedding import TITLES, PlaneConfig
+from core.models.spec import Capability
+from pages.embeddings.spaces import Shown, show_film, show_planes
+from pages.embeddings.panels import chosen_now, depths, explore
+from pages.embeddings.recipe import embeddings_recipe
+from pages.embeddings.words import (
+    colours_of,
+    contest_sentence,
+    depth_rows,
+    facts,
+    faithful_sentence,
+    knows_sentence,
+    pair_sentence,
+    plane_table,
+)
+from pages.shared.errors import show_error
+from pages.shared.export import Export, export_popover
+from pages.shared.foreign import plain
+from pages.embeddings.image_sets import current_set, is_small, set_popover
+from pages.embeddings.layer_picker import layer_picker
+from pages.shared.layout import heading, teaching_cards
+from pages.shared.pickers import model_picker, own_model_form, second_model_picker
+from pages.embeddings.plane_settings import fine_settings, plane_kind
+from pages.shared.stoppable import Stopped
+
+VIEWS = {"plane": "One plane", "layers": "Layer by layer", "models": "Two models"}
+# Whatever makes vectors of pictures.
+ENCODERS: tuple[Capability, ...] = ("attention", "convolution", "image_text")
+SMALL_MODELS = ("cnn_small", "vit_p4")
+# The ViT-S/14 takes ten times as long for a picture, and was trained for saliency, not for what is alike.
+PHOTO_MODELS = ("efficientnet_lite0", "vit_s14_saliency", *SMALL_MODELS)
+
+
+def words(shown: Shown) -> None:
+    """The finding in words."""
+    if shown.two:
+        st.markdown(pair_sentence(shown))
+    else:
+        st.markdown(knows_sentence(shown))
+
+
+def trust(shown: Shown) -> None:
+    """How far to trust each plane."""
+    if shown.two:
+        st.markdown(contest_sentence(shown))
+    if shown.film:
+        depths(shown)
+        st.caption(f"The last frame: {faithful_sentence(shown.drawings[-1])}")
+        return
+    for name, drawing in zip(shown.names, shown.drawings, strict=True):
+        st.caption((f"**{plain(name)}**: " if shown.two else "") + faithful_sentence(drawing))
+
+
+def make_export(shown: Shown, config: PlaneConfig) -> Export:
+    """Figures, coordinates, numbers and a script."""
+    chosen = chosen_now(shown)
+    every = colours_of(shown)
+    colours = every[0]
+    figures = {
+        # The browser knows which colours are shown: each choice is a figure of its own.
+        f"plane_{number}"
+        + ("" if each is colours else f"_{each.title.partition(',')[0].replace(' ', '_').lower()}"): plot_plane(
+            plane,
+            ids=shown.given.images.ids,
+            codes=each.codes,
+            legend=each.legend,
+            palette=each.palette,
+            selected=chosen.items,
+            method=TITLES[config.method],
+        )
+        for number, plane in enumerate(shown.planes, 1)
+        for each in every
+    }
+    if shown.film and (rows := depth_rows(shown)):
+        figures["depths"] = plot_depths(rows)
+    rims = [colours.palette[int(code) % len(colours.palette)] for code in colours.codes]
+    return Export(
+        stem="embeddings",
+        pictures={
+            f"pictures_{number}": picture_plane(plane, shown.given.images.thumbnails, rims)
+            for number, plane in enumerate(shown.planes, 1)
+        },
+        recipe=embeddings_recipe(shown.given.address, shown.asked, config, film=shown.film),
+        figures=figures,
+        table=plane_table(shown, chosen),
+        facts=facts(shown, config),
+    )
+
+
+def page() -> None:
+    """Controls, planes, findings."""
+    bar = st.columns([5, 6, 11], vertical_alignment="bottom")
+    with bar[2], st.container(horizontal=True):
+        own, fine, export = (st.container(width="stretch") for _ in range(3))
+    with bar[1]:
+        name = model_picker(ENCODERS, name="encoder", preferred=SMALL_MODELS if is_small() else PHOTO_MODELS)
+    with own:
+        own_model_form(name="encoder")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        view = st.segmented_control(
+            "Show",
+            list(VIEWS),
+            format_func=VIEWS.__getitem__,
+            default="plane",
+            required=True,
+            key="planes",
+            bind="query-params",
+        )
+        asked = layer_picker(name, fixed="All depths" if view == "layers" else "")
+        method, dimensions = plane_kind()
+    with fine:
+        config = fine_settings(method, dimensions)
+    both = [asked]
+    if view == "models":
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            preferred = tuple(each for each in SMALL_MODELS if each != name)
+            with st.container(width=420):
+                other = second_model_picker(ENCODERS, name="encoder2", preferred=preferred)
+            if other is None:
+                return
+            both.append(layer_picker(other, suffix="2"))
+    given = current_set()
+    with bar[0]:
+        set_popover(given)
+    shown = show_film(asked, given, config) if view == "layers" else show_planes(both, given, config)
+    words(shown)
+    explore(shown)
+    trust(shown)
+    with export:
+        export_popover(lambda: make_export(shown, config), key="export")
+
+
+heading("Embeddings", "What does the network find alike?")
+try:
+    page()
+except Stopped:
+    pass  # it says so itself, and offers to go on
+except CoreError as error:
+    show_error(error)
+teaching_cards("embeddings")

@@ -1,0 +1,244 @@
+"""What the Embeddings page computes, each part once for all sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from core.methods.embedding import TITLES, Plane, PlaneConfig, align, place_once
+from core.methods.embedding_quality import (
+    LIMIT,
+    Faithfulness,
+    Neighbours,
+    debiased_cka,
+    directions,
+    faithfulness,
+    nearest,
+    neighbours_right,
+)
+from core.methods.features import Features, finish
+from core.methods.layer_features import Cut, Cuts, Depth, extract_layers, find_cuts
+from core.reports import Progress as Report
+from core.seeding import stream
+from pages.shared.cache import in_use, loaded_model
+from pages.embeddings.image_sets import Given
+from pages.shared.stoppable import Progress, computed
+
+NEAR = 10
+DEPTHS: tuple[Depth, ...] = ("pixels", "early", "middle", "late")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A model and where it is cut."""
+
+    model: str
+    cut: Cut
+
+    @property
+    def title(self) -> str:
+        """The model and the layer in words."""
+        return f"{loaded_model(self.model).spec.title}, {cuts_of(self.model).title(self.cut)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """What a network makes of the pictures at one cut, before anything is drawn.
+
+    Attributes:
+        vectors: (images, dim) features.
+        near: the nearest others by the cosine of the features.
+        right: (images,) whether they vote for the image's own class; None without labels.
+    """
+
+    vectors: np.ndarray
+    near: Neighbours
+    right: np.ndarray | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """A plane of a space.
+
+    Attributes:
+        quality: None where there are too few images to measure it.
+        near: the nearest others on the plane.
+        right: (images,) whether those vote for the image's own class; None without labels.
+    """
+
+    plane: Plane
+    quality: Faithfulness | None
+    near: Neighbours
+    right: np.ndarray | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What is on the page: one plane, the frames of a film, or two planes.
+
+    Attributes:
+        planes: coordinates of each, aligned.
+        names: of each: the title of a plane or of a frame.
+        film: they are frames of one plane.
+    """
+
+    given: Given
+    asked: Sequence[Asked]
+    spaces: Sequence[Space]
+    drawings: Sequence[Drawing]
+    planes: Sequence[np.ndarray]
+    names: Sequence[str]
+    film: bool
+
+    @property
+    def two(self) -> bool:
+        """Two planes are beside each other."""
+        return len(self.planes) > 1 and not self.film
+
+
+def show_planes(asked: Sequence[Asked], given: Given, config: PlaneConfig) -> Shown:
+    """One plane, or two beside each other, the second turned to lie like the first."""
+    spaces = [spaces_of(each.model, [each.cut], given)[0] for each in asked]
+    drawings = [drawing_of(each, space, given, config) for each, space in zip(asked, spaces, strict=True)]
+    return Shown(
+        given=given,
+        asked=asked,
+        spaces=spaces,
+        drawings=drawings,
+        planes=aligned(drawings),
+        names=[each.title for each in asked],
+        film=False,
+    )
+
+
+def show_film(asked: Asked, given: Given, config: PlaneConfig) -> Shown:
+    """The same pictures from the pixels to the end; each plane begins where the one before ended."""
+    cuts, names = depths_of(asked)
+    spaces = spaces_of(asked.model, [each.cut for each in cuts], given)
+    drawings: list[Drawing] = []
+    for number, (each, space) in enumerate(zip(cuts, spaces, strict=True)):
+        begin = drawings[-1] if drawings else None
+        drawings.append(drawing_of(each, space, given, config, tuple(cuts[:number]), begin))
+    # One frame must not look smaller than another because of a few far points.
+    planes = [plane / max(float(np.quantile(np.linalg.norm(plane, axis=1), 0.95)), 1e-6) for plane in aligned(drawings)]
+    return Shown(given=given, asked=cuts, spaces=spaces, drawings=drawings, planes=planes, names=names, film=True)
+
+
+def depths_of(asked: Asked) -> tuple[list[Asked], list[str]]:
+    """From the pixels to the end, each depth once, and what people read for each."""
+    known = cuts_of(asked.model)
+    numbers = {known.at(depth): depth for depth in reversed(DEPTHS)}
+    cuts = [Cut(layer=number, pooling=asked.cut.pooling) for number in sorted(numbers)]
+    if asked.cut.pooling == "embedding":  # it exists at the end alone; the layers before it are averaged
+        cuts = [*(Cut(layer=cut.layer, pooling="mean") for cut in cuts[:-1]), asked.cut]
+    names = ["pixels" if not cut.layer else f"{numbers[cut.layer]}: {known.title(cut)}" for cut in cuts]
+    return [Asked(model=asked.model, cut=cut) for cut in cuts], names
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def cuts_of(name: str) -> Cuts:
+    """Where a model can be cut."""
+    with in_use(name) as model:
+        return find_cuts(model.module.eval(), model.network.preprocessing.size)
+
+
+def spaces_of(name: str, cuts: Sequence[Cut], given: Given) -> list[Space]:
+    """One space for each cut of a model; all are read in one pass over the pictures."""
+    wanted = tuple(dict.fromkeys(cuts))
+    key = ("spaces", given.signature, name, wanted)
+
+    def work(on_progress: Progress) -> dict[Cut, Space]:
+        features = _features(name, wanted, given, lambda share, text: on_progress(0.8 * share, text))
+        spaces = {}
+        for number, (cut, found) in enumerate(features.items()):
+            begun = 0.8 + 0.2 * number / len(wanted)
+            near = nearest(
+                directions(found.vectors),
+                NEAR,
+                lambda share, text, begun=begun: on_progress(begun + 0.2 * share / len(wanted), text),  # type: ignore[misc]
+            )
+            right = neighbours_right(near, given.images.labels, NEAR) if given.images.labelled else None
+            spaces[cut] = Space(vectors=found.vectors, near=near, right=right)
+        return spaces
+
+    found = computed(key, f"Features of {loaded_model(name).spec.title}", work)
+    return [found[cut] for cut in cuts]
+
+
+def drawing_of(
+    asked: Asked,
+    space: Space,
+    given: Given,
+    config: PlaneConfig,
+    before: tuple[Asked, ...] = (),
+    begin: Drawing | None = None,
+) -> Drawing:
+    """The plane of a space; it starts from `begin`, the drawing of the last of `before`, if there is one."""
+
+    def work(on_progress: Progress) -> Drawing:
+        plane = place_once(
+            space.vectors,
+            config,
+            start=None if begin is None else begin.plane.coordinates,
+            on_progress=lambda share, text: on_progress(0.95 * share, text),
+        )
+        on_progress(0.96, "how faithful the plane is")
+        near = nearest(plane.coordinates, NEAR)
+        return Drawing(
+            plane=plane,
+            quality=faithfulness(directions(space.vectors), plane.coordinates, NEAR) if plane.spread else None,
+            near=near,
+            right=neighbours_right(near, given.images.labels, NEAR) if given.images.labelled else None,
+        )
+
+    return computed(
+        ("plane", given.signature, asked, config, before),
+        f"{TITLES[config.method]} of {asked.title}",
+        work,
+    )
+
+
+def aligned(drawings: Sequence[Drawing]) -> list[np.ndarray]:
+    """Coordinates of successive drawings, each turned and mirrored to lie on the one before."""
+    planes = [drawings[0].plane.coordinates]
+    for drawing in drawings[1:]:
+        planes.append(align(drawing.plane.coordinates, planes[-1]))
+    return planes
+
+
+def similarity_of(shown: Shown) -> float | None:
+    """Debiased CKA of two spaces, of a fixed sample where there are many pictures; None for fewer than four."""
+    count = len(shown.given.images)
+    if count < 4:
+        return None
+    rows = np.sort(stream("similarity sample").permutation(count)[: LIMIT // 2])
+    return computed(
+        ("cka", shown.given.signature, *shown.asked),
+        "How alike the two spaces are",
+        lambda _: debiased_cka(*(directions(space.vectors)[rows] for space in shown.spaces)),
+    )
+
+
+def _features(name: str, cuts: tuple[Cut, ...], given: Given, on_progress: Progress) -> dict[Cut, Features]:
+    """Features from the cache on disk, or from the model, which other sessions may use between two batches."""
+    model = loaded_model(name)
+    preprocessing = model.network.preprocessing
+
+    def consume(report: Report) -> None:
+        on_progress(report.step / max(1, report.steps), report.text)
+
+    extraction = extract_layers(
+        model.module,
+        given.images.source(preprocessing.size),
+        cuts=cuts,
+        known=cuts_of(name),
+        model=name,
+        size=preprocessing.size,
+        normalisation=preprocessing.normalisation,
+        lock=model.lock,
+    )
+    found: dict[Cut, Features] = finish(extraction, consume)
+    return found

@@ -1,0 +1,56 @@
+"""The Embeddings page in small, for Home: views of the chosen photo among views of the bundled ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from core.data.examples import EXAMPLES, load_example
+from core.data.image_sets import ImageSet, view_set
+from core.figures.embedding import gallery, label_palette, picture_plane
+from core.methods.embedding import PlaneConfig, place_once
+from core.methods.embedding_quality import directions, nearest
+from core.methods.features import extract_features, finish
+from pages.shared.cache import loaded_model
+
+_VIEWS = 12
+_MODEL = "cnn_small"
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Pictures: the plane, and the first view of the photo with its eight nearest, three by three."""
+
+    plane: np.ndarray
+    nearest: np.ndarray
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def embeddings_tile(digest: str, title: str, _image: Image.Image) -> Tile:
+    """Computed once for a photo."""
+    others = [(example.title, load_example(example.name)) for example in EXAMPLES.values() if example.title != title]
+    views: ImageSet = finish(
+        view_set([(title, _image), *others], _VIEWS, seed=0, name=f"tile/{digest}", title="Views of photos")
+    )
+    model = loaded_model(_MODEL)
+    preprocessing = model.network.preprocessing
+    features = finish(
+        extract_features(
+            model.module,
+            views.source(preprocessing.size),
+            model=_MODEL,
+            size=preprocessing.size,
+            normalisation=preprocessing.normalisation,
+            lock=model.lock,
+        )
+    )["embedding"]
+    palette = label_palette(len(views.classes))
+    rims = [palette[label] for label in views.labels]
+    plane = place_once(features.vectors, PlaneConfig(perplexity=10))
+    rows = [0, *nearest(directions(features.vectors), 8).indices[0]]
+    sheet = gallery(views.thumbnails[rows], [rims[row] for row in rows], columns=3)
+    drawn = picture_plane(plane.coordinates, views.thumbnails, rims, width=1200, side=56, paper="#FFFFFF00")
+    return Tile(plane=drawn, nearest=sheet)

@@ -1,0 +1,251 @@
+"""Take patches away and watch the prediction; then ask whether the heat map that chose them was any good."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.figures.attention import short_label
+from core.figures.faithfulness import plot_track_record
+from core.figures.patches import sharp
+from core.methods.explanations import EXPLANATIONS, explanations_for
+from core.methods.masking import Fill
+from core.methods.predictions import top_predictions
+from pages.shared.cache import band_of, data_uri, loaded_model, logits_of, mask_grid, masked_photo_of
+from pages.components.keys import component_key
+from pages.components.patch_canvas.patch_canvas import paint_canvas, painted_patches
+from pages.shared.errors import guard
+from pages.shared.export import Export, export_popover
+from pages.shared.foreign import code, plain
+from pages.shared.layout import heading, teaching_cards
+from pages.masking.parts import (
+    area_sentence,
+    by_hand_part,
+    curve_figure,
+    curves_of,
+    curves_part,
+    faithfulness_part,
+    headline,
+    masked_part,
+    measure_of,
+    question_of,
+)
+from pages.shared.pickers import image_picker, model_picker, own_model_form
+from pages.masking.track_records import track_record
+from pages.shared.view_recipes import masking_recipe
+from pages.shared.views import MaskingView, Removal, Shown, facts_of
+
+STEPS = 12
+ORDERS = 4
+# What ranks is said by "Ranked by" beside it: attention for some models, a CNN's Grad-CAM for others.
+STRATEGIES: dict[Removal, str] = {
+    "most_attended": "Highest ranked",
+    "least_attended": "Lowest ranked",
+    "centre": "Centre",
+    "random": "Random",
+    "hand": "By hand",
+}
+FILLS: dict[Fill, str] = {"mean": "mean colour", "blur": "blur", "black": "black", "noise": "noise"}
+
+heading("Masking", "What does the model need to see?")
+bar = st.columns([3, 4, 2, 2], vertical_alignment="bottom")
+with bar[0]:
+    picture = image_picker(default="example:coffee")
+with bar[1]:
+    name = model_picker(None, preferred=("efficientnet_lite0", "vit_p4"))
+with bar[2]:
+    own_model_form()
+model = loaded_model(name)
+classifier = not model.spec.lacks("classifier")
+methods = explanations_for(model.spec)
+if not methods:
+    st.info(f"{plain(model.spec.title)} has neither attention nor a class to explain, so no map can rank its patches.")
+    st.stop()
+
+
+def on_screen() -> MaskingView:
+    """What the widgets hold."""
+    method = st.session_state.get("ranked_by", methods[0].name)
+    strategy: Removal = st.session_state.get("strategy", "most_attended")
+    removed: list[int] = []
+    if strategy == "hand":
+        removed = painted_patches(component_key("paint", name), mask_grid(name, picture.digest, picture.image))
+    return MaskingView(
+        model=name,
+        image=picture.key,
+        strategy=strategy,
+        method=method if method in [entry.name for entry in methods] else methods[0].name,
+        fill=st.session_state.get("fill", "mean"),
+        step=0 if strategy == "hand" else round(st.session_state.get("share", 25.0) / 100 * STEPS),
+        steps=STEPS,
+        orders=ORDERS,
+        removed=tuple(removed),
+    )
+
+
+@st.fragment
+def remove() -> None:
+    """The photo, the slider and the curve."""
+    with guard():
+        remove_patches()
+
+
+def remove_patches() -> None:
+    """What `remove` shows."""
+    first, second, third = st.columns([9, 4, 6], vertical_alignment="bottom")
+    strategy = first.segmented_control(
+        "Remove",
+        list(STRATEGIES),
+        format_func=STRATEGIES.__getitem__,
+        default="most_attended",
+        required=True,
+        key="strategy",
+        bind="query-params",
+    )
+    second.selectbox(
+        "Ranked by",
+        [entry.name for entry in methods],
+        format_func=lambda entry: EXPLANATIONS[entry].title,
+        key="ranked_by",
+        bind="query-params",
+        disabled=strategy not in ("most_attended", "least_attended"),
+    )
+    fill = third.segmented_control(
+        "Show instead",
+        list(FILLS),
+        format_func=FILLS.__getitem__,
+        default="mean",
+        required=True,
+        key="fill",
+        bind="query-params",
+    )
+    if st.session_state.setdefault("fill_shown", fill) != fill:
+        st.session_state["fill_shown"] = fill
+        st.rerun()  # the curves below this fragment depend on it too
+    if strategy == "hand":
+        by_hand()
+        return
+    left, right = st.columns([2, 3], gap="medium")
+    with left:
+        st.slider("Patches removed", 0.0, 100.0, 25.0, 100 / STEPS, format="%.0f %%", key="share", bind="query-params")
+    view = on_screen()
+    with left:
+        masked = masked_part(view, picture)
+        st.image(masked.pictures["masked"], caption=plain(masked.captions["masked"]), width="stretch")
+    with right:
+        curve = curves_of(view, picture)[view.strategy]
+        st.markdown(f"#### {plain(headline(view, curve))}")
+        slot = st.empty()
+        slot.plotly_chart(
+            curve_figure(view, picture, None), width="stretch", key="curve_first", alt="The curve so far."
+        )
+        band = band_of(question_of(view, picture), ORDERS, picture.image)
+        slot.plotly_chart(
+            curve_figure(view, picture, band),
+            width="stretch",
+            key="curve",
+            alt="Confidence against the share of patches removed, beside random orders.",
+        )
+        st.caption(plain(area_sentence(view, curve, band, measure_of(view, picture))))
+
+
+def by_hand() -> None:
+    """Paint patches away; what the canvas shows is what the model gets."""
+    grid, question = mask_grid(name, picture.digest, picture.image), question_of(on_screen(), picture)
+    every = tuple(range(grid[0] * grid[1]))
+    whole, filling = (masked_photo_of(question, gone, picture.image) for gone in ((), every))
+    left, right = st.columns([2, 3], gap="medium")
+    with left:
+        removed = paint_canvas(
+            data_uri(sharp(whole), f"{picture.digest}/{model.network.preprocessing}/masked"),
+            grid,
+            filling=data_uri(sharp(filling), f"{picture.digest}/{model.network.preprocessing}/{question.fill}"),
+            key=component_key("paint", name),
+            alt=f"{picture.title}: drag over patches to remove them, or move with the arrow keys and press Enter.",
+        )
+        st.caption(f"Drag over the photo. {len(removed)} of {grid[0] * grid[1]:d} patches removed.")
+    with right:
+        shown = by_hand_part(on_screen(), picture)
+        st.markdown(f"#### {plain(shown.facts['headline'])}")
+        percent = st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)
+        columns = {"removed": percent, "sure": percent}
+        if classifier:
+            columns[measure_of(on_screen(), picture)] = percent
+        st.dataframe(shown.table, hide_index=True, width="stretch", column_config=columns)
+        st.caption(
+            "The lower rows are the masks of a published comparison: there a centre block kept “tabby”, "
+            "random ones lost it."
+        )
+
+
+def faithfulness_tab() -> Shown:
+    """A5: does the map matter, on this image and over many."""
+    shown = faithfulness_part(on_screen(), picture)
+    titles = {entry.name: entry.title for entry in methods}
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        st.markdown("**On this photo**")
+        st.plotly_chart(
+            shown.figures["faithfulness"],
+            width="stretch",
+            key="faithful",
+            alt="Deletion and insertion curves of every explanation beside random orders.",
+        )
+        st.dataframe(pd.DataFrame(shown.facts["on this photo"]).round(3), hide_index=True, width="stretch")  # type: ignore[call-overload]
+        st.caption(
+            "A map beats random if insertion minus deletion area lies two standard deviations above the random orders."
+        )
+    with right:
+        st.markdown("**Track record**")
+        record = track_record(name)
+        if record is None:
+            st.info(
+                f"{plain(model.spec.title)} has not been measured over many images yet: "
+                f"{code(f'python -m benchmarks.faithfulness --model {name}')}",
+                icon=":material/query_stats:",
+            )
+            return shown
+        figure = plot_track_record(record.tracks, titles)
+        st.plotly_chart(
+            figure, width="stretch", key="track", alt="Gain over random orders for every explanation with intervals."
+        )
+        st.caption(plain(record.sentence))
+    return shown.beside(Shown(figures={"track_record": figure}, facts={"track record": record.sentence}))
+
+
+def make_export(view: MaskingView, tested: Shown) -> Export:
+    """What is on the screen: the masked photo, the curves or the masks, and the maps put to the test."""
+    part = by_hand_part(view, picture) if view.strategy == "hand" else curves_part(view, picture)
+    shown = tested.beside(masked_part(view, picture)).beside(part)
+    grid, tests = mask_grid(name, picture.digest, picture.image), tuple(entry.name for entry in methods)
+    return Export(
+        stem="masking",
+        recipe=masking_recipe(view, grid=grid, methods=tests),
+        figures=shown.figures,
+        pictures=shown.pictures,
+        table=shown.table,
+        facts=facts_of(view) | {"title": picture.title, "sha256": picture.digest} | shown.facts,
+        arrays=shown.arrays,
+    )
+
+
+tested = Shown()
+with guard():
+    if classifier:
+        best = top_predictions(logits_of(name, picture.digest, picture.image), model.classes, count=1)[0]
+        st.caption(
+            f"On the whole photo {plain(model.spec.title)} says {plain(short_label(best.label))} "
+            f"({best.probability:.0%}). {plain(model.spec.note)}"
+        )
+    else:
+        st.caption(
+            f"{plain(model.spec.title)} has no classifier. Measured is the cosine between its embeddings of the "
+            "masked and of the whole photo; 1 means unchanged."
+        )
+    remove()
+    st.markdown("#### Does the map matter?")
+    tested = faithfulness_tab()
+view = on_screen()
+with bar[3]:
+    export_popover(lambda: make_export(view, tested), key="export")
+teaching_cards("masking")

@@ -1,0 +1,132 @@
+"""Pairs of images and captions for the Modality gap page, and what alignments do to them, computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from core.data.prompts import STRATEGIES
+from core.methods.alignment import VARIANTS, find_variant
+from core.methods.features import finish
+from core.methods.modality_gap import Budget, Outcome, compare_variants, pair_budget, points
+from core.methods.modality_gap_pairs import By, Halves, embed_halves
+from core.methods.modality_gap_way import Station, along_the_way
+from core.shares import FEW, interval_words
+from pages.shared.cache import loaded_model, shelved
+
+# How often the control is fitted, each time with other captions.
+SHUFFLES = 5
+STEPS = 10
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which pairs: the model, the images, the sentences, how many, and what keeps the two halves apart."""
+
+    name: str
+    source: str
+    strategy: str
+    pairs: int
+    by: By
+    seed: int = 0
+
+
+def halves_of(question: Question) -> Halves:
+    """The embeddings of a question.
+
+    Raises:
+        CoreError: see `embed_halves`.
+    """
+
+    def work(on_progress: Callable[[float, str], None]) -> Halves:
+        templates = STRATEGIES[question.strategy].templates  # type: ignore[index]
+        embedding = embed_halves(
+            loaded_model(question.name),
+            question.source,
+            templates,
+            pairs=question.pairs,
+            by=question.by,
+            seed=question.seed,
+        )
+        found: Halves = finish(embedding, lambda report: on_progress(report.step / report.steps, report.text))
+        return found
+
+    halves: Halves = shelved(("modality_gap", "pairs", question), "Reading images …", work)
+    return halves
+
+
+def outcomes_of(question: Question) -> dict[str, Outcome]:
+    """Every variant on the pairs of a question."""
+
+    def work(on_progress: Callable[[float, str], None]) -> dict[str, Outcome]:
+        halves = halves_of(question)
+        return compare_variants(halves.fitted, halves.held_out, shuffles=SHUFFLES, on_progress=on_progress)
+
+    outcomes: dict[str, Outcome] = shelved(("modality_gap", "variants", question), "Fitting …", work)
+    return outcomes
+
+
+def stations_of(question: Question, variant: str) -> list[Station]:
+    """The way from nothing to a variant."""
+
+    def work(on_progress: Callable[[float, str], None]) -> list[Station]:
+        halves = halves_of(question)
+        return along_the_way(
+            halves.fitted,
+            halves.held_out,
+            find_variant(variant),
+            steps=STEPS,
+            shuffles=SHUFFLES,
+            on_progress=on_progress,
+        )
+
+    stations: list[Station] = shelved(("modality_gap", "way", question, variant), "Going the way …", work)
+    return stations
+
+
+def budget_of(question: Question, variant: str) -> list[Budget]:
+    """A variant fitted on ever more of the pairs."""
+
+    def work(on_progress: Callable[[float, str], None]) -> list[Budget]:
+        halves = halves_of(question)
+        return pair_budget(halves.fitted, halves.held_out, find_variant(variant))
+
+    rows: list[Budget] = shelved(("modality_gap", "budget", question, variant), "Fitting fewer pairs …", work)
+    return rows
+
+
+def table_of(outcomes: dict[str, Outcome]) -> pd.DataFrame:
+    """One row a variant; accuracies as fractions."""
+    before = outcomes["before"]
+    rows = []
+    for name, outcome in outcomes.items():
+        change, low, high = outcome.change_from(before)
+        count = len(outcome.correct)
+        rows.append(
+            {
+                "alignment": VARIANTS[name].title,
+                "gap": outcome.held_out.distance,
+                "cosine": outcome.held_out.paired_cosine,
+                "cosine, fitted": outcome.fitted.paired_cosine,
+                "accuracy": outcome.accuracy,
+                "95 % interval": interval_words(int(outcome.correct.sum()), count) or None,
+                "change (points)": None
+                if name == "before" or count < FEW
+                else f"{points(change)} ({points(low)} to {points(high)})",
+                "both sides": None if outcome.both_correct is None else float(outcome.both_correct.mean()),
+                "on fitted pairs": outcome.fitted_accuracy,
+                "shuffled, held out": _mean(outcome.shuffled_accuracies),
+                "shuffled, own pairs": _mean(outcome.shuffled_fitted_accuracies),
+                "determined": None if not VARIANTS[name].rotate else outcome.alignment.determined,
+                "scale": outcome.alignment.scale if VARIANTS[name].scale else None,
+                "residual": outcome.alignment.residual,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return float(values.mean()) if len(values) else None

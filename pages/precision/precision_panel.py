@@ -1,0 +1,269 @@
+"""The parts of the Precision page: its controls, the measuring button, the gallery, the table, and what they say."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+import torch
+
+from core.data.prompts import parse_labels
+from core.errors import CoreError
+from core.figures.attention import short_label
+from core.methods.agreement import TOP, Agreement, reason
+from core.methods.precision import FORMATS
+from core.methods.predictions import class_name
+from core.reports import roughly
+from core.shares import interval_words
+from pages.shared.cache import loaded_model
+from pages.shared.errors import guard
+from pages.shared.foreign import plain
+from pages.shared.pickers import Picture
+from pages.precision.precision import (
+    RUNS,
+    WARMUPS,
+    Measured,
+    Question,
+    agreement_of,
+    first_look,
+    measure_whole,
+    seconds_an_image,
+    whole_measurement,
+)
+from pages.precision.precision_pictures import default_labels, picture_sources
+
+SHORTER = [name for name in FORMATS if name != "fp32"]
+BATCHES = [1, 8, 32]
+COUNTS = [32, 64, 128, 256, 512]
+SHOWN = 6
+# Comparing answers in a format that takes longer than this waits for a click.
+PATIENCE_SECONDS = 3.0
+
+
+def controls(name: str, picture: Picture) -> tuple[Question, str, int]:
+    """The widgets of the view: the question, and which images are compared.
+
+    Raises:
+        CoreError: fewer than two labels for a model of images and texts.
+    """
+    sources = picture_sources()
+    first, second, third, fourth = st.columns([5, 3, 4, 3], vertical_alignment="bottom")
+    formats = first.pills(
+        "Beside fp32",
+        SHORTER,
+        format_func=lambda each: FORMATS[each].title,
+        selection_mode="multi",
+        default=["bf16", "fp16"],
+        key="formats",
+        bind="query-params",
+        help="Plain names hold weights and activations in the format (“half”). Autocast keeps the weights in fp32 and "
+        "computes products and convolutions in the format.",
+    )
+    batch = second.segmented_control(
+        "Batch", BATCHES, default=1, required=True, key="batch", bind="query-params", help="Images in one pass."
+    )
+    source = third.selectbox(
+        "Compare the answers to", list(sources), format_func=sources.__getitem__, key="compared", bind="query-params"
+    )
+    count = fourth.select_slider(
+        "Images", COUNTS, value=64, key="count", bind="query-params", disabled=source == "examples"
+    )
+    device = "cpu"
+    if torch.cuda.is_available():
+        device = st.segmented_control(
+            "Device", ["cuda", "cpu"], default="cuda", required=True, key="device", bind="query-params"
+        )
+    labels: tuple[str, ...] = ()
+    if loaded_model(name).spec.lacks("classifier"):
+        typed = st.text_input(
+            "Labels to choose from",
+            ", ".join(default_labels(source)),
+            key=f"labels-{source}",
+            help="Each becomes “a photo of a …”; their vectors are computed once, in fp32.",
+        )
+        labels = parse_labels(typed).names
+        if len(labels) < 2:
+            raise CoreError("There is one label, so there is nothing to choose.", "Type at least two, with commas.")
+    chosen = tuple(each for each in SHORTER if each in formats)
+    question = Question(name, picture.digest, int(batch), chosen, device, labels)
+    return question, source, int(count)
+
+
+def measuring(question: Question, picture: Picture) -> Measured:
+    """The best figures there are, and the button for better ones."""
+    measured = whole_measurement(question)
+    if measured is None:
+        measured = first_look(question, picture.image)
+    if measured.whole:
+        return measured
+    slot = st.container(horizontal=True, vertical_alignment="center")
+    with slot:
+        wanted = st.button(f"Measure {RUNS} runs of each", icon=":material/timer:", type="primary", key="measure")
+        st.caption(f"About {prediction(measured)}, and a fresh process for the memory of each format.")
+    if wanted:
+        with slot:
+            st.button("Stop", icon=":material/stop:", key="stop", help="What is measured so far is kept.")
+        with guard():
+            measure_whole(question, picture.image, measured.profiles)
+            st.rerun()
+    return measured
+
+
+def answers(question: Question, source: str, pictures: list[Picture], measured: Measured) -> dict[str, Agreement]:
+    """What each format says; a slow one waits for a click."""
+    results = {}
+    for each in question.formats:
+        seconds = seconds_an_image(measured.timing, each)
+        cost = seconds * len(pictures)
+        if each in measured.timing.plan.left_out and cost > PATIENCE_SECONDS:
+            slow = f"anyway-{each}"
+            if not st.session_state.get(slow) and not st.button(
+                f"Compare the answers of {FORMATS[each].title} anyway: about {roughly(cost)}", key=f"{slow}-button"
+            ):
+                continue
+            st.session_state[slow] = True
+        with guard():
+            results[each] = agreement_of(question, each, source, pictures, seconds)
+    return results
+
+
+def gallery(pictures: list[Picture], results: dict[str, Agreement], classes: tuple[str, ...]) -> None:
+    """The images that the shorter format changed most, and why."""
+    first, second = st.columns([3, 2], vertical_alignment="bottom")
+    chosen = second.segmented_control(
+        "Differences of",
+        list(results),
+        format_func=lambda each: FORMATS[each].title,
+        default=next(iter(results)),
+        required=True,
+        key="differences",
+        label_visibility="collapsed",
+    )
+    result, title = results[chosen], FORMATS[chosen].title
+    changed = len(result.flips)
+    said = f"{changed} changed answer{'s' * (changed > 1)}" if changed else "no answer changed"
+    first.markdown(f"#### Where {title} differs most: {said}")
+    names = tuple(map(short_label, classes))
+    columns = st.columns(3)
+    for place, image in enumerate(map(int, result.largest(SHOWN))):
+        with columns[place % 3], st.container(border=True):
+            best = int(result.reference[image].argmax())
+            after = f"{result.reduced[image][best]:.2%}" if result.finite[image] else "no number"
+            mark = "" if result.same_answer[image] else ":red[:material/swap_horiz:] "
+            with st.container(horizontal=True, gap="small"):
+                st.image(pictures[image].image, width=80)
+                st.markdown(
+                    f"{mark}**{plain(pictures[image].title)}**  \n{plain(class_name(names, best))} "
+                    f"{result.reference[image][best]:.2%} → {after}",
+                    width=200,
+                )
+            st.caption(plain(reason(result, image, FORMATS[chosen], names)))
+
+
+def table_of(measured: Measured, results: dict[str, Agreement]) -> pd.DataFrame:
+    """Every number, one row a format."""
+    rows: list[dict[str, object]] = []
+    for each in FORMATS:
+        row: dict[str, object] = {"format": FORMATS[each].title}
+        if each in measured.timing.latencies:
+            found = measured.timing.latencies[each]
+            row |= {"runs": len(found), "mean ms": found.mean, "± std": found.std, "median ms": found.median}
+            row |= {"IQR ms": found.quartiles[1] - found.quartiles[0], "min ms": found.minimum}
+        if each in measured.profiles:
+            profile = measured.profiles[each]
+            row |= {"weights MiB": profile.parameters_mib, "activations MiB": float(profile.peak_mib.max())}
+        if each in measured.memory:
+            row |= {
+                "process loaded MiB": measured.memory[each].loaded_mib,
+                "process peak MiB": measured.memory[each].peak_mib,
+            }
+        if each in results:
+            result = results[each]
+            same, count = int(result.same_answer.sum()), len(result)
+            ends = interval_words(same, count, 0)
+            top = min(TOP, result.reference.shape[1])
+            row |= {
+                "same answer": f"{same} of {count}" + (f" ({ends})" if ends else ""),
+                f"top {top} shared": f"{result.top_overlap.mean():.1%}",
+                "no number": count - int(result.finite.sum()),
+            }
+            if result.finite.any():
+                known = result.finite
+                row |= {"max |Δp|": result.max_difference[known].max(), "mean KL (nats)": result.kl[known].mean()}
+                row |= {
+                    "mean TV": result.total_variation[known].mean(),
+                    "max |Δ logit|": result.logit_error[known].max(),
+                }
+        if len(row) > 1:
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def sentence(number_format: str, measured: Measured, result: Agreement | None) -> str:
+    """What a format changes, in one Markdown sentence computed from the numbers."""
+    title = FORMATS[number_format].title
+    timing = measured.timing
+    parts = []
+    if result is not None:
+        same, count = int(result.same_answer.sum()), len(result)
+        ends = interval_words(same, count, 0)
+        parts.append(f"the same answer on **{same} of {count}** images" + (f" (95 % interval {ends})" if ends else ""))
+        lost = count - int(result.finite.sum())
+        if lost:
+            parts.append(f"**no number at all on {lost}**, where it left its range")
+        if lost < count:
+            largest = 100 * float(result.max_difference[result.finite].max())
+            parts.append(f"no {'other ' * bool(lost)}probability moves by more than {largest:.2g} points")
+    if number_format in timing.latencies:
+        ours, base = timing.latencies[number_format].median, timing.latencies["fp32"].median
+        ratio = f"{base / ours:.2g} times as fast" if ours <= base else f"{ours / base:.2g} times as slow"
+        if 0.95 < ours / base < 1.05:
+            ratio = "about as fast"
+        parts.append(f"a pass takes {ours:.3g} ms where fp32 takes {base:.3g} (**{ratio}**)")
+    elif number_format in timing.plan.probes:
+        parts.append(f"about {timing.plan.probes[number_format].factor:,.0f} times as slow here, so not timed")
+    if number_format in measured.profiles:
+        ours_mib, base_mib = measured.profiles[number_format].total_mib, measured.profiles["fp32"].total_mib
+        parts.append(f"{ours_mib / base_mib:.0%} of the memory for weights and activations")
+    return f"**{title}**: " + "; ".join(parts) + "." if parts else ""
+
+
+def how_measured(measured: Measured) -> str:
+    """Where the latencies come from, for the caption."""
+    plan = measured.timing.plan
+    counts = {len(each) for each in measured.timing.latencies.values()}
+    runs = "–".join(map(str, sorted({min(counts), max(counts)})))
+    where = "in a process of its own" if measured.whole else "in the app's own process: a first look, not the protocol"
+    if not measured.whole and plan.runs == RUNS:
+        where = "in a process of its own, stopped before its end"
+    warmups = f"{plan.warmups} warm-up{'s' * (plan.warmups > 1)}"
+    return (
+        f"{runs} runs of each after {warmups}, taking turns, batch of {plan.batch_size}, {where}. "
+        f"{plan.conditions.sentence()}."
+    )
+
+
+def what_is_weighed(question: Question) -> str:
+    """Which memory is drawn, for the caption."""
+    whose = "Of the image encoder alone, the labels' vectors for a head: the text encoder has done its work before. "
+    where = (
+        "Tensors alive in this pass, to the byte; scratch space inside kernels is not seen."
+        if question.device == "cpu"
+        else "The GPU allocator's figures; the CUDA context comes on top."
+    )
+    return whose * bool(question.labels) + where
+
+
+def without_answers(question: Question) -> str:
+    """Why no answers are compared."""
+    if not question.formats:
+        return "Choose a format beside fp32 to compare its answers."
+    titles = " and ".join(FORMATS[each].title for each in question.formats)
+    return f"No answers of {titles} yet."
+
+
+def prediction(measured: Measured) -> str:
+    """How long the whole protocol would take."""
+    timing = measured.timing
+    passes = sum(each.median for each in timing.latencies.values()) * (RUNS + WARMUPS) / 1e3
+    # Two or more processes import PyTorch and load the model.
+    return roughly(passes + 6 * (1 + len(timing.latencies)))

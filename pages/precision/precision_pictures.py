@@ -1,0 +1,49 @@
+"""The images whose answers are compared between number formats, and the labels that a CLIP chooses from."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.data.catalogue import installed_datasets, read_dataset, sample_images
+from core.data.examples import EXAMPLES, load_example
+from core.data.images import image_digest
+from core.data.prompts import dataset_labels
+from pages.shared.pickers import Picture
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def compared_pictures(source: str, count: int) -> tuple[Picture, ...]:
+    """The images whose answers are compared: the example photos, or `count` random ones of a data set's split."""
+    if source == "examples":
+        found = [(EXAMPLES[name].title, load_example(name)) for name in EXAMPLES]
+    else:
+        name, _, split = source.partition("/")
+        titles = class_titles(name)
+        found = [(titles[label], image) for image, label in sample_images(name, split, count, 0)]
+    return tuple(
+        Picture(key=f"{source}/{number}", title=title, image=image, digest=image_digest(image))
+        for number, (title, image) in enumerate(found)
+    )
+
+
+def picture_sources() -> dict[str, str]:
+    """What can be compared on this machine, with titles."""
+    found = {"examples": f"The {len(EXAMPLES)} example photos"}
+    for name, card in installed_datasets().items():
+        for split in card["splits"]:
+            if split in ("test", "val") or len(card["splits"]) == 1 or not {"test", "val"} & set(card["splits"]):
+                found[f"{name}/{split}"] = f"{card['title']}, {split}"
+    return found
+
+
+def class_titles(name: str) -> tuple[str, ...]:
+    """Readable names of a data set's classes, in label order."""
+    card = read_dataset(name)
+    return dataset_labels(card["classes"], card.get("class_titles"))
+
+
+def default_labels(source: str) -> tuple[str, ...]:
+    """Labels for a zero-shot classifier on these images."""
+    if source == "examples":
+        return tuple(dict.fromkeys(example.word or example.title for example in EXAMPLES.values()))
+    return tuple(dict.fromkeys(class_titles(source.partition("/")[0])))

@@ -1,0 +1,394 @@
+"""Every cached computation of the app. Results are shared between sessions and never changed.
+
+Keys are names and digests, never objects: arguments with a leading underscore are not part of the key. Models are used
+under their lock, so that a hook or a switched attention path of one session is never seen by another.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+import torch
+from PIL import Image
+
+from core.data.transforms import (
+    HALF_NORMALISATION,
+    Preprocessing,
+    Resample,
+    crop_to_square,
+    display_preprocessing,
+    to_batch,
+)
+from core.device import pick_device
+from core.errors import CoreError
+from core.figures.overlay import mosaic, overlay, to_data_uri
+from core.methods.anatomy import Anatomy, anatomy
+from core.methods.attention import AttentionMaps, Fusion, attention_maps, readout_maps
+from core.methods.explanations import find_explanation
+from core.methods.faithfulness import Faithfulness, faithfulness
+from core.methods.masking import (
+    Fill,
+    MaskingCurve,
+    Progress,
+    RandomBand,
+    Responses,
+    Strategy,
+    keep_from_patches,
+    masked_pixels,
+    masked_responses,
+    masking_curve,
+    masking_order,
+    random_band,
+    scores_on_grid,
+)
+from core.methods.positional import Measure, PositionalSimilarity, positional_similarity
+from core.methods.predictions import predict_logits
+from core.methods.rollout import rollout_maps
+from core.methods.targets import Target, pick_target
+from core.models.spec import LoadedModel
+from core.models.trace import reader_name as name_of_reader
+from core.models.weights import load
+from pages.shared.foreign import plain
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)
+def _loaded(name: str, device: str) -> LoadedModel:
+    return load(name, device)
+
+
+def loaded_model(name: str) -> LoadedModel:
+    """The model called `name`, ready to use under its lock, on the device that was chosen for this machine."""
+    return _loaded(name, str(pick_device()))
+
+
+@contextmanager
+def in_use(name: str) -> Iterator[LoadedModel]:
+    """The model, while nobody else uses it.
+
+    Raises:
+        CoreError: another session has been computing with it for two minutes.
+    """
+    model = loaded_model(name)
+    if not model.lock.acquire(timeout=120):
+        raise CoreError(f"{model.spec.title} is busy with another session.", "Try again in a minute.")
+    try:
+        yield model
+    finally:
+        model.lock.release()
+
+
+def reader_name(maps: AttentionMaps) -> str:
+    """Whose attention is shown while no patch is chosen."""
+    return name_of_reader(maps.pooling)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def square_photo(digest: str, size: int, crop_share: float, resample: Resample, _image: Image.Image) -> np.ndarray:
+    """The part of the photo that a model with this crop sees, (size, size, 3) uint8."""
+    preprocessing = Preprocessing(size=size, crop_share=crop_share, resample=resample, normalisation=HALF_NORMALISATION)
+    return np.asarray(crop_to_square(_image, preprocessing))
+
+
+def display_photo(model: LoadedModel, digest: str, image: Image.Image, *, as_seen: bool = False) -> np.ndarray:
+    """What to draw maps on: the model's crop at screen resolution, or at its own resolution (`as_seen`)."""
+    shown = display_preprocessing(model.network.preprocessing, image, as_seen=as_seen)
+    return square_photo(digest, shown.size, shown.crop_share, shown.resample, image)
+
+
+# A ViT-L/16 leaves 60 MB of maps behind.
+@st.cache_resource(max_entries=12, show_spinner=False)
+def maps_of(name: str, digest: str, _image: Image.Image) -> AttentionMaps:
+    """Attention of every layer and head for one photo."""
+    with in_use(name) as model:
+        model.spec.require("attention", "Attention maps")
+        return attention_maps(model.module, to_batch([_image], model.network.preprocessing))
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def logits_of(name: str, digest: str, _image: Image.Image) -> np.ndarray:
+    """(classes,) logits of one photo."""
+    with in_use(name) as model:
+        model.spec.require("classifier", "Classification")
+        return predict_logits(model.module, to_batch([_image], model.network.preprocessing))[0]
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def rollout_of(
+    name: str, digest: str, fusion: Fusion, discard_ratio: float, residual: bool, _image: Image.Image
+) -> np.ndarray:
+    """Rollout of what the head reads, after every layer: (layers, rows, columns)."""
+    return rollout_maps(maps_of(name, digest, _image), fusion=fusion, discard_ratio=discard_ratio, residual=residual)
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def explanation_of(name: str, digest: str, method: str, class_index: int | None, _image: Image.Image) -> np.ndarray:
+    """One explanation method's (rows, columns) map; `class_index` None explains the predicted class."""
+    explanation = find_explanation(method)
+    with in_use(name) as model:
+        model.spec.require(explanation.needs, explanation.title)
+        batch = to_batch([_image], model.network.preprocessing)
+        classifier = not model.spec.lacks("classifier")
+        target = pick_target(model.module, batch, class_index if classifier else None, classifier=classifier)
+        return explanation.explain(model.module, batch, target)
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def mosaic_of(name: str, digest: str, cell: int, shared_scale: bool, _image: Image.Image) -> np.ndarray:
+    """The picture of every layer and head."""
+    maps = maps_of(name, digest, _image)
+    photo = display_photo(loaded_model(name), digest, _image)
+    return mosaic(photo, readout_maps(maps), cell=cell, signed=maps.signed, shared_scale=shared_scale)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def film_of(name: str, digest: str, _image: Image.Image) -> dict[str, list[np.ndarray]]:
+    """Frames of the film strip: attention and rollout of what the head reads, layer by layer."""
+    maps = maps_of(name, digest, _image)
+    photo = display_photo(loaded_model(name), digest, _image)
+    small = np.asarray(Image.fromarray(photo).resize((176, 176), Image.Resampling.LANCZOS))
+    attention = readout_maps(maps).mean(axis=1)
+    rollout = rollout_of(name, digest, "mean", 0.0, True, _image)
+    return {
+        f"Attention of {reader_name(maps)}, mean of the heads": [
+            overlay(small, layer, signed=maps.signed) for layer in attention
+        ],
+        "Attention rollout up to this layer": [overlay(small, layer) for layer in rollout],
+    }
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def anatomy_of(name: str) -> Anatomy:
+    """The parameters of a model by place and role."""
+    return anatomy(loaded_model(name).module)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def positional_of(name: str, measure: Measure) -> PositionalSimilarity:
+    """How alike the positions of a model's patches are."""
+    model = loaded_model(name)
+    model.spec.require("positions", "Positional similarity")
+    table, grid, prefix_tokens = model.module.positions()  # type: ignore[operator]
+    values = None if table is None else table.detach().float().cpu().numpy()
+    return positional_similarity(values, grid, prefix_tokens, measure)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _encoded(key: str, _pixels: np.ndarray) -> str:
+    return to_data_uri(_pixels)
+
+
+def data_uri(pixels: np.ndarray, key: str) -> str:
+    """`pixels` for the browser, encoded once per `key`."""
+    return _encoded(key, pixels)
+
+
+class _Shelf:
+    """Results of long computations, kept by key for all sessions; the oldest go first.
+
+    `st.cache_resource` cannot hold these: a cached function may not move a progress bar that lies outside of it.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.lock = threading.Lock()
+        self.results: OrderedDict[tuple[Hashable, ...], Any] = OrderedDict()
+
+    def peek(self, key: tuple[Hashable, ...]) -> Any:
+        """The result for `key`, or None if there is none yet."""
+        with self.lock:
+            return self.results.get(key)
+
+    def get(self, key: tuple[Hashable, ...], text: str, work: Callable[[Progress], Any]) -> Any:
+        """The result for `key`, computed by `work(on_progress)` under a bar that says `text` if it is new."""
+        with self.lock:
+            if key in self.results:
+                self.results.move_to_end(key)
+                return self.results[key]
+        holder = []
+        with_progress(text, lambda on_progress: holder.append(work(on_progress)))
+        with self.lock:
+            self.results[key] = holder[0]
+            while len(self.results) > self.size:
+                self.results.popitem(last=False)
+        return holder[0]
+
+
+@st.cache_resource(show_spinner=False)
+def _shelf() -> _Shelf:
+    return _Shelf(size=256)
+
+
+def shelved(key: tuple[Hashable, ...], text: str, work: Callable[[Progress], Any]) -> Any:
+    """The result for `key` (first the feature's name), made by `work(on_progress)` under a bar if it is new."""
+    return _shelf().get(key, text, work)
+
+
+def on_shelf(key: tuple[Hashable, ...]) -> Any:
+    """What `shelved` has for `key`, or None: nothing is computed."""
+    return _shelf().peek(key)
+
+
+@dataclass(frozen=True)
+class MaskingQuestion:
+    """What the masking page asks: which model, which photo, which class, which filling, how finely."""
+
+    name: str
+    digest: str
+    class_index: int | None
+    fill: Fill
+    steps: int
+
+    def prepare(self, model: LoadedModel, image: Image.Image) -> tuple[torch.Tensor, Target]:
+        """The photo as the model wants it, and what is to be explained."""
+        batch = to_batch([image], model.network.preprocessing)
+        classifier = not model.spec.lacks("classifier")
+        class_index = self.class_index if classifier else None
+        return batch, pick_target(model.module, batch, class_index, classifier=classifier)
+
+
+def mask_grid(name: str, digest: str, image: Image.Image) -> tuple[int, int]:
+    """The patches that are hidden: the model's own, or an even grid for a CNN, which has none."""
+    model = loaded_model(name)
+    if not model.spec.lacks("attention"):
+        return maps_of(name, digest, image).grid
+    side = 14 if model.network.preprocessing.size >= 112 else 8
+    return side, side
+
+
+def masking_of(
+    question: MaskingQuestion, strategy: Strategy, method: str, seed: int, image: Image.Image
+) -> MaskingCurve:
+    """The masking curve of one strategy; `method` is the explanation that ranks the patches."""
+
+    def work(on_progress: Progress) -> MaskingCurve:
+        grid = mask_grid(question.name, question.digest, image)
+        # Before the model is locked: a cached function has a lock of its own, which others take first.
+        order = order_of(question, strategy, method, seed, image)
+        with in_use(question.name) as model:
+            batch, target = question.prepare(model, image)
+            return masking_curve(
+                model.module,
+                batch,
+                target,
+                order,
+                grid=grid,
+                fill=question.fill,
+                steps=question.steps,
+                normalisation=model.network.preprocessing.normalisation,
+                on_progress=on_progress,
+            )
+
+    return shelved(("curve", question, strategy, method, seed), "Removing patches …", work)
+
+
+def order_of(question: MaskingQuestion, strategy: Strategy, method: str, seed: int, image: Image.Image) -> np.ndarray:
+    """Patch indices in the order in which a strategy removes them."""
+    grid = mask_grid(question.name, question.digest, image)
+    scores = None
+    if strategy in ("most_attended", "least_attended"):
+        values = explanation_of(question.name, question.digest, method, question.class_index, image)
+        scores = scores_on_grid(values, grid)
+    return masking_order(strategy, grid, scores=scores, seed=seed)
+
+
+def band_of(question: MaskingQuestion, orders: int, image: Image.Image) -> RandomBand:
+    """The random baseline of the masking curves."""
+
+    def work(on_progress: Progress) -> RandomBand:
+        grid = mask_grid(question.name, question.digest, image)
+        with in_use(question.name) as model:
+            batch, target = question.prepare(model, image)
+            return random_band(
+                model.module,
+                batch,
+                target,
+                grid=grid,
+                fill=question.fill,
+                steps=question.steps,
+                orders=orders,
+                normalisation=model.network.preprocessing.normalisation,
+                on_progress=on_progress,
+            )
+
+    return shelved(("band", question, orders), "Removing patches at random …", work)
+
+
+def masked_photo_of(question: MaskingQuestion, removed: tuple[int, ...], image: Image.Image) -> np.ndarray:
+    """What the model is shown when the patches `removed` are gone: the very pixels, (size, size, 3) uint8."""
+    grid = mask_grid(question.name, question.digest, image)
+
+    def work(on_progress: Progress) -> np.ndarray:
+        preprocessing = loaded_model(question.name).network.preprocessing
+        keep = keep_from_patches(removed, grid)
+        batch = to_batch([image], preprocessing)
+        return masked_pixels(batch, keep, question.fill, normalisation=preprocessing.normalisation)
+
+    return shelved(("pixels", question, removed), "Removing patches …", work)
+
+
+def response_of(question: MaskingQuestion, removed: tuple[int, ...], image: Image.Image) -> Responses:
+    """What the model says without the patches `removed`."""
+
+    def work(on_progress: Progress) -> Responses:
+        grid = mask_grid(question.name, question.digest, image)
+        with in_use(question.name) as model:
+            batch, target = question.prepare(model, image)
+            return masked_responses(
+                model.module,
+                batch,
+                target,
+                keep_from_patches(removed, grid)[None],
+                fill=question.fill,
+                normalisation=model.network.preprocessing.normalisation,
+            )
+
+    return shelved(("response", question, removed), "Asking the model …", work)
+
+
+def faithfulness_of(
+    question: MaskingQuestion, methods: tuple[str, ...], orders: int, image: Image.Image
+) -> Faithfulness:
+    """Deletion and insertion curves of every explanation, beside random orders."""
+
+    def work(on_progress: Progress) -> Faithfulness:
+        grid = mask_grid(question.name, question.digest, image)
+        scores = {
+            method: explanation_of(question.name, question.digest, method, question.class_index, image)
+            for method in methods
+        }
+        with in_use(question.name) as model:
+            batch, target = question.prepare(model, image)
+            return faithfulness(
+                model.module,
+                batch,
+                target,
+                scores,
+                grid=grid,
+                fill=question.fill,
+                steps=question.steps,
+                random_orders=orders,
+                normalisation=model.network.preprocessing.normalisation,
+                on_progress=on_progress,
+            )
+
+    return shelved(("faithfulness", question, methods, orders), "Deleting and inserting patches …", work)
+
+
+def with_progress(text: str, work: Callable[[Progress], object]) -> None:
+    """Run `work(on_progress)` under a bar that says what is happening."""
+    bar = st.progress(0.0, text=plain(text))
+
+    def on_progress(share: float, message: str) -> None:
+        bar.progress(min(1.0, max(0.0, share)), text=plain(message))
+
+    try:
+        work(on_progress)
+    finally:
+        bar.empty()

@@ -1,0 +1,383 @@
+"""Any config as widgets: a field's metadata is its label, its help and its bounds; nested configs are sections."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import shlex
+import tempfile
+import typing
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, TypeVar
+
+import streamlit as st
+
+from core.configs import from_dict
+from core.data.archives import import_archive
+from core.data.catalogue import DATASETS, installed_datasets
+from core.data.download import Progress, get_dataset
+from core.errors import CoreError
+from core.experiments.preview import decided_by
+from core.models.catalogue import MODELS
+from core.models.weights import availability, fetch
+from core.paths import local_path
+from core.runs.store import RunSpec
+from pages.shared.cache import with_progress
+from pages.shared.errors import guard, show_error
+from pages.shared.foreign import plain
+
+Config = TypeVar("Config")
+
+# What a newcomer changes first; all else waits under "All settings".
+BASIC = (
+    "family", "dataset", "backbone", "stage", "mode", "augmentation", "patch_size", "positional",
+    "embed_dim", "depth", "num_heads", "epochs", "batch_size", "learning_rate",
+)  # fmt: skip
+SHORT_CHOICES = 30  # letters that fit into buttons side by side
+ARCHIVE_MB = 1024
+
+
+def config_form(config_class: type[Config], key: str, base: Config | None = None) -> Config | None:
+    """Widgets for every field of `config_class`, filled with `base`; the config they make, or None beside an error.
+
+    Args:
+        key: prefix of the widgets' keys; another key is another form, with its own values.
+    """
+    start = base if base is not None else config_class()
+    values = dataclasses.asdict(start)  # type: ignore[call-overload]
+    fields = _fields(config_class, "")
+    basic = [entry for entry in fields if entry.name in BASIC] or fields
+    complaint = st.container()  # on top, where it is seen wherever the wrong setting is
+    _draw(basic, values, key)
+    dataset = values.get("dataset")
+    decided = decided_by(dataset) if isinstance(dataset, str) else {}
+    following = [entry for entry in fields if entry.section and entry.name in decided]
+    for entry in following:
+        _set(values, entry.path, decided[entry.name])
+    rest = [entry for entry in fields if entry not in basic and entry not in following]
+    if rest:
+        with st.expander("All settings", icon=":material/tune:", key=f"{key}-all"):
+            for section in dict.fromkeys(entry.section for entry in rest):
+                if section:
+                    st.markdown(f"**{plain(_words(section).capitalize())}**")
+                _draw([entry for entry in rest if entry.section == section], values, key)
+            if following:
+                names = ", ".join(f"{entry.label.lower()} {decided[entry.name]}" for entry in following)
+                st.caption(f"The data set decides {plain(names)}.")
+    try:
+        return from_dict(config_class, values)
+    except CoreError as error:
+        with complaint:
+            show_error(error)
+        return None
+
+
+def _draw(fields: list[_Field], values: dict[str, Any], key: str) -> None:
+    """Widgets for `fields`, numbers two in a row; what they say goes into `values`."""
+    waiting = None
+    for entry in fields:
+        place: Any = st.container()
+        if entry.hint in (int, float) and not entry.optional:
+            if waiting is None:
+                place, waiting = st.columns(2, vertical_alignment="bottom")
+            else:
+                place, waiting = waiting, None
+        else:
+            waiting = None
+        with place:
+            _set(values, entry.path, _widget(entry, _get(values, entry.path), key))
+
+
+def command_line(recipe: str, config: Any, name: str) -> str:
+    """The command that trains the same without the page."""
+    return RunSpec.of(recipe, config).command(name)
+
+
+def dataset_import(wanted: str, key: str) -> None:
+    """Get a data set onto this machine: downloaded, an archive from the visitor's computer, or a path on this one."""
+    spec = DATASETS.get(wanted)
+    sources = ["Upload", "Path on this machine"]
+    if spec is not None and spec.torchvision_name:
+        sources.insert(0, "Download")
+    source = st.segmented_control("From", sources, default=sources[0], required=True, key=f"{key}-from")
+    if source == "Download" and spec is not None:
+        st.markdown(f"{plain(spec.title)} comes from its authors' server. Licence: {plain(spec.licence)}.")
+        st.code(f"python -m core data get {wanted}", language="bash")
+        if st.button(
+            f"Download {plain(spec.title)}", icon=":material/download:", key=f"{key}-download", type="primary"
+        ):
+            _fetch_dataset(wanted, partial(get_dataset, wanted, None))
+        return
+    name = st.text_input("Call it", value=wanted, key=f"{key}-name-{wanted}", help="Letters, digits, - and _.").strip()
+    if source == "Upload":
+        file = st.file_uploader(
+            "Archive of class folders",
+            type=["zip", "tar", "gz", "tgz", "xz"],
+            max_upload_size=ARCHIVE_MB,
+            key=f"{key}-file",
+            help=".zip, .tar, .tar.gz or .tar.xz with one folder a class, or train/ and test/ above them.",
+        )
+        if st.button("Import", key=f"{key}-upload", disabled=file is None) and file is not None:
+            with tempfile.TemporaryDirectory(prefix="vitrine-import-") as folder:
+                # The visitor's file name decides nothing but how it ends, which tells the kind of archive.
+                suffix = "".join(Path(file.name).suffixes[-2:])
+                archive = Path(folder) / f"upload{suffix}"
+                archive.write_bytes(file.getbuffer())
+                _fetch_dataset(name, partial(import_archive, archive, name))
+    else:
+        path = st.text_input("Archive or folder", placeholder="/data/cifar10.tar.xz", key=f"{key}-path").strip()
+        st.code(f"python -m core data import {shlex.quote(path or 'FILE')} --name {shlex.quote(name)}", language="bash")
+        if st.button("Import", key=f"{key}-local", disabled=not path):
+            _fetch_dataset(name, partial(import_archive, local_path(path), name))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Field:
+    """One leaf of a config: where it sits, what it may be, how it is described."""
+
+    path: tuple[str, ...]
+    hint: Any
+    optional: bool
+    metadata: typing.Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.path[-1]
+
+    @property
+    def section(self) -> str:
+        return self.path[-2] if len(self.path) > 1 else ""
+
+    @property
+    def label(self) -> str:
+        return self.metadata.get("label") or self.name.replace("_", " ").capitalize()
+
+
+def _fields(config_class: Any, prefix: str) -> list[_Field]:
+    """Every leaf of a config class and its sections, in order."""
+    hints = typing.get_type_hints(config_class)
+    found = []
+    for field in dataclasses.fields(config_class):
+        hint, optional = _without_none(hints[field.name])
+        path = f"{prefix}{field.name}"
+        if dataclasses.is_dataclass(hint):
+            found += _fields(hint, f"{path}.")
+        else:
+            found.append(_Field(tuple(path.split(".")), hint, optional, field.metadata))
+    return found
+
+
+def _without_none(hint: Any) -> tuple[Any, bool]:
+    """A hint, and whether None was one of its alternatives."""
+    if typing.get_origin(hint) in (typing.Union, UnionType):
+        rest = [kind for kind in typing.get_args(hint) if kind is not type(None)]
+        return rest[0], len(rest) < len(typing.get_args(hint))
+    return hint, False
+
+
+def _widget(entry: _Field, value: Any, key: str) -> Any:
+    """The widget of one field; its value."""
+    widget = f"{key}-{'-'.join(entry.path)}"
+    if entry.optional:
+        given = st.toggle(
+            entry.label,
+            value is not None,
+            key=f"{widget}-given",
+            help=entry.metadata.get("help") or None,
+            persist_state="session",
+        )
+        if not given:
+            return None
+        value = value if value is not None else _first_value(entry)
+    hint = entry.hint
+    if entry.name == "dataset" and hint is str:
+        return _dataset_picker(entry, value, widget)
+    if entry.name in ("backbone", "model") and hint is str:
+        return _model_picker(entry, value, widget)
+    if typing.get_origin(hint) is Literal:
+        return _choice(entry, value, widget) if len(typing.get_args(hint)) > 1 else value
+    if hint is bool:
+        return st.toggle(entry.label, value, persist_state="session", **_common(entry, widget))
+    if hint is int:
+        return _whole_number(entry, value, widget)
+    if hint is float:
+        return _number(entry, value, widget)
+    if typing.get_origin(hint) is tuple:
+        return _several(entry, value, widget)
+    return st.text_input(entry.label, value, persist_state="session", **_common(entry, widget)).strip()
+
+
+def _common(entry: _Field, widget: str) -> dict[str, Any]:
+    return {"key": widget, "help": entry.metadata.get("help") or None}
+
+
+def _choice(entry: _Field, value: Any, widget: str) -> Any:
+    choices = list(typing.get_args(entry.hint))
+    if sum(len(str(choice)) + 3 for choice in choices) <= SHORT_CHOICES:
+        return st.segmented_control(
+            entry.label,
+            choices,
+            default=value,
+            required=True,
+            format_func=lambda each: plain(_words(each)),
+            persist_state="session",
+            **_common(entry, widget),
+        )
+    return st.selectbox(
+        entry.label,
+        choices,
+        index=choices.index(value) if value in choices else 0,
+        format_func=lambda each: plain(_words(each)),
+        persist_state="session",
+        **_common(entry, widget),
+    )
+
+
+def _whole_number(entry: _Field, value: int, widget: str) -> int:
+    low, high = entry.metadata.get("minimum"), entry.metadata.get("maximum")
+    return st.number_input(
+        entry.label,
+        min_value=None if low is None else math.ceil(low),
+        max_value=None if high is None else math.floor(high),
+        value=int(value),
+        step=1,
+        persist_state="session",
+        **_common(entry, widget),
+    )
+
+
+def _number(entry: _Field, value: float, widget: str) -> float:
+    low, high = entry.metadata.get("minimum"), entry.metadata.get("maximum")
+    # A tenth of the value's order of magnitude: 0.001 steps by 0.0001, 0.05 by 0.001.
+    step = 10.0 ** (math.floor(math.log10(value)) - 1) if value > 0 else 0.01
+    return st.number_input(
+        entry.label,
+        min_value=None if low is None else float(low),
+        max_value=None if high is None else float(high),
+        value=float(value),
+        step=step,
+        format="%g",
+        persist_state="session",
+        **_common(entry, widget),
+    )
+
+
+def _several(entry: _Field, value: Any, widget: str) -> tuple[Any, ...]:
+    """A tuple: choices as chips, texts one a line, numbers with commas between them."""
+    kind = next((argument for argument in typing.get_args(entry.hint) if argument is not Ellipsis), str)
+    if typing.get_origin(kind) is Literal:
+        chosen = st.multiselect(
+            entry.label,
+            list(typing.get_args(kind)),
+            default=list(value),
+            format_func=lambda each: plain(_words(each)),
+            persist_state="session",
+            **_common(entry, widget),
+        )
+        return tuple(chosen)
+    if kind is str:
+        text = st.text_area(entry.label, "\n".join(value), persist_state="session", **_common(entry, widget))
+        return tuple(line.strip() for line in text.splitlines() if line.strip())
+    text = st.text_input(entry.label, ", ".join(map(str, value)), persist_state="session", **_common(entry, widget))
+    # What is no number stays a text, which the config refuses in its own words.
+    return tuple(_read_number(part.strip(), kind) for part in text.split(",") if part.strip())
+
+
+def _read_number(text: str, kind: Any) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        return text
+
+
+def _dataset_picker(entry: _Field, value: str, widget: str) -> str:
+    """Data sets on this machine first, then those that are known but not here, with a way to get them."""
+    installed = installed_datasets()
+    names = list(dict.fromkeys([*installed, value, *DATASETS]))
+    chosen: str = st.selectbox(
+        entry.label,
+        names,
+        index=names.index(value),
+        format_func=lambda name: installed[name]["title"] if name in installed else f"{_dataset_title(name)}  ⇣",
+        persist_state="session",
+        **_common(entry, widget),
+    )
+    if chosen not in installed:
+        st.warning(f"**{plain(_dataset_title(chosen))}** is not on this machine yet.", icon=":material/database_off:")
+    if (arrived := st.session_state.pop("dataset-arrived", "")) in installed:
+        st.toast(f"{plain(installed[arrived]['title'])} is here.", icon=":material/database:")
+    missing = chosen not in installed
+    label = f"Get {plain(_dataset_title(chosen))}" if missing else "Import a data set"
+    look: Literal["primary", "tertiary"] = "primary" if missing else "tertiary"
+    with st.popover(label, icon=":material/upload:", type=look, key=f"{widget}-import"):
+        dataset_import(chosen if missing else "my_images", f"{widget}-import")
+    return chosen
+
+
+def _dataset_title(name: str) -> str:
+    return DATASETS[name].title if name in DATASETS else name
+
+
+def _fetch_dataset(name: str, work: Callable[[Progress], object]) -> None:
+    """Bring a data set here under a progress bar; what goes wrong is a sentence."""
+    with guard():
+        with_progress(f"Getting {name} …", work)
+        st.session_state["dataset-arrived"] = name
+        st.rerun()
+
+
+def _model_picker(entry: _Field, value: str, widget: str) -> str:
+    """Models of the catalogue and any other name: torchvision and the Hub have more than we list."""
+    states = {name: availability(spec).state for name, spec in MODELS.items()}
+    names = list(dict.fromkeys([value, *(name for name in states if states[name] != "unavailable")]))
+
+    def describe(name: str) -> str:
+        if name not in MODELS:
+            return name
+        return MODELS[name].title if states[name] == "ready" else f"{MODELS[name].title}  ⇣"
+
+    chosen: str = st.selectbox(
+        entry.label,
+        names,
+        index=names.index(value),
+        format_func=describe,
+        accept_new_options=True,
+        persist_state="session",
+        **_common(entry, widget),
+    )
+    if states.get(chosen) == "fetchable":
+        spec, state = MODELS[chosen], availability(MODELS[chosen])
+        st.caption(f"Its weights are not on this machine. {plain(state.text)}")
+        if st.button(f"Download {plain(spec.title)}", icon=":material/download:", key=f"{widget}-fetch-{chosen}"):
+            with guard():
+                with_progress(f"Fetching {spec.title} …", partial(fetch, spec))
+                st.rerun()
+    return chosen
+
+
+def _first_value(entry: _Field) -> Any:
+    """Where an optional field starts once it is switched on."""
+    if typing.get_origin(entry.hint) is Literal:
+        return typing.get_args(entry.hint)[0]
+    low = entry.metadata.get("minimum")
+    starts: dict[Any, Any] = {bool: True, int: math.ceil(low or 1), float: float(low or 0.1), str: ""}
+    return starts.get(entry.hint, ())
+
+
+def _words(choice: Any) -> str:
+    return str(choice).replace("_", " ")
+
+
+def _get(values: dict[str, Any], path: tuple[str, ...]) -> Any:
+    for part in path:
+        values = values[part]
+    return values
+
+
+def _set(values: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    for part in path[:-1]:
+        values = values[part]
+    values[path[-1]] = value
