@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 from benchmarks.report import machine, write
-from core.methods.embedding import PlaneConfig, place, principal_components
-from core.methods.embedding_quality import directions, faithfulness, nearest, neighbours_right
+from core.methods.embeddings.embedding import PlaneConfig, place, principal_components
+from core.methods.embeddings.embedding_quality import directions, faithfulness, nearest, neighbours_right
 
 CLASSES = 20
 

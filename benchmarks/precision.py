@@ -21,10 +21,10 @@ from core.data.examples import EXAMPLES, load_example
 from core.data.transforms import to_batch
 from core.device import pick_device
 from core.intervals import wilson_interval
-from core.methods.agreement import agreement
-from core.methods.features import finish
-from core.methods.memory_profile import memory_profile
-from core.methods.precision import FORMATS, cast, forward, logits_in, measure_latencies
+from core.methods.precision.agreement import agreement
+from core.methods.embeddings.features import finish
+from core.methods.precision.memory_profile import memory_profile
+from core.methods.precision.precision import FORMATS, cast, forward, logits_in, measure_latencies
 from core.models.spec import LoadedModel
 from core.models.weights import load
 from core.paths import CHECKOUT
@@ -125,7 +125,7 @@ def _process_memory(name: str, number_format: str, batch: int) -> float:
     """MiB at the peak of a pass in a fresh process, above the process without the model."""
     command = ["memory", "--model", name, "--formats", number_format, "--batch-size", str(batch)]
     done = subprocess.run(
-        [sys.executable, "-m", "core.methods.precision_probe", *command],
+        [sys.executable, "-m", "core.methods.precision.precision_probe", *command],
         cwd=CHECKOUT,
         capture_output=True,
         text=True,

@@ -19,7 +19,7 @@ from torch import Tensor
 from transformers import ViTConfig, ViTModel
 
 from benchmarks.report import machine, write
-from core.methods.rollout import rollout_batch
+from core.methods.attention.rollout import rollout_batch
 from core.models.transformers_vit import TransformersViT
 
 

@@ -289,7 +289,7 @@ def classify(
 ) -> None:
     """Name the photos of a folder by any labels, without training; nothing is imported."""
     from core.data.prompts import parse_labels, strategy_templates
-    from core.methods.classify_files import accuracy_of, classify_files, folder_labels, image_files
+    from core.methods.clip.classify_files import accuracy_of, classify_files, folder_labels, image_files
     from core.models.weights import load
 
     files = image_files(folder)[: limit or None]

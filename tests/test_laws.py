@@ -49,7 +49,7 @@ EXCEPTIONS: dict[str, set[str]] = {
 # The command line reaches everything but the browser.
 ENTRY_POINTS = {"core.__main__"}
 
-CATALOGUES = ("core.models.catalogue", "core.data.catalogue", "core.experiments.catalogue", "core.methods.explanations")
+CATALOGUES = ("core.models.catalogue", "core.data.catalogue", "core.experiments.catalogue", "core.methods.attention.explanations")
 HEAVY = ("open_clip", "diffusers", "umap", "optuna")
 
 
@@ -114,8 +114,8 @@ def test_imports_obey_the_table():
 @pytest.mark.parametrize(
     ("importer", "imported", "allowed"),
     [
-        ("core.methods.rollout", "core.models.trace", True),
-        ("core.methods.rollout", "core.training.loop", False),
+        ("core.methods.attention.rollout", "core.models.trace", True),
+        ("core.methods.attention.rollout", "core.training.loop", False),
         ("core.models.vit", "core.data.transforms", True),
         ("core.models.vit", "core.data.arrays", False),
         ("core.data.arrays", "core.models.vit", False),

@@ -3,7 +3,7 @@
 python -m core train linear_probe --name probe                                     EfficientNet-Lite0 on CIFAR-10
 python -m core train linear_probe --name pacs --set backbone=dino_s16 --set dataset=pacs --set test_split=sketch
 
-The protocol is CLIP's (core/methods/probes.py): the penalty is chosen on validation images, test images are read once.
+The protocol is CLIP's (core/methods/embeddings/probes.py): the penalty is chosen on validation images, test images are read once.
 The features stay in the cache, so that a second run on them, or one that was stopped, computes only what is missing.
 """
 
@@ -19,8 +19,8 @@ from core.configs import check_options, option
 from core.data.catalogue import read_dataset
 from core.data.loading import choose_splits, decode_split, limit_images, load_splits
 from core.experiments.run_precision import precision_facts, settle_precision
-from core.methods.features import FeaturePooling, Features, extract_features, feature_poolings
-from core.methods.probes import ProbeResult, linear_probe, nearest_neighbours
+from core.methods.embeddings.features import FeaturePooling, Features, extract_features, feature_poolings
+from core.methods.embeddings.probes import ProbeResult, linear_probe, nearest_neighbours
 from core.models.weights import load
 from core.precision_choice import PrecisionChoice
 from core.reports import Progress, shifted, watched

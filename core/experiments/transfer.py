@@ -25,7 +25,7 @@ from core.device import pick_device
 from core.experiments.checkpointing import resumable
 from core.experiments.run_precision import settle_training
 from core.experiments.scratch import measured, publish
-from core.methods.features import Features, extract_features
+from core.methods.embeddings.features import Features, extract_features
 from core.models.checkpoint import stored_weights
 from core.models.transfer import Backbone, TransferConfig, for_classes, head_of, head_parameters, open_backbone
 from core.reports import Progress, still

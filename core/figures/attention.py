@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.figures.theme import CATEGORICAL, finish
-from core.methods.predictions import Prediction
+from core.methods.accuracy.predictions import Prediction
 
 
 def plot_predictions(predictions: Sequence[Prediction], *, title: str = "") -> go.Figure:

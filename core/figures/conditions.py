@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from core.figures.overlay import to_data_uri
 from core.figures.theme import BASELINE, CATEGORICAL, finish
-from core.methods.conditions import ConditionResult
+from core.methods.clip.conditions import ConditionResult
 from core.shares import interval_words, share_with_interval
 from core.shares import share as share_words
 

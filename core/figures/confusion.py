@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from core.figures.attention import short_label
 from core.figures.theme import BASELINE, CATEGORICAL, finish
-from core.methods.confusion import Accuracy, classes_by_error
+from core.methods.accuracy.confusion import Accuracy, classes_by_error
 
 MOST_CLASSES = 30
 # Up to so many classes the cells have room for their percentages.

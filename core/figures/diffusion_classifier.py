@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 from core.figures.attention import short_label
 from core.figures.overlay import to_data_uri
 from core.figures.theme import BASELINE, CATEGORICAL, colour_table, finish
-from core.methods.denoising_view import DenoisingView
-from core.methods.diffusion_classifier import Race, excess_error
+from core.methods.diffusion.denoising_view import DenoisingView
+from core.methods.diffusion.diffusion_classifier import Race, excess_error
 
 HIGHLIGHTED = 5
 MOST_LINES = 40

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from core.figures.attention import short_label
 from core.figures.overlay import to_data_uri
 from core.figures.theme import BASELINE, CATEGORICAL, finish
-from core.methods.disagreements import Disagreements, TreeNode, Verdict
+from core.methods.clip.disagreements import Disagreements, TreeNode, Verdict
 from core.shares import counted
 
 CLIP_COLOUR, CLASSIFIER_COLOUR, TRUE_COLOUR, BOTH_COLOUR = (

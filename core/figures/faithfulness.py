@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.figures.theme import BASELINE, CATEGORICAL, finish
-from core.methods.faithfulness import Faithfulness, TrackRecord
+from core.methods.masking.faithfulness import Faithfulness, TrackRecord
 
 
 def plot_faithfulness(result: Faithfulness, titles: Mapping[str, str], *, measure: str) -> go.Figure:

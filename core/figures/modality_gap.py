@@ -10,8 +10,8 @@ from plotly.subplots import make_subplots
 
 from core.figures.theme import BASELINE, CATEGORICAL, finish
 from core.intervals import wilson_interval
-from core.methods.modality_gap import Budget, Outcome
-from core.methods.modality_gap_way import Plane, Station
+from core.methods.modality_gap.modality_gap import Budget, Outcome
+from core.methods.modality_gap.modality_gap_way import Plane, Station
 from core.seeding import stream
 
 IMAGES, TEXTS, FITTED = CATEGORICAL[0], CATEGORICAL[1], CATEGORICAL[3]

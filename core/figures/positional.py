@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from core.figures.theme import CATEGORICAL, DIVERGING, SEQUENTIAL, colour_table, finish
-from core.methods.positional import DistanceProfile, PositionalSimilarity
+from core.methods.anatomy.positional import DistanceProfile, PositionalSimilarity
 
 
 def positional_tiles(similarity: PositionalSimilarity, *, scale: int = 6, gap: int = 3, every: int = 1) -> np.ndarray:

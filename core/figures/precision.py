@@ -10,11 +10,11 @@ from plotly.subplots import make_subplots
 
 from core.figures.attention import short_label
 from core.figures.theme import BASELINE, CATEGORICAL, finish
-from core.methods.agreement import Agreement
-from core.methods.memory_profile import MemoryProfile
-from core.methods.precision import FORMATS
-from core.methods.predictions import class_name
-from core.methods.timing import Latencies
+from core.methods.precision.agreement import Agreement
+from core.methods.precision.memory_profile import MemoryProfile
+from core.methods.precision.precision import FORMATS
+from core.methods.accuracy.predictions import class_name
+from core.methods.precision.timing import Latencies
 
 FORMAT_COLOURS = dict(
     zip(FORMATS, (CATEGORICAL[0], CATEGORICAL[1], CATEGORICAL[2], CATEGORICAL[4], CATEGORICAL[3]), strict=True)

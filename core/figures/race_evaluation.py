@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 
 from core.figures.attention import short_label
 from core.figures.theme import BASELINE, CATEGORICAL, finish
-from core.methods.confusion import Accuracy
-from core.methods.race_evaluation import BudgetCurve
+from core.methods.accuracy.confusion import Accuracy
+from core.methods.diffusion.race_evaluation import BudgetCurve
 
 # Of a name over a line, in accuracy.
 _NAME_HEIGHT = 0.07

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from core.figures.attention import short_label
 from core.figures.overlay import to_data_uri
 from core.figures.theme import BASELINE, CATEGORICAL, colour_table, finish
-from core.methods.zero_shot import ZeroShotScores
+from core.methods.clip.zero_shot import ZeroShotScores
 
 HIGHLIGHTED = 6
 _CELLS_WITH_NUMBERS = 150

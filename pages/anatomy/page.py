@@ -10,8 +10,8 @@ import streamlit as st
 from core.errors import CoreError
 from core.figures.anatomy import plot_anatomy, plot_comparison, plot_layers, plot_roles
 from core.figures.positional import plot_distance_profile, positional_tile, positional_tiles
-from core.methods.anatomy import FACTS, Anatomy, Comparison, compare_anatomy
-from core.methods.positional import Measure, distance_profile
+from core.methods.anatomy.anatomy import FACTS, Anatomy, Comparison, compare_anatomy
+from core.methods.anatomy.positional import Measure, distance_profile
 from core.shares import counted
 from pages.shared.cache import anatomy_of, data_uri, loaded_model, positional_of
 from pages.components.head_mosaic.head_mosaic import head_mosaic

@@ -11,9 +11,9 @@ import pandas as pd
 import streamlit as st
 
 from core.figures.attention import short_label
-from core.methods.attention import AttentionMaps, Fusion, fuse_heads
-from core.methods.explanations import explanations_for
-from core.methods.predictions import Prediction, class_name, softmax, top_predictions
+from core.methods.attention.attention import AttentionMaps, Fusion, fuse_heads
+from core.methods.attention.explanations import explanations_for
+from core.methods.accuracy.predictions import Prediction, class_name, softmax, top_predictions
 from core.models.trace import Mixture, readout
 from pages.shared.address import remember, remembered, whole_number
 from pages.attention.parts import (

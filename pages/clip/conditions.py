@@ -16,9 +16,9 @@ from core.data.labelled_pictures import LabelledPictures, dataset_pictures, exam
 from core.data.prompts import STRATEGIES
 from core.errors import ConfigError, CoreError
 from core.figures.conditions import Tile, condition_sheet, plot_categories, plot_conditions
-from core.methods.conditions import ConditionResult, parse_references, tally
-from core.methods.many_pictures import Answers, ask_about
-from core.methods.zero_shot import unit
+from core.methods.clip.conditions import ConditionResult, parse_references, tally
+from core.methods.accuracy.many_pictures import Answers, ask_about
+from core.methods.clip.zero_shot import unit
 from core.shares import FEW, difference_words, share
 from pages.shared.address import bound
 from pages.shared.cache import loaded_model, shelved
@@ -245,9 +245,9 @@ def recipe(name: str, question: Question) -> str:
 
 from core.data.condition_sets import made_conditions, stored_conditions
 from core.data.labelled_pictures import dataset_pictures, example_pictures, folder_pictures
-from core.methods.conditions import parse_references, tally
-from core.methods.many_pictures import ask_about
-from core.methods.zero_shot import text_classifier, unit
+from core.methods.clip.conditions import parse_references, tally
+from core.methods.accuracy.many_pictures import ask_about
+from core.methods.clip.zero_shot import text_classifier, unit
 from core.models.weights import load
 
 model = load({name!r})

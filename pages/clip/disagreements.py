@@ -30,7 +30,7 @@ from core.figures.disagreements import (
     plot_class_tree,
     plot_outcomes,
 )
-from core.methods.disagreements import (
+from core.methods.clip.disagreements import (
     Disagreements,
     Verdict,
     choose_imagenet_pictures,
@@ -40,8 +40,8 @@ from core.methods.disagreements import (
     find_disagreements,
     imagenet_index,
 )
-from core.methods.many_pictures import Answers, Progress, ask_about
-from core.methods.zero_shot import Scale, zero_shot_scores
+from core.methods.accuracy.many_pictures import Answers, Progress, ask_about
+from core.methods.clip.zero_shot import Scale, zero_shot_scores
 from core.shares import FEW, counted, difference_words, interval_words, share, share_of
 from pages.shared.address import bound
 from pages.shared.cache import in_use, loaded_model, shelved
@@ -304,9 +304,9 @@ def recipe(question: Question) -> str:
 import numpy as np
 
 from core.data.labelled_pictures import dataset_pictures, example_pictures, folder_pictures
-from core.methods.disagreements import choose_imagenet_pictures, class_names, find_disagreements
-from core.methods.many_pictures import ask_about
-from core.methods.zero_shot import Scale, text_classifier, zero_shot_scores
+from core.methods.clip.disagreements import choose_imagenet_pictures, class_names, find_disagreements
+from core.methods.accuracy.many_pictures import ask_about
+from core.methods.clip.zero_shot import Scale, text_classifier, zero_shot_scores
 from core.models.weights import load
 
 clip, classifier = load({question.clip!r}), load({question.classifier!r})

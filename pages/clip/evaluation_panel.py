@@ -10,7 +10,7 @@ from core.data.catalogue import installed_datasets
 from core.data.prompts import STRATEGIES, parse_templates
 from core.experiments.zero_shot import RESULT, Config
 from core.figures.confusion import MOST_CLASSES, plot_compared_accuracies
-from core.methods.confusion import surest_errors
+from core.methods.accuracy.confusion import surest_errors
 from core.reports import roughly
 from core.runs.store import RunFolder
 from pages.shared.background_results import GALLERY, Results, error_gallery

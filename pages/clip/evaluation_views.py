@@ -17,7 +17,7 @@ from core.errors import CoreError
 from core.experiments.zero_shot import PREDICTIONS, RESULT
 from core.figures.confusion import plot_class_accuracies, plot_compared_accuracies, plot_confusion
 from core.figures.theme import Figure
-from core.methods.confusion import Accuracy, accuracy, class_accuracies, confusion_matrix, mistakes_sentence
+from core.methods.accuracy.confusion import Accuracy, accuracy, class_accuracies, confusion_matrix, mistakes_sentence
 from core.runs.store import RunFolder
 from pages.shared.background_results import result_stamp
 from pages.shared.zero_shot import read_model_card

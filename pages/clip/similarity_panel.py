@@ -11,7 +11,7 @@ import streamlit as st
 from core.errors import ConfigError
 from core.figures.theme import Figure
 from core.figures.zero_shot import plot_similarity_matrix
-from core.methods.zero_shot import Scale, probabilities, similarity_matrix
+from core.methods.clip.zero_shot import Scale, probabilities, similarity_matrix
 from pages.shared.cache import loaded_model, square_photo
 from pages.shared.errors import guard
 from pages.shared.export import Export

@@ -20,7 +20,7 @@ from core.figures.zero_shot import (
     plot_template_scores,
     word_marks,
 )
-from core.methods.zero_shot import ZeroShotScores
+from core.methods.clip.zero_shot import ZeroShotScores
 from core.models.imagenet import imagenet_classes
 from pages.shared.cache import display_photo, loaded_model
 from pages.components.keys import component_key

@@ -16,9 +16,9 @@ from torch import Tensor
 from core.data.prompts import fill_template
 from core.data.transforms import to_batch
 from core.errors import CoreError
-from core.methods.denoising_view import DenoisingView, advantage_map, denoising_view
-from core.methods.diffusion_batch import fitting_batch
-from core.methods.diffusion_classifier import (
+from core.methods.diffusion.denoising_view import DenoisingView, advantage_map, denoising_view
+from core.methods.diffusion.diffusion_batch import fitting_batch
+from core.methods.diffusion.diffusion_classifier import (
     Plan,
     Race,
     classify,

@@ -15,8 +15,8 @@ from core.data.prompts import check_template, join_labels, parse_labels
 from core.errors import CoreError
 from core.figures.diffusion_classifier import plot_error_by_step, plot_race, view_grid
 from core.figures.overlay import overlay
-from core.methods.denoising_view import MAP_STEPS
-from core.methods.diffusion_classifier import Plan, Race, excess_error, other_objective
+from core.methods.diffusion.denoising_view import MAP_STEPS
+from core.methods.diffusion.diffusion_classifier import Plan, Race, excess_error, other_objective
 from core.reports import roughly
 from pages.shared.cache import display_photo, loaded_model
 from pages.diffusion.diffusion_classifier import (

@@ -10,7 +10,7 @@ from core.data.catalogue import installed_datasets
 from core.experiments.diffusion_zero_shot import RESULT, Config
 from core.experiments.zero_shot import evaluated_splits
 from core.figures.confusion import MOST_CLASSES, plot_compared_accuracies
-from core.methods.confusion import surest_errors
+from core.methods.accuracy.confusion import surest_errors
 from core.models.catalogue import MODELS
 from core.models.weights import availability
 from core.reports import roughly

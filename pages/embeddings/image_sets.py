@@ -15,7 +15,7 @@ from core.data.image_sets import ImageSet, dataset_sample, folder_photos, photo_
 from core.data.images import decode_image, image_digest
 from core.errors import CoreError
 from core.figures.embedding import thumbnail_sheet
-from core.methods.features import finish
+from core.methods.embeddings.features import finish
 from core.paths import data_root
 from core.reports import Progress as Report
 from pages.shared.address import remember, remembered

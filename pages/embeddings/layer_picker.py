@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.methods.features import FeaturePooling
-from core.methods.layer_features import Cut, Cuts, Depth
+from core.methods.embeddings.features import FeaturePooling
+from core.methods.embeddings.layer_features import Cut, Cuts, Depth
 from pages.shared.address import remember, remembered
 from pages.embeddings.spaces import Asked, cuts_of
 

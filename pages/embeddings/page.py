@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.errors import CoreError
 from core.figures.embedding import picture_plane, plot_depths, plot_plane
-from core.methods.embedding import TITLES, PlaneConfig
+from core.methods.embeddings.embedding import TITLES, PlaneConfig
 from core.models.spec import Capability
 from pages.embeddings.spaces import Shown, show_film, show_planes
 from pages.embeddings.panels import chosen_now, depths, explore

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from core.figures.embedding import gallery, label_palette, plot_depths
-from core.methods.embedding_quality import shared
+from core.methods.embeddings.embedding_quality import shared
 from core.shares import counted
 from pages.components.image_plane.image_plane import Chosen, image_plane
 from pages.embeddings.spaces import Shown

@@ -6,7 +6,7 @@ from typing import Literal
 
 import streamlit as st
 
-from core.methods.embedding import TITLES, Method, PlaneConfig
+from core.methods.embeddings.embedding import TITLES, Method, PlaneConfig
 from pages.shared.address import bound
 
 

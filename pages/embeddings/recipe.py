@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from core.methods.embedding import TITLES, PlaneConfig
+from core.methods.embeddings.embedding import TITLES, PlaneConfig
 from pages.embeddings.spaces import Asked
 
 _SCRIPT = '''"""Pictures on a plane. Run it in Vitrine's folder: python embeddings.py"""
@@ -14,10 +14,10 @@ import numpy as np
 
 {imports}
 from core.figures.embedding import label_palette, plot_plane
-from core.methods.embedding import PlaneConfig, align, place
-from core.methods.embedding_quality import directions, faithfulness, nearest, neighbours_right, overlap
-from core.methods.features import finish
-from core.methods.layer_features import Cut, extract_layers, find_cuts
+from core.methods.embeddings.embedding import PlaneConfig, align, place
+from core.methods.embeddings.embedding_quality import directions, faithfulness, nearest, neighbours_right, overlap
+from core.methods.embeddings.features import finish
+from core.methods.embeddings.layer_features import Cut, extract_layers, find_cuts
 from core.models.weights import load
 
 {pictures}

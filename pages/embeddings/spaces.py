@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from core.methods.embedding import TITLES, Plane, PlaneConfig, align, place_once
-from core.methods.embedding_quality import (
+from core.methods.embeddings.embedding import TITLES, Plane, PlaneConfig, align, place_once
+from core.methods.embeddings.embedding_quality import (
     LIMIT,
     Faithfulness,
     Neighbours,
@@ -19,8 +19,8 @@ from core.methods.embedding_quality import (
     nearest,
     neighbours_right,
 )
-from core.methods.features import Features, finish
-from core.methods.layer_features import Cut, Cuts, Depth, extract_layers, find_cuts
+from core.methods.embeddings.features import Features, finish
+from core.methods.embeddings.layer_features import Cut, Cuts, Depth, extract_layers, find_cuts
 from core.reports import Progress as Report
 from core.seeding import stream
 from pages.shared.cache import in_use, loaded_model

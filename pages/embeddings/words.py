@@ -9,8 +9,8 @@ import pandas as pd
 
 from core.figures.embedding import SCALE, DepthRow, label_palette
 from core.intervals import paired_interval, wilson_interval
-from core.methods.embedding import PlaneConfig
-from core.methods.embedding_quality import agreement, overlap, overlap_by_chance
+from core.methods.embeddings.embedding import PlaneConfig
+from core.methods.embeddings.embedding_quality import agreement, overlap, overlap_by_chance
 from core.shares import FEW, counted, difference_words, interval_words, share
 from pages.components.image_plane.image_plane import Chosen, Colours
 from pages.embeddings.spaces import NEAR, Drawing, Shown, similarity_of

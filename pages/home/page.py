@@ -15,7 +15,7 @@ from core.figures.masking import masked_thumbnail
 from core.figures.overlay import mosaic, overlay
 from core.figures.positional import positional_thumbnail
 from core.figures.zero_shot import plot_label_bars
-from core.methods.attention import readout_maps
+from core.methods.attention.attention import readout_maps
 from core.models.catalogue import MODELS
 from core.models.weights import availability, fetch
 from pages.shared.cache import (

@@ -8,9 +8,9 @@ import streamlit as st
 from core.figures.attention import short_label
 from core.figures.faithfulness import plot_track_record
 from core.figures.patches import sharp
-from core.methods.explanations import EXPLANATIONS, explanations_for
-from core.methods.masking import Fill
-from core.methods.predictions import top_predictions
+from core.methods.attention.explanations import EXPLANATIONS, explanations_for
+from core.methods.masking.masking import Fill
+from core.methods.accuracy.predictions import top_predictions
 from pages.shared.cache import band_of, data_uri, loaded_model, logits_of, mask_grid, masked_photo_of
 from pages.components.keys import component_key
 from pages.components.patch_canvas.patch_canvas import paint_canvas, painted_patches

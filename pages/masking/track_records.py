@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 
 from core.configs import from_dict
-from core.methods.faithfulness import TrackRecord
+from core.methods.masking.faithfulness import TrackRecord
 from core.paths import CHECKOUT
 
 RESULTS = CHECKOUT / "benchmarks" / "results"

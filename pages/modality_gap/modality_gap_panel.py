@@ -9,10 +9,10 @@ import streamlit as st
 
 from core.data.prompts import STRATEGIES
 from core.figures.modality_gap import plot_clouds, plot_way, stop_title
-from core.methods.alignment import VARIANTS, find_variant
-from core.methods.modality_gap import Outcome
-from core.methods.modality_gap_pairs import EXAMPLE_SOURCE, By, Halves
-from core.methods.modality_gap_way import Plane, Station, way
+from core.methods.modality_gap.alignment import VARIANTS, find_variant
+from core.methods.modality_gap.modality_gap import Outcome
+from core.methods.modality_gap.modality_gap_pairs import EXAMPLE_SOURCE, By, Halves
+from core.methods.modality_gap.modality_gap_way import Plane, Station, way
 from core.shares import share
 from pages.modality_gap.modality_gap import STEPS, Question
 

@@ -7,10 +7,10 @@ import streamlit as st
 from core.data.prompts import STRATEGIES
 from core.figures.modality_gap import plot_budget, plot_clouds, plot_control, plot_way
 from core.figures.theme import Figure
-from core.methods.alignment import VARIANTS
-from core.methods.modality_gap import Outcome, finding
-from core.methods.modality_gap_pairs import EXAMPLE_SOURCE, Halves, pair_sources
-from core.methods.modality_gap_way import Station
+from core.methods.modality_gap.alignment import VARIANTS
+from core.methods.modality_gap.modality_gap import Outcome, finding
+from core.methods.modality_gap.modality_gap_pairs import EXAMPLE_SOURCE, Halves, pair_sources
+from core.methods.modality_gap.modality_gap_way import Station
 from pages.shared.cache import loaded_model
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.figures.precision import plot_agreement, plot_latencies, plot_memory
-from core.methods.agreement import Agreement
+from core.methods.precision.agreement import Agreement
 from core.shares import counted
 from pages.shared.cache import loaded_model
 from pages.shared.errors import guard

@@ -21,9 +21,9 @@ from core.configs import from_dict
 from core.data.transforms import to_batch
 from core.device import pick_device
 from core.errors import CoreError
-from core.methods.agreement import Agreement, agreement
-from core.methods.memory_profile import MemoryProfile, memory_profile
-from core.methods.precision import (
+from core.methods.precision.agreement import Agreement, agreement
+from core.methods.precision.memory_profile import MemoryProfile, memory_profile
+from core.methods.precision.precision import (
     FORMATS,
     Probe,
     Timing,
@@ -34,8 +34,8 @@ from core.methods.precision import (
     logits_in,
     measure_latencies,
 )
-from core.methods.precision_probe import ProcessMemory
-from core.methods.timing import Conditions, Latencies, TimedRun
+from core.methods.precision.precision_probe import ProcessMemory
+from core.methods.precision.timing import Conditions, Latencies, TimedRun
 from core.models.spec import LoadedModel
 from pages.shared.cache import in_use, loaded_model, on_shelf, shelved
 from pages.shared.pickers import Picture
@@ -260,7 +260,7 @@ def _command(question: Question, model: LoadedModel, image: Image.Image, folder:
     """The timing process of a question; its inputs are written into `folder`."""
     np.save(folder / "batch.npy", _batch(model, question, image).numpy())
     command = [
-        sys.executable, "-m", "core.methods.precision_probe", "timing", "--model", question.name,
+        sys.executable, "-m", "core.methods.precision.precision_probe", "timing", "--model", question.name,
         "--batch", str(folder / "batch.npy"), "--runs", str(RUNS), "--warmups", str(WARMUPS),
         "--device", question.device, "--threads", str(torch.get_num_threads()),
     ]  # fmt: skip

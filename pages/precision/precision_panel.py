@@ -9,9 +9,9 @@ import torch
 from core.data.prompts import parse_labels
 from core.errors import CoreError
 from core.figures.attention import short_label
-from core.methods.agreement import TOP, Agreement, reason
-from core.methods.precision import FORMATS
-from core.methods.predictions import class_name
+from core.methods.precision.agreement import TOP, Agreement, reason
+from core.methods.precision.precision import FORMATS
+from core.methods.accuracy.predictions import class_name
 from core.reports import roughly
 from core.shares import interval_words
 from pages.shared.cache import loaded_model

@@ -11,7 +11,7 @@ import numpy as np
 import streamlit as st
 
 from core.errors import CoreError
-from core.methods.confusion import most_confused
+from core.methods.accuracy.confusion import most_confused
 from core.reports import roughly
 from core.runs.control import request_stop, resume
 from core.runs.queue import advance, submit

@@ -32,7 +32,7 @@ def zero_shot_recipe(name: str, image_key: str, labels: Sequence[str], templates
         "zero_shot.py",
         name,
         image_key,
-        "from core.methods.zero_shot import Scale, embed_images, text_classifier, zero_shot_scores",
+        "from core.methods.clip.zero_shot import Scale, embed_images, text_classifier, zero_shot_scores",
     )
     return (
         head
@@ -58,7 +58,7 @@ def diffusion_recipe(
         image_key,
         "import torch",
         "from core.data.prompts import prompts_for",
-        "from core.methods.diffusion_classifier import Plan, classify, excess_error",
+        "from core.methods.diffusion.diffusion_classifier import Plan, classify, excess_error",
     )
     return (
         head
@@ -98,7 +98,7 @@ from pathlib import Path
 from core.data.examples import load_example
 from core.data.images import decode_image
 from core.data.transforms import to_batch
-from core.methods.zero_shot import {"embed_images, embed_texts, similarity_matrix" if measure == "cosine" else kinds}
+from core.methods.clip.zero_shot import {"embed_images, embed_texts, similarity_matrix" if measure == "cosine" else kinds}
 from core.models.weights import load
 {"".join(line + chr(10) for line in sorted(imports))}
 model = load({name!r})
@@ -142,7 +142,7 @@ from pathlib import Path
 
 from core.figures.overlay import to_png
 from core.figures.positional import plot_distance_profile, positional_tile, positional_tiles
-from core.methods.positional import distance_profile, positional_similarity
+from core.methods.anatomy.positional import distance_profile, positional_similarity
 from core.models.weights import load
 
 table, grid, prefix_tokens = load({name!r}).module.positions()
@@ -160,7 +160,7 @@ def comparison_recipe(first: str, second: str) -> str:
     """Where two models differ."""
     return f'''"""Two models side by side. Run it in Vitrine's folder: python comparison.py"""
 
-from core.methods.anatomy import anatomy, compare_anatomy
+from core.methods.anatomy.anatomy import anatomy, compare_anatomy
 from core.models.weights import load
 
 comparison = compare_anatomy(anatomy(load({first!r}).module), anatomy(load({second!r}).module))
@@ -178,7 +178,7 @@ def anatomy_recipe(name: str) -> str:
 
 from collections import Counter
 
-from core.methods.anatomy import anatomy
+from core.methods.anatomy.anatomy import anatomy
 from core.models.weights import load
 
 parts = anatomy(load({name!r}).module)
@@ -195,10 +195,10 @@ def modality_gap_recipe(name: str, source: str, strategy: str, pairs: int, by: s
     return f'''"""The modality gap and its alignments. Run it in Vitrine's folder: python modality_gap.py"""
 
 from core.data.prompts import STRATEGIES
-from core.methods.alignment import VARIANTS
-from core.methods.modality_gap import compare_variants, finding
-from core.methods.modality_gap_pairs import embed_halves
-from core.methods.features import finish
+from core.methods.modality_gap.alignment import VARIANTS
+from core.methods.modality_gap.modality_gap import compare_variants, finding
+from core.methods.modality_gap.modality_gap_pairs import embed_halves
+from core.methods.embeddings.features import finish
 from core.models.weights import load
 
 halves = finish(embed_halves(load({name!r}), {source!r}, STRATEGIES[{strategy!r}].templates, pairs={pairs}, by={by!r}))
@@ -233,16 +233,16 @@ def precision_recipe(
     imports = [
         "import torch",
         "from core.device import pick_device",
-        "from core.methods.agreement import agreement",
-        "from core.methods.features import finish",
-        "from core.methods.memory_profile import memory_profile",
-        "from core.methods.precision import FORMATS, cast, forward, logits_in, measure_latencies",
+        "from core.methods.precision.agreement import agreement",
+        "from core.methods.embeddings.features import finish",
+        "from core.methods.precision.memory_profile import memory_profile",
+        "from core.methods.precision.precision import FORMATS, cast, forward, logits_in, measure_latencies",
     ]
     network = "network = model.module\n"
     if labels:
         imports += [
-            "from core.methods.precision import ZeroShotNetwork",
-            "from core.methods.zero_shot import text_classifier",
+            "from core.methods.precision.precision import ZeroShotNetwork",
+            "from core.methods.clip.zero_shot import text_classifier",
         ]
         network = (
             f"labels = {list(labels)!r}\n"

@@ -35,14 +35,14 @@ arrays, pictures = {}, {}
 """
 _LOOK_IMPORTS = (
     "from core.figures.overlay import mosaic, overlay, to_png",
-    "from core.methods.attention import attention_maps, readout_maps, shown_map",
-    "from core.methods.rollout import rollout_maps",
+    "from core.methods.attention.attention import attention_maps, readout_maps, shown_map",
+    "from core.methods.attention.rollout import rollout_maps",
 )
 _GRADCAM_IMPORTS = (
     "from core.figures.overlay import overlay, to_png",
-    "from core.methods.gradcam import grad_cam",
-    "from core.methods.targets import Target",
-    "from core.methods.predictions import predict_logits",
+    "from core.methods.attention.gradcam import grad_cam",
+    "from core.methods.accuracy.targets import Target",
+    "from core.methods.accuracy.predictions import predict_logits",
 )
 
 
@@ -141,24 +141,24 @@ arrays |= {"distance_first": distances[0], "distance_second": distances[1]}
 _TABS = {
     "Explanations": (
         (
-            "from core.methods.explanations import explanations_for",
-            "from core.methods.targets import pick_target",
+            "from core.methods.attention.explanations import explanations_for",
+            "from core.methods.accuracy.targets import pick_target",
         ),
         _explanations,
     ),
     "Attention mass": (
         (
             "from core.figures.overlay import dim_outside",
-            "from core.methods.attention import attention_mass",
+            "from core.methods.attention.attention import attention_mass",
         ),
         _mass,
     ),
-    "Attention distance": (("from core.methods.attention import attention_distance, attention_entropy",), _distance),
-    "Predictions": (("from core.methods.predictions import predict_logits, top_predictions",), _predictions),
+    "Attention distance": (("from core.methods.attention.attention import attention_distance, attention_entropy",), _distance),
+    "Predictions": (("from core.methods.accuracy.predictions import predict_logits, top_predictions",), _predictions),
     "Compare": (
         (
             "from core.figures.overlay import centre, difference, scale_of",
-            "from core.methods.attention import attention_distance",
+            "from core.methods.attention.attention import attention_distance",
         ),
         _compare,
     ),
@@ -178,12 +178,12 @@ def masking_recipe(view: MaskingView, *, grid: tuple[int, int], methods: tuple[s
         view.image,
         "from core.figures.overlay import to_png",
         "from core.figures.patches import sharp",
-        "from core.methods.explanations import find_explanation",
-        "from core.methods.faithfulness import compare_with_band, faithfulness",
-        "from core.methods.masking import (\n    PUBLISHED,\n    keep_for_setting,\n    keep_from_patches,\n"
+        "from core.methods.attention.explanations import find_explanation",
+        "from core.methods.masking.faithfulness import compare_with_band, faithfulness",
+        "from core.methods.masking.masking import (\n    PUBLISHED,\n    keep_for_setting,\n    keep_from_patches,\n"
         "    masked_pixels,\n    masked_responses,\n    masking_curve,\n    masking_order,\n    random_band,\n"
         "    scores_on_grid,\n)",
-        "from core.methods.targets import pick_target",
+        "from core.methods.accuracy.targets import pick_target",
     )
     body = _by_hand(view) if view.strategy == "hand" else _removed(view)
     return head + _masking_start(view, grid, methods) + body + _put_to_the_test(view) + _SAVE.format(stem="masking")

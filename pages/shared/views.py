@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from core.figures.theme import Figure
-from core.methods.attention import Direction, Fusion
-from core.methods.masking import Fill, Strategy
+from core.methods.attention.attention import Direction, Fusion
+from core.methods.masking.masking import Fill, Strategy
 
 Tab = Literal["Explanations", "Attention mass", "Attention distance", "Predictions", "Compare"]
 Beside = Literal["Another model", "Another image"]

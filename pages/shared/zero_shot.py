@@ -20,10 +20,10 @@ from core.data.prompts import fill_template, prompts_for
 from core.data.transforms import to_batch
 from core.data.wordnet import CIFAR10, find_synset, imagenet_wnids
 from core.errors import CoreError
-from core.methods.image_text_relevance import ImageTextRelevance, image_text_relevance
-from core.methods.masking import keep_from_order, masked_responses, masking_order
-from core.methods.targets import Target
-from core.methods.zero_shot import (
+from core.methods.clip.image_text_relevance import ImageTextRelevance, image_text_relevance
+from core.methods.masking.masking import keep_from_order, masked_responses, masking_order
+from core.methods.accuracy.targets import Target
+from core.methods.clip.zero_shot import (
     Scale,
     ZeroShotScores,
     class_weights,

@@ -15,7 +15,7 @@ def probing() -> list[psutil.Process]:
     """The measuring processes on this machine that this test's server started."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
-        if "core.methods.precision_probe" in (process.info["cmdline"] or []):
+        if "core.methods.precision.precision_probe" in (process.info["cmdline"] or []):
             parents = {parent.pid for parent in process.parents()}
             if parents & {child.pid for child in psutil.Process().children()}:
                 found.append(process)

@@ -20,8 +20,8 @@ from core.data.transforms import to_batch
 from core.errors import ConfigError, CoreError, IncompatibleError, UnknownNameError
 from core.experiments import diffusion_zero_shot, execute
 from core.experiments.diffusion_zero_shot import PREDICTIONS, RACES, RESULT, Config, RaceReport, image_seed
-from core.methods.diffusion_classifier import Plan, classify
-from core.methods.features import finish
+from core.methods.diffusion.diffusion_classifier import Plan, classify
+from core.methods.embeddings.features import finish
 from core.models.diffusion import LatentDiffusion
 from core.models.weights import load
 from core.reports import Progress

@@ -14,7 +14,7 @@ from core.data.archives import import_archive
 from core.errors import IncompatibleError
 from core.experiments import linear_probe
 from core.experiments.linear_probe import Config, ProbeReport
-from core.methods import features
+from core.methods.embeddings import features
 from core.models.checkpoint import ModelCard, build, save_model
 from core.reports import Progress
 from core.runs.store import RunFolder, RunSpec, create_run

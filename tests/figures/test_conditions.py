@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from core.figures.conditions import RIGHT, WRONG, Tile, condition_sheet, plot_categories, plot_conditions
-from core.methods.conditions import accuracy_by_condition
+from core.methods.clip.conditions import accuracy_by_condition
 
 RESULT = accuracy_by_condition(
     np.array([0, 1, 0, 0]),

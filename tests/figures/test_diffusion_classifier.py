@@ -13,8 +13,8 @@ from core.figures.diffusion_classifier import (
     prompt_colours,
     view_grid,
 )
-from core.methods.denoising_view import DenoisingView
-from core.methods.diffusion_classifier import Plan, Race, replay
+from core.methods.diffusion.denoising_view import DenoisingView
+from core.methods.diffusion.diffusion_classifier import Plan, Race, replay
 
 STEPS = 1000
 

@@ -10,7 +10,7 @@ from core.figures.disagreements import (
     plot_class_tree,
     plot_outcomes,
 )
-from core.methods.disagreements import class_names, class_tree, find_disagreements
+from core.methods.clip.disagreements import class_names, class_tree, find_disagreements
 
 TABBY, GOLDEN, GOLDFISH = 281, 207, 1
 

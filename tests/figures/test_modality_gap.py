@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from core.figures.modality_gap import plot_budget, plot_clouds, plot_control, plot_way, stop_title
-from core.methods.alignment import find_variant
-from core.methods.modality_gap import measure, pair_budget
-from core.methods.modality_gap_way import Plane, along_the_way
+from core.methods.modality_gap.alignment import find_variant
+from core.methods.modality_gap.modality_gap import measure, pair_budget
+from core.methods.modality_gap.modality_gap_way import Plane, along_the_way
 from tests.methods.test_modality_gap import halves
 
 FITTED, HELD_OUT = halves(80)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from core.figures.precision import plot_agreement, plot_latencies, plot_memory
-from core.methods.agreement import agreement
-from core.methods.memory_profile import MemoryProfile
-from core.methods.timing import Latencies
+from core.methods.precision.agreement import agreement
+from core.methods.precision.memory_profile import MemoryProfile
+from core.methods.precision.timing import Latencies
 
 
 def test_every_run_is_in_a_histogram_also_those_beyond_the_edge() -> None:

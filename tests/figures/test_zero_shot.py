@@ -14,8 +14,8 @@ from core.figures.zero_shot import (
     plot_template_scores,
     word_marks,
 )
-from core.methods.confusion import Accuracy, class_accuracies, confusion_matrix
-from core.methods.zero_shot import Scale, zero_shot_scores
+from core.methods.accuracy.confusion import Accuracy, class_accuracies, confusion_matrix
+from core.methods.clip.zero_shot import Scale, zero_shot_scores
 
 LABELS = ("cat", "<b>dog</b>", "cup")
 

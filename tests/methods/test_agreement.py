@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from core.errors import NotFiniteError, ShapeError
-from core.methods.agreement import agreement, reason
-from core.methods.precision import FORMATS
+from core.methods.precision.agreement import agreement, reason
+from core.methods.precision.precision import FORMATS
 
 LOGITS = arrays(np.float64, (4, 6), elements=st.floats(-50, 50, width=32))
 BF16 = FORMATS["bf16"]

@@ -9,7 +9,7 @@ import transformers
 from torch import nn
 
 from core.figures.anatomy import plot_anatomy, plot_layers, plot_roles
-from core.methods.anatomy import FACTS, ROLES, anatomy, compare_anatomy, describe_architecture, text_tensors
+from core.methods.anatomy.anatomy import FACTS, ROLES, anatomy, compare_anatomy, describe_architecture, text_tensors
 from core.models.differential import DifferentialViT
 from core.models.small_cnn import SmallCNN, SmallCNNConfig
 from core.models.vit import ViT, ViTConfig

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from core.errors import ShapeError
-from core.methods.attention import (
+from core.methods.attention.attention import (
     AttentionMaps,
     attention_distance,
     attention_entropy,

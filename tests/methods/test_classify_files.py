@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from core.__main__ import app
 from core.data.transforms import to_batch
 from core.errors import CoreError, IncompatibleError
-from core.methods.classify_files import accuracy_of, classify_files, folder_labels, image_files
-from core.methods.zero_shot import Scale, embed_images, text_classifier, zero_shot_scores
+from core.methods.clip.classify_files import accuracy_of, classify_files, folder_labels, image_files
+from core.methods.clip.zero_shot import Scale, embed_images, text_classifier, zero_shot_scores
 from core.models.weights import load
 from tests.clip_toy import save_tiny_clip
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from core.errors import ConfigError
 from core.intervals import wilson_interval
-from core.methods.conditions import accuracy_by_condition, parse_references
+from core.methods.clip.conditions import accuracy_by_condition, parse_references
 
 NAMES = ("Whole", "Silhouette", "Blurred")
 

@@ -10,7 +10,7 @@ from sklearn.metrics import confusion_matrix as reference
 
 from core.errors import ShapeError
 from core.intervals import wilson_interval
-from core.methods.confusion import (
+from core.methods.accuracy.confusion import (
     accuracy,
     class_accuracies,
     classes_by_error,

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.methods.denoising_view import advantage_map, denoising_view
+from core.methods.diffusion.denoising_view import advantage_map, denoising_view
 from core.models.diffusion import LatentDiffusion, load_diffusers
 from core.seeding import stream_seed, torch_generator
 from tests.diffusion_toy import save_tiny_pipeline

@@ -14,7 +14,7 @@ from scipy import stats
 from torch import Tensor
 
 from core.errors import ConfigError, CoreError
-from core.methods.diffusion_classifier import (
+from core.methods.diffusion.diffusion_classifier import (
     Plan,
     Race,
     _simulated_losses,
@@ -26,7 +26,7 @@ from core.methods.diffusion_classifier import (
     paired_p_value,
     replay,
 )
-from core.methods.features import finish
+from core.methods.embeddings.features import finish
 
 T = 1000
 # Stable Diffusion's schedule: linear in the square roots of beta.

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from core.data.wordnet import imagenet_wnids
 from core.errors import ShapeError
-from core.methods.disagreements import class_tree, common_ancestor, find_disagreements, imagenet_index
+from core.methods.clip.disagreements import class_tree, common_ancestor, find_disagreements, imagenet_index
 
 TABBY, TIGER_CAT, GOLDEN, GOLDFISH = 281, 282, 207, 1
 

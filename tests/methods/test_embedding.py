@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from core.errors import ConfigError, CoreError, ShapeError
-from core.methods.embedding import Method, PlaneConfig, align, describe, place, place_once
-from core.methods.embedding_quality import nearest, neighbours_right
+from core.methods.embeddings.embedding import Method, PlaneConfig, align, describe, place, place_once
+from core.methods.embeddings.embedding_quality import nearest, neighbours_right
 
 # UMAP compiles itself for a quarter of a minute in every process that uses it.
 UMAP = pytest.param("umap", marks=pytest.mark.slow)
@@ -18,9 +18,9 @@ METHODS = ["pca", "tsne", UMAP]
 
 @pytest.fixture(autouse=True)
 def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.methods.embedding._EXAGGERATED", 50)
-    monkeypatch.setattr("core.methods.embedding._PLAIN", 100)
-    monkeypatch.setattr("core.methods.embedding._EPOCHS", 100)
+    monkeypatch.setattr("core.methods.embeddings.embedding._EXAGGERATED", 50)
+    monkeypatch.setattr("core.methods.embeddings.embedding._PLAIN", 100)
+    monkeypatch.setattr("core.methods.embeddings.embedding._EPOCHS", 100)
 
 
 def clusters(count: int = 60, classes: int = 3, dim: int = 12, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -44,7 +44,7 @@ def test_separated_clusters_stay_separated(method: Method, dimensions: int) -> N
 
 
 def test_tsne_on_a_grid_keeps_clusters_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.methods.embedding._GRID_FROM", 1)
+    monkeypatch.setattr("core.methods.embeddings.embedding._GRID_FROM", 1)
     vectors, labels = clusters(30)
     plane = place(vectors, PlaneConfig(perplexity=5))
     assert neighbours_right(nearest(plane.coordinates, 5), labels, 5).mean() >= 0.98
@@ -149,11 +149,11 @@ def test_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
     vectors, _ = clusters()
     first = place_once(vectors, PlaneConfig(method="pca"))
-    monkeypatch.setattr("core.methods.embedding.place", lambda *_, **__: pytest.fail("it was placed before"))
+    monkeypatch.setattr("core.methods.embeddings.embedding.place", lambda *_, **__: pytest.fail("it was placed before"))
     again = place_once(vectors, PlaneConfig(method="pca"))
     np.testing.assert_array_equal(again.coordinates, first.coordinates)
     assert (again.note, again.explained) == (first.note, first.explained)
-    monkeypatch.setattr("core.methods.embedding.place", lambda *_, **__: first)
+    monkeypatch.setattr("core.methods.embeddings.embedding.place", lambda *_, **__: first)
     assert len(list((tmp_path / "cache" / "planes").iterdir())) == 1
     place_once(vectors + 1, PlaneConfig(method="pca"))
     place_once(vectors, PlaneConfig(method="pca", dimensions=3))

@@ -10,7 +10,7 @@ from sklearn.manifold import trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
 from core.errors import ShapeError
-from core.methods.embedding_quality import (
+from core.methods.embeddings.embedding_quality import (
     LIMIT,
     agreement,
     debiased_cka,
@@ -29,7 +29,7 @@ def cloud(count: int, dim: int, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("dim", [2, 3, 20])
 def test_nearest_equals_scikit_learn_in_every_chunk(dim: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.methods.embedding_quality._CHUNK", 64)
+    monkeypatch.setattr("core.methods.embeddings.embedding_quality._CHUNK", 64)
     points = cloud(150, dim)
     found = nearest(points, 7)
     distances, indices = NearestNeighbors(n_neighbors=7).fit(points).kneighbors()
@@ -69,7 +69,7 @@ def test_a_faithful_plane_is_perfect_and_a_shuffled_one_is_not() -> None:
 
 
 def test_more_than_the_limit_are_sampled_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.methods.embedding_quality.LIMIT", 50)
+    monkeypatch.setattr("core.methods.embeddings.embedding_quality.LIMIT", 50)
     assert LIMIT == 5000
     found = faithfulness(cloud(90, 5), cloud(90, 2))
     assert found is not None

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from core.data.transforms import HALF_NORMALISATION
 from core.errors import ConfigError, UnknownNameError
-from core.methods.faithfulness import (
+from core.methods.masking.faithfulness import (
     ImageAreas,
     area,
     compare_with_band,
@@ -22,8 +22,8 @@ from core.methods.faithfulness import (
     tracks_to_json,
     verdict,
 )
-from core.methods.masking import MaskingCurve, RandomBand
-from core.methods.targets import Target
+from core.methods.masking.masking import MaskingCurve, RandomBand
+from core.methods.accuracy.targets import Target
 
 GRID = (4, 4)
 OPTIONS = {"grid": GRID, "fill": "black", "steps": 8, "normalisation": HALF_NORMALISATION}

@@ -15,7 +15,7 @@ from transformers import ViTConfig as HubViTConfig
 from core.data.arrays import ArrayDataset
 from core.data.transforms import HALF_NORMALISATION, normalise
 from core.errors import IncompatibleError
-from core.methods.features import extract_features, feature_poolings, finish
+from core.methods.embeddings.features import extract_features, feature_poolings, finish
 from core.models.differential import DifferentialViT
 from core.models.small_cnn import SmallCNN, SmallCNNConfig
 from core.models.timm_vit import TimmViT
@@ -126,7 +126,7 @@ def test_computed_once_and_again_when_anything_changes(monkeypatch):
 
 
 def test_an_interrupted_extraction_goes_on(monkeypatch):
-    monkeypatch.setattr("core.methods.features._CHUNK", 2)
+    monkeypatch.setattr("core.methods.embeddings.features._CHUNK", 2)
     module, data = ViT(TINY), images()
     options = {"model": "tiny", "size": 16, "normalisation": HALF_NORMALISATION, "batch_size": 2}
     started = extract_features(module, data, **options)

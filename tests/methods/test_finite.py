@@ -26,35 +26,16 @@ from core.data.arrays import ArrayDataset
 from core.data.transforms import HALF_NORMALISATION, Preprocessing
 from core.errors import NotFiniteError
 from core.finite import require_finite
-from core.methods import (
-    agreement,
-    alignment,
-    attention,
-    confusion,
-    denoising_view,
-    diffusion_classifier,
-    disagreements,
-    embedding,
-    embedding_quality,
-    faithfulness,
-    features,
-    gradcam,
-    image_text_relevance,
-    layer_features,
-    many_pictures,
-    masking,
-    modality_gap,
-    modality_gap_way,
-    positional,
-    predictions,
-    probes,
-    procrustes,
-    relevance,
-    rollout,
-    targets,
-    zero_shot,
-)
-from core.methods.features import Features, finish
+from core.methods.accuracy import confusion, many_pictures, predictions, targets
+from core.methods.anatomy.anatomy import positional
+from core.methods.attention.attention import attention, gradcam, relevance, rollout
+from core.methods.clip import disagreements, image_text_relevance, zero_shot
+from core.methods.diffusion import denoising_view, diffusion_classifier
+from core.methods.embeddings import embedding, embedding_quality, features, layer_features, probes
+from core.methods.masking.masking import faithfulness, masking
+from core.methods.modality_gap.modality_gap import alignment, modality_gap, modality_gap_way, procrustes
+from core.methods.precision.precision import agreement
+from core.methods.embeddings.features import Features, finish
 from core.models.small_cnn import SmallCNN, SmallCNNConfig
 from core.models.vit import ViT, ViTConfig
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from core.errors import IncompatibleError
-from core.methods.image_text_relevance import image_text_relevance, join_pieces
+from core.methods.clip.image_text_relevance import image_text_relevance, join_pieces
 from core.models.weights import load
 from tests.clip_toy import save_tiny_clip, save_tiny_transformers_clip
 

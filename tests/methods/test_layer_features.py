@@ -12,8 +12,8 @@ from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersModel
 
 from core.data.transforms import HALF_NORMALISATION, normalise
 from core.errors import IncompatibleError
-from core.methods.features import extract_features, finish
-from core.methods.layer_features import Cut, extract_layers, find_cuts
+from core.methods.embeddings.features import extract_features, finish
+from core.methods.embeddings.layer_features import Cut, extract_layers, find_cuts
 from core.models.open_clip_folder import load_open_clip
 from core.models.small_cnn import SmallCNN, SmallCNNConfig
 from core.models.timm_vit import TimmViT

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core.methods.memory_profile import MIB, memory_profile, parameter_bytes
+from core.methods.precision.memory_profile import MIB, memory_profile, parameter_bytes
 
 CPU = torch.device("cpu")
 

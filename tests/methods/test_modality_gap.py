@@ -9,8 +9,8 @@ import pytest
 from scipy.stats import ortho_group
 
 from core.errors import ConfigError, NotFiniteError, ShapeError, UnknownNameError
-from core.methods.alignment import VARIANTS, find_variant, fit_alignment
-from core.methods.modality_gap import (
+from core.methods.modality_gap.alignment import VARIANTS, find_variant, fit_alignment
+from core.methods.modality_gap.modality_gap import (
     Pairs,
     classify,
     compare_variants,
@@ -20,8 +20,8 @@ from core.methods.modality_gap import (
     pair_budget,
     split_pairs,
 )
-from core.methods.modality_gap_way import along_the_way, way
-from core.methods.procrustes import unit
+from core.methods.modality_gap.modality_gap_way import along_the_way, way
+from core.methods.modality_gap.procrustes import unit
 from core.seeding import stream
 
 ROTATING = [name for name, variant in VARIANTS.items() if variant.rotate]

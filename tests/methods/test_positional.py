@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import IncompatibleError, ShapeError
-from core.methods.positional import distance_profile, positional_similarity
+from core.methods.anatomy.positional import distance_profile, positional_similarity
 from core.models.positions import build_positions, sinusoids
 
 GRIDS = st.tuples(st.integers(1, 6), st.integers(1, 6))

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from core.device import DTYPES
 from core.errors import IncompatibleError, UnknownNameError
-from core.methods import precision_probe
-from core.methods.agreement import agreement
-from core.methods.features import finish
-from core.methods.memory_profile import MIB, parameter_bytes
-from core.methods.precision import (
+from core.methods.precision.precision import precision_probe
+from core.methods.precision.agreement import agreement
+from core.methods.embeddings.features import finish
+from core.methods.precision.memory_profile import MIB, parameter_bytes
+from core.methods.precision.precision import (
     FORMATS,
     ZeroShotNetwork,
     cast,
@@ -122,7 +122,7 @@ def test_timings_are_complete_and_a_slow_format_is_left_out_with_its_factor() ->
 
 
 def test_a_pass_that_is_predicted_to_take_too_long_is_never_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.methods.precision._kernel_factor", lambda dtype: 1e6)
+    monkeypatch.setattr("core.methods.precision.precision._kernel_factor", lambda dtype: 1e6)
     module, images = Slow(5), torch.rand(1, 3, 4, 4)
     plain, chosen = FORMATS["fp32"], FORMATS["fp16"]
     copied = cast(module, chosen, CPU)
@@ -199,7 +199,7 @@ def test_the_process_of_its_own_times_and_weighs(capsys: pytest.CaptureFixture[s
 def test_a_fresh_process_holds_the_weights_in_their_format_and_not_the_fp32_they_came_from() -> None:
     command = "memory --model vit_p4 --formats bf16 --batch-size 16 --device cpu --threads 1"
     done = subprocess.run(
-        [sys.executable, "-m", "core.methods.precision_probe", *command.split()],
+        [sys.executable, "-m", "core.methods.precision.precision_probe", *command.split()],
         cwd=CHECKOUT,
         capture_output=True,
         text=True,

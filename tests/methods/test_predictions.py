@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from core.methods.predictions import softmax, top_predictions
+from core.methods.accuracy.predictions import softmax, top_predictions
 
 
 @given(arrays(np.float32, (7,), elements=st.floats(-80, 80, width=32)))

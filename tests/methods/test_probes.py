@@ -9,8 +9,8 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from core.errors import ShapeError
 from core.intervals import wilson_interval
-from core.methods.features import Features, finish
-from core.methods.probes import C_GRID, fit_linear, linear_probe, nearest_neighbours
+from core.methods.embeddings.features import Features, finish
+from core.methods.embeddings.probes import C_GRID, fit_linear, linear_probe, nearest_neighbours
 
 
 def clusters(count: int, *, seed: int, spread: float = 1.0, classes: int = 3, dim: int = 6) -> Features:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.linalg import expm, logm, orthogonal_procrustes
 from scipy.stats import ortho_group, special_ortho_group
 
-from core.methods.procrustes import Turn, best_rotation, unit
+from core.methods.modality_gap.procrustes import Turn, best_rotation, unit
 
 
 @settings(deadline=None, max_examples=25)

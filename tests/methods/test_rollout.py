@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import ConfigError
-from core.methods.attention import attention_maps
-from core.methods.rollout import attention_rollout, rollout_batch
+from core.methods.attention.attention import attention_maps
+from core.methods.attention.rollout import attention_rollout, rollout_batch
 from core.models.differential import DifferentialViT
 from core.models.vit import ViT, ViTConfig
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from core.methods.features import finish
-from core.methods.timing import Latencies, conditions, interleaved_runs, timed
+from core.methods.embeddings.features import finish
+from core.methods.precision.timing import Latencies, conditions, interleaved_runs, timed
 
 CPU = torch.device("cpu")
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from core.data.prompts import EIGHTY_TEMPLATES, SEVEN_TEMPLATES, prompts_for
 from core.errors import ConfigError
-from core.methods.zero_shot import (
+from core.methods.clip.zero_shot import (
     Scale,
     class_weights,
     embed_images,

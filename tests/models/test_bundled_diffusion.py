@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from core.data.prompts import fill_template
-from core.methods.diffusion_classifier import Plan, classify
-from core.methods.features import finish
+from core.methods.diffusion.diffusion_classifier import Plan, classify
+from core.methods.embeddings.features import finish
 from core.models.weights import load
 from core.paths import BUNDLED
 

@@ -13,8 +13,8 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from core.errors import IncompatibleError, MissingWeightsError, ShapeError
-from core.methods.diffusion_classifier import Plan, classify
-from core.methods.features import finish
+from core.methods.diffusion.diffusion_classifier import Plan, classify
+from core.methods.embeddings.features import finish
 from core.models.catalogue import find_model
 from core.models.diffusion import load_diffusers
 from core.models.hub import _wanted

@@ -14,8 +14,8 @@ from transformers import ViTConfig as HubViTConfig
 from transformers import ViTForImageClassification, ViTModel
 
 from core.errors import ConfigError, IncompatibleError, UnknownNameError
-from core.methods.gradcam import grad_cam
-from core.methods.targets import pick_target
+from core.methods.attention.gradcam import grad_cam
+from core.methods.accuracy.targets import pick_target
 from core.models.checkpoint import ModelCard, build, save_model
 from core.models.transfer import for_classes, head_of, head_parameters, open_backbone
 from core.models.weights import load

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from streamlit.testing.v1 import AppTest
 
 from core.data.wordnet import imagenet_wnids
-from core.methods.disagreements import class_names
+from core.methods.clip.disagreements import class_names
 from pages.clip import conditions, disagreements
 from tests.clip_toy import save_tiny_clip
 from tests.toy import save_toy

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from core.data.examples import load_example
 from core.data.images import image_digest
 from core.errors import CoreError
-from core.methods.diffusion_classifier import Plan, Race, replay
+from core.methods.diffusion.diffusion_classifier import Plan, Race, replay
 from pages.diffusion import diffusion_classifier as races
 from pages.diffusion.diffusion_classifier import Question, known_race, run_race
 from pages.diffusion.diffusion_classifier_panel import race_sentence, shown_prompts

@@ -12,8 +12,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.data.examples import EXAMPLES
-from core.methods.embedding import PlaneConfig
-from core.methods.layer_features import Cut
+from core.methods.embeddings.embedding import PlaneConfig
+from core.methods.embeddings.layer_features import Cut
 from pages.components.image_plane.image_plane import Chosen, _read
 from pages.embeddings.spaces import Asked
 from pages.embeddings.recipe import embeddings_recipe

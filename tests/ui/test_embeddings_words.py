@@ -7,8 +7,8 @@ import pytest
 
 from core.data.arrays import ArrayDataset
 from core.data.image_sets import ImageSet
-from core.methods.embedding import Plane
-from core.methods.embedding_quality import Neighbours
+from core.methods.embeddings.embedding import Plane
+from core.methods.embeddings.embedding_quality import Neighbours
 from pages.components.image_plane.image_plane import Pictures
 from pages.embeddings.spaces import Drawing, Shown, Space
 from pages.embeddings.words import colours_of, pair_sentence, shares_as_colours

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.methods.alignment import VARIANTS
+from core.methods.modality_gap.alignment import VARIANTS
 from pages.shared.recipes import modality_gap_recipe
 from tests.clip_toy import save_tiny_clip
 from tests.toy import save_toy

@@ -13,7 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.errors import CoreError
-from core.methods import precision_probe
+from core.methods.precision.precision import precision_probe
 from pages.shared.recipes import precision_recipe
 from tests.clip_toy import save_tiny_clip
 from tests.toy import save_toy
@@ -112,7 +112,7 @@ def test_what_was_measured_before_the_end_is_kept(lines: int, monkeypatch: pytes
 
 
 def test_a_slow_format_is_said_and_its_answers_wait_for_a_click(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.methods.precision._kernel_factor", lambda dtype: 5000.0)
+    monkeypatch.setattr("core.methods.precision.precision._kernel_factor", lambda dtype: 5000.0)
     app = precision(formats="fp16", image="example:flower")
     assert not app.exception
     assert any("5,000 times as slow as in fp32" in caption.value for caption in app.caption)

@@ -20,8 +20,8 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
 from core.figures.attention import short_label
-from core.methods.attention import attention_mass
-from core.methods.explanations import EXPLANATIONS
+from core.methods.attention.attention import attention_mass
+from core.methods.attention.explanations import EXPLANATIONS
 from core.models.weights import load
 from core.paths import CHECKOUT
 from pages.shared.export import Export

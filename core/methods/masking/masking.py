@@ -20,7 +20,7 @@ from core.data.transforms import Normalisation, standardise, to_pixels
 from core.device import as_input_of
 from core.errors import ConfigError, ShapeError
 from core.finite import require_finite
-from core.methods.targets import Target, target_confidence
+from core.methods.accuracy.targets import Target, target_confidence
 from core.seeding import stream, stream_seed, torch_generator
 
 # What a hidden patch shows: the image's own mean colour; the image blurred with a deviation of a sixteenth of its

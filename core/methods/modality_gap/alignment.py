@@ -11,7 +11,7 @@ import numpy as np
 
 from core.errors import ConfigError, ShapeError, UnknownNameError
 from core.finite import require_finite
-from core.methods.procrustes import Free, Turn, best_rotation, unit
+from core.methods.modality_gap.procrustes import Free, Turn, best_rotation, unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Variant:
         rotate: images are turned by the orthogonal matrix that fits the pairs best.
         scale: images are stretched by the factor that fits best; without `place` no cosine notices.
         place: the texts stay where they are, and the images' mean is moved onto theirs instead; needs `centre`.
-        free: see `core.methods.procrustes.Free`.
+        free: see `core.methods.modality_gap.procrustes.Free`.
     """
 
     name: str

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from core.device import Precision, as_input_of, autocast
 from core.errors import ConfigError
 from core.finite import require_finite
-from core.methods.attention import AttentionMaps, Fusion, fuse_heads
+from core.methods.attention.attention import AttentionMaps, Fusion, fuse_heads
 from core.models.trace import readout
 
 

@@ -1,7 +1,7 @@
-"""Precision measured in a process of its own, where nothing else runs: python -m core.methods.precision_probe.
+"""Precision measured in a process of its own, where nothing else runs: python -m core.methods.precision.precision_probe.
 
-    python -m core.methods.precision_probe timing --model vit_p4 --formats bf16,fp16 --runs 100
-    python -m core.methods.precision_probe memory --model vit_p4 --formats bf16
+    python -m core.methods.precision.precision_probe timing --model vit_p4 --formats bf16,fp16 --runs 100
+    python -m core.methods.precision.precision_probe memory --model vit_p4 --formats bf16
 
 Memory on a CPU is the resident set of the process, whose peak never falls again, so it takes a fresh process for every
 format. Each line on standard output is a JSON object with a "kind": plan, run, memory or error.
@@ -22,10 +22,10 @@ import torch
 
 from core.device import pick_device
 from core.errors import CoreError
-from core.methods.memory_profile import MIB
-from core.methods.precision import TimingPlan, ZeroShotNetwork, cast, find_format, forward, measure_latencies
-from core.methods.resident_memory import peak_of, resident_bytes, settle
-from core.methods.timing import wait_for
+from core.methods.precision.memory_profile import MIB
+from core.methods.precision.precision import TimingPlan, ZeroShotNetwork, cast, find_format, forward, measure_latencies
+from core.methods.precision.resident_memory import peak_of, resident_bytes, settle
+from core.methods.precision.timing import wait_for
 from core.models.weights import load
 from core.seeding import stream_seed, torch_generator
 

@@ -17,8 +17,8 @@ import numpy as np
 from core.errors import ConfigError, ShapeError
 from core.finite import require_finite
 from core.intervals import paired_interval, wilson_interval
-from core.methods.alignment import VARIANTS, Alignment, Variant, check_pairs, fit_alignment
-from core.methods.procrustes import unit
+from core.methods.modality_gap.alignment import VARIANTS, Alignment, Variant, check_pairs, fit_alignment
+from core.methods.modality_gap.procrustes import unit
 from core.seeding import stream
 from core.shares import FEW, counted
 

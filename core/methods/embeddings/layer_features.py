@@ -20,7 +20,7 @@ from core.data.arrays import ArrayDataset
 from core.data.transforms import Normalisation, standardise
 from core.device import as_input_of
 from core.errors import IncompatibleError
-from core.methods.features import FeaturePooling, Features, cached_vectors, pool_last
+from core.methods.embeddings.features import FeaturePooling, Features, cached_vectors, pool_last
 from core.models.capture import captured
 from core.models.layers import Layer, find_layers, first_tensor, layer_at
 from core.precision_choice import PrecisionChoice
@@ -113,7 +113,7 @@ def extract_layers(
     Args:
         known: what `find_cuts` found for this module.
         batch_size: as many as seems right for the size of the images.
-        others: as for `core.methods.features.extract_features`.
+        others: as for `core.methods.embeddings.features.extract_features`.
 
     Raises:
         IncompatibleError: the network has no such layer or pooling.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from core.device import as_input_of
 from core.errors import IncompatibleError
 from core.finite import require_finite
-from core.methods.targets import Target
+from core.methods.accuracy.targets import Target
 
 
 def grad_cam(module: nn.Module, image: Tensor, target: Target) -> np.ndarray:

@@ -18,7 +18,7 @@ from core.data.prompts import prompts_for
 from core.device import Streams, as_input_of, device_of
 from core.errors import ConfigError
 from core.finite import require_finite
-from core.methods.predictions import softmax
+from core.methods.accuracy.predictions import softmax
 from core.models.clip import ImageTextEncoder
 
 Kind = Literal["softmax", "sigmoid"]

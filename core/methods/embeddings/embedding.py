@@ -28,7 +28,7 @@ from core.configs import check_options, option
 from core.errors import CoreError, NotFiniteError, ShapeError
 from core.files import switch
 from core.finite import require_finite
-from core.methods.embedding_quality import Neighbours, directions, nearest
+from core.methods.embeddings.embedding_quality import Neighbours, directions, nearest
 from core.paths import cache_root
 from core.seeding import stream
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from core.data.transforms import to_batch
 from core.errors import IncompatibleError
-from core.methods.predictions import predict_logits
-from core.methods.zero_shot import embed_images, text_classifier
+from core.methods.accuracy.predictions import predict_logits
+from core.methods.clip.zero_shot import embed_images, text_classifier
 from core.models.clip import ImageTextEncoder
 from core.models.spec import LoadedModel
 from core.reports import Progress

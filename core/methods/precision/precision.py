@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from core.device import DTYPES, autocast
 from core.errors import CoreError, IncompatibleError, UnknownNameError
-from core.methods.anatomy import text_tensors
-from core.methods.timing import Conditions, Latencies, TimedRun, conditions, interleaved_runs, timed
+from core.methods.anatomy.anatomy import text_tensors
+from core.methods.precision.timing import Conditions, Latencies, TimedRun, conditions, interleaved_runs, timed
 from core.reports import roughly
 
 # A format that takes up to so many times as long as fp32 is never left out: fp32 is measured in any case.

@@ -20,7 +20,7 @@ from core.data.wordnet import find_synset, imagenet_wnids, path_to_root
 from core.errors import CoreError, ShapeError
 from core.finite import require_finite
 from core.intervals import paired_interval
-from core.methods.predictions import softmax
+from core.methods.accuracy.predictions import softmax
 from core.models.imagenet import imagenet_classes
 from core.seeding import stream
 

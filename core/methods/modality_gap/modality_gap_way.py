@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from core.methods.alignment import Variant, Walk, fit_alignment
-from core.methods.modality_gap import Gap, Pairs, Progress, accuracy_of, classify, modality_gap
-from core.methods.procrustes import unit
+from core.methods.modality_gap.alignment import Variant, Walk, fit_alignment
+from core.methods.modality_gap.modality_gap import Gap, Pairs, Progress, accuracy_of, classify, modality_gap
+from core.methods.modality_gap.procrustes import unit
 
 Plane = Literal["gap", "pca"]
 

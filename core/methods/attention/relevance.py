@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from core.device import as_input_of
 from core.finite import require_finite
-from core.methods.targets import Target, trace_score
+from core.methods.accuracy.targets import Target, trace_score
 from core.models.trace import reading_of, readout
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from core.errors import ShapeError
 from core.finite import require_finite
 from core.intervals import wilson_interval
-from core.methods.features import Features
+from core.methods.embeddings.features import Features
 from core.reports import Progress, watched
 
 MAX_ITERATIONS = 1000

@@ -13,8 +13,8 @@ import torch
 from core.data.images import MAX_BYTES, decode_image
 from core.data.transforms import to_batch
 from core.errors import CoreError
-from core.methods.confusion import Accuracy
-from core.methods.zero_shot import Scale, embed_images, text_classifier, zero_shot_scores
+from core.methods.accuracy.confusion import Accuracy
+from core.methods.clip.zero_shot import Scale, embed_images, text_classifier, zero_shot_scores
 from core.models.clip import ImageTextEncoder
 from core.models.spec import LoadedModel
 
