@@ -92,7 +92,7 @@ def train(runs: Sequence[RunFolder], parallel: int, minutes: float) -> list[RunF
             run.stop.unlink(missing_ok=True)
             with run.log.open("ab") as log:
                 process = subprocess.Popen(
-                    [sys.executable, "-m", "core.runs.worker", str(run.path)],
+                    [sys.executable, "-m", "core.launch.worker", str(run.path)],
                     stdout=log,
                     stderr=log,
                     env={**os.environ, "OMP_NUM_THREADS": threads},

@@ -136,7 +136,7 @@ def train(
     from core.configs import parse_overrides
     from core.errors import ConfigError
     from core.experiments.catalogue import find_recipe
-    from core.runs import queue
+    from core.launch import queue
     from core.runs.store import RunSpec, create_run, list_runs
 
     if launcher not in ("local", "slurm"):
@@ -182,11 +182,11 @@ def start_sweep(
 ) -> None:
     """Try settings in short trainings; Ctrl-C stops, and the same command continues."""
     from core.configs import from_dict
-    from core.experiments import sweep
+    from core.launch import sweep
     from core.experiments.catalogue import find_recipe
     from core.experiments.space import usual_space
-    from core.runs import queue
-    from core.runs.launcher import LocalLauncher
+    from core.launch import queue
+    from core.launch.launcher import LocalLauncher
     from core.runs.store import RunSpec, create_run, list_runs
 
     settings = {
@@ -346,7 +346,7 @@ def bundle(
 ) -> None:
     """Train the models that come with Vitrine again; what is begun is resumed, what is finished is left alone."""
     from core.experiments.bundled import BUNDLED_RUNS, bundled_run, find_bundled, install, record_races
-    from core.experiments.execute import execute
+    from core.launch.execute import execute
     from core.reports import Progress, as_line
     from core.runs.store import find_run
 
@@ -370,7 +370,7 @@ def bundle(
 def show_runs() -> None:
     """Every run: status, progress, time left, accuracy; looking also moves the queue on."""
     from core.reports import as_duration
-    from core.runs.queue import advance
+    from core.launch.queue import advance
     from core.runs.status import eta_seconds, read_state
     from core.runs.store import list_runs
 
@@ -413,7 +413,7 @@ def stop_run(
     name: str, force: Annotated[bool, typer.Option(help="End its process if it does not react in time.")] = False
 ) -> None:
     """Ask a run to save its checkpoint and stop."""
-    from core.runs.control import request_stop
+    from core.launch.control import request_stop
     from core.runs.store import find_run
 
     request_stop(find_run(name), force=force)
@@ -423,7 +423,7 @@ def stop_run(
 @runs_app.command("resume")
 def resume_run(name: str) -> None:
     """Queue a run that ended early; it continues from its checkpoint."""
-    from core.runs.control import resume
+    from core.launch.control import resume
     from core.runs.store import find_run
 
     resume(find_run(name))
@@ -437,8 +437,8 @@ def clone_run(
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, repeatable.")] = None,
 ) -> None:
     """Queue a new run with the settings of another, changed where --set says so."""
-    from core.runs.control import clone
-    from core.runs.queue import submit
+    from core.launch.control import clone
+    from core.launch.queue import submit
     from core.runs.store import find_run
 
     submit(clone(find_run(name), new, settings or []))
@@ -448,7 +448,7 @@ def clone_run(
 @runs_app.command("delete")
 def delete_run(name: str, yes: Annotated[bool, typer.Option(help="Do not ask.")] = False) -> None:
     """Remove a run with its model, metrics and checkpoints."""
-    from core.runs.control import delete
+    from core.launch.control import delete
     from core.runs.store import find_run
 
     folder = find_run(name)
@@ -479,7 +479,7 @@ def show_log(
 
 def _train_here(folder: RunFolder) -> None:
     """Work on a run in this process, with a line for every report and one that counts the steps."""
-    from core.experiments.execute import execute
+    from core.launch.execute import execute
     from core.experiments.run_precision import read_precision
     from core.reports import Progress, as_duration, as_line
     from core.runs.status import eta_seconds, read_state

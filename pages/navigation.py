@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.paths import CHECKOUT
-from core.runs.queue import advance
+from core.launch.queue import advance
 from pages.shared.address import tidy_address
 from pages.shared.errors import guard
 from pages.shared.start import wait_for_imports

@@ -42,9 +42,9 @@ EXCEPTIONS: dict[str, set[str]] = {
         "core.runs.processes",  # which signals ask it to stop
     },
     # A clone is checked against its recipe's config before it is created.
-    "core.runs.control": {"core.experiments.catalogue"},
+    "core.launch.control": {"core.experiments.catalogue"},
     # The worker process is what runs an experiment.
-    "core.runs.worker": {"core.experiments"},
+    "core.launch.worker": {"core.experiments"},
 }
 # The command line reaches everything but the browser.
 ENTRY_POINTS = {"core.__main__"}
@@ -121,9 +121,9 @@ def test_imports_obey_the_table():
         ("core.data.arrays", "core.models.vit", False),
         ("core.errors", "core.models.vit", False),
         ("core.experiments.vit_scratch", "core.runs.store", True),
-        ("core.experiments.vit_scratch", "core.runs.launcher", False),
-        ("core.runs.launcher", "core.experiments.catalogue", False),
-        ("core.runs.worker", "core.experiments.catalogue", True),
+        ("core.experiments.vit_scratch", "core.launch.launcher", False),
+        ("core.launch.launcher", "core.experiments.catalogue", False),
+        ("core.launch.worker", "core.experiments.catalogue", True),
         ("core.figures.rollout", "pages.shared.cache", False),
         ("core.__main__", "core.runs.store", True),
     ],

@@ -65,7 +65,7 @@ def read_state(folder: RunFolder) -> RunState:
     """What is known about the run; never raises.
 
     A run that says it is running although its process is gone reads as interrupted: the file is only what was last
-    written. `core.runs.queue.reconcile` writes down what this finds.
+    written. `core.launch.queue.reconcile` writes down what this finds.
     """
     state = stored_state(folder)
     if state.status != "running" or (cause := _cause_of_death(folder, state)) is None:

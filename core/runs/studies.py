@@ -1,7 +1,7 @@
 """What a sweep has tried so far, read from the journal that all its workers append to.
 
 Optuna keeps a study (Akiba et al. 2019, arXiv:1907.10902); every trial is an ordinary run besides. Writing is
-`core.experiments.sweep`'s; this file only reads, and needs no more than the journal.
+`core.launch.sweep`'s; this file only reads, and needs no more than the journal.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from core.figures.curves import (
 from core.figures.theme import Figure
 from core.paths import CHECKOUT
 from core.reports import roughly
-from core.runs.control import delete, request_stop, resume
+from core.launch.control import delete, request_stop, resume
 from core.runs.status import RESUMABLE, Status
 from core.runs.store import RunFolder
 from pages.shared.address import all_asked, remember, remembered

@@ -12,7 +12,7 @@ import streamlit as st
 from core.errors import CoreError
 from core.experiments.catalogue import RECIPES
 from core.experiments.space import usual_space
-from core.experiments.sweep import Config, attach, sweepable
+from core.launch.sweep import Config, attach, sweepable
 from core.figures.sweep import (
     plot_epochs,
     plot_history,
@@ -23,7 +23,7 @@ from core.figures.sweep import (
 )
 from core.figures.theme import Figure
 from core.paths import runs_root
-from core.runs.queue import submit
+from core.launch.queue import submit
 from core.runs.status import read_state
 from core.runs.store import RunFolder, RunSpec, create_run, list_runs
 from core.runs.studies import (

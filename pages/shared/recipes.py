@@ -123,7 +123,7 @@ import json
 
 from core.configs import parse_overrides
 from core.experiments import {recipe}
-from core.experiments.execute import execute
+from core.launch.execute import execute
 from core.runs.store import RunSpec, create_run
 
 config = parse_overrides({recipe}.Config, {overrides!r})
@@ -300,7 +300,7 @@ def train_recipe(recipe: str, overrides: list[str], name: str) -> str:
 
 from core.configs import parse_overrides
 from core.experiments.catalogue import find_recipe
-from core.experiments.execute import execute
+from core.launch.execute import execute
 from core.reports import Progress, as_line
 from core.runs.store import RunSpec, create_run
 

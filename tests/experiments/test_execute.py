@@ -14,9 +14,9 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from core.errors import RunFailedError, UnknownNameError
-from core.experiments import execute as module
+from core.launch import execute as module
 from core.experiments.catalogue import RECIPES
-from core.experiments.execute import execute
+from core.launch.execute import execute
 from core.paths import runs_root
 from core.reports import Progress
 from core.runs import status

@@ -16,7 +16,7 @@ from core.data.archives import import_archive
 from core.data.arrays import load_arrays, save_arrays
 from core.errors import ConfigError, CoreError
 from core.experiments import vae
-from core.experiments.sweep import sweepable
+from core.launch.sweep import sweepable
 from core.methods.latent.bounds import elbo
 from core.models.checkpoint import read_card
 from core.models.vae import VAEConfig

@@ -54,7 +54,7 @@ def folder_called(name: str) -> RunFolder:
 
 
 def consume(reports: Iterator[object], folder: RunFolder) -> Iterator[object]:
-    """As `core.experiments.execute` does: a line of metrics for all but `Progress`, before asking for more."""
+    """As `core.launch.execute` does: a line of metrics for all but `Progress`, before asking for more."""
     for report in reports:
         if not isinstance(report, Progress):
             folder.append_metrics(asdict(report))  # type: ignore[call-overload]

@@ -1,5 +1,5 @@
 """A recipe that trains nothing, at once: sweeps are tested with it. `python -m tests.experiments.toy_recipe DIR` works
-on a run as `core.runs.worker` would, with the toy in the catalogue."""
+on a run as `core.launch.worker` would, with the toy in the catalogue."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | Report]:
 TOY = Recipe(name="toy", title="Toy", summary="Nothing, at once", config=Config, run=run)
 
 if __name__ == "__main__":
-    from core.runs.worker import main
+    from core.launch.worker import main
 
     RECIPES["toy"] = TOY
     sys.exit(main(sys.argv[1]))

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from core.experiments.catalogue import RECIPES
-from core.runs import queue
-from core.runs.launcher import family
+from core.launch import queue
+from core.launch.launcher import family
 from core.runs.owner import is_alive, read_owner
 from core.runs.status import RunState, read_state
 from core.runs.store import RunFolder, RunSpec, create_run, list_runs

@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 from core.__main__ import app
 from core.errors import CoreError
 from core.figures.curves import metric_names, plot_learning_curves, plot_metric
-from core.runs import queue
-from core.runs.launcher import LocalLauncher
+from core.launch import queue
+from core.launch.launcher import LocalLauncher
 from core.runs.owner import Owner, read_owner
 from core.runs.status import RunState, eta_seconds, read_failure, read_state, stored_state, write_state
 from core.runs.store import RunFolder, RunSpec, create_run, list_runs

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from core.__main__ import app
 from core.errors import CoreError
-from core.runs import control, queue
+from core.launch import control, queue
 from core.runs.owner import is_alive, read_owner
 from core.runs.status import read_state
 from core.runs.store import RunFolder, list_runs

@@ -17,8 +17,8 @@ import pytest
 
 from core.errors import CoreError
 from core.paths import CHECKOUT
-from core.runs import control, queue
-from core.runs.launcher import LocalLauncher
+from core.launch import control, queue
+from core.launch.launcher import LocalLauncher
 from core.runs.owner import OwnedElsewhereError, Owner, is_alive, is_held, read_owner, this_host, write_owner
 from core.runs.status import RunState, eta_seconds, read_state, stored_state, write_state
 from core.runs.store import RunFolder
@@ -76,7 +76,7 @@ def test_a_killed_worker_is_interrupted_and_resumes_to_the_same_numbers() -> Non
 @pytest.mark.slow
 def test_a_worker_outlives_its_launcher_and_its_terminal(tmp_path: Path) -> None:
     run = make_run("orphan", steps=60, step_s=0.05)
-    code = "from core.runs import queue; from core.runs.store import find_run\n"
+    code = "from core.launch import queue; from core.runs.store import find_run\n"
     code += "queue.submit(find_run('orphan'))\nprint('submitted', flush=True)\nimport time; time.sleep(600)"
     launcher = subprocess.Popen(
         [sys.executable, "-c", code], cwd=CHECKOUT, stdout=subprocess.PIPE, start_new_session=True
@@ -94,7 +94,7 @@ def test_a_worker_outlives_its_launcher_and_its_terminal(tmp_path: Path) -> None
 
 def test_launcher_and_worker_killed_together() -> None:
     run = make_run("both", steps=60, step_s=0.03)
-    code = "from core.runs import queue; from core.runs.store import find_run\n"
+    code = "from core.launch import queue; from core.runs.store import find_run\n"
     code += "queue.submit(find_run('both'))\nimport time; time.sleep(600)"
     launcher = subprocess.Popen([sys.executable, "-c", code], cwd=CHECKOUT)
     wait_until(run.history, "first epoch")
@@ -112,7 +112,7 @@ def test_stop_from_another_process_saves_first_and_resumes() -> None:
     queue.submit(run)
     wait_until(run.history, "first epoch")
     code = (
-        "from core.runs import control; from core.runs.store import find_run; control.request_stop(find_run('stopped'))"
+        "from core.launch import control; from core.runs.store import find_run; control.request_stop(find_run('stopped'))"
     )
     subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, check=True)
     state = wait_for(run, "stopped", "finished")
@@ -141,7 +141,7 @@ def test_whoever_is_refused_leaves_the_live_training_as_it_was(way: str) -> None
         assert queue.advance() == []
     else:
         refused = subprocess.run(
-            [sys.executable, "-m", "core.runs.worker", str(run.path)], cwd=CHECKOUT, check=False, capture_output=True
+            [sys.executable, "-m", "core.launch.worker", str(run.path)], cwd=CHECKOUT, check=False, capture_output=True
         )
         assert refused.returncode == 2
     assert read_owner(run) == owner
@@ -212,7 +212,7 @@ def test_a_queued_run_stops_at_once_and_the_one_behind_it_goes_on() -> None:
 def test_two_processes_that_move_the_queue_start_a_run_once() -> None:
     runs = [make_run(f"run{index}", steps=5) for index in range(3)]
     with queue.queue_lock():
-        code = "from core.runs import queue\n"
+        code = "from core.launch import queue\n"
         code += "print('ready', flush=True); print(len(queue.advance()))"
         movers = [
             subprocess.Popen(
@@ -240,7 +240,7 @@ def test_a_second_worker_is_refused_and_changes_nothing() -> None:
     wait_until(run.history, "first epoch")
     owner = read_owner(run)
     second = subprocess.run(
-        [sys.executable, "-m", "core.runs.worker", str(run.path)],
+        [sys.executable, "-m", "core.launch.worker", str(run.path)],
         cwd=CHECKOUT,
         capture_output=True,
         text=True,

@@ -11,7 +11,7 @@ import pytest
 
 from core.experiments import vit_scratch
 from core.models.vit import ViTConfig
-from core.runs import control, queue
+from core.launch import control, queue
 from core.runs.owner import birth_of, is_alive, read_owner
 from core.runs.status import read_state
 from core.runs.store import RunFolder, RunSpec, create_run

@@ -11,8 +11,9 @@ from typing import Any
 import psutil
 import pytest
 
-from core.runs import launcher, processes, queue
-from core.runs.launcher import LocalLauncher
+from core.launch import launcher, queue
+from core.runs import processes
+from core.launch.launcher import LocalLauncher
 from core.runs.owner import this_process, write_owner
 from core.runs.processes import ask_to_end, detached, spoken_in_utf8, stop_signals
 from tests.runs.conftest import make_run

@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.experiments import zero_shot
-from core.experiments.execute import execute
+from core.launch.execute import execute
 from core.runs.status import read_state
 from core.runs.store import RunSpec, create_run, find_run, list_runs
 from pages.shared.recipes import evaluation_recipe, similarity_recipe, zero_shot_recipe

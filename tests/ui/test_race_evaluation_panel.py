@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.experiments import diffusion_zero_shot
-from core.experiments.execute import execute
+from core.launch.execute import execute
 from core.methods.diffusion.diffusion_classifier import Plan
 from core.runs.store import RunSpec, create_run, find_run, list_runs
 from pages.diffusion.race_evaluation import Pace, earlier_pace, race_evaluation_table, read_race_evaluation

@@ -238,7 +238,7 @@ def test_ages_in_words(seconds: float, words: str) -> None:
 
 
 def test_resuming_puts_the_run_back_into_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.runs.queue.devices", lambda: ())  # nothing is free, so it waits
+    monkeypatch.setattr("core.launch.queue.devices", lambda: ())  # nothing is free, so it waits
     folder = prepare("again", "stopped", cause="")
     app = open_page("runs", runs="again")
     button(app, "Resume").click().run()

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.experiments import sweep
+from core.launch import sweep
 from core.experiments.catalogue import RECIPES
-from core.experiments.execute import execute
+from core.launch.execute import execute
 from core.paths import CHECKOUT
 from core.runs.store import RunSpec, create_run, find_run
 from core.runs.studies import list_studies, read_study

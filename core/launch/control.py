@@ -14,7 +14,7 @@ from core.experiments.catalogue import find_recipe
 from core.files import switch
 from core.paths import runs_root
 from core.runs.owner import is_claimed, unwritable
-from core.runs.queue import launcher_of, queue_lock, submit
+from core.launch.queue import launcher_of, queue_lock, submit
 from core.runs.status import RESUMABLE, TERMINAL, read_state, stored_state, write_state
 from core.runs.store import RunFolder, RunSpec, create_run
 

@@ -332,7 +332,7 @@ def _run_of(trial: optuna.Trial, values: dict[str, Value], config: Config, name:
 def _epochs(trial: optuna.Trial, folder: RunFolder, config: Config) -> Iterator[str]:
     """Train, telling the study of every epoch, until the end or until the pruner has seen enough."""
     # It looks recipes up in the catalogue, which lists this file.
-    from core.experiments.execute import execute
+    from core.launch.execute import execute
 
     known, score = set(_frozen(trial).intermediate_values), _recipe(config.recipe).score
     run_reports = cast(Generator[Any, None, None], execute(folder))

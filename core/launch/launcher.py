@@ -1,4 +1,4 @@
-"""Starting, watching and ending the process of a run, on this machine; `core.runs.slurm` does the same on a cluster."""
+"""Starting, watching and ending the process of a run, on this machine; `core.launch.slurm` does the same on a cluster."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def worker_command(folder: RunFolder) -> list[str]:
     # the machine's name, and wait for ever where that cannot be resolved.
     one_machine = ["--standalone", "--local-addr=127.0.0.1", f"--nproc-per-node={processes}"]
     several = ["-m", "torch.distributed.run", *one_machine] if processes > 1 else []
-    return [sys.executable, *several, "-m", "core.runs.worker", str(folder.path.resolve())]
+    return [sys.executable, *several, "-m", "core.launch.worker", str(folder.path.resolve())]
 
 
 def base_environment() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The process that works on one run: `python -m core.runs.worker DIR`, the same on every launcher.
+"""The process that works on one run: `python -m core.launch.worker DIR`, the same on every launcher.
 
 It knows nothing of whoever started it: what to do is in the folder, and so is all that it says. Its exit status is 0
 after finishing or stopping, 1 after failing, 2 if another live process works on the run.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from core.runs.failures import explain
 from core.runs.owner import OwnedElsewhereError, claim
-from core.runs.queue import advance_elsewhere
+from core.launch.queue import advance_elsewhere
 from core.runs.status import stored_state, write_state
 from core.runs.store import RunFolder
 
@@ -45,7 +45,7 @@ def main(path: str) -> int:
 
 def _work(folder: RunFolder, *, quiet: bool) -> int:
     try:
-        from core.experiments.execute import execute
+        from core.launch.execute import execute
         from core.experiments.run_precision import read_precision
         from core.reports import Progress, as_line
     except Exception as error:  # a broken installation is a failed run, not a silent one

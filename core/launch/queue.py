@@ -1,7 +1,7 @@
 """The queue of runs on this machine: one slot per device, the oldest first, moved on by whoever looks.
 
 There is no server. `advance` is called when a run is submitted, when a worker ends and when the app looks; a lock lets
-one process at a time do it. `python -m core.runs.queue` does it once.
+one process at a time do it. `python -m core.launch.queue` does it once.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from filelock import FileLock
 from core.errors import CoreError
 from core.paths import CHECKOUT, runs_root
 from core.runs.failures import explain
-from core.runs.launcher import Launcher, LocalLauncher, base_environment
+from core.launch.launcher import Launcher, LocalLauncher, base_environment
 from core.runs.owner import OwnedElsewhereError, hold, read_owner, this_host, unwritable
 from core.runs.processes import detached
-from core.runs.slurm import SlurmLauncher
+from core.launch.slurm import SlurmLauncher
 from core.runs.status import RunState, read_state, stored_state, write_state
 from core.runs.store import RunFolder, RunSpec, list_runs
 
@@ -105,7 +105,7 @@ def advance_elsewhere() -> None:
     """Let a fresh process move the queue: this one ends, and it sees only the devices of its own run."""
     if any(True for _ in _waiting()):
         subprocess.Popen(
-            [sys.executable, "-m", "core.runs.queue"],
+            [sys.executable, "-m", "core.launch.queue"],
             cwd=CHECKOUT,
             env=base_environment(),
             stdin=subprocess.DEVNULL,
