@@ -14,9 +14,9 @@ from dataclasses import asdict
 from benchmarks.report import machine, write
 from core.data.catalogue import installed_datasets, sample_images
 from core.data.transforms import to_batch
+from core.methods.accuracy.targets import pick_target
 from core.methods.attention.explanations import explanations_for
 from core.methods.masking.faithfulness import faithfulness, image_areas, summarise
-from core.methods.accuracy.targets import pick_target
 from core.models.weights import load
 
 

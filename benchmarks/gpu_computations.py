@@ -23,27 +23,27 @@ from core.data.examples import EXAMPLES, load_example
 from core.data.image_sets import view_set
 from core.data.transforms import to_batch
 from core.experiments.catalogue import RECIPES
+from core.methods.accuracy.many_pictures import ask_about
+from core.methods.accuracy.predictions import predict_logits
+from core.methods.accuracy.same_images import answers
+from core.methods.accuracy.targets import Target, pick_target
 from core.methods.anatomy.anatomy import anatomy
 from core.methods.attention.attention import attention_maps
+from core.methods.attention.explanations import explanations_for
+from core.methods.attention.rollout import rollout_batch
+from core.methods.clip.image_text_relevance import image_text_relevance
+from core.methods.clip.zero_shot import Scale, embed_images, text_classifier, zero_shot_scores
 from core.methods.diffusion.denoising_view import advantage_map, denoising_view
 from core.methods.diffusion.diffusion_batch import fitting_batch
 from core.methods.diffusion.diffusion_classifier import Plan, classify
-from core.methods.attention.explanations import explanations_for
-from core.methods.masking.faithfulness import faithfulness
 from core.methods.embeddings.features import extract_features, finish
-from core.methods.clip.image_text_relevance import image_text_relevance
 from core.methods.embeddings.layer_features import Cut, extract_layers, find_cuts
-from core.methods.accuracy.many_pictures import ask_about
+from core.methods.masking.faithfulness import faithfulness
 from core.methods.masking.masking import masked_responses, masking_curve, masking_order, random_band
-from core.methods.precision.memory_profile import memory_profile
 from core.methods.modality_gap.modality_gap_pairs import embed_halves
+from core.methods.precision.memory_profile import memory_profile
 from core.methods.precision.precision import FORMATS, forward, logits_in
 from core.methods.precision.precision import cast as cast_format
-from core.methods.accuracy.predictions import predict_logits
-from core.methods.attention.rollout import rollout_batch
-from core.methods.accuracy.same_images import answers
-from core.methods.accuracy.targets import Target, pick_target
-from core.methods.clip.zero_shot import Scale, embed_images, text_classifier, zero_shot_scores
 from core.models.catalogue import MODELS
 from core.models.diffusion import LatentDiffusion
 from core.models.spec import LoadedModel

@@ -25,7 +25,12 @@ HEAVY = (
     "plotly",
     "onnx",
 )
-CATALOGUES = ("core.models.catalogue", "core.data.catalogue", "core.experiments.catalogue", "core.methods.attention.explanations")
+CATALOGUES = (
+    "core.models.catalogue",
+    "core.data.catalogue",
+    "core.experiments.catalogue",
+    "core.methods.attention.explanations",
+)
 PROBE = """
 import json, sys, time
 started = time.perf_counter()

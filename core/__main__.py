@@ -182,10 +182,9 @@ def start_sweep(
 ) -> None:
     """Try settings in short trainings; Ctrl-C stops, and the same command continues."""
     from core.configs import from_dict
-    from core.launch import sweep
     from core.experiments.catalogue import find_recipe
     from core.experiments.space import usual_space
-    from core.launch import queue
+    from core.launch import queue, sweep
     from core.launch.launcher import LocalLauncher
     from core.runs.store import RunSpec, create_run, list_runs
 
@@ -369,8 +368,8 @@ def bundle(
 @runs_app.command("list")
 def show_runs() -> None:
     """Every run: status, progress, time left, accuracy; looking also moves the queue on."""
-    from core.reports import as_duration
     from core.launch.queue import advance
+    from core.reports import as_duration
     from core.runs.status import eta_seconds, read_state
     from core.runs.store import list_runs
 
@@ -479,8 +478,8 @@ def show_log(
 
 def _train_here(folder: RunFolder) -> None:
     """Work on a run in this process, with a line for every report and one that counts the steps."""
-    from core.launch.execute import execute
     from core.experiments.run_precision import read_precision
+    from core.launch.execute import execute
     from core.reports import Progress, as_duration, as_line
     from core.runs.status import eta_seconds, read_state
 

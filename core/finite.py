@@ -1,7 +1,7 @@
 """Numbers that are none: NaN compares as nothing and sorts anywhere, so that a method would answer all the same.
 
 One rule at the edge of `core.methods`: what comes in, and what a network gives, must be finite; if not, the error names
-it. The exception is `core.methods.precision.agreement`, where numbers that leave their range are what is being measured.
+it. The exception is `core.methods.precision.agreement`, where numbers that leave their range are what is measured.
 """
 
 from __future__ import annotations

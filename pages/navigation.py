@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.paths import CHECKOUT
 from core.launch.queue import advance
+from core.paths import CHECKOUT
 from pages.shared.address import tidy_address
 from pages.shared.errors import guard
+from pages.shared.layout import page_path
 from pages.shared.start import wait_for_imports
-
-PAGES = CHECKOUT / "pages"
 
 
 def page(stem: str, title: str, icon: str, *, default: bool = False) -> st.Page:
-    """One entry of the navigation; its address is its file's name."""
+    """One entry of the navigation; its address is its folder's name."""
     return st.Page(
-        PAGES / f"{stem}.py",
+        page_path(stem),
         title=title,
         icon=f":material/{icon}:",
         url_path=None if default else stem,

@@ -1,9 +1,9 @@
-"""Finds text that reaches Markdown without being taken literally: a small taint analysis over `pages/` and `core/ui/`.
+"""Finds text that reaches Markdown without being taken literally: a small taint analysis over `pages/`.
 
 Streamlit's functions that take Markdown are sinks. What goes into one must be written in the source, a number (a format
-such as `:,` or `:.1%` says so), or have gone through `plain` or `code` of `pages/shared/foreign.py`. A parameter may go in
-too: then its function is a sink for it, and so on. A call is as safe as what the function called returns; functions are
-told apart by their names: the one of the same file, else all of one name together.
+such as `:,` or `:.1%` says so), or have gone through `plain` or `code` of `pages/shared/foreign.py`. A parameter may go
+in too: then its function is a sink for it, and so on. A call is as safe as what the function called returns; functions
+are told apart by their names: the one of the same file, else all of one name together.
 
 Where that cannot see what a reader can, the line says so: `# ours: why`.
 """
@@ -319,5 +319,5 @@ def _is_none(node: ast.expr) -> bool:
 
 def lint(root: Path) -> list[str]:
     """Findings in the pages and the UI of the checkout at `root`."""
-    files = sorted([*(root / "pages").rglob("*.py"), *(root / "core" / "ui").rglob("*.py")])
+    files = sorted((root / "pages").rglob("*.py"))
     return Lint(files, root).findings()

@@ -38,14 +38,15 @@ def pages(stems: list[str]) -> None:
     from core.device import device_of
     from core.paths import CHECKOUT
     from pages.shared.cache import loaded_model
+    from pages.shared.layout import page_path
 
     os.environ["VITRINE_DEVICE"] = NAME
     with tempfile.TemporaryDirectory() as home:
         os.environ["VITRINE_HOME"] = home
         for stem in stems:
-            app = AppTest.from_file(str(CHECKOUT / "core" / "ui" / "main.py"), default_timeout=240).run()
+            app = AppTest.from_file(str(CHECKOUT / "pages" / "navigation.py"), default_timeout=240).run()
             if stem != "home":
-                app.switch_page(str(CHECKOUT / "pages" / f"{stem}.py")).run()
+                app.switch_page(page_path(stem)).run()
             wrong = [each.value for each in (*app.exception, *app.error)]
             for name in ("vit_p4", "clip_small"):
                 if device_of(loaded_model(name).module).type != NAME:

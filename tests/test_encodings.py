@@ -98,16 +98,17 @@ IMPORT_ALL = """
 import importlib, locale
 from pathlib import Path
 assert locale.getpreferredencoding(False).upper() not in ("UTF-8", "UTF8")
-for path in sorted(Path("core").rglob("*.py")):
-    if path.name != "__main__.py" and path.name != "main.py":
+for path in sorted([*Path("core").rglob("*.py"), *Path("pages").rglob("*.py")]):
+    if path.name not in ("__main__.py", "page.py", "navigation.py"):
         importlib.import_module(".".join(path.with_suffix("").parts).removesuffix(".__init__"))
 """
 
 ATTENTION = """
 from streamlit.testing.v1 import AppTest
 from core.paths import CHECKOUT
-at = AppTest.from_file(str(CHECKOUT / "core" / "ui" / "main.py"), default_timeout=200)
-at.switch_page(str(CHECKOUT / "pages" / "attention.py")).run()
+from pages.shared.layout import page_path
+at = AppTest.from_file(str(CHECKOUT / "pages" / "navigation.py"), default_timeout=200)
+at.switch_page(page_path("attention")).run()
 assert not at.exception, [each.value for each in at.exception]
 assert len(at.main) > 0
 """
@@ -121,14 +122,14 @@ def test_every_module_can_be_imported_where_the_system_speaks_ascii(tmp_path: Pa
 
 def test_components_are_read_where_the_system_speaks_ascii(tmp_path: Path) -> None:
     """Their scripts have letters that ASCII and Windows' encodings do not."""
-    texts = [path.read_bytes() for path in (CHECKOUT / "core" / "ui" / "components").glob("*.js")]
+    texts = [path.read_bytes() for path in (CHECKOUT / "pages" / "components").rglob("*.js")]
     assert any(byte > 127 for text in texts for byte in text)
-    names = [path.stem for path in (CHECKOUT / "core" / "ui" / "components").glob("*.js")]
+    names = [path.parent.name for path in (CHECKOUT / "pages" / "components").rglob("*.js")]
     script = f"""
 import importlib
 for name in {names}:
     try:
-        importlib.import_module("core.ui.components." + name)
+        importlib.import_module(f"pages.components.{{name}}.{{name}}")
     except ModuleNotFoundError:
         pass  # a part of another component's script
 """

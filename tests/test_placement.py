@@ -21,7 +21,7 @@ from core.errors import ConfigError
 from core.experiments.catalogue import RECIPES
 from core.paths import CHECKOUT
 
-PAGES = {path.stem for path in (CHECKOUT / "pages").glob("*.py")}
+PAGES = {path.parent.name for path in (CHECKOUT / "pages").glob("*/page.py")}
 
 
 def on_standin(*arguments: str) -> dict[str, str]:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from core.intervals import paired_interval, wilson_interval
-from core.methods.clip.conditions import accuracy_by_condition
 from core.methods.accuracy.confusion import Accuracy
 from core.methods.accuracy.paired import Paired
+from core.methods.clip.conditions import accuracy_by_condition
 from core.shares import FEW, counted, difference_words, interval_words, share, share_of, share_with_interval
 
 NUMBER = r"[-+−]?\d+(?:\.\d+)?"

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from core.errors import UnknownNameError
-from core.experiments import clip_contrastive, cnn_scratch, diffusion_zero_shot, linear_probe, mixer_scratch, text_to_image, transfer, vae, vit_scratch, zero_shot
-from core.launch import sweep
+from core.experiments import (
+    clip_contrastive,
+    cnn_scratch,
+    diffusion_zero_shot,
+    linear_probe,
+    mixer_scratch,
+    text_to_image,
+    transfer,
+    vae,
+    vit_scratch,
+    zero_shot,
+)
 from core.experiments.spec import Recipe
+from core.launch import sweep
 
 RECIPES: dict[str, Recipe] = {
     "vit_scratch": Recipe(

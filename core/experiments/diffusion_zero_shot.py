@@ -4,9 +4,9 @@
     python -m core train diffusion_zero_shot --name prunes --set images=300 --set full_grid=true
     python -m core train diffusion_zero_shot --name own --set model=folder:my_pipeline --set test_split=val
 
-Every image is a race of its own (core/methods/diffusion/diffusion_classifier.py) with noise of its own. A finished race is on
-disk before the next one begins, so that a run that was stopped or killed loses one image at most. With `full_grid` no
-prompt leaves a race, and what pruning would have saved is computed from the recorded errors, for several thresholds.
+Every image is a race of its own (core/methods/diffusion/diffusion_classifier.py) with noise of its own. A finished race
+is on disk before the next one begins, so that a run that was stopped or killed loses one image at most. With
+`full_grid` no prompt leaves a race, and what pruning would have saved is computed from the recorded errors, for several thresholds.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from core.errors import ConfigError, CoreError
 from core.experiments.run_precision import settle_precision
 from core.experiments.zero_shot import choose_labels, evaluated_splits
 from core.methods.accuracy.confusion import Accuracy, accuracy, class_accuracies, confusion_matrix
+from core.methods.accuracy.paired import paired
+from core.methods.accuracy.same_images import answers, class_order
 from core.methods.diffusion.diffusion_batch import fitting_batch
 from core.methods.diffusion.diffusion_classifier import Denoiser, Plan, Race, classify, other_objective, replay
-from core.methods.accuracy.paired import paired
 from core.methods.diffusion.race_evaluation import plan_words, replay_all, replayed_plans, trail
-from core.methods.accuracy.same_images import answers, class_order
 from core.models.diffusion import LatentDiffusion
 from core.models.spec import LoadedModel
 from core.models.weights import load

@@ -3,8 +3,9 @@
 python -m core train linear_probe --name probe                                     EfficientNet-Lite0 on CIFAR-10
 python -m core train linear_probe --name pacs --set backbone=dino_s16 --set dataset=pacs --set test_split=sketch
 
-The protocol is CLIP's (core/methods/embeddings/probes.py): the penalty is chosen on validation images, test images are read once.
-The features stay in the cache, so that a second run on them, or one that was stopped, computes only what is missing.
+The protocol is CLIP's (core/methods/embeddings/probes.py): the penalty is chosen on validation images, test images are
+read once. The features stay in the cache, so that a second run on them, or one that was stopped, computes only what
+is missing.
 """
 
 from __future__ import annotations

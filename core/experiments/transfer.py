@@ -26,8 +26,9 @@ from core.experiments.checkpointing import resumable
 from core.experiments.run_precision import settle_training
 from core.experiments.scratch import measured, publish
 from core.methods.embeddings.features import Features, extract_features
+from core.models.backbones import Backbone, for_classes, open_backbone
 from core.models.checkpoint import stored_weights
-from core.models.transfer import Backbone, TransferConfig, for_classes, head_of, head_parameters, open_backbone
+from core.models.transfer import TransferConfig, head_of, head_parameters
 from core.reports import Progress, still
 from core.runs.store import RunFolder
 from core.seeding import seed_everything

@@ -5,7 +5,8 @@ python -m core train zero_shot --name pacs --set dataset=pacs --set strategy=pho
 python -m core train zero_shot --name own --set dataset=my_images --set 'labels=["a cup", "a plate"]'
 
 Where several prompt strategies are compared, validation images choose one, and test images are read once. Image
-features stay in the cache (core/methods/embeddings/features.py): other labels or prompts on the same images compute no image.
+features stay in the cache (core/methods/embeddings/features.py): other labels or prompts on the same images compute no
+image.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from core.data.prompts import STRATEGIES, StrategyName, check_template, dataset_
 from core.errors import ConfigError, UnknownNameError
 from core.experiments.run_precision import settle_precision
 from core.methods.accuracy.confusion import Accuracy, accuracy
-from core.methods.embeddings.features import Features, extract_features
 from core.methods.clip.zero_shot import Scale, text_classifier, zero_shot_scores
+from core.methods.embeddings.features import Features, extract_features
 from core.models.clip import ImageTextEncoder
 from core.models.spec import LoadedModel
 from core.models.weights import load

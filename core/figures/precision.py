@@ -10,10 +10,10 @@ from plotly.subplots import make_subplots
 
 from core.figures.attention import short_label
 from core.figures.theme import BASELINE, CATEGORICAL, finish
+from core.methods.accuracy.predictions import class_name
 from core.methods.precision.agreement import Agreement
 from core.methods.precision.memory_profile import MemoryProfile
 from core.methods.precision.precision import FORMATS
-from core.methods.accuracy.predictions import class_name
 from core.methods.precision.timing import Latencies
 
 FORMAT_COLOURS = dict(

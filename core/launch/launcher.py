@@ -1,4 +1,4 @@
-"""Starting, watching and ending the process of a run, on this machine; `core.launch.slurm` does the same on a cluster."""
+"""Starting, watching and ending the process of a run, on this machine; `core.launch.slurm` does so on a cluster."""
 
 from __future__ import annotations
 

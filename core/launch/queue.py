@@ -19,12 +19,12 @@ from pathlib import Path
 from filelock import FileLock
 
 from core.errors import CoreError
+from core.launch.launcher import Launcher, LocalLauncher, base_environment
+from core.launch.slurm import SlurmLauncher
 from core.paths import CHECKOUT, runs_root
 from core.runs.failures import explain
-from core.launch.launcher import Launcher, LocalLauncher, base_environment
 from core.runs.owner import OwnedElsewhereError, hold, read_owner, this_host, unwritable
 from core.runs.processes import detached
-from core.launch.slurm import SlurmLauncher
 from core.runs.status import RunState, read_state, stored_state, write_state
 from core.runs.store import RunFolder, RunSpec, list_runs
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import CoreError
-from core.paths import CHECKOUT, data_root, home
 from core.launch.launcher import Found, base_environment, worker_command
+from core.paths import CHECKOUT, data_root, home
 from core.runs.owner import Owner, read_owner, write_owner
 from core.runs.status import stored_state, write_state
 from core.runs.store import RunFolder, RunSpec

@@ -14,9 +14,9 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
+from core.launch.queue import advance_elsewhere
 from core.runs.failures import explain
 from core.runs.owner import OwnedElsewhereError, claim
-from core.launch.queue import advance_elsewhere
 from core.runs.status import stored_state, write_state
 from core.runs.store import RunFolder
 
@@ -45,8 +45,8 @@ def main(path: str) -> int:
 
 def _work(folder: RunFolder, *, quiet: bool) -> int:
     try:
-        from core.launch.execute import execute
         from core.experiments.run_precision import read_precision
+        from core.launch.execute import execute
         from core.reports import Progress, as_line
     except Exception as error:  # a broken installation is a failed run, not a silent one
         failure, now = explain(error, folder.path), time.time()

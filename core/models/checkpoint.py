@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -14,31 +13,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from core.configs import from_dict
-from core.errors import MissingWeightsError, UnknownNameError
+from core.errors import MissingWeightsError
 from core.json_files import read_json
-from core.models.differential import DifferentialViT
-from core.models.mixer import MixerConfig, MixerNetwork
-from core.models.small_cnn import SmallCNN, SmallCNNConfig
+from core.models.families import OWN_FAMILIES, Family, build_family
 from core.models.transfer import TransferConfig, build_transfer
-from core.models.vae import VAE, VAEConfig
-from core.models.vit import ViT, ViTConfig
 
-
-class Family(NamedTuple):
-    """An architecture of ours: the module is built from its config alone."""
-
-    module: Callable[[Any], nn.Module]
-    config: type
-
-
-FAMILIES: dict[str, Family] = {
-    "vit": Family(ViT, ViTConfig),
-    "differential_vit": Family(DifferentialViT, ViTConfig),
-    "small_cnn": Family(SmallCNN, SmallCNNConfig),
-    "vae": Family(VAE, VAEConfig),
-    "mixer": Family(MixerNetwork, MixerConfig),
-    "transfer": Family(build_transfer, TransferConfig),
-}
+FAMILIES: dict[str, Family] = {**OWN_FAMILIES, "transfer": Family(build_transfer, TransferConfig)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +48,7 @@ class ModelCard:
 
 def build(family: str, config: dict[str, Any]) -> nn.Module:
     """A freshly initialised model of `family`."""
-    if family not in FAMILIES:
-        raise UnknownNameError("model family", family, FAMILIES)
-    module, kind = FAMILIES[family]
-    return module(from_dict(kind, config))
+    return build_family(FAMILIES, family, config)
 
 
 def stored_weights(model: nn.Module) -> dict[str, Tensor]:

@@ -11,18 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from core.data.transforms import IMAGENET_NORMALISATION, Normalisation, Preprocessing
-from core.errors import IncompatibleError, MissingWeightsError, UnknownNameError
+from core.errors import IncompatibleError, MissingWeightsError
 from core.models.capture import captured
 from core.models.imagenet import class_names
 from core.models.spec import Network
 from core.models.state_dict import fill, read_state_dict
-from core.models.torchvision_weights import cached_weights, fetch_weights
+from core.models.torchvision_weights import cached_weights, convolutional_builders, fetch_weights, find_weights
 
 # What torchvision's families call their last convolutional stage.
 _STAGES = ("layer4", "features", "trunk_output", "conv5", "layers", "inception5b", "Mixed_7c")
 _POOLING = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Dropout)
 # Attention models among torchvision's classifiers.
-_NOT_CONVOLUTIONAL = ("vit_", "swin_", "maxvit_")
 
 
 class ConvolutionalClassifier(nn.Module):
@@ -94,26 +93,6 @@ def load_torchvision(location: str | Path) -> Network:
         preprocessing=_preprocessing(weights),
         classes=tuple(weights.meta["categories"]),
     )
-
-
-def find_weights(location: str) -> Any:
-    """The entry of torchvision's weights enumeration that `BUILDER.WEIGHTS` names."""
-    from torchvision import models
-
-    builder, _, name = location.partition(".")
-    known = {entry: models.get_model_weights(entry) for entry in convolutional_builders()}
-    if builder not in known:
-        raise UnknownNameError("convolutional torchvision model", builder, known)
-    if name not in known[builder].__members__:
-        raise UnknownNameError(f"set of weights for {builder}", name, known[builder].__members__)
-    return known[builder][name]
-
-
-def convolutional_builders() -> list[str]:
-    """Names of torchvision's convolutional classifiers."""
-    from torchvision import models
-
-    return [name for name in models.list_models(module=models) if not name.startswith(_NOT_CONVOLUTIONAL)]
 
 
 def _builder(name: str, *, published: bool = True) -> Any:

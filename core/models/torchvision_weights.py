@@ -14,8 +14,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from core.errors import MissingWeightsError, OfflineError
+from core.errors import MissingWeightsError, OfflineError, UnknownNameError
 from core.files import switch
 
 Progress = Callable[[float, str], None]
@@ -28,6 +29,7 @@ FILES = {
     "efficientnet_b0.IMAGENET1K_V1": "efficientnet_b0_rwightman-7f5810bc.pth",
 }
 BASE = "https://download.pytorch.org/models/"
+_NOT_CONVOLUTIONAL = ("vit_", "swin_", "maxvit_")
 _ANSWER_SECONDS = 10
 _CHUNK = 1 << 20
 
@@ -78,6 +80,26 @@ def fetch_weights(location: str, on_progress: Progress | None = None) -> Path:
     return target
 
 
+def find_weights(location: str) -> Any:
+    """The entry of torchvision's weights enumeration that `BUILDER.WEIGHTS` names."""
+    from torchvision import models
+
+    builder, _, name = location.partition(".")
+    known = {entry: models.get_model_weights(entry) for entry in convolutional_builders()}
+    if builder not in known:
+        raise UnknownNameError("convolutional torchvision model", builder, known)
+    if name not in known[builder].__members__:
+        raise UnknownNameError(f"set of weights for {builder}", name, known[builder].__members__)
+    return known[builder][name]
+
+
+def convolutional_builders() -> list[str]:
+    """Names of torchvision's convolutional classifiers."""
+    from torchvision import models
+
+    return [name for name in models.list_models(module=models) if not name.startswith(_NOT_CONVOLUTIONAL)]
+
+
 def _check_hash(name: str, found: str) -> None:
     """torch's convention: the first digits of the SHA-256 end the file name."""
     promised = re.search(r"-([0-9a-f]{8,})\.", name)
@@ -94,6 +116,4 @@ def _cache() -> Path:
 def _url(location: str) -> str:
     if location in FILES:
         return BASE + FILES[location]
-    from core.models.cnn import find_weights
-
     return find_weights(location).url

@@ -66,7 +66,8 @@ class Denoising:
 class ByDenoising(nn.Module):
     """Images → logits: minus the error of the noise under each class's prompt, at a few fixed time steps.
 
-    A quick stand-in for `core.methods.diffusion.diffusion_classifier`, to watch a training by: as many passes for every image.
+    A quick stand-in for `core.methods.diffusion.diffusion_classifier`, to watch a training by: as many passes for every
+    image.
     """
 
     def __init__(self, model: Any, prompts: Tensor, latent_shape: tuple[int, int, int]) -> None:

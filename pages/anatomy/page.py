@@ -13,9 +13,9 @@ from core.figures.positional import plot_distance_profile, positional_tile, posi
 from core.methods.anatomy.anatomy import FACTS, Anatomy, Comparison, compare_anatomy
 from core.methods.anatomy.positional import Measure, distance_profile
 from core.shares import counted
-from pages.shared.cache import anatomy_of, data_uri, loaded_model, positional_of
 from pages.components.head_mosaic.head_mosaic import head_mosaic
 from pages.components.keys import component_key
+from pages.shared.cache import anatomy_of, data_uri, loaded_model, positional_of
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain

@@ -11,11 +11,10 @@ import pandas as pd
 import streamlit as st
 
 from core.figures.attention import short_label
+from core.methods.accuracy.predictions import Prediction, class_name, softmax, top_predictions
 from core.methods.attention.attention import AttentionMaps, Fusion, fuse_heads
 from core.methods.attention.explanations import explanations_for
-from core.methods.accuracy.predictions import Prediction, class_name, softmax, top_predictions
 from core.models.trace import Mixture, readout
-from pages.shared.address import remember, remembered, whole_number
 from pages.attention.parts import (
     CELL,
     GAP,
@@ -27,17 +26,27 @@ from pages.attention.parts import (
     mass_part,
     predictions_part,
 )
-from pages.shared.cache import data_uri, display_photo, film_of, loaded_model, logits_of, maps_of, mosaic_of, reader_name
+from pages.attention.words import attention_sentence, second_opinion
 from pages.components.film_strip.film_strip import film_strip
 from pages.components.head_mosaic.head_mosaic import head_mosaic
 from pages.components.keys import component_key
 from pages.components.patch_canvas.patch_canvas import attention_canvas
+from pages.shared.address import remember, remembered, whole_number
+from pages.shared.cache import (
+    data_uri,
+    display_photo,
+    film_of,
+    loaded_model,
+    logits_of,
+    maps_of,
+    mosaic_of,
+    reader_name,
+)
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
 from pages.shared.layout import heading, page_link, teaching_cards
 from pages.shared.pickers import Picture, image_picker, model_picker, own_model_form, second_model_picker
-from pages.attention.words import attention_sentence, second_opinion
 from pages.shared.view_recipes import attention_recipe
 from pages.shared.views import AttentionView, Beside, ComparedMap, Shown, facts_of
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from core.figures.attention import plot_attention_distance, plot_predictions
 from core.figures.overlay import centre, difference, dim_outside, overlay, scale_of
+from core.methods.accuracy.predictions import top_predictions
 from core.methods.attention.attention import (
     attention_distance,
     attention_entropy,
@@ -15,7 +16,6 @@ from core.methods.attention.attention import (
     shown_map,
 )
 from core.methods.attention.explanations import explanations_for
-from core.methods.accuracy.predictions import top_predictions
 from pages.shared.cache import (
     display_photo,
     explanation_of,

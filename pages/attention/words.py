@@ -7,8 +7,8 @@ from typing import get_args
 import numpy as np
 
 from core.figures.attention import short_label
-from core.methods.attention.attention import AttentionMaps, Fusion, attention_mass, shown_map
 from core.methods.accuracy.predictions import top_predictions
+from core.methods.attention.attention import AttentionMaps, Fusion, attention_mass, shown_map
 from core.models.catalogue import MODELS
 from core.models.weights import availability
 from pages.shared.cache import loaded_model, logits_of, maps_of, reader_name

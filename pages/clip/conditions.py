@@ -16,8 +16,8 @@ from core.data.labelled_pictures import LabelledPictures, dataset_pictures, exam
 from core.data.prompts import STRATEGIES
 from core.errors import ConfigError, CoreError
 from core.figures.conditions import Tile, condition_sheet, plot_categories, plot_conditions
-from core.methods.clip.conditions import ConditionResult, parse_references, tally
 from core.methods.accuracy.many_pictures import Answers, ask_about
+from core.methods.clip.conditions import ConditionResult, parse_references, tally
 from core.methods.clip.zero_shot import unit
 from core.shares import FEW, difference_words, share
 from pages.shared.address import bound

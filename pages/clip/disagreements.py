@@ -30,6 +30,7 @@ from core.figures.disagreements import (
     plot_class_tree,
     plot_outcomes,
 )
+from core.methods.accuracy.many_pictures import Answers, Progress, ask_about
 from core.methods.clip.disagreements import (
     Disagreements,
     Verdict,
@@ -40,7 +41,6 @@ from core.methods.clip.disagreements import (
     find_disagreements,
     imagenet_index,
 )
-from core.methods.accuracy.many_pictures import Answers, Progress, ask_about
 from core.methods.clip.zero_shot import Scale, zero_shot_scores
 from core.shares import FEW, counted, difference_words, interval_words, share, share_of
 from pages.shared.address import bound

@@ -13,9 +13,6 @@ from core.figures.confusion import MOST_CLASSES, plot_compared_accuracies
 from core.methods.accuracy.confusion import surest_errors
 from core.reports import roughly
 from core.runs.store import RunFolder
-from pages.shared.background_results import GALLERY, Results, error_gallery
-from pages.shared.cache import loaded_model
-from pages.shared.errors import guard
 from pages.clip.evaluation_views import (
     Evaluation,
     card_accuracies,
@@ -26,6 +23,9 @@ from pages.clip.evaluation_views import (
     headline,
     read_evaluation,
 )
+from pages.shared.background_results import GALLERY, Results, error_gallery
+from pages.shared.cache import loaded_model
+from pages.shared.errors import guard
 from pages.shared.export import Export
 from pages.shared.foreign import plain
 from pages.shared.forms import dataset_import

@@ -6,11 +6,11 @@ import streamlit as st
 
 from pages.clip import conditions, disagreements
 from pages.clip.evaluation_panel import evaluation_export, evaluation_panel
+from pages.clip.similarity_panel import images_picker, similarity_export, similarity_panel
+from pages.clip.zero_shot_panel import zero_shot_export, zero_shot_panel
 from pages.shared.export import Export, export_popover
 from pages.shared.layout import heading, teaching_cards
 from pages.shared.pickers import image_picker, model_picker, own_model_form
-from pages.clip.similarity_panel import images_picker, similarity_export, similarity_panel
-from pages.clip.zero_shot_panel import zero_shot_export, zero_shot_panel
 
 VIEWS = {
     "labels": "One image",

@@ -22,15 +22,16 @@ from core.figures.zero_shot import (
 )
 from core.methods.clip.zero_shot import ZeroShotScores
 from core.models.imagenet import imagenet_classes
-from pages.shared.cache import display_photo, loaded_model
 from pages.components.keys import component_key
 from pages.components.label_bars.label_bars import LabelBar, label_bars
+from pages.shared.cache import display_photo, loaded_model
 from pages.shared.errors import guard
 from pages.shared.export import Export
 from pages.shared.foreign import plain
 from pages.shared.pickers import Picture
 from pages.shared.recipes import zero_shot_recipe
 from pages.shared.zero_shot import (
+    BUNDLED_LABELS,
     best_template,
     hiding_check,
     is_cut,
@@ -42,7 +43,6 @@ from pages.shared.zero_shot import (
 )
 
 DEFAULT_LABELS = "espresso, coffee mug, teapot, wooden spoon, plate, cat, dog, sports car"
-BUNDLED_LABELS = "cat, espresso, motorcycle, astronaut, rocket, photographer, pagoda, flower"
 LISTS: dict[str, Callable[[], str]] = {
     "The bundled photos": lambda: BUNDLED_LABELS,
     "CIFAR-10": lambda: "airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck",

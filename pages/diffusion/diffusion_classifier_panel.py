@@ -18,7 +18,6 @@ from core.figures.overlay import overlay
 from core.methods.diffusion.denoising_view import MAP_STEPS
 from core.methods.diffusion.diffusion_classifier import Plan, Race, excess_error, other_objective
 from core.reports import roughly
-from pages.shared.cache import display_photo, loaded_model
 from pages.diffusion.diffusion_classifier import (
     Question,
     advantage_of,
@@ -30,11 +29,12 @@ from pages.diffusion.diffusion_classifier import (
     steps_of,
     view_of,
 )
+from pages.diffusion.race_plan import race_plan
+from pages.shared.cache import display_photo, loaded_model
 from pages.shared.errors import guard
 from pages.shared.export import Export
 from pages.shared.foreign import plain
 from pages.shared.pickers import Picture
-from pages.diffusion.race_plan import race_plan
 from pages.shared.recipes import diffusion_recipe
 from pages.shared.zero_shot import read_model_card, scores_of
 

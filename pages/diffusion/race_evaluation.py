@@ -19,9 +19,9 @@ from core.figures.confusion import plot_class_accuracies, plot_confusion
 from core.figures.race_evaluation import plot_accuracy_by_calls, plot_replays
 from core.figures.theme import Figure
 from core.methods.accuracy.confusion import Accuracy, accuracy, class_accuracies, confusion_matrix, mistakes_sentence
+from core.methods.accuracy.paired import Paired
 from core.methods.diffusion.diffusion_batch import fitting_batch, pass_seconds
 from core.methods.diffusion.diffusion_classifier import Plan
-from core.methods.accuracy.paired import Paired
 from core.methods.diffusion.race_evaluation import BudgetCurve, budget_curve
 from core.models.diffusion import LatentDiffusion
 from core.runs.store import RunFolder

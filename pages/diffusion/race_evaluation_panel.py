@@ -16,13 +16,6 @@ from core.models.weights import availability
 from core.reports import roughly
 from core.runs.store import RunFolder
 from core.shares import share_of
-from pages.shared.background_results import GALLERY, Results, error_gallery
-from pages.shared.cache import loaded_model
-from pages.shared.errors import guard
-from pages.shared.export import Export
-from pages.shared.foreign import plain
-from pages.shared.forms import dataset_import
-from pages.shared.layout import page_link
 from pages.diffusion.race_evaluation import (
     Pace,
     RaceEvaluation,
@@ -38,6 +31,13 @@ from pages.diffusion.race_evaluation import (
     replay_sentence,
 )
 from pages.diffusion.race_plan import race_plan
+from pages.shared.background_results import GALLERY, Results, error_gallery
+from pages.shared.cache import loaded_model
+from pages.shared.errors import guard
+from pages.shared.export import Export
+from pages.shared.foreign import plain
+from pages.shared.forms import dataset_import
+from pages.shared.layout import page_link
 from pages.shared.recipes import evaluation_recipe
 from pages.shared.tested_images import choose_images, label_area, read_labels
 from pages.shared.zero_shot import read_model_card

@@ -18,8 +18,8 @@ from core.figures.embedding import thumbnail_sheet
 from core.methods.embeddings.features import finish
 from core.paths import data_root
 from core.reports import Progress as Report
-from pages.shared.address import remember, remembered
 from pages.components.image_plane.image_plane import Pictures
+from pages.shared.address import remember, remembered
 from pages.shared.errors import show_error
 from pages.shared.foreign import plain
 from pages.shared.pickers import UPLOAD_TYPES

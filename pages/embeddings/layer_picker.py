@@ -6,8 +6,8 @@ import streamlit as st
 
 from core.methods.embeddings.features import FeaturePooling
 from core.methods.embeddings.layer_features import Cut, Cuts, Depth
-from pages.shared.address import remember, remembered
 from pages.embeddings.spaces import Asked, cuts_of
+from pages.shared.address import remember, remembered
 
 _DEPTHS: tuple[Depth, ...] = ("pixels", "early", "middle", "late")
 _POOLINGS: dict[FeaturePooling, str] = {

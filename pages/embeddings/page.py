@@ -8,9 +8,12 @@ from core.errors import CoreError
 from core.figures.embedding import picture_plane, plot_depths, plot_plane
 from core.methods.embeddings.embedding import TITLES, PlaneConfig
 from core.models.spec import Capability
-from pages.embeddings.spaces import Shown, show_film, show_planes
+from pages.embeddings.image_sets import current_set, is_small, set_popover
+from pages.embeddings.layer_picker import layer_picker
 from pages.embeddings.panels import chosen_now, depths, explore
+from pages.embeddings.plane_settings import fine_settings, plane_kind
 from pages.embeddings.recipe import embeddings_recipe
+from pages.embeddings.spaces import Shown, show_film, show_planes
 from pages.embeddings.words import (
     colours_of,
     contest_sentence,
@@ -24,11 +27,8 @@ from pages.embeddings.words import (
 from pages.shared.errors import show_error
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
-from pages.embeddings.image_sets import current_set, is_small, set_popover
-from pages.embeddings.layer_picker import layer_picker
 from pages.shared.layout import heading, teaching_cards
 from pages.shared.pickers import model_picker, own_model_form, second_model_picker
-from pages.embeddings.plane_settings import fine_settings, plane_kind
 from pages.shared.stoppable import Stopped
 
 VIEWS = {"plane": "One plane", "layers": "Layer by layer", "models": "Two models"}

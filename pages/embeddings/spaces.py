@@ -23,8 +23,8 @@ from core.methods.embeddings.features import Features, finish
 from core.methods.embeddings.layer_features import Cut, Cuts, Depth, extract_layers, find_cuts
 from core.reports import Progress as Report
 from core.seeding import stream
-from pages.shared.cache import in_use, loaded_model
 from pages.embeddings.image_sets import Given
+from pages.shared.cache import in_use, loaded_model
 from pages.shared.stoppable import Progress, computed
 
 NEAR = 10

@@ -13,9 +13,9 @@ from core.methods.embeddings.embedding import PlaneConfig
 from core.methods.embeddings.embedding_quality import agreement, overlap, overlap_by_chance
 from core.shares import FEW, counted, difference_words, interval_words, share
 from pages.components.image_plane.image_plane import Chosen, Colours
+from pages.embeddings.image_sets import Given
 from pages.embeddings.spaces import NEAR, Drawing, Shown, similarity_of
 from pages.shared.foreign import plain
-from pages.embeddings.image_sets import Given
 
 
 def colours_of(shown: Shown) -> list[Colours]:

@@ -18,6 +18,8 @@ from core.figures.zero_shot import plot_label_bars
 from core.methods.attention.attention import readout_maps
 from core.models.catalogue import MODELS
 from core.models.weights import availability, fetch
+from pages.home.device_choice import device_choice
+from pages.home.embeddings_tile import embeddings_tile
 from pages.shared.cache import (
     display_photo,
     explanation_of,
@@ -27,16 +29,13 @@ from pages.shared.cache import (
     rollout_of,
     with_progress,
 )
-from pages.home.device_choice import device_choice
-from pages.home.embeddings_tile import embeddings_tile
 from pages.shared.errors import guard, show_error
 from pages.shared.foreign import plain
 from pages.shared.layout import accuracy_sentence, page_link
 from pages.shared.pickers import PREFERRED, Picture, image_picker
 from pages.shared.previews import augmented_photo
 from pages.shared.run_views import all_views
-from pages.shared.zero_shot import relevance_of, scores_of
-from pages.clip.zero_shot_panel import BUNDLED_LABELS
+from pages.shared.zero_shot import BUNDLED_LABELS, relevance_of, scores_of
 
 WORDS_MODEL = "clip_small"
 OFFLINE_SET = ("vit_s14_saliency", "efficientnet_lite0")

@@ -8,16 +8,11 @@ import streamlit as st
 from core.figures.attention import short_label
 from core.figures.faithfulness import plot_track_record
 from core.figures.patches import sharp
+from core.methods.accuracy.predictions import top_predictions
 from core.methods.attention.explanations import EXPLANATIONS, explanations_for
 from core.methods.masking.masking import Fill
-from core.methods.accuracy.predictions import top_predictions
-from pages.shared.cache import band_of, data_uri, loaded_model, logits_of, mask_grid, masked_photo_of
 from pages.components.keys import component_key
 from pages.components.patch_canvas.patch_canvas import paint_canvas, painted_patches
-from pages.shared.errors import guard
-from pages.shared.export import Export, export_popover
-from pages.shared.foreign import code, plain
-from pages.shared.layout import heading, teaching_cards
 from pages.masking.parts import (
     area_sentence,
     by_hand_part,
@@ -30,8 +25,13 @@ from pages.masking.parts import (
     measure_of,
     question_of,
 )
-from pages.shared.pickers import image_picker, model_picker, own_model_form
 from pages.masking.track_records import track_record
+from pages.shared.cache import band_of, data_uri, loaded_model, logits_of, mask_grid, masked_photo_of
+from pages.shared.errors import guard
+from pages.shared.export import Export, export_popover
+from pages.shared.foreign import code, plain
+from pages.shared.layout import heading, teaching_cards
+from pages.shared.pickers import image_picker, model_picker, own_model_form
 from pages.shared.view_recipes import masking_recipe
 from pages.shared.views import MaskingView, Removal, Shown, facts_of
 

@@ -10,10 +10,10 @@ from core.figures.faithfulness import plot_faithfulness
 from core.figures.masking import plot_masking_curves
 from core.figures.patches import sharp
 from core.figures.theme import Figure
+from core.methods.accuracy.predictions import class_name, top_predictions
 from core.methods.attention.explanations import EXPLANATIONS, explanations_for
 from core.methods.masking.faithfulness import compare_with_band, verdict
 from core.methods.masking.masking import PUBLISHED, MaskingCurve, RandomBand, keep_for_setting, keep_from_patches
-from core.methods.accuracy.predictions import class_name, top_predictions
 from pages.shared.cache import (
     MaskingQuestion,
     band_of,

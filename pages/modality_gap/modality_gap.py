@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from core.data.prompts import STRATEGIES
-from core.methods.modality_gap.alignment import VARIANTS, find_variant
 from core.methods.embeddings.features import finish
+from core.methods.modality_gap.alignment import VARIANTS, find_variant
 from core.methods.modality_gap.modality_gap import Budget, Outcome, compare_variants, pair_budget, points
 from core.methods.modality_gap.modality_gap_pairs import By, Halves, embed_halves
 from core.methods.modality_gap.modality_gap_way import Station, along_the_way

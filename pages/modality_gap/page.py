@@ -11,13 +11,13 @@ from core.methods.modality_gap.alignment import VARIANTS
 from core.methods.modality_gap.modality_gap import Outcome, finding
 from core.methods.modality_gap.modality_gap_pairs import EXAMPLE_SOURCE, Halves, pair_sources
 from core.methods.modality_gap.modality_gap_way import Station
+from pages.modality_gap.modality_gap import Question, budget_of, halves_of, outcomes_of, stations_of, table_of
+from pages.modality_gap.modality_gap_panel import control_words, controls, seen_now, travel, turned
 from pages.shared.cache import loaded_model
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
 from pages.shared.layout import heading, teaching_cards
-from pages.modality_gap.modality_gap import Question, budget_of, halves_of, outcomes_of, stations_of, table_of
-from pages.modality_gap.modality_gap_panel import control_words, controls, seen_now, travel, turned
 from pages.shared.pickers import model_picker, own_model_form
 from pages.shared.recipes import modality_gap_recipe
 

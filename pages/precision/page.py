@@ -7,12 +7,6 @@ import streamlit as st
 from core.figures.precision import plot_agreement, plot_latencies, plot_memory
 from core.methods.precision.agreement import Agreement
 from core.shares import counted
-from pages.shared.cache import loaded_model
-from pages.shared.errors import guard
-from pages.shared.export import Export, export_popover
-from pages.shared.foreign import plain
-from pages.shared.layout import heading, teaching_cards
-from pages.shared.pickers import image_picker, model_picker, own_model_form
 from pages.precision.precision import Measured, Question
 from pages.precision.precision_panel import (
     answers,
@@ -26,6 +20,12 @@ from pages.precision.precision_panel import (
     without_answers,
 )
 from pages.precision.precision_pictures import compared_pictures
+from pages.shared.cache import loaded_model
+from pages.shared.errors import guard
+from pages.shared.export import Export, export_popover
+from pages.shared.foreign import plain
+from pages.shared.layout import heading, teaching_cards
+from pages.shared.pickers import image_picker, model_picker, own_model_form
 from pages.shared.recipes import precision_recipe
 
 heading("Precision", "What does half the bits cost?")

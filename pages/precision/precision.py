@@ -37,9 +37,9 @@ from core.methods.precision.precision import (
 from core.methods.precision.precision_probe import ProcessMemory
 from core.methods.precision.timing import Conditions, Latencies, TimedRun
 from core.models.spec import LoadedModel
+from pages.precision.probe_process import printed_by
 from pages.shared.cache import in_use, loaded_model, on_shelf, shelved
 from pages.shared.pickers import Picture
-from pages.precision.probe_process import printed_by
 from pages.shared.zero_shot import weights_of
 
 RUNS, WARMUPS = 100, 10

@@ -9,15 +9,11 @@ import torch
 from core.data.prompts import parse_labels
 from core.errors import CoreError
 from core.figures.attention import short_label
+from core.methods.accuracy.predictions import class_name
 from core.methods.precision.agreement import TOP, Agreement, reason
 from core.methods.precision.precision import FORMATS
-from core.methods.accuracy.predictions import class_name
 from core.reports import roughly
 from core.shares import interval_words
-from pages.shared.cache import loaded_model
-from pages.shared.errors import guard
-from pages.shared.foreign import plain
-from pages.shared.pickers import Picture
 from pages.precision.precision import (
     RUNS,
     WARMUPS,
@@ -30,6 +26,10 @@ from pages.precision.precision import (
     whole_measurement,
 )
 from pages.precision.precision_pictures import default_labels, picture_sources
+from pages.shared.cache import loaded_model
+from pages.shared.errors import guard
+from pages.shared.foreign import plain
+from pages.shared.pickers import Picture
 
 SHORTER = [name for name in FORMATS if name != "fp32"]
 BATCHES = [1, 8, 32]

@@ -5,11 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from core.launch.queue import advance
-from pages.shared.errors import guard
-from pages.shared.export import Export, export_popover
-from pages.shared.foreign import plain
-from pages.shared.layout import heading, page_link, teaching_cards
-from pages.shared.recipes import runs_recipe
 from pages.runs.run_panel import (
     choose,
     chosen_keys,
@@ -22,8 +17,13 @@ from pages.runs.run_panel import (
     strip,
     views_for,
 )
-from pages.shared.run_views import RunView
 from pages.runs.sweep_panel import sweep_panel
+from pages.shared.errors import guard
+from pages.shared.export import Export, export_popover
+from pages.shared.foreign import plain
+from pages.shared.layout import heading, page_link, teaching_cards
+from pages.shared.recipes import runs_recipe
+from pages.shared.run_views import RunView
 from pages.shared.train_address import open_train
 
 EVERY = "2s"

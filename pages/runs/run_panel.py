@@ -23,14 +23,14 @@ from core.figures.curves import (
     words,
 )
 from core.figures.theme import Figure
-from core.paths import CHECKOUT
-from core.reports import roughly
 from core.launch.control import delete, request_stop, resume
+from core.reports import roughly
 from core.runs.status import RESUMABLE, Status
 from core.runs.store import RunFolder
 from pages.shared.address import all_asked, remember, remembered
 from pages.shared.errors import guard
 from pages.shared.foreign import plain
+from pages.shared.layout import page_path
 from pages.shared.run_views import RunView, age, all_views, differing
 
 ICONS: dict[Status, tuple[str, str]] = {
@@ -308,7 +308,7 @@ def _open_button(page: str, label: str, icon: str, view: RunView, *, picker: str
     key = f"open-{page}-{_safe(view.key)}"
     if st.button(label, icon=f":material/{icon}:", key=key, help=f"Open in {label}.", type="tertiary"):
         remember(picker, view.model)
-        st.switch_page(str(CHECKOUT / "pages" / f"{page}.py"))
+        st.switch_page(page_path(page))
 
 
 def _axis_end(views: Sequence[RunView], x: XAxis) -> float | None:

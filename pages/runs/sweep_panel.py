@@ -12,7 +12,6 @@ import streamlit as st
 from core.errors import CoreError
 from core.experiments.catalogue import RECIPES
 from core.experiments.space import usual_space
-from core.launch.sweep import Config, attach, sweepable
 from core.figures.sweep import (
     plot_epochs,
     plot_history,
@@ -22,8 +21,9 @@ from core.figures.sweep import (
     short_name,
 )
 from core.figures.theme import Figure
-from core.paths import runs_root
 from core.launch.queue import submit
+from core.launch.sweep import Config, attach, sweepable
+from core.paths import runs_root
 from core.runs.status import read_state
 from core.runs.store import RunFolder, RunSpec, create_run, list_runs
 from core.runs.studies import (

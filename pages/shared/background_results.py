@@ -11,10 +11,10 @@ import numpy as np
 import streamlit as st
 
 from core.errors import CoreError
-from core.methods.accuracy.confusion import most_confused
-from core.reports import roughly
 from core.launch.control import request_stop, resume
 from core.launch.queue import advance, submit
+from core.methods.accuracy.confusion import most_confused
+from core.reports import roughly
 from core.runs.status import RESUMABLE, read_state
 from core.runs.store import RunFolder, RunSpec, create_run, list_runs
 from pages.shared.address import remember, remembered

@@ -29,9 +29,13 @@ from core.data.transforms import (
 from core.device import pick_device
 from core.errors import CoreError
 from core.figures.overlay import mosaic, overlay, to_data_uri
+from core.methods.accuracy.predictions import predict_logits
+from core.methods.accuracy.targets import Target, pick_target
 from core.methods.anatomy.anatomy import Anatomy, anatomy
+from core.methods.anatomy.positional import Measure, PositionalSimilarity, positional_similarity
 from core.methods.attention.attention import AttentionMaps, Fusion, attention_maps, readout_maps
 from core.methods.attention.explanations import find_explanation
+from core.methods.attention.rollout import rollout_maps
 from core.methods.masking.faithfulness import Faithfulness, faithfulness
 from core.methods.masking.masking import (
     Fill,
@@ -48,10 +52,6 @@ from core.methods.masking.masking import (
     random_band,
     scores_on_grid,
 )
-from core.methods.anatomy.positional import Measure, PositionalSimilarity, positional_similarity
-from core.methods.accuracy.predictions import predict_logits
-from core.methods.attention.rollout import rollout_maps
-from core.methods.accuracy.targets import Target, pick_target
 from core.models.spec import LoadedModel
 from core.models.trace import reader_name as name_of_reader
 from core.models.weights import load

@@ -19,10 +19,10 @@ from core.device import device_title, pick_device
 from core.errors import CoreError
 from core.experiments.estimate import Estimate
 from core.experiments.spec import Recipe
+from core.launch.queue import devices, submit
 from core.paths import CHECKOUT
 from core.precision_choice import known_choice
 from core.runs.processes import spoken_in_utf8
-from core.launch.queue import devices, submit
 from core.runs.store import RunSpec, create_run, list_runs
 from pages.shared.address import remember
 from pages.shared.errors import show_error

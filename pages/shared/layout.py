@@ -22,10 +22,14 @@ def heading(title: str, question: str) -> None:
     )
 
 
+def page_path(stem: str) -> str:
+    """The script of a page, as Streamlit's links and switches want it."""
+    return str(CHECKOUT / "pages" / stem / "page.py")
+
+
 def page_link(stem: str, label: str, icon: str = "arrow_forward", **query: str) -> None:
-    """A link to another page; Streamlit wants its path from the script in `core/ui`, or the whole path."""
-    path = str(CHECKOUT / "pages" / f"{stem}.py")
-    st.page_link(path, label=label, icon=f":material/{icon}:", query_params=query or None)
+    """A link to another page."""
+    st.page_link(page_path(stem), label=label, icon=f":material/{icon}:", query_params=query or None)
 
 
 def accuracy_sentence(name: str) -> str:

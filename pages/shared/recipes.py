@@ -98,7 +98,9 @@ from pathlib import Path
 from core.data.examples import load_example
 from core.data.images import decode_image
 from core.data.transforms import to_batch
-from core.methods.clip.zero_shot import {"embed_images, embed_texts, similarity_matrix" if measure == "cosine" else kinds}
+from core.methods.clip.zero_shot import {
+        "embed_images, embed_texts, similarity_matrix" if measure == "cosine" else kinds
+    }
 from core.models.weights import load
 {"".join(line + chr(10) for line in sorted(imports))}
 model = load({name!r})

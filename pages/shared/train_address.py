@@ -10,8 +10,8 @@ import streamlit as st
 from core.configs import differences, from_dict, parse_overrides
 from core.errors import CoreError
 from core.experiments.catalogue import RECIPES, find_recipe
-from core.paths import CHECKOUT
 from pages.shared.address import all_asked, asked
+from pages.shared.layout import page_path
 from pages.shared.run_views import RunView
 
 WRITTEN = "train-written"
@@ -91,7 +91,7 @@ def open_settings(recipe: str, overrides: tuple[str, ...], *, parent: str = "", 
         problem=problem,
     )
     st.session_state.pop("recipe", None)
-    st.switch_page(str(CHECKOUT / "pages" / "train.py"))
+    st.switch_page(page_path("train"))
 
 
 def _check(found: Arrival, default: str) -> Arrival:

@@ -153,7 +153,10 @@ _TABS = {
         ),
         _mass,
     ),
-    "Attention distance": (("from core.methods.attention.attention import attention_distance, attention_entropy",), _distance),
+    "Attention distance": (
+        ("from core.methods.attention.attention import attention_distance, attention_entropy",),
+        _distance,
+    ),
     "Predictions": (("from core.methods.accuracy.predictions import predict_logits, top_predictions",), _predictions),
     "Compare": (
         (

@@ -20,9 +20,8 @@ from core.data.prompts import fill_template, prompts_for
 from core.data.transforms import to_batch
 from core.data.wordnet import CIFAR10, find_synset, imagenet_wnids
 from core.errors import CoreError
-from core.methods.clip.image_text_relevance import ImageTextRelevance, image_text_relevance
-from core.methods.masking.masking import keep_from_order, masked_responses, masking_order
 from core.methods.accuracy.targets import Target
+from core.methods.clip.image_text_relevance import ImageTextRelevance, image_text_relevance
 from core.methods.clip.zero_shot import (
     Scale,
     ZeroShotScores,
@@ -33,11 +32,14 @@ from core.methods.clip.zero_shot import (
     text_classifier,
     zero_shot_scores,
 )
+from core.methods.masking.masking import keep_from_order, masked_responses, masking_order
 from core.models.catalogue import find_model
 from core.models.clip import ImageTextEncoder
 from core.models.weights import resolve
 from pages.shared.cache import in_use, loaded_model, shelved, with_progress
 
+# A word for each of the bundled photos.
+BUNDLED_LABELS = "cat, espresso, motorcycle, astronaut, rocket, photographer, pagoda, flower"
 # Sentences whose vectors are kept one by one: what somebody types is asked again with a letter more.
 KEPT_SENTENCES = 20_000
 # More than this at once belong to a long list of labels, of which only the classes are kept.

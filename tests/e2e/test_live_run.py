@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 import psutil
 import pytest
 
+from core.launch.worker import main as work_on
 from core.runs.owner import is_alive, read_owner
 from core.runs.store import RunFolder, RunSpec, create_run, find_run
-from core.launch.worker import main as work_on
 from tests.runs.conftest import end_all, wait_for, wait_until
 from tests.toy import save_toy
 

@@ -18,8 +18,8 @@ from core.data.loading import measure_normalisation
 from core.data.transforms import normalise
 from core.errors import ConfigError
 from core.experiments import cnn_scratch
-from core.methods.attention.gradcam import grad_cam
 from core.methods.accuracy.targets import pick_target
+from core.methods.attention.gradcam import grad_cam
 from core.models.small_cnn import SmallCNNConfig
 from core.models.weights import load
 from core.paths import data_root

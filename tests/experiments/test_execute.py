@@ -14,8 +14,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from core.errors import RunFailedError, UnknownNameError
-from core.launch import execute as module
 from core.experiments.catalogue import RECIPES
+from core.launch import execute as module
 from core.launch.execute import execute
 from core.paths import runs_root
 from core.reports import Progress

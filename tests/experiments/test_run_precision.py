@@ -11,8 +11,8 @@ from core.configs import from_dict
 from core.experiments import run_precision, vit_scratch
 from core.experiments.catalogue import find_recipe
 from core.experiments.estimate import Estimate, estimate
-from core.launch.execute import execute
 from core.experiments.run_precision import read_precision, settle_precision
+from core.launch.execute import execute
 from core.models.vit import ViTConfig
 from core.precision_choice import Chosen
 from core.reports import Progress

@@ -14,9 +14,18 @@ import torch
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 import core.reports
-from core.experiments import clip_contrastive, diffusion_zero_shot, linear_probe, text_to_image, transfer, vae, vit_scratch, zero_shot
-from core.launch import sweep
+from core.experiments import (
+    clip_contrastive,
+    diffusion_zero_shot,
+    linear_probe,
+    text_to_image,
+    transfer,
+    vae,
+    vit_scratch,
+    zero_shot,
+)
 from core.experiments.catalogue import RECIPES
+from core.launch import sweep
 from core.launch.execute import execute
 from core.methods.diffusion.diffusion_classifier import Plan
 from core.models.checkpoint import ModelCard, build, save_model

@@ -16,10 +16,10 @@ import pytest
 
 from core.configs import parse_overrides
 from core.errors import ConfigError, CoreError, RunFailedError
-from core.launch import sweep
 from core.experiments.catalogue import RECIPES
-from core.launch.execute import execute
 from core.experiments.space import usual_space
+from core.launch import sweep
+from core.launch.execute import execute
 from core.models.checkpoint import read_card
 from core.paths import CHECKOUT
 from core.reports import Progress

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from core.data.transforms import HALF_NORMALISATION
 from core.errors import ConfigError, UnknownNameError
+from core.methods.accuracy.targets import Target
 from core.methods.masking.faithfulness import (
     ImageAreas,
     area,
@@ -23,7 +24,6 @@ from core.methods.masking.faithfulness import (
     verdict,
 )
 from core.methods.masking.masking import MaskingCurve, RandomBand
-from core.methods.accuracy.targets import Target
 
 GRID = (4, 4)
 OPTIONS = {"grid": GRID, "fill": "black", "steps": 8, "normalisation": HALF_NORMALISATION}

@@ -32,10 +32,10 @@ from core.methods.attention.attention import attention, gradcam, relevance, roll
 from core.methods.clip import disagreements, image_text_relevance, zero_shot
 from core.methods.diffusion import denoising_view, diffusion_classifier
 from core.methods.embeddings import embedding, embedding_quality, features, layer_features, probes
+from core.methods.embeddings.features import Features, finish
 from core.methods.masking.masking import faithfulness, masking
 from core.methods.modality_gap.modality_gap import alignment, modality_gap, modality_gap_way, procrustes
 from core.methods.precision.precision import agreement
-from core.methods.embeddings.features import Features, finish
 from core.models.small_cnn import SmallCNN, SmallCNNConfig
 from core.models.vit import ViT, ViTConfig
 

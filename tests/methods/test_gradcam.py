@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import IncompatibleError
-from core.methods.attention.gradcam import grad_cam
 from core.methods.accuracy.targets import Target
+from core.methods.attention.gradcam import grad_cam
 
 
 class TwoChannels(nn.Module):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from core.data.transforms import CIFAR10_NORMALISATION, HALF_NORMALISATION, normalise
 from core.errors import ConfigError, ShapeError
+from core.methods.accuracy.targets import Target, pick_target
 from core.methods.masking.masking import (
     PUBLISHED,
     keep_for_setting,
@@ -23,7 +24,6 @@ from core.methods.masking.masking import (
     removal_shares,
     scores_on_grid,
 )
-from core.methods.accuracy.targets import Target, pick_target
 from core.models.vit import ViT, ViTConfig
 
 GRIDS = st.tuples(st.integers(1, 9), st.integers(1, 9))

@@ -10,9 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import ShapeError
-from core.methods.diffusion.diffusion_classifier import Plan, replay
 from core.methods.accuracy.paired import paired
-from core.methods.diffusion.race_evaluation import THRESHOLDS, budget_curve, plan_words, replay_all, replayed_plans, trail
+from core.methods.diffusion.diffusion_classifier import Plan, replay
+from core.methods.diffusion.race_evaluation import (
+    THRESHOLDS,
+    budget_curve,
+    plan_words,
+    replay_all,
+    replayed_plans,
+    trail,
+)
 
 T = 1000
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from core.methods.attention.relevance import gradient_relevance
 from core.methods.accuracy.targets import Target
+from core.methods.attention.relevance import gradient_relevance
 from core.models.differential import DifferentialViT
 from core.models.vit import ViT, ViTConfig
 

@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 from torchvision import models
 
 from core.errors import IncompatibleError, MissingWeightsError, OfflineError, UnknownNameError
-from core.models.cnn import ConvolutionalClassifier, find_weights, load_torchvision
+from core.models.cnn import ConvolutionalClassifier, load_torchvision
 from core.models.imagenet import imagenet_classes
-from core.models.torchvision_weights import BASE, FILES, cached_weights
+from core.models.torchvision_weights import BASE, FILES, cached_weights, find_weights
 
 # builder: (channels, side of the maps at 64 pixels, embedding)
 NETWORKS = {

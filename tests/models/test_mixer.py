@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from core.errors import ConfigError, ShapeError
+from core.methods.accuracy.targets import pick_target
 from core.methods.anatomy.anatomy import anatomy
 from core.methods.attention.gradcam import grad_cam
-from core.methods.accuracy.targets import pick_target
 from core.models.layers import find_layers
 from core.models.mixer import OPERATOR_TITLES, MixerConfig, MixerNetwork, OperatorName
 

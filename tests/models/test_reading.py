@@ -33,11 +33,11 @@ from transformers import (
     ViTForImageClassification,
 )
 
+from core.methods.accuracy.targets import Target
 from core.methods.attention.attention import attention_maps, readout_maps
 from core.methods.attention.explanations import find_explanation
 from core.methods.attention.relevance import gradient_relevance
 from core.methods.attention.rollout import attention_rollout, rollout_batch
-from core.methods.accuracy.targets import Target
 from core.models.timm_folder import load_timm
 from core.models.trace import Mixture, reader_name, readout
 from core.models.transformers_clip import TransformersClip

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from core.errors import ConfigError, ShapeError
+from core.methods.accuracy.targets import pick_target
 from core.methods.anatomy.anatomy import anatomy
 from core.methods.attention.gradcam import grad_cam
-from core.methods.accuracy.targets import pick_target
 from core.models.small_cnn import SmallCNN, SmallCNNConfig
 
 

@@ -14,10 +14,11 @@ from transformers import ViTConfig as HubViTConfig
 from transformers import ViTForImageClassification, ViTModel
 
 from core.errors import ConfigError, IncompatibleError, UnknownNameError
-from core.methods.attention.gradcam import grad_cam
 from core.methods.accuracy.targets import pick_target
+from core.methods.attention.gradcam import grad_cam
+from core.models.backbones import for_classes, open_backbone
 from core.models.checkpoint import ModelCard, build, save_model
-from core.models.transfer import for_classes, head_of, head_parameters, open_backbone
+from core.models.transfer import head_of, head_parameters
 from core.models.weights import load
 
 VIT = {"image_size": 16, "patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2, "classes": 3}

@@ -19,8 +19,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from core.errors import CoreError
 from core.experiments.catalogue import RECIPES
 from core.launch import control, queue
-from core.runs import owner
 from core.launch.launcher import LocalLauncher
+from core.runs import owner
 from core.runs.owner import Owner, read_owner, this_host, write_owner
 from core.runs.status import RESUMABLE, TERMINAL, read_state, stored_state, write_state
 from core.runs.store import RunFolder, list_runs

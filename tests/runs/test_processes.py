@@ -16,9 +16,9 @@ import psutil
 import pytest
 
 from core.errors import CoreError
-from core.paths import CHECKOUT
 from core.launch import control, queue
 from core.launch.launcher import LocalLauncher
+from core.paths import CHECKOUT
 from core.runs.owner import OwnedElsewhereError, Owner, is_alive, is_held, read_owner, this_host, write_owner
 from core.runs.status import RunState, eta_seconds, read_state, stored_state, write_state
 from core.runs.store import RunFolder
@@ -112,7 +112,8 @@ def test_stop_from_another_process_saves_first_and_resumes() -> None:
     queue.submit(run)
     wait_until(run.history, "first epoch")
     code = (
-        "from core.launch import control; from core.runs.store import find_run; control.request_stop(find_run('stopped'))"
+        "from core.launch import control; from core.runs.store import find_run\n"
+        "control.request_stop(find_run('stopped'))"
     )
     subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, check=True)
     state = wait_for(run, "stopped", "finished")

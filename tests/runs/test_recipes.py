@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from core.experiments import vit_scratch
-from core.models.vit import ViTConfig
 from core.launch import control, queue
+from core.models.vit import ViTConfig
 from core.runs.owner import birth_of, is_alive, read_owner
 from core.runs.status import read_state
 from core.runs.store import RunFolder, RunSpec, create_run

@@ -13,8 +13,8 @@ import pytest
 
 from core.errors import CoreError
 from core.launch import control, queue, slurm
-from core.runs.owner import read_owner
 from core.launch.slurm import SlurmLauncher, job_of
+from core.runs.owner import read_owner
 from core.runs.status import read_state
 from core.runs.store import RunFolder
 from tests.runs.conftest import make_run, wait_for, wait_until

@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from core.launch import launcher, queue
-from core.runs import processes
 from core.launch.launcher import LocalLauncher
+from core.runs import processes
 from core.runs.owner import this_process, write_owner
 from core.runs.processes import ask_to_end, detached, spoken_in_utf8, stop_signals
 from tests.runs.conftest import make_run

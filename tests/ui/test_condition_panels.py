@@ -23,7 +23,7 @@ from tests.ui.test_pages import text_of
 
 SCRIPT = """
 import streamlit as st
-from core.ui import {panel}
+from pages.clip import {panel}
 from pages.shared.errors import guard
 {panel}.panel({model!r})
 with guard():

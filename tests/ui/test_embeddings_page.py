@@ -15,8 +15,8 @@ from core.data.examples import EXAMPLES
 from core.methods.embeddings.embedding import PlaneConfig
 from core.methods.embeddings.layer_features import Cut
 from pages.components.image_plane.image_plane import Chosen, _read
-from pages.embeddings.spaces import Asked
 from pages.embeddings.recipe import embeddings_recipe
+from pages.embeddings.spaces import Asked
 from pages.shared.stoppable import SharedResults
 from tests.toy import save_toy
 from tests.ui.test_pages import open_page, text_of

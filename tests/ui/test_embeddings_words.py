@@ -10,9 +10,9 @@ from core.data.image_sets import ImageSet
 from core.methods.embeddings.embedding import Plane
 from core.methods.embeddings.embedding_quality import Neighbours
 from pages.components.image_plane.image_plane import Pictures
+from pages.embeddings.image_sets import Given
 from pages.embeddings.spaces import Drawing, Shown, Space
 from pages.embeddings.words import colours_of, pair_sentence, shares_as_colours
-from pages.embeddings.image_sets import Given
 
 
 def shown(labels: np.ndarray, near: np.ndarray, other: np.ndarray | None = None) -> Shown:

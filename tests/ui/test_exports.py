@@ -206,7 +206,7 @@ def panel(name: str, model: str, **query: str) -> Callable[[], AppTest]:
     """A view of the CLIP page, alone, with the menu's export kept."""
     script = (
         "import streamlit as st\n"
-        f"from core.ui import {name}\n"
+        f"from pages.clip import {name}\n"
         "from pages.shared.errors import guard\n"
         "from pages.shared.export import export_popover\n"
         f"{name}.panel({model!r})\n"

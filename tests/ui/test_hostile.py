@@ -44,7 +44,7 @@ VALUES = {
 def parameters() -> set[str]:
     """Every name that an address can have on some page."""
     found: set[str] = set()
-    for file in [*(CHECKOUT / "pages").rglob("*.py"), *(CHECKOUT / "core" / "ui").rglob("*.py")]:
+    for file in (CHECKOUT / "pages").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
                 name = getattr(node.func, "attr", getattr(node.func, "id", ""))
@@ -118,7 +118,7 @@ def open_page(stem: str, query: dict[str, str]) -> AppTest:
     app = AppTest.from_file(str(MAIN), default_timeout=180)
     if stem != "home":
         # Before the first run: a session that has been anywhere remembers that, and asks the address nothing more.
-        app.switch_page(str(CHECKOUT / "pages" / f"{stem}.py"))
+        app.switch_page(page_path(stem))
     for name, value in query.items():
         app.query_params[name] = value
     return app.run()

@@ -10,8 +10,9 @@ from streamlit.testing.v1 import AppTest
 
 from core.errors import CoreError
 from core.paths import CHECKOUT
+from pages.shared.layout import page_path
 
-MAIN = CHECKOUT / "core" / "ui" / "main.py"
+MAIN = CHECKOUT / "pages" / "navigation.py"
 PAGES = (
     "home", "attention", "masking", "anatomy", "clip", "diffusion", "embeddings", "train", "runs", "modality_gap",
     "precision",
@@ -29,7 +30,7 @@ def open_page(stem: str, **query: str) -> AppTest:
         app.query_params[name] = value
     app.run()
     if stem != "home":
-        app.switch_page(str(CHECKOUT / "pages" / f"{stem}.py"))
+        app.switch_page(page_path(stem))
         for name, value in query.items():
             app.query_params[name] = value
         app.run()
@@ -49,7 +50,7 @@ def test_pages_open_filled(stem: str) -> None:
 
 
 def test_every_file_in_pages_is_in_the_navigation() -> None:
-    assert {path.stem for path in (CHECKOUT / "pages").glob("*.py")} == set(PAGES)
+    assert {path.parent.name for path in (CHECKOUT / "pages").glob("*/page.py")} == set(PAGES)
 
 
 @pytest.mark.parametrize("stem", [stem for stem in PAGES if stem != "home"])
@@ -129,7 +130,7 @@ def test_a_second_model_that_is_one_download_away_costs_only_its_part(
     for key, value in {**chosen, second: name}.items():
         app.session_state[key] = value
     app.run()
-    app.switch_page(str(CHECKOUT / "pages" / f"{stem}.py")).run()
+    app.switch_page(page_path(stem)).run()
     assert not app.exception, app.exception
     assert "one download away" in text_of(app)
     assert "What you see" in text_of(app)

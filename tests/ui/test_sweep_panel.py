@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.launch import sweep
 from core.experiments.catalogue import RECIPES
+from core.launch import sweep
 from core.launch.execute import execute
 from core.paths import CHECKOUT
 from core.runs.store import RunSpec, create_run, find_run
 from core.runs.studies import list_studies, read_study
+from pages.shared.layout import page_path
 from tests.experiments import toy_recipe
 
 SPACE = ("training.learning_rate=log:1e-3..0.5", "model.num_heads=choice:1,2,5")
@@ -25,9 +26,9 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def open_sweeps(**query: str) -> AppTest:
-    app = AppTest.from_file(str(CHECKOUT / "core" / "ui" / "main.py"), default_timeout=120)
+    app = AppTest.from_file(str(CHECKOUT / "pages" / "navigation.py"), default_timeout=120)
     app.run()
-    app.switch_page(str(CHECKOUT / "pages" / "runs.py"))
+    app.switch_page(page_path("runs"))
     for name, value in {"show": "Sweeps", **query}.items():
         app.query_params[name] = value
     app.run()

@@ -25,8 +25,9 @@ from core.methods.attention.explanations import EXPLANATIONS
 from core.models.weights import load
 from core.paths import CHECKOUT
 from pages.shared.export import Export
+from pages.shared.layout import page_path
 
-MAIN = CHECKOUT / "core" / "ui" / "main.py"
+MAIN = CHECKOUT / "pages" / "navigation.py"
 KINDS = ("selectbox", "slider", "select_slider", "segmented_control", "pills", "toggle", "checkbox", "radio", "tabs",
          "multiselect", "number_input", "text_input", "text_area")  # fmt: skip
 AS_THEY_ARE = ("direction", "beside", "compare_map")
@@ -66,7 +67,7 @@ class Page:
         for name, value in query.items():
             self.app.query_params[name] = value
         self.app.run()
-        self.app.switch_page(str(CHECKOUT / "pages" / f"{self.stem}.py"))
+        self.app.switch_page(page_path(self.stem))
         for name, value in query.items():
             self.app.query_params[name] = value
         return self.run()

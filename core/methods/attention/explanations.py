@@ -9,11 +9,11 @@ import numpy as np
 from torch import Tensor, nn
 
 from core.errors import UnknownNameError
+from core.methods.accuracy.targets import Target
 from core.methods.attention.attention import attention_maps, readout_maps
 from core.methods.attention.gradcam import grad_cam
 from core.methods.attention.relevance import gradient_relevance
 from core.methods.attention.rollout import rollout_maps
-from core.methods.accuracy.targets import Target
 from core.models.spec import Capability, ModelSpec
 
 

@@ -33,7 +33,7 @@ def fitting_batch(denoise: Denoiser, latent: Tensor, *, most: int, key: Hashable
     """A good number of latents for one pass, from 1 to `most`.
 
     Args:
-        denoise: as for `core.methods.diffusion.diffusion_classifier.classify`; it is asked under prompt 0 at time step 0.
+        denoise: as for `core.methods.diffusion.diffusion_classifier.classify`; asked under prompt 0 at time step 0.
         latent: (channels, height, width), on the device that is meant.
         most: as many as there ever are at once: prompts × draws between two looks.
         key: what the answer depends on, such as names of model and precision: measured once for each in a process.

@@ -19,6 +19,7 @@ from core.configs import from_dict
 from core.data.transforms import Normalisation
 from core.errors import ConfigError, UnknownNameError
 from core.finite import require_finite
+from core.methods.accuracy.targets import Target
 from core.methods.masking.masking import (
     Fill,
     MaskingCurve,
@@ -30,7 +31,6 @@ from core.methods.masking.masking import (
     removal_shares,
     scores_on_grid,
 )
-from core.methods.accuracy.targets import Target
 from core.seeding import stream
 
 Outcome = Literal["beats random", "no better than random", "worse than random"]

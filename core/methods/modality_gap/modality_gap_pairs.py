@@ -13,9 +13,9 @@ from core.data.examples import EXAMPLES, load_example
 from core.data.image_sets import ImageSet, dataset_sample, view_set
 from core.data.prompts import dataset_labels, prompts_for
 from core.errors import ConfigError, CoreError
+from core.methods.clip.zero_shot import embed_texts
 from core.methods.embeddings.features import extract_features
 from core.methods.modality_gap.modality_gap import Pairs, split_pairs
-from core.methods.clip.zero_shot import embed_texts
 from core.models.clip import ImageTextEncoder
 from core.models.spec import LoadedModel
 from core.reports import Progress

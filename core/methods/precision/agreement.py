@@ -9,8 +9,8 @@ import numpy as np
 
 from core.errors import ShapeError
 from core.finite import require_finite
-from core.methods.precision.precision import NumberFormat
 from core.methods.accuracy.predictions import class_name
+from core.methods.precision.precision import NumberFormat
 
 TOP = 5
 

@@ -1,4 +1,4 @@
-"""Precision measured in a process of its own, where nothing else runs: python -m core.methods.precision.precision_probe.
+"""Precision measured in a process of its own, where nothing else runs.
 
     python -m core.methods.precision.precision_probe timing --model vit_p4 --formats bf16,fp16 --runs 100
     python -m core.methods.precision.precision_probe memory --model vit_p4 --formats bf16
