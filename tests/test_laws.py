@@ -41,10 +41,8 @@ EXCEPTIONS: dict[str, set[str]] = {
         "core.runs.studies",
         "core.runs.processes",  # which signals ask it to stop
     },
-    # A clone is checked against its recipe's config before it is created.
-    "core.launch.control": {"core.experiments.catalogue"},
-    # The worker process is what runs an experiment.
-    "core.launch.worker": {"core.experiments"},
+    # A sweep is a recipe like the others, and its trials are runs: it starts them.
+    "core.experiments.catalogue": {"core.launch.sweep"},
 }
 # The command line reaches everything but the browser.
 ENTRY_POINTS = {"core.__main__"}
@@ -161,6 +159,75 @@ def test_plotly_stays_in_figures_and_pages():
 def test_the_core_does_not_import_pages_or_the_app():
     for path in _sources():
         assert not [name for name in _imports(path) if name.split(".")[0] in ("pages", "app", "tests")], path
+
+
+# The one circle that is left: a sweep is in the catalogue, looks its trials' recipe up there, and executes them.
+KNOWN_CIRCLES = [{"core.experiments.catalogue", "core.launch.execute", "core.launch.sweep"}]
+
+
+def circles(arrows: dict[str, set[str]]) -> list[set[str]]:
+    """Groups of modules of which each reaches each other one along the arrows (Tarjan's strong components)."""
+    order: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[set[str]] = []
+
+    def visit(module: str) -> None:
+        order[module] = low[module] = len(order)
+        stack.append(module)
+        for other in arrows.get(module, ()):
+            if other not in order:
+                visit(other)
+                low[module] = min(low[module], low[other])
+            elif other in stack:
+                low[module] = min(low[module], order[other])
+        if low[module] == order[module]:
+            group = set(stack[stack.index(module) :])
+            del stack[stack.index(module) :]
+            if len(group) > 1:
+                found.append(group)
+
+    for module in arrows:
+        if module not in order:
+            visit(module)
+    return found
+
+
+def test_circles_are_found():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set()}) == [{"a", "b", "c"}]
+    assert circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_imports_go_in_no_circle():
+    files = {_module_name(path): path for path in [*_sources(), *_sources("pages")]}
+    arrows = {module: {each for each in _imports(path) if each in files} for module, path in files.items()}
+    assert circles(arrows) == KNOWN_CIRCLES
+
+
+def test_pages_do_not_import_each_other():
+    shared = {"shared", "components", "navigation"}
+    breaches = []
+    for path in _sources("pages"):
+        own = path.relative_to(ROOT).parts[1].removesuffix(".py")
+        for name in _imports(path):
+            parts = name.split(".")
+            if parts[0] == "pages" and len(parts) > 1 and parts[1] not in {own, *shared} and own != "navigation":
+                breaches.append(f"{path.relative_to(ROOT)} imports {name}")
+    assert breaches == []
+
+
+def test_the_library_needs_no_streamlit():
+    code = (
+        "import importlib, pathlib, sys\n"
+        "sys.modules['streamlit'] = None\n"
+        "for path in sorted(pathlib.Path('core').rglob('*.py')):\n"
+        "    if path.name != '__main__.py':\n"
+        "        importlib.import_module('.'.join(path.with_suffix('').parts).removesuffix('.__init__'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, encoding="utf-8"
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 @pytest.mark.parametrize("catalogue", CATALOGUES)

@@ -6,7 +6,8 @@
 
 Every image is a race of its own (core/methods/diffusion/diffusion_classifier.py) with noise of its own. A finished race
 is on disk before the next one begins, so that a run that was stopped or killed loses one image at most. With
-`full_grid` no prompt leaves a race, and what pruning would have saved is computed from the recorded errors, for several thresholds.
+`full_grid` no prompt leaves a race, and what pruning would have saved is computed from the recorded errors, for several
+thresholds.
 """
 
 from __future__ import annotations

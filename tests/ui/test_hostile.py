@@ -17,6 +17,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from core.paths import CHECKOUT
+from pages.shared.layout import page_path
 from core.runs.status import RunState, write_state
 from core.runs.store import RunSpec, create_run
 from tests.toy import save_toy
