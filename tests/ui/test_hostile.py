@@ -17,9 +17,9 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from core.paths import CHECKOUT
-from pages.shared.layout import page_path
 from core.runs.status import RunState, write_state
 from core.runs.store import RunSpec, create_run
+from pages.shared.layout import page_path
 from tests.toy import save_toy
 from tests.ui.test_pages import MAIN, PAGES
 
