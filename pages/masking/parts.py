@@ -109,7 +109,10 @@ def headline(view: MaskingView, curve: MaskingCurve) -> str:
 def area_sentence(view: MaskingView, curve: MaskingCurve, band: RandomBand, measure: str) -> str:
     """Whether the curve falls sooner than random orders, by the areas under them."""
     found = compare_with_band(curve, band)
-    interval = f"{found.random_low:.3f} to {found.random_high:.3f} (mean ± 2 sd of {found.orders} orders)"
+    # Of a few orders that differ much, two standard deviations reach where no area of probabilities can lie.
+    least = 0.0 if not loaded_model(view.model).spec.lacks("classifier") else -1.0
+    ends = np.clip([found.random_low, found.random_high], least, 1.0)
+    interval = f"{ends[0]:.3f} to {ends[1]:.3f} (mean ± 2 sd of {found.orders} orders)"
     areas = f"Area under the curve {found.area:.3f}; removed at random, {interval}"
     if view.strategy == "random":
         return f"{areas}. This curve is one of these orders."
