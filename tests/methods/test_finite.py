@@ -27,16 +27,20 @@ from core.data.transforms import HALF_NORMALISATION, Preprocessing
 from core.errors import NotFiniteError
 from core.finite import require_finite
 from core.methods.accuracy import confusion, many_pictures, predictions, targets
-from core.methods.anatomy.anatomy import positional
-from core.methods.attention.attention import attention, gradcam, relevance, rollout
+from core.methods.anatomy import positional
+from core.methods.attention import attention, gradcam, relevance, rollout
 from core.methods.clip import disagreements, image_text_relevance, zero_shot
 from core.methods.diffusion import denoising_view, diffusion_classifier
 from core.methods.embeddings import embedding, embedding_quality, features, layer_features, probes
 from core.methods.embeddings.features import Features, finish
-from core.methods.masking.masking import faithfulness, masking
-from core.methods.modality_gap.modality_gap import alignment, modality_gap, modality_gap_way, procrustes
-from core.methods.precision.precision import agreement
+from core.methods.latent import bounds, drawing, passes
+from core.methods.masking import faithfulness, masking
+from core.methods.modality_gap import alignment, modality_gap, modality_gap_way, procrustes
+from core.methods.operators import identity_trap, receptive_field, single_layer
+from core.methods.precision import agreement
+from core.models.mixer import MixerConfig, MixerNetwork
 from core.models.small_cnn import SmallCNN, SmallCNNConfig
+from core.models.vae import VAE, VAEConfig
 from core.models.vit import ViT, ViTConfig
 
 # What an argument or a parameter of a network's kind is called in a signature.
@@ -386,17 +390,55 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
 }
 
 
+def vae() -> VAE:
+    return VAE(VAEConfig(image_size=8, channels=1, hidden_dim=8, latent_dim=2)).eval()
+
+
+def mixer() -> MixerNetwork:
+    return MixerNetwork(MixerConfig(image_size=8, patch_size=4, embed_dim=8, depth=1, num_heads=2, classes=3)).eval()
+
+
+SHARES = np.linspace(0, 1, 3, dtype=np.float32)
+ASKED |= {
+    "bounds.standard_error": [lambda bad: bounds.standard_error(numbers(4, bad=bad))],
+    "drawing.interpolate": [lambda bad: drawing.interpolate(vae(), numbers(2, bad=bad), numbers(2, bad=False))],
+    "drawing.linear": [lambda bad: drawing.linear(numbers(2, bad=bad), numbers(2, bad=False), SHARES)],
+    "drawing.spherical": [lambda bad: drawing.spherical(numbers(2, bad=bad), numbers(2, bad=False), SHARES)],
+    "drawing.traverse": [lambda bad: drawing.traverse(vae(), numbers(2, bad=bad), [0])],
+    "passes.decoded": [lambda bad: passes.decoded(vae(), numbers(3, 2, bad=bad))],
+    "identity_trap.identity_trap": [
+        lambda bad: identity_trap.identity_trap(torch.from_numpy(numbers(1, 2, 3, 3, bad=bad)), [1.0])
+    ],
+    "identity_trap.normalise_positions": [
+        lambda bad: identity_trap.normalise_positions(torch.from_numpy(numbers(1, 2, 3, 3, bad=bad)))
+    ],
+    "receptive_field.gradient_field": [
+        lambda bad: receptive_field.gradient_field(
+            lambda x: x * 2, torch.from_numpy(numbers(1, 2, 3, 3, bad=bad)), (1, 1)
+        )
+    ],
+    "receptive_field.network_receptive_field": [
+        lambda bad: receptive_field.network_receptive_field(mixer(), torch.from_numpy(numbers(1, 3, 8, 8, bad=bad)))
+    ],
+    "single_layer.single_layer": [
+        lambda bad: single_layer.single_layer(
+            np.clip(numbers(4, 4, 3, bad=bad), 0, 1), "attention", single_layer.OperatorSettings()
+        )
+    ],
+}  # fmt: skip
+
+
 def public_functions() -> dict[str, Callable[..., Any]]:
     """Every public function of core.methods whose signature holds numbers, by module and name."""
     found = {}
-    for info in pkgutil.iter_modules(core.methods.__path__):
-        module = importlib.import_module(f"core.methods.{info.name}")
+    for info in pkgutil.walk_packages(core.methods.__path__, "core.methods."):
+        module = importlib.import_module(info.name)
         for name, function in inspect.getmembers(module, inspect.isfunction):
             if name.startswith("_") or function.__module__ != module.__name__:
                 continue
             annotations = [str(each.annotation) for each in inspect.signature(function).parameters.values()]
             if any(NUMBERS.search(each) for each in annotations):
-                found[f"{info.name}.{name}"] = function
+                found[f"{info.name.rsplit('.', 1)[1]}.{name}"] = function
     return found
 
 

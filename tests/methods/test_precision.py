@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from core.device import DTYPES
 from core.errors import IncompatibleError, UnknownNameError
 from core.methods.embeddings.features import finish
+from core.methods.precision import precision_probe
 from core.methods.precision.agreement import agreement
 from core.methods.precision.memory_profile import MIB, parameter_bytes
 from core.methods.precision.precision import (
@@ -27,7 +28,6 @@ from core.methods.precision.precision import (
     forward,
     logits_in,
     measure_latencies,
-    precision_probe,
     probe,
 )
 from core.models.weights import load

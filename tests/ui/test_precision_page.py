@@ -13,7 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.errors import CoreError
-from core.methods.precision.precision import precision_probe
+from core.methods.precision import precision_probe
 from pages.shared.recipes import precision_recipe
 from tests.clip_toy import save_tiny_clip
 from tests.toy import save_toy

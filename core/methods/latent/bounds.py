@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from core.errors import ConfigError
+from core.finite import require_finite
 from core.methods.latent.passes import noise_for, pixel_batches
 from core.models.priors import log_normal, log_prior
 from core.models.vae import VAE, elbo_terms, log_likelihood
@@ -130,4 +131,5 @@ def importance_bound(model: VAE, images: Any, draws: int, *, seed: int = 0) -> I
 
 def standard_error(values: np.ndarray) -> float:
     """Of the mean of independent values; 0 for a single one, which says nothing about it."""
+    require_finite("The values", values)
     return float(values.std(ddof=1, dtype=np.float64) / math.sqrt(len(values))) if len(values) > 1 else 0.0

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from core.errors import ConfigError, IncompatibleError, ShapeError
+from core.finite import require_finite
 from core.methods.latent.passes import decoded
 from core.methods.latent.statistics import LatentStatistics
 from core.models.priors import UNIT_VARIANCE, draw_prior
@@ -197,6 +198,7 @@ def interpolate(
 
 def linear(first: np.ndarray, last: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """(steps, dims) on the straight line."""
+    require_finite("The latents", np.concatenate([first, last]))
     return ((1 - shares[:, None]) * first + shares[:, None] * last).astype(np.float32)
 
 
@@ -206,6 +208,7 @@ def spherical(first: np.ndarray, last: np.ndarray, shares: np.ndarray) -> np.nda
     Where there is no single shortest turn (a latent at the centre, equal or opposite directions) the line is straight.
     Differs from the paper: lengths are interpolated apart from directions, so that they stay between the two ends'.
     """
+    require_finite("The latents", np.concatenate([first, last]))
     lengths = np.linalg.norm(first), np.linalg.norm(last)
     if min(lengths) < 1e-6:
         return linear(first, last, shares)

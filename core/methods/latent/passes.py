@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from core.errors import ShapeError
+from core.finite import require_finite
 from core.models.vae import VAE
 from core.seeding import stream_seed, torch_generator
 
@@ -59,6 +60,7 @@ def decoded(model: VAE, latents: np.ndarray, batch_size: int = 1024) -> np.ndarr
     Raises:
         ShapeError: the latents have another number of dimensions.
     """
+    require_finite("The latents", latents)
     model.eval()
     parts = []
     with torch.inference_mode():
@@ -66,4 +68,6 @@ def decoded(model: VAE, latents: np.ndarray, batch_size: int = 1024) -> np.ndarr
             part = torch.from_numpy(np.array(latents[start : start + batch_size], dtype=np.float32))
             pictures = model.mean_image(model.decode(part.to(device_of(model))))
             parts.append(pictures.permute(0, 2, 3, 1).float().cpu().numpy())
-    return np.concatenate(parts)
+    found = np.concatenate(parts)
+    require_finite("The decoded pictures", found)
+    return found

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from core.finite import require_finite
 from core.models.operators import self_attention
 
 
@@ -46,6 +47,7 @@ def identity_trap(
     Raises:
         ConfigError: a temperature is not positive.
     """
+    require_finite("The map", x)
     diagonal = []
     for temperature in temperatures:
         weights = self_attention(x, query=query, key=key, temperature=temperature).weights
@@ -62,4 +64,5 @@ def identity_trap(
 
 def normalise_positions(x: Tensor) -> Tensor:
     """A layer norm over the channels of every position, without weights: (batch, channels, height, width)."""
+    require_finite("The map", x)
     return F.layer_norm(x.movedim(-3, -1), (x.shape[-3],)).movedim(-1, -3)

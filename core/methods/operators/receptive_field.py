@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from core.errors import ConfigError
+from core.finite import require_finite
 from core.models.mixer import MixerConfig, MixerNetwork
 from core.models.operators import Padding, window_mask
 
@@ -52,6 +53,7 @@ def gradient_field(function: Callable[[Tensor], Tensor], x: Tensor, position: tu
     Raises:
         ConfigError: the position is not on the output map.
     """
+    require_finite("The map", x)
     with torch.enable_grad():
         start = x.detach().clone().requires_grad_()
         output = function(start)
@@ -63,7 +65,9 @@ def gradient_field(function: Callable[[Tensor], Tensor], x: Tensor, position: tu
             (gradient,) = torch.autograd.grad(channel, start, retain_graph=True, allow_unused=True)
             if gradient is not None:
                 total += gradient.abs().sum(dim=1).mean(dim=0)
-    return total.float().cpu().numpy()
+    found = total.float().cpu().numpy()
+    require_finite("The gradient", found)
+    return found
 
 
 def window_field(

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from core.configs import check_options, option
 from core.errors import ConfigError, ShapeError
+from core.finite import require_finite
 from core.methods.operators.identity_trap import normalise_positions
 from core.methods.operators.receptive_field import ReceptiveField, gradient_field, is_local, window_field
 from core.models.mixer import MixerConfig, OperatorName
@@ -117,6 +118,7 @@ def single_layer(
     """
     if picture.ndim != 3:
         raise ShapeError(f"The picture has axes {picture.shape}; expected (height, width, colours).")
+    require_finite("The picture", picture)
     height, width = picture.shape[:2]
     if height * width > MOST_POSITIONS:
         raise ConfigError(
