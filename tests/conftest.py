@@ -1,5 +1,8 @@
 import os
 
+# NumPy's products are as small: with two threads on a busy machine the modality gap's took several times as long.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import torch
 
 # Test models are so small that waiting for a second thread costs more than it computes: on a busy two-core machine

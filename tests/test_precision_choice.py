@@ -10,7 +10,7 @@ import torch
 
 from core import precision_choice
 from core.errors import ConfigError
-from core.precision_choice import Chosen, choose_precision, decide, known_choice, measure_formats
+from core.precision_choice import Chosen, choose_precision, decide, is_clear, known_choice, measure_formats
 from core.training.config import TrainingConfig
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -29,9 +29,9 @@ def measuring(monkeypatch: pytest.MonkeyPatch, fp32_s: float, bf16_s: float) -> 
     """The times that the next measurements find; returns what was measured."""
     asked: list[str] = []
 
-    def found(device: torch.device, work: str) -> tuple[float, float]:
+    def found(device: torch.device, work: str) -> tuple[list[float], list[float]]:
         asked.append(work)
-        return fp32_s, bf16_s
+        return [fp32_s], [bf16_s]
 
     monkeypatch.setattr(precision_choice, "measure_formats", found)
     return asked
@@ -44,15 +44,30 @@ def measuring(monkeypatch: pytest.MonkeyPatch, fp32_s: float, bf16_s: float) -> 
         (1.0, 0.9, "fp32", "gains only 11%"),  # not worth its digits
         (1.0, 0.5, "bf16", "2.0 times as fast"),
         (1.2, 1.0, "bf16", "1.2 times as fast"),
-        (0.0, float("inf"), "fp32", "does not run"),
     ],
 )
 def test_bf16_is_chosen_where_it_was_measured_to_be_faster(
     fp32_s: float, bf16_s: float, expected: str, said: str
 ) -> None:
-    chosen = decide(fp32_s, bf16_s)
+    chosen = decide([fp32_s] * 3, [bf16_s] * 3)
     assert chosen.precision == expected
     assert said in chosen.sentence()
+
+
+def test_a_busy_machine_s_luck_does_not_choose_bf16() -> None:
+    """Others took the cores during most runs of fp32, or spared one of bf16: the other criterion is not deceived."""
+    fp32, bf16 = [11.0, 60.0, 70.0, 65.0, 12.0], [24.0, 25.0, 30.0, 28.0, 26.0]
+    assert decide(fp32, bf16).precision == "fp32"
+    assert decide([11.0, 11.0, 11.0, 60.0, 11.0], [24.0, 25.0, 9.0, 24.0, 25.0]).precision == "fp32"
+
+
+def test_an_unclear_measurement_is_used_and_not_kept(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unclear = [1.0, 2.0, 1.0, 2.0], [1.0, 1.0, 1.0, 1.0]
+    monkeypatch.setattr(precision_choice, "measure_formats", lambda device, work: unclear)
+    assert not is_clear(*unclear)
+    assert choose_precision("auto", CPU).precision == "fp32"
+    assert known_choice(CPU) is not None  # in this process
+    assert not (home / "cache" / "precision").exists()
 
 
 def test_a_training_asks_for_what_is_faster_unless_told() -> None:
@@ -107,8 +122,8 @@ def test_both_formats_are_timed_and_the_caller_s_random_numbers_stay() -> None:
     expected = torch.rand(3)
     torch.manual_seed(5)
     fp32_s, bf16_s = measure_formats(CPU)
-    assert 0 < fp32_s < float("inf")
-    assert bf16_s > 0
+    assert len(fp32_s) == len(bf16_s) >= 3
+    assert min(fp32_s + bf16_s) > 0
     torch.testing.assert_close(torch.rand(3), expected)
 
 
@@ -119,7 +134,7 @@ def test_a_device_without_bf16_gets_fp32(monkeypatch: pytest.MonkeyPatch) -> Non
         return 0.1
 
     monkeypatch.setattr(precision_choice, "_time", refuse)
-    assert choose_precision("auto", CPU).precision == "fp32"
+    assert choose_precision("auto", CPU) == Chosen(precision="fp32", reason="bf16 does not run on this device")
 
 
 @pytest.mark.parametrize(
