@@ -107,10 +107,10 @@ ATTENTION = """
 from streamlit.testing.v1 import AppTest
 from core.paths import CHECKOUT
 from pages.shared.layout import page_path
-at = AppTest.from_file(str(CHECKOUT / "pages" / "navigation.py"), default_timeout=200)
+at = AppTest.from_file(str(CHECKOUT / "pages" / "navigation.py"), default_timeout=200).run()
 at.switch_page(page_path("attention")).run()
 assert not at.exception, [each.value for each in at.exception]
-assert len(at.main) > 0
+assert any("of its patch attention in" in each.value for each in at.markdown)
 """
 
 

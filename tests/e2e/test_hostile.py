@@ -44,7 +44,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("VITRINE_DATA", raising=False)
     save_toy(name="toy", classes=(HOSTILE, f"{HOSTILE} too"))
     card = tmp_path / "data" / "toy" / "dataset.json"
-    card.write_text(json.dumps({**json.loads(card.read_text()), "title": HOSTILE}))
+    card.write_text(json.dumps({**json.loads(card.read_text(encoding="utf-8")), "title": HOSTILE}), encoding="utf-8")
     run = create_run("one", RunSpec(recipe=HOSTILE, config={HOSTILE: HOSTILE}, device=HOSTILE))
     write_state(run, RunState(status="failed", cause=HOSTILE, remedy=HOSTILE))
     for step in (1, 2):

@@ -12,7 +12,7 @@ import pytest
 from core.experiments import vit_scratch
 from core.launch import control, queue
 from core.models.vit import ViTConfig
-from core.runs.owner import birth_of, is_alive, read_owner
+from core.runs.owner import birth_of, is_alive, is_held, read_owner
 from core.runs.status import read_state
 from core.runs.store import RunFolder, RunSpec, create_run
 from core.training.config import TrainingConfig
@@ -48,7 +48,8 @@ def test_killed_in_the_middle_of_an_epoch_the_curve_continues_with_the_same_numb
     owner = read_owner(run)
     assert owner is not None
     os.kill(owner.pid, signal.SIGKILL)
-    wait_until(lambda: not is_alive(owner), "killed")
+    # Its last thread lets go of the run a moment after the process counts as dead.
+    wait_until(lambda: not is_alive(owner) and not is_held(run), "killed")
     assert queue.reconcile() == [run]
     assert read_state(run).status == "interrupted"
     assert 3 <= len(run.history()) < 20

@@ -45,7 +45,7 @@ class Page:
         self.canvas: dict[str, Any] = {}
 
         def image(_self: Any, pixels: Any, *_args: Any, **_options: Any) -> None:
-            if Path(sys._getframe(1).f_code.co_filename).stem == stem:  # the pickers draw thumbnails
+            if Path(sys._getframe(1).f_code.co_filename).parent.name == stem:  # the pickers draw thumbnails
                 self.pictures.append(np.asarray(pixels))
 
         monkeypatch.setattr("pages.shared.export.export_popover", lambda make, **_: self.makers.append(make))
