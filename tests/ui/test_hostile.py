@@ -15,7 +15,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from PIL import Image
 from streamlit.testing.v1 import AppTest
-from streamlit.util import calc_md5
+from streamlit.util import calc_hash
 
 from core.paths import CHECKOUT
 from core.runs.status import RunState, write_state
@@ -118,9 +118,9 @@ def _hostile_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def open_page(stem: str, query: dict[str, str]) -> AppTest:
     app = AppTest.from_file(str(MAIN), default_timeout=180)
     if stem != "home":
-        # Before the first run: a session that has been anywhere remembers that, and asks the address nothing more. Until
-        # then the harness knows pages by their files' names alone, which are all "page".
-        app._page_hash = calc_md5(stem)
+        # Before the first run: a session that has been anywhere remembers that, and asks the address nothing more.
+        # Until then the harness knows pages by their files' names alone, which are all "page".
+        app._page_hash = calc_hash(stem)
     for name, value in query.items():
         app.query_params[name] = value
     app.run()
