@@ -51,7 +51,7 @@ def submit(folder: RunFolder) -> None:
         OwnedElsewhereError: a live process works on it, whatever its state says.
     """
     with hold(folder), queue_lock():
-        state = read_state(folder)
+        state = read_state(folder, held=True)
         if state.status in ("queued", "running"):
             raise CoreError(f"The run {folder.name!r} is {state.status} already.", "Stop it first.")
         now = time.time()

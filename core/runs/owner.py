@@ -24,6 +24,9 @@ class OwnedElsewhereError(CoreError):
     """Another live process works on this run."""
 
 
+_LOOKS = 15  # of 0.02 s, before a claimed run counts as held
+
+
 @dataclass(frozen=True, kw_only=True)
 class Owner:
     """Who works on a run.
@@ -130,10 +133,13 @@ def is_held(folder: RunFolder) -> bool:
     if not (folder.path / ".lock").is_file():
         return False
     try:
-        if not is_claimed(folder):
-            return False
-        time.sleep(0.02)  # that may have been somebody else who only looked
-        return is_claimed(folder)
+        # It may be somebody else who only looks, or the last thread of a process that counts as dead already: both are
+        # gone in a moment.
+        for _ in range(_LOOKS):
+            if not is_claimed(folder):
+                return False
+            time.sleep(0.02)
+        return True
     except CoreError:
         return False
 

@@ -61,8 +61,10 @@ class RunState:
     traceback: str = ""
 
 
-def read_state(folder: RunFolder) -> RunState:
+def read_state(folder: RunFolder, *, held: bool = False) -> RunState:
     """What is known about the run; never raises.
+
+    `held`: the caller holds the run, so that nobody else lives who does.
 
     A run that says it is running although its process is gone reads as interrupted: the file is only what was last
     written. `core.launch.queue.reconcile` writes down what this finds.
@@ -70,7 +72,7 @@ def read_state(folder: RunFolder) -> RunState:
     state = stored_state(folder)
     if state.status != "running" or (cause := _cause_of_death(folder, state)) is None:
         return state
-    if is_held(folder):
+    if not held and is_held(folder):
         return state  # the lock dies with its holder, so somebody lives, whatever proc.json says
     # It may have ended between the two looks.
     state = stored_state(folder)
