@@ -18,6 +18,7 @@ from core.errors import ConfigError
 from core.experiments.catalogue import RECIPES
 from core.experiments.estimate import Estimate, Probe, estimate
 from core.paths import CHECKOUT
+from core.precision_choice import Chosen
 from core.runs.status import TERMINAL, read_state
 from core.runs.store import find_run, list_runs
 from pages.shared.recipes import train_recipe
@@ -185,6 +186,19 @@ def test_the_form_changes_what_is_shown() -> None:
     assert "**17** tokens" in text_of(app)
     assert "model.patch_size=2" in next(code.value for code in app.code if "core train" in code.value)
     assert "model.patch_size=2" in app.query_params["set"]
+
+
+@pytest.mark.usefixtures("toy")
+def test_the_precision_is_said_beside_the_button_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VITRINE_PRECISION", raising=False)
+    monkeypatch.setattr("pages.shared.launch_panel.known_choice", lambda device: None)
+    assert "whichever is faster here" in text_of(open_train(*TINY))
+    found = Chosen(precision="fp32", reason="measured on this machine, bf16 takes 12.4 times as long as fp32")
+    monkeypatch.setattr("pages.shared.launch_panel.known_choice", lambda device: found)
+    assert "Precision fp32" in text_of(open_train(*TINY))
+    assert "bf16 takes 12.4 times as long as fp32" in text_of(open_train(*TINY))
+    # Who sets it is not told what would have been measured.
+    assert "measured on this machine" not in text_of(open_train(*TINY, "training.precision=bf16"))
 
 
 @pytest.mark.usefixtures("toy")
