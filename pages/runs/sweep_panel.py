@@ -119,14 +119,14 @@ def _reached(summary: StudySummary, value: float) -> str:
     """What a value means, as the end of a sentence."""
     if summary.score == "val_accuracy":
         return f"is right on **{value:.1%}** of the validation images"
-    return f"reaches a {summary.score_words} of **{summary.say(value)}**"
+    return f"reaches a {plain(summary.score_words)} of **{plain(summary.say(value))}**"
 
 
 def _headline(summary: StudySummary) -> str:
     title = RECIPES[summary.recipe].title if summary.recipe in RECIPES else summary.recipe
     best = summary.best
     reached = (
-        f"The best of {len(summary.having('finished'))} finished trials {plain(_reached(summary, best.value))} "
+        f"The best of {len(summary.having('finished'))} finished trials {_reached(summary, best.value)} "
         f"(trial {best.number:d})."
         if best is not None and best.value is not None
         else "No trial has finished yet."

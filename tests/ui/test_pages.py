@@ -47,6 +47,7 @@ def test_pages_open_filled(stem: str) -> None:
     app = open_page(stem)
     assert not app.error
     assert len(text_of(app)) > 200
+    assert r"\*\*" not in text_of(app)  # a sentence of ours with bold words went through the escaper
 
 
 def test_every_file_in_pages_is_in_the_navigation() -> None:

@@ -62,7 +62,7 @@ def test_a_study_is_shown_with_its_best_and_its_trials_lead_to_their_runs() -> N
     summary = read_study("second")
     assert summary.best is not None
     assert summary.best.value is not None
-    assert f"{summary.best.value:.1%}" in text_of(app)
+    assert f"is right on **{summary.best.value:.1%}**" in text_of(app)
     assert summary.command(summary.best) in text_of(app)
     assert "12 of 12 trials" in progress_of(app)
     assert len(app.dataframe[0].value) == 12

@@ -284,10 +284,10 @@ def finding(before: Outcome, after: Outcome, *, seen_classes: bool = True) -> st
     gap = f"{before.held_out.distance:.2f} → {after.held_out.distance:.2f}"
     cosine = f"{before.held_out.paired_cosine:.2f} → {after.held_out.paired_cosine:.2f}"
     moved = f"gap {gap}, mean paired cosine {cosine}"
-    said = f"**{points(change)} points** (95 % paired interval {points(low)} to {points(high)})"
+    said = f"{points(change)} points (95 % paired interval {points(low)} to {points(high)})"
     if few:
         more = int(after.correct.sum()) - int(before.correct.sum())
-        said = f"**{more:+d} of {counted(len(after.correct), 'image')}**".replace("-", "−")
+        said = f"{more:+d} of {counted(len(after.correct), 'image')}".replace("-", "−")
     if after.held_out.distance > 0.9 * before.held_out.distance:
         return f"This did not close the gap ({moved}). Held-out accuracy changed by {said}."
     if few:
