@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -52,6 +53,21 @@ def stop_signals() -> tuple[signal.Signals, ...]:
 def spoken_in_utf8(environment: dict[str, str]) -> dict[str, str]:
     """`environment` for a Python process whose output is read or kept: in UTF-8, whatever the system's encoding."""
     return {**environment, "PYTHONIOENCODING": "utf-8:backslashreplace"}
+
+
+def piped(command: list[str], folder: Path) -> subprocess.Popen[str]:
+    """A Python process in `folder` whose output is read line by line; it is asked nothing."""
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        env=spoken_in_utf8(dict(os.environ)),
+    )
 
 
 def usable_cores() -> int:

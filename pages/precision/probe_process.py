@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ from typing import Any
 
 from core.errors import CoreError
 from core.paths import CHECKOUT
-from core.runs.processes import spoken_in_utf8
+from core.runs.processes import piped
 
 # How soon a click is noticed while the process is silent.
 TICK_SECONDS = 0.25
@@ -24,17 +23,7 @@ def printed_by(command: list[str], tick: Callable[[], None]) -> Iterator[dict[st
     Raises:
         CoreError: it said why it cannot, or died.
     """
-    process = subprocess.Popen(
-        command,
-        cwd=CHECKOUT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        env=spoken_in_utf8(dict(os.environ)),
-    )
+    process = piped(command, CHECKOUT)
     printed: Queue[str | None] = Queue()
     # A thread of plain Python: this one must not be stuck in reading when somebody wants to stop.
     reader = threading.Thread(target=_read_into, args=(process, printed), daemon=True)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 import time
 from typing import Any
@@ -22,7 +20,7 @@ from core.experiments.spec import Recipe
 from core.launch.queue import devices, submit
 from core.paths import CHECKOUT
 from core.precision_choice import known_choice
-from core.runs.processes import spoken_in_utf8
+from core.runs.processes import piped
 from core.runs.store import RunSpec, create_run, list_runs
 from pages.shared.address import remember
 from pages.shared.errors import show_error
@@ -150,17 +148,7 @@ def _measure(recipe: Recipe, config: Any, device: str) -> None:
     pairs = [part for pair in differences(config) for part in ("--set", pair)]
     command = [sys.executable, "-m", "core", "estimate", recipe.name, "--json", "--device", device, *pairs]
     bar = st.progress(0.0, text="Starting a few steps of this very training …")
-    process = subprocess.Popen(
-        command,
-        cwd=CHECKOUT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        env=spoken_in_utf8(dict(os.environ)),
-    )
+    process = piped(command, CHECKOUT)
     try:
         assert process.stdout is not None
         assert process.stderr is not None

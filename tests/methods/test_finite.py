@@ -38,6 +38,7 @@ from core.methods.masking import faithfulness, masking
 from core.methods.modality_gap import alignment, modality_gap, modality_gap_way, procrustes
 from core.methods.operators import identity_trap, receptive_field, single_layer
 from core.methods.precision import agreement
+from core.models.differential import DifferentialViT
 from core.models.mixer import MixerConfig, MixerNetwork
 from core.models.small_cnn import SmallCNN, SmallCNNConfig
 from core.models.vae import VAE, VAEConfig
@@ -104,7 +105,8 @@ def numbers(*shape: int, bad: bool) -> np.ndarray:
 
 def network(bad: bool, kind: type[nn.Module] = ViT) -> nn.Module:
     torch.manual_seed(0)
-    module = ViT(SIZE) if kind is ViT else SmallCNN(SmallCNNConfig(image_size=16, width=8, stages=2, classes=3))
+    cnn = SmallCNNConfig(image_size=16, width=8, stages=2, classes=3)
+    module: nn.Module = SmallCNN(cnn) if kind is SmallCNN else kind(SIZE)
     module.eval()
     if bad:  # a training that diverged
         with torch.no_grad():
@@ -362,7 +364,11 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
             numbers(2, 2, 5, 5, bad=bad), fusion="mean", discard_ratio=0.0, residual=True, prefix_tokens=1
         )
     ],
-    "rollout.rollout_batch": [lambda bad: rollout.rollout_batch(network(bad), photo())],
+    "rollout.rollout_batch": [
+        lambda bad: rollout.rollout_batch(network(bad), photo()),
+        # Signed maps lose what is negative before rows are normalised; NaN must not be lost with it.
+        lambda bad: rollout.rollout_batch(network(bad, DifferentialViT), photo()),
+    ],
     "targets.pick_target": [
         lambda bad: targets.pick_target(network(bad), photo()),
         lambda bad: targets.pick_target(network(bad), photo(), classifier=False),

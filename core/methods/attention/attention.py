@@ -43,6 +43,10 @@ class AttentionMaps:
     signed: bool
     logits: np.ndarray | None
 
+    def __post_init__(self) -> None:
+        # Once, where maps are made: they are read many times, and a large model has 60 MB of them.
+        require_finite("The attention", self.weights)
+
     @property
     def layers(self) -> int:
         return self.weights.shape[0]
@@ -63,7 +67,6 @@ def attention_maps(module: nn.Module, image: Tensor) -> AttentionMaps:
         raise ShapeError(f"Expected one image, got a batch of {len(image)}.")
     trace = module.trace(as_input_of(module, image))  # type: ignore[operator]
     weights = torch.stack([layer[0].float() for layer in trace.attention]).cpu().numpy()
-    require_finite("The attention", weights)
     logits = None if trace.logits is None else trace.logits[0].float().cpu().numpy()
     return AttentionMaps(
         weights=weights,
@@ -95,7 +98,6 @@ def readout_maps(maps: AttentionMaps) -> np.ndarray:
 
     The class token's row, the mean over the patches for models that pool by mean, or the weighted rows of a mixture.
     """
-    require_finite("The attention", maps.weights)
     row = readout(maps.weights, maps.pooling, maps.prefix_tokens)
     return row[..., maps.prefix_tokens :].reshape(maps.layers, maps.heads, *maps.grid)
 
@@ -110,7 +112,6 @@ def shown_map(
         patch: in raster order; -1 for what the head of the model reads, which attends and is not attended to.
         direction: "to" what `patch` attends to, "from" those that attend to it.
     """
-    require_finite("The attention", maps.weights)
     weights, prefix = maps.weights[layer], maps.prefix_tokens
     fused = fuse_heads(weights, head) if head in get_args(Fusion) else weights[int(head) - 1]  # type: ignore[arg-type]
     if patch < 0:
@@ -122,13 +123,11 @@ def shown_map(
 
 def query_maps(maps: AttentionMaps, query: int) -> np.ndarray:
     """What token `query` attends to among the patches: (layers, heads, rows, columns)."""
-    require_finite("The attention", maps.weights)
     return maps.weights[:, :, query, maps.prefix_tokens :].reshape(maps.layers, maps.heads, *maps.grid)
 
 
 def key_maps(maps: AttentionMaps, key: int) -> np.ndarray:
     """Which patches attend to token `key`: (layers, heads, rows, columns)."""
-    require_finite("The attention", maps.weights)
     return maps.weights[:, :, maps.prefix_tokens :, key].reshape(maps.layers, maps.heads, *maps.grid)
 
 
@@ -158,7 +157,6 @@ def attention_distance(maps: AttentionMaps, patch_pixels: float) -> np.ndarray:
     The mean over patch queries of Σ_j A_ij · distance(i, j), prefix tokens dropped and rows renormalised. Signed maps
     are weighted by their magnitude.
     """
-    require_finite("The attention", maps.weights)
     patches = np.abs(maps.weights[:, :, maps.prefix_tokens :, maps.prefix_tokens :])
     share = patches / np.maximum(patches.sum(axis=-1, keepdims=True), 1e-12)
     rows, columns = np.divmod(np.arange(maps.patches), maps.grid[1])

@@ -38,11 +38,11 @@ def gradient_relevance(module: nn.Module, image: Tensor, target: Target) -> np.n
     tokens = trace.attention[0].shape[-1]
     relevance = torch.eye(tokens, device=trace.attention[0].device)
     steps = []
-    for layer in (*trace.attention, *gradients):
-        require_finite("The attention and its gradient", layer)
     for weights, gradient in zip(trace.attention, gradients, strict=True):
         helpful = (gradient * weights.detach()).clamp(min=0)[0].mean(dim=0).float()
         relevance = relevance + helpful @ relevance
         row = readout(relevance, reading_of(trace.pooling, 0), trace.prefix_tokens)
         steps.append(row[trace.prefix_tokens :].reshape(trace.grid))
-    return torch.stack(steps).cpu().numpy()
+    found = torch.stack(steps).cpu().numpy()
+    require_finite("The relevance, of attention and its gradient,", found)
+    return found

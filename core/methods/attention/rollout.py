@@ -124,17 +124,19 @@ def rollout_batch(module: nn.Module, images: Tensor, *, precision: Precision = "
         reached = read.reshape(-1, 1, len(identity)).expand(len(images), 1, -1)
         for layer in reversed(trace.attention):
             mixed = layer.float().mean(dim=1)
-            require_finite("The attention", mixed)
             if trace.signed:
                 mixed = mixed.relu()
                 total = mixed.sum(dim=-1, keepdim=True)
-                normal = torch.where(total > 0, mixed / torch.where(total > 0, total, 1), identity)
+                # Asked so, a NaN stays one: it is looked for in the answer, once, where nobody waits for a GPU.
+                normal = torch.where(total == 0, identity, mixed / total)
                 reached = 0.5 * (reached @ normal).float() + 0.5 * reached
             else:
                 # reached @ rownorm(A + I), the row sums of A + I divided out of the vector instead of the matrix
                 scaled = reached / (mixed.sum(dim=-1) + 1)[:, None]
                 reached = (scaled @ mixed).float() + scaled
-        return reached[:, 0, trace.prefix_tokens :].reshape(len(images), *trace.grid).cpu().numpy()
+        found = reached[:, 0, trace.prefix_tokens :].reshape(len(images), *trace.grid).cpu().numpy()
+    require_finite("The rollout of the attention", found)
+    return found
 
 
 def _row_normalised(matrix: np.ndarray) -> np.ndarray:
