@@ -328,3 +328,14 @@ def test_the_remaining_time_is_known_while_it_runs() -> None:
     seconds = wait_until(lambda: eta_seconds(run), "an estimate")
     left = 100 - read_state(run).step
     assert 0.04 * (left - 30) < seconds < 0.2 * (left + 30)
+
+
+def test_a_run_that_died_before_anybody_wrote_it_down_can_be_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(LocalLauncher, "submit", lambda _, folder, devices: started.append(folder.name))
+    run = make_run("dead")
+    write_owner(run, Owner(pid=2**22 + 1, birth="long ago", host=this_host()))
+    write_state(run, RunState(status="running", heartbeat=time.time(), host=this_host()))
+    (run.path / ".lock").touch()  # it was held once
+    control.resume(run)  # which holds it meanwhile, and must not take itself for somebody else
+    assert started == ["dead"]
