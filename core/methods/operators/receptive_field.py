@@ -17,8 +17,8 @@ from torch import Tensor
 
 from core.errors import ConfigError
 from core.finite import require_finite
+from core.models.kernels import Padding, window_mask
 from core.models.mixer import MixerConfig, MixerNetwork
-from core.models.operators import Padding, window_mask
 
 
 @dataclass(frozen=True, kw_only=True)
