@@ -36,7 +36,7 @@ from core.methods.embeddings.features import Features, finish
 from core.methods.latent import bounds, drawing, passes
 from core.methods.masking import faithfulness, masking
 from core.methods.modality_gap import alignment, modality_gap, modality_gap_way, procrustes
-from core.methods.operators import identity_trap, receptive_field, single_layer
+from core.methods.operators import identity_trap, learned_layer, receptive_field, single_layer
 from core.methods.precision import agreement
 from core.models.differential import DifferentialViT
 from core.models.mixer import MixerConfig, MixerNetwork
@@ -425,6 +425,16 @@ ASKED |= {
     ],
     "receptive_field.network_receptive_field": [
         lambda bad: receptive_field.network_receptive_field(mixer(), torch.from_numpy(numbers(1, 3, 8, 8, bad=bad)))
+    ],
+    "learned_layer.learned_layer": [
+        lambda bad: learned_layer.learned_layer(
+            mixer(), torch.from_numpy(numbers(1, 3, 8, 8, bad=bad)), block=0, head=0
+        )
+    ],
+    "single_layer.random_layers": [
+        lambda bad: single_layer.random_layers(
+            np.clip(numbers(4, 4, 3, bad=bad), 0, 1), single_layer.OperatorSettings()
+        )
     ],
     "single_layer.single_layer": [
         lambda bad: single_layer.single_layer(
