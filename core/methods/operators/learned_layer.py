@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from core.device import as_input_of
 from core.errors import ConfigError
 from core.finite import require_finite
 from core.methods.operators.layer import OperatorLayer, Projection
@@ -26,7 +27,7 @@ def learned_layer(network: MixerNetwork, image: Tensor, *, block: int, head: int
     for name, asked, count in (("block", block, config.depth), ("head", head, config.num_heads)):
         if not 0 <= asked < count:
             raise ConfigError(f"There is no {name} {asked + 1}: the network has {count}.", f"Choose another {name}.")
-    mixer, trace = network.blocks[block].mixer, network.trace_mixers(image)
+    mixer, trace = network.blocks[block].mixer, network.trace_mixers(as_input_of(network, image))
     rows = slice(head * config.embed_dim // config.num_heads, (head + 1) * config.embed_dim // config.num_heads)
 
     def projection(*names: str) -> Projection | None:

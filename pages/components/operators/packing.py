@@ -15,7 +15,7 @@ from core.methods.operators.layer import OperatorLayer, Projection
 from core.models.mixer import OperatorName
 
 
-class _Arrays:
+class Arrays:
     """Numbers by a name that tells their content: what columns share is sent once."""
 
     def __init__(self) -> None:
@@ -30,14 +30,15 @@ class _Arrays:
 
 
 def pack(
-    layers: Mapping[OperatorName, OperatorLayer], kernels: Mapping[int, Mapping[OperatorName, Tensor | None]]
-) -> dict[str, Any]:
-    """`columns` and `arrays` for `layersOf` in operators_math.js, and the grid.
+    layers: Mapping[OperatorName, OperatorLayer],
+    kernels: Mapping[int, Mapping[OperatorName, Tensor | None]],
+    arrays: Arrays,
+) -> list[dict[str, Any]]:
+    """Columns for `layersOf` in operators_math.js; the numbers they name are in `arrays`.
 
     Args:
         kernels: what the kernels are at each size that may be chosen; none where the layers' own are all there is.
     """
-    arrays, grid = _Arrays(), next(iter(layers.values())).grid
     columns = []
     for operator, layer in layers.items():
         dim = len(layer.inputs)
@@ -64,10 +65,10 @@ def pack(
                 "activation": layer.activation,
             }
         )
-    return {"columns": columns, "arrays": arrays.bytes, "grid": list(grid)}
+    return columns
 
 
-def _projection(projection: Projection | None, dim: int, arrays: _Arrays) -> dict[str, str | None]:
+def _projection(projection: Projection | None, dim: int, arrays: Arrays) -> dict[str, str | None]:
     """The map itself is projected by the identity."""
     if projection is None:
         return {"weight": arrays.add(torch.eye(dim)), "bias": None}

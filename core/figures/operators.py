@@ -1,0 +1,89 @@
+"""Operators side by side as pictures, the identity trap as curves, trained mixers as points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from core.figures.overlay import captioned, scale_of
+from core.figures.theme import BASELINE, CATEGORICAL, DIVERGING, SEQUENTIAL, colour_table, finish
+from core.methods.operators.identity_trap import IdentityTrap
+from core.methods.operators.mixer_results import MixerResult
+
+TILE = 216  # of the longer side of a map, about, in pixels
+
+
+def heat(values: np.ndarray, *, signed: bool = False, scale: tuple[float, float] | None = None) -> np.ndarray:
+    """(height, width) → (height, width, 3) uint8, a pixel a position; `scale` as in `core.figures.overlay`."""
+    low, high = scale or scale_of(values, signed=signed)
+    level = np.clip((values - low) / (high - low), 0, 1)
+    return colour_table(DIVERGING if signed else SEQUENTIAL)[np.round(255 * level).astype(np.uint8)]
+
+
+def feature_sheet(maps: np.ndarray) -> np.ndarray:
+    """(channels, height, width) → one picture of all channels about zero, on one scale, a grey line between them."""
+    across = 8 if len(maps) > 8 else min(4, len(maps))
+    down, (height, width) = -(-len(maps) // across), maps.shape[1:]
+    sheet = np.full((down * (height + 1) - 1, across * (width + 1) - 1, 3), 128, dtype=np.uint8)
+    scale = scale_of(maps, signed=True)
+    for channel, values in enumerate(maps):
+        top, left = channel // across * (height + 1), channel % across * (width + 1)
+        sheet[top : top + height, left : left + width] = heat(values, signed=True, scale=scale)
+    return sheet
+
+
+def tiles(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> np.ndarray:
+    """Small pictures of one size side by side, every pixel a square, each under its caption."""
+    factor = max(1, TILE // max(pictures[0].shape[:2]))
+    return captioned([each.repeat(factor, axis=0).repeat(factor, axis=1) for each in pictures], captions)
+
+
+def plot_identity_trap(curves: Mapping[str, IdentityTrap], temperature: float) -> go.Figure:
+    """What a position keeps for itself, by temperature: a curve by name, and where the slider stands."""
+    figure = go.Figure()
+    for index, (name, curve) in enumerate(curves.items()):
+        figure.add_scatter(
+            x=curve.temperatures,
+            y=curve.diagonal,
+            name=name,
+            mode="lines+markers",
+            line={"color": CATEGORICAL[index % len(CATEGORICAL)], "width": 3},
+            hovertemplate="T = %{x:.3g}: %{y:.1%}<extra></extra>",
+        )
+    first = next(iter(curves.values()))
+    figure.add_hline(first.uniform, line={"color": BASELINE, "dash": "dot"}, annotation_text="all alike")
+    figure.add_vline(temperature, line={"color": BASELINE, "width": 2}, annotation_text="now")
+    usual = first.usual_temperature
+    figure.add_vline(usual, line={"color": BASELINE, "dash": "dash"}, annotation_text="√channels", annotation_y=0.08)
+    figure.update_xaxes(title="temperature T", type="log")
+    figure.update_yaxes(title="weight kept for itself", tickformat=".0%", range=[-0.03, 1.05])
+    return finish(figure, height=320)
+
+
+def plot_mixers(results: Sequence[MixerResult]) -> go.Figure:
+    """Accuracy with its interval against images a second; a point is as large as the measured receptive field."""
+    figure = go.Figure()
+    for index, result in enumerate(results):
+        low, high = result.interval
+        figure.add_scatter(
+            x=[result.images_per_second],
+            y=[result.accuracy],
+            error_y={"type": "data", "array": [high - result.accuracy], "arrayminus": [result.accuracy - low]},
+            mode="markers+text",
+            text=[result.title],
+            textposition="middle right",
+            name=result.title,
+            showlegend=False,
+            marker={
+                "size": 10 + 40 * result.field_share**0.5,
+                "color": CATEGORICAL[index % len(CATEGORICAL)],
+                "opacity": 0.85,
+            },
+            hovertemplate=f"{result.field_share:.0%} of the pixels hold 90 % of the gradient<br>"
+            "%{y:.1%} right, %{x:,.0f} images/s<extra>%{fullData.name}</extra>",
+        )
+    figure.update_xaxes(title="images a second, forward")
+    figure.update_yaxes(title="test accuracy", tickformat=".1%")
+    return finish(figure, height=400)
