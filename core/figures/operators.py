@@ -52,13 +52,14 @@ def plot_identity_trap(curves: Mapping[str, IdentityTrap], temperature: float) -
             line={"color": CATEGORICAL[index % len(CATEGORICAL)], "width": 3},
             hovertemplate="T = %{x:.3g}: %{y:.1%}<extra></extra>",
         )
-    first = next(iter(curves.values()))
-    figure.add_hline(first.uniform, line={"color": BASELINE, "dash": "dot"}, annotation_text="all alike")
-    figure.add_vline(temperature, line={"color": BASELINE, "width": 2}, annotation_text="now")
-    usual = first.usual_temperature
-    figure.add_vline(usual, line={"color": BASELINE, "dash": "dash"}, annotation_text="√channels", annotation_y=0.08)
+    # On a logarithmic axis an annotation's place is an exponent, and a line's is not.
+    usual = sorted({curve.usual_temperature for curve in curves.values()})
+    roots = [(value, f"√{round(value**2)}", 1.0, "dash") for value in usual]
+    for value, said, height, dash in ((temperature, "now", 1.1, "solid"), *roots):
+        figure.add_vline(value, line={"color": BASELINE, "dash": dash, "width": 2})
+        figure.add_annotation(x=float(np.log10(value)), y=height, text=said, showarrow=False, xshift=18)
     figure.update_xaxes(title="temperature T", type="log")
-    figure.update_yaxes(title="weight kept for itself", tickformat=".0%", range=[-0.03, 1.05])
+    figure.update_yaxes(title="weight kept for itself", tickformat=".0%", range=[-0.03, 1.16])
     return finish(figure, height=320)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -12,6 +14,8 @@ from core.figures.theme import Figure
 from core.methods.operators.identity_trap import IdentityTrap, identity_trap
 from core.methods.operators.layer import OperatorLayer
 from core.methods.operators.mixer_results import MixerResults, read_mixer_results
+from core.methods.operators.picture import small_picture
+from core.methods.operators.single_layer import patch_map
 from core.paths import CHECKOUT
 from pages.operators.layers import layers_now
 from pages.operators.view import OperatorsView
@@ -20,6 +24,8 @@ from pages.shared.foreign import code, plain
 from pages.shared.pickers import Picture
 
 RESULTS = CHECKOUT / "benchmarks" / "results" / "mixers.json"
+PATCH, PATCH_CHANNELS = 4, 64
+PATCHES = f"in patches of {PATCH} × {PATCH} with {PATCH_CHANNELS} channels, without projections"
 TEMPERATURES = tuple(float(f"{value:.3g}") for value in np.geomspace(0.1, 100, 13))
 
 
@@ -40,7 +46,12 @@ def _trap(
     layers = layers_now(view, Picture(key=view.image, title="", image=_image, digest=digest))
     layer = next((each for each in layers.values() if each.operator == "attention"), None)
     layer = layer or next((each for each in layers.values() if each.key is not None), None)
-    return {} if layer is None else curves_of(layer, temperatures)
+    curves = {} if layer is None else curves_of(layer, temperatures)
+    picture = small_picture(_image, view.side)
+    if not view.trained and min(picture.shape[:2]) >= 2 * PATCH:
+        patches = patch_map(picture, patch_size=PATCH, channels=PATCH_CHANNELS, seed=view.settings.seed)
+        curves[PATCHES] = identity_trap(patches, temperatures)
+    return curves
 
 
 def curves_of(layer: OperatorLayer, temperatures: tuple[float, ...]) -> dict[str, IdentityTrap]:
@@ -127,7 +138,5 @@ def mixers_table(results: MixerResults) -> pd.DataFrame:
 
 def _at_rest(view: OperatorsView) -> OperatorsView:
     """The view without what the trap does not depend on: fewer things to compute and to keep."""
-    from dataclasses import replace
-
     settings = replace(view.settings, kernel_size=1, temperature=1.0, weight=1.0)
     return replace(view, settings=settings, position=(0, 0), operator="pre", channel=0)

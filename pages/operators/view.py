@@ -21,8 +21,18 @@ SIZES = tuple(range(1, 16, 2))
 TEMPERATURES = (0.05, 200.0)
 WEIGHTS = (-10.0, 10.0)
 # What the settings leave to widgets of their own, and what the browser's sliders hold.
-CHOICES = ("kernel", "projections", "normalise", "padding", "outside", "window", "modulation", "axis", "activation")
-SLIDERS = ("kernel_size", "temperature", "weight")
+CHOICES = (
+    "kernel",
+    "neighbourhood",
+    "projections",
+    "normalise",
+    "padding",
+    "outside",
+    "window",
+    "modulation",
+    "axis",
+    "activation",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -153,19 +153,21 @@ def choices_sentence(layer: OperatorLayer) -> str:
 
 def trap_sentence(now: dict[str, IdentityTrap], temperature: float) -> str:
     """What stays on the diagonal at the temperature of the slider; `now`: curves at this one temperature, by name."""
-    first = next(iter(now.values()))
     kept = {name: float(curve.diagonal[0]) for name, curve in now.items()}
-    said = ", ".join(f"{name} {share:.0%}" for name, share in kept.items())
-    plain = next(iter(kept.values()))
-    verdict = (
-        "The identity trap: a softmax(x·x) that mostly copies" if plain > 0.5
-        else "No trap here: others are read more than itself" if plain < 0.1
-        else "Half way into the identity trap"
-    )  # fmt: skip
-    return (
-        f"{verdict}. At temperature {temperature:g} a position keeps of its weight for itself: {said}; read all alike "
-        f"it would keep {first.uniform:.1%}."
+    caught = [name for name, share in kept.items() if share > 0.5]
+    said = "; ".join(
+        f"{name} {_percent(share)} (all alike: {_percent(now[name].uniform)})" for name, share in kept.items()
     )
+    verdict = (
+        f"Mostly the identity: attention {' and '.join(caught)}."
+        if caught
+        else "At this temperature no attention here is mostly the identity."
+    )
+    return f"{verdict} At temperature {temperature:g} a position keeps for itself: {said}."
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.0995 else f"{share:.1%}"
 
 
 def mixers_sentence(results: MixerResults) -> str:

@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from core.configs import check_options, option
@@ -29,6 +30,7 @@ MOST_POSITIONS = 64 * 64
 
 KernelKind = Literal["random", "gaussian"]
 Projections = Literal["none", "random"]
+Neighbourhood = Literal[1, 3, 5]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,12 @@ class OperatorSettings:
     kernel: KernelKind = option("random", "Kernel", "Drawn from the seed, or a bell that falls off from its centre.")
     weight: float = option(1.0, "Weight of the kernel", "What it is multiplied by.", minimum=-1e3, maximum=1e3)
     temperature: float = option(1.0, "Temperature", "What similarities are divided by.", minimum=1e-3, maximum=1e3)
-    channels: int = option(8, "Channels", "Of the map that a random projection makes of the colours.", minimum=1)
+    channels: int = option(
+        8, "Channels", "Of the map that a random projection makes of the colours of its neighbourhood.", minimum=1
+    )
+    neighbourhood: Neighbourhood = option(
+        1, "Pixels a side", "Of the square that a random projection makes the channels of a position of."
+    )
     projections: Projections = option(
         "random", "Queries, keys and values", "Random orthogonal projections, or the map itself for all three."
     )
@@ -94,9 +101,9 @@ def random_layers(picture: np.ndarray, settings: OperatorSettings) -> dict[Opera
             f"Make it smaller, to at most {MOST_POSITIONS:,} positions (64 × 64).",
         )
     check_kernel_size((settings.kernel_size,) * 2, (height, width), settings.padding)
-    drawn = _draw(picture.shape[2], settings)
-    pixels = torch.from_numpy(np.ascontiguousarray(picture, dtype=np.float32)).permute(2, 0, 1)[None]
-    maps = Projection(weight=drawn.colours)(pixels - pixels.mean(dim=(2, 3), keepdim=True))
+    side = settings.neighbourhood
+    drawn = _draw(picture.shape[2] * side**2, settings)
+    maps = Projection(weight=drawn.colours)(_squares(picture, side, step=1, padding=side // 2))
     start = (normalise_positions(maps) if settings.normalise else maps)[0]
     own: dict[OperatorName, Tensor | None] = {"attention": None, "post": drawn.shared, "pre": drawn.shared}
     return {
@@ -118,6 +125,34 @@ def random_layers(picture: np.ndarray, settings: OperatorSettings) -> dict[Opera
         )
         for operator in OPERATORS
     }
+
+
+def patch_map(picture: np.ndarray, *, patch_size: int = 4, channels: int = 64, seed: int = 0) -> Tensor:
+    """The picture in patches as a ViT cuts them, randomly projected, after a layer norm.
+
+    What is left over at the right and below is cut off.
+
+    Returns:
+        (1, channels, rows, columns).
+
+    Raises:
+        ShapeError: the picture is no whole patch, or has other axes.
+    """
+    require_finite("The picture", picture)
+    if picture.ndim != 3 or min(picture.shape[:2]) < patch_size:
+        raise ShapeError(f"The picture has axes {picture.shape}; expected (height, width, colours), a patch at least.")
+    patches = _squares(picture, patch_size, step=patch_size, padding=0)
+    weight = torch.randn(channels, patches.shape[1], generator=torch_generator(seed)) / patches.shape[1] ** 0.5
+    return normalise_positions(Projection(weight=weight)(patches))
+
+
+def _squares(picture: np.ndarray, side: int, *, step: int, padding: int) -> Tensor:
+    """Squares of the picture less its mean colour: (1, colours of a square, rows, columns); 0 beyond the border."""
+    pixels = torch.from_numpy(np.ascontiguousarray(picture, dtype=np.float32)).permute(2, 0, 1)[None]
+    pixels = pixels - pixels.mean(dim=(2, 3), keepdim=True)
+    columns = F.unfold(pixels, side, stride=step, padding=padding)
+    rows = (picture.shape[0] + 2 * padding - side) // step + 1
+    return columns.unflatten(-1, (rows, -1))
 
 
 def _draw(colours: int, settings: OperatorSettings) -> _Drawn:

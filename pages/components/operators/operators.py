@@ -58,7 +58,7 @@ p { margin: .2rem 0; min-height: 1.35em; }
 button:focus-visible, .frame:focus-visible, [data-term]:focus-visible { outline: 3px solid var(--st-primary-color);
   outline-offset: 2px; }
 .equation, .formula { font-family: "STIX Two Math", "Cambria Math", "Latin Modern Math", Georgia, serif; }
-.equation { font-size: .95rem; line-height: 1.5; min-height: 3em; }
+.equation { font-size: .85rem; line-height: 1.5; min-height: 3em; }
 .formula { font-size: 1.35rem; line-height: 1.7; }
 sub { font-size: .72em; }
 [data-term] { border-radius: .25rem; }
@@ -75,15 +75,18 @@ canvas { width: 100%; height: 100%; display: block; image-rendering: pixelated; 
   border-radius: var(--st-base-radius); }
 .about { display: flex; flex-wrap: wrap; align-items: baseline; gap: .2rem 1.2rem; }
 .story { flex-basis: 100%; }
-.strip { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem; margin: .5rem 0 .2rem; }
-.strip .frame { --tile: 130px; width: calc(var(--tile) * var(--wide)); max-width: 70vw; }
+.strip { display: flex; align-items: center; gap: .5rem; margin: .5rem 0 .2rem; }
+.strip figure { flex: 0 1 190px; min-width: 0; }
+.strip .frame { --tile: 150px; }
 .strip .sign { font-size: 1.1rem; }
 figure { margin: 0; padding: .2rem; border-radius: .4rem; }
 figcaption { margin-bottom: .15rem; }
-@media (min-width: 1700px) { .columns { --tile: 168px; } .strip .frame { --tile: 170px; } }
+@media (min-width: 1700px) { .columns { --tile: 168px; } .equation { font-size: .95rem; } }
 @media (max-width: 700px) {
   .columns { min-width: 960px; grid-template-columns: 104px repeat(var(--six, 6), minmax(130px, 1fr)); --tile: 104px; }
   label { flex-basis: 100%; }
+  .strip { flex-wrap: wrap; }
+  .strip figure { flex: 0 1 40%; }
 }
 """
 _FILES = ("operators.js", "operators_draw.js", "operators_mechanism.js", "operators_field.js", "operators_math.js")

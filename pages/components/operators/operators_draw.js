@@ -243,9 +243,9 @@ function attentionCaptions(view) {
     const layer = view.layers[index]
     if (!layer) return
     const { at, channel } = view.state
-    const on = { convolution: `no attention: taps of channel ${channel + 1}`, convolution_modulated_attention: `no matrix: factors of channel ${channel + 1}` }
-    const mean = each.kept == null ? "" : `, all ${percent(each.kept)}`
-    each.ASaid.textContent = on[layer.operator] ?? `keeps ${percent(each.row[at])} for itself${mean}`
+    const on = { convolution: `taps of channel ${channel + 1}`, convolution_modulated_attention: `factors of channel ${channel + 1}` }
+    const mean = each.kept == null ? "" : ` (mean ${percent(each.kept)})`
+    each.ASaid.textContent = on[layer.operator] ?? `itself ${percent(each.row[at])}${mean}`
   })
 }
 

@@ -53,6 +53,7 @@ CHANGES: list[tuple[str, dict[str, Any]]] = [
     ("attention", {"normalise": False}),
     ("post", {"seed": 1}),
     ("post", {"weight": 2.0}),
+    ("attention", {"neighbourhood": 3}),
     ("pre", {"outside": "excluded"}),
     ("attention_modulated_convolution", {"window": "whole"}),
     ("convolution_modulated_attention", {"modulation": "softmax"}),
