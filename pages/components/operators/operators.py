@@ -89,13 +89,13 @@ figcaption { margin-bottom: .15rem; }
   .strip figure { flex: 0 1 40%; }
 }
 """
-_FILES = ("operators.js", "operators_draw.js", "operators_mechanism.js", "operators_field.js", "operators_math.js")
+FILES = ("operators.js", "operators_draw.js", "operators_mechanism.js", "operators_field.js", "operators_math.js")
 _FOLDER = Path(__file__).parent
 _COMPONENT = st.components.v2.component(
     "vitrine_operators",
     html=HTML,
     css=CSS,
-    js="\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in _FILES),
+    js="\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in FILES),
 )
 
 
