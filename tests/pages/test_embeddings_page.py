@@ -19,8 +19,8 @@ from pages.embeddings.recipe import embeddings_recipe
 from pages.embeddings.spaces import Asked
 from pages.shared.stoppable import SharedResults
 from tests.toy import save_toy
-from tests.ui.test_pages import open_page, text_of
-from tests.ui.test_recipes import run_script
+from tests.pages.test_pages import open_page, text_of
+from tests.pages.test_recipes import run_script
 
 QUICK = {"set": "views:6/0", "encoder": "cnn_small", "plane_method": "PCA"}
 

@@ -21,7 +21,7 @@ from core.paths import CHECKOUT
 from core.runs.status import RunState, write_state
 from core.runs.store import RunSpec, create_run
 from tests.toy import save_toy
-from tests.ui.test_pages import MAIN, PAGES
+from tests.pages.test_pages import MAIN, PAGES
 
 MARK = "![x](http://evil.test/p.png)"
 HOSTILE = f"{MARK} [l](http://evil.test) $x^2$ :material/bug_report: :red[x] <img src=http://evil.test/i.png> `x` **x**"

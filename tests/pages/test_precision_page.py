@@ -17,7 +17,7 @@ from core.methods.precision import precision_probe
 from pages.shared.recipes import precision_recipe
 from tests.clip_toy import save_tiny_clip
 from tests.toy import save_toy
-from tests.ui.test_pages import open_page, text_of
+from tests.pages.test_pages import open_page, text_of
 
 
 @pytest.fixture(autouse=True)

@@ -20,8 +20,8 @@ from pages.diffusion.diffusion_classifier import Question, known_race, run_race
 from pages.diffusion.diffusion_classifier_panel import race_sentence, shown_prompts
 from pages.shared.recipes import diffusion_recipe
 from tests.diffusion_toy import save_tiny_pipeline
-from tests.ui.test_pages import open_page, text_of
-from tests.ui.test_recipes import run_script
+from tests.pages.test_pages import open_page, text_of
+from tests.pages.test_recipes import run_script
 
 QUICK = {"draws": "24", "least_draws": "8"}
 

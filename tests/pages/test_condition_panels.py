@@ -19,7 +19,7 @@ from core.methods.clip.disagreements import class_names
 from pages.clip import conditions, disagreements
 from tests.clip_toy import save_tiny_clip
 from tests.toy import save_toy
-from tests.ui.test_pages import text_of
+from tests.pages.test_pages import text_of
 
 SCRIPT = """
 import streamlit as st
