@@ -10,8 +10,21 @@ import plotly.graph_objects as go
 from core.figures.overlay import captioned, scale_of
 from core.figures.theme import BASELINE, CATEGORICAL, DIVERGING, SEQUENTIAL, colour_table, finish
 from core.methods.operators.identity_trap import IdentityTrap
+from core.methods.operators.layer import OperatorResult
 from core.methods.operators.mixer_results import MixerResult
+from core.methods.operators.picture import colour_readout, read_colours
+from core.models.mixer import OperatorName
 
+SHORT_TITLES: dict[OperatorName, str] = {
+    "convolution": "Convolution",
+    "attention": "Attention",
+    "post": "Post-normalisation",
+    "pre": "Pre-normalisation",
+    "attention_modulated_convolution": "Attention in convolution",
+    "convolution_modulated_attention": "Convolution as attention",
+}
+# Operators whose weights may be negative.
+SIGNED = ("convolution", "post", "convolution_modulated_attention")
 TILE = 216  # of the longer side of a map, about, in pixels
 
 
@@ -38,6 +51,26 @@ def tiles(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> np.ndarray
     """Small pictures of one size side by side, every pixel a square, each under its caption."""
     factor = max(1, TILE // max(pictures[0].shape[:2]))
     return captioned([each.repeat(factor, axis=0).repeat(factor, axis=1) for each in pictures], captions)
+
+
+def operator_rows(results: Sequence[OperatorResult], picture: np.ndarray, channel: int) -> dict[str, np.ndarray]:
+    """Outputs, feature maps, attention, receptive fields measured and by definition: each a picture of all operators.
+
+    Args:
+        picture: (height, width, 3), the colours at the positions; outputs are read back into them.
+        channel: whose taps or factors stand where an operator has no attention.
+    """
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in ("output", "features", "attention", "field", "reach")}
+    for result in results:
+        colours = read_colours(result.output, colour_readout(result.inputs, picture), picture)
+        rows["output"].append(np.round(255 * colours).astype(np.uint8))
+        rows["features"].append(feature_sheet(result.output))
+        row = result.row[min(channel, len(result.row) - 1)]
+        rows["attention"].append(heat(row, signed=result.operator in SIGNED))
+        rows["field"].append(heat(result.field.gradient))
+        rows["reach"].append(heat(result.field.theoretical.astype(np.float32), scale=(0, 1.4)))
+    captions = [SHORT_TITLES[result.operator] for result in results]
+    return {name: tiles(each, captions) for name, each in rows.items()}
 
 
 def plot_identity_trap(curves: Mapping[str, IdentityTrap], temperature: float) -> go.Figure:

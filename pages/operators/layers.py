@@ -10,11 +10,11 @@ import streamlit as st
 import torch
 from PIL import Image
 
-from core.data.transforms import crop_to_square, to_batch
+from core.data.transforms import to_batch
 from core.errors import CoreError
 from core.methods.operators.layer import OperatorLayer
 from core.methods.operators.learned_layer import learned_layer
-from core.methods.operators.picture import colour_readout, picture_contrast, small_picture
+from core.methods.operators.picture import colour_readout, patch_picture, picture_contrast, small_picture
 from core.methods.operators.single_layer import OPERATORS, OperatorSettings, random_layers
 from core.models.catalogue import MODELS
 from core.models.mixer import MixerConfig, MixerNetwork, OperatorName
@@ -120,10 +120,8 @@ def _trained(
             layers[operator] = learned_layer(
                 cast(MixerNetwork, model.module), to_batch([_image], preprocessing), block=block, head=head
             )
-    photo = np.asarray(crop_to_square(_image, preprocessing), dtype=np.float32) / 255
-    rows, columns = layers[names[0][0]].grid
-    patches = photo.reshape(rows, len(photo) // rows, columns, len(photo) // columns, 3)
-    return _columns(patches.mean(axis=(1, 3)), photo, layers, {})
+    picture, photo = patch_picture(_image, preprocessing, layers[names[0][0]].grid)
+    return _columns(picture, photo, layers, {})
 
 
 def _columns(

@@ -13,7 +13,7 @@ from pages.components.keys import component_key
 from pages.components.operators.operators import operators_grid
 from pages.operators.layers import Columns, columns_of, mixer_config, trained_mixers
 from pages.operators.panels import mixers_panel, trap_panel
-from pages.operators.parts import figures_of, shown_part
+from pages.operators.parts import figures_of, recipe_of, shown_part
 from pages.operators.view import (
     SIZES,
     TEMPERATURES,
@@ -23,7 +23,7 @@ from pages.operators.view import (
     refusal,
     settings_form,
 )
-from pages.operators.words import ROWS, SHORT, TERMS, choices_sentence, equation, formula, story
+from pages.operators.words import ROWS, TERMS, choices_sentence, equation, formula, story
 from pages.shared.address import bound
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
@@ -98,7 +98,7 @@ def grid_data(columns: Columns, view: OperatorsView) -> dict[str, Any]:
 
 def column_data(name: OperatorName, columns: Columns, packed: Mapping[str, Any]) -> dict[str, Any]:
     """One operator's column in numbers and words."""
-    words = {"operator": name, "title": OPERATOR_TITLES[name], "short": SHORT[name], "note": ""}
+    words = {"operator": name, "title": OPERATOR_TITLES[name], "note": ""}
     if name not in columns.layers:
         missing = "No trained mixer of this kind is on this machine."
         return words | {"missing": missing, "equation": "", "formula": "", "story": missing}
@@ -126,7 +126,7 @@ def make_export() -> Export:
     shown = shown_part(view, picture)
     return Export(
         stem="operators",
-        recipe="",
+        recipe=recipe_of(view),
         pictures=shown.pictures,
         figures=figures_of(view, picture),
         table=shown.table,

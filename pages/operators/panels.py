@@ -11,11 +11,10 @@ from PIL import Image
 
 from core.figures.operators import plot_identity_trap, plot_mixers
 from core.figures.theme import Figure
-from core.methods.operators.identity_trap import IdentityTrap, identity_trap
-from core.methods.operators.layer import OperatorLayer
+from core.methods.operators.identity_trap import IdentityTrap
 from core.methods.operators.mixer_results import MixerResults, read_mixer_results
 from core.methods.operators.picture import small_picture
-from core.methods.operators.single_layer import patch_map
+from core.methods.operators.trap_curves import trap_curves
 from core.paths import CHECKOUT
 from pages.operators.layers import layers_now
 from pages.operators.view import OperatorsView
@@ -24,8 +23,6 @@ from pages.shared.foreign import code, plain
 from pages.shared.pickers import Picture
 
 RESULTS = CHECKOUT / "benchmarks" / "results" / "mixers.json"
-PATCH, PATCH_CHANNELS = 4, 64
-PATCHES = f"in patches of {PATCH} × {PATCH} with {PATCH_CHANNELS} channels, without projections"
 TEMPERATURES = tuple(float(f"{value:.3g}") for value in np.geomspace(0.1, 100, 13))
 
 
@@ -44,24 +41,8 @@ def _trap(
     _image: Image.Image,
 ) -> dict[str, IdentityTrap]:
     layers = layers_now(view, Picture(key=view.image, title="", image=_image, digest=digest))
-    layer = next((each for each in layers.values() if each.operator == "attention"), None)
-    layer = layer or next((each for each in layers.values() if each.key is not None), None)
-    curves = {} if layer is None else curves_of(layer, temperatures)
-    picture = small_picture(_image, view.side)
-    if not view.trained and min(picture.shape[:2]) >= 2 * PATCH:
-        patches = patch_map(picture, patch_size=PATCH, channels=PATCH_CHANNELS, seed=view.settings.seed)
-        curves[PATCHES] = identity_trap(patches, temperatures)
-    return curves
-
-
-def curves_of(layer: OperatorLayer, temperatures: tuple[float, ...]) -> dict[str, IdentityTrap]:
-    """The curves of one layer."""
-    x = layer.inputs[None]
-    curves = {"without projections": identity_trap(x, temperatures)}
-    if layer.query is not None and layer.key is not None:
-        name = "with learned projections" if layer.query.bias is not None else "with random projections"
-        curves[name] = identity_trap(x, temperatures, query=layer.query(x), key=layer.key(x))
-    return curves
+    picture = None if view.trained else small_picture(_image, view.side)
+    return trap_curves(layers.values(), temperatures, picture=picture, seed=view.settings.seed)
 
 
 def trap_panel(view: OperatorsView, picture: Picture) -> None:

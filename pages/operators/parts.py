@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
 
-from core.figures.operators import feature_sheet, heat, tiles
+from core.figures.operators import operator_rows
 from core.figures.theme import Figure
 from core.methods.operators.layer import OperatorResult, run_layer
-from core.methods.operators.picture import read_colours
 from core.models.mixer import OPERATOR_TITLES, OperatorName
-from pages.operators.layers import Columns, columns_of, layers_now
-from pages.operators.panels import trap_figure
+from pages.operators.layers import columns_of, layers_now, trained_mixers
+from pages.operators.panels import TEMPERATURES, trap_figure
 from pages.operators.view import OperatorsView
-from pages.operators.words import SHORT
 from pages.shared.pickers import Picture
+from pages.shared.recipes import filled_recipe, picture_setting
 from pages.shared.stoppable import Progress, computed
 from pages.shared.views import Shown
-
-SIGNED_ROWS = ("convolution", "post", "convolution_modulated_attention")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,26 +60,27 @@ def shown_part(view: OperatorsView, picture: Picture) -> Shown:
         }
     rows = [vars(_row(result)) for result in results.values()]
     return Shown(
-        pictures=pictures_of(columns, results, view.channel),
+        pictures=operator_rows(list(results.values()), columns.picture, view.channel),
         arrays=arrays,
         table=pd.DataFrame(rows),
         facts={"operators": rows},
     )
 
 
-def pictures_of(columns: Columns, results: dict[OperatorName, OperatorResult], channel: int) -> dict[str, np.ndarray]:
-    """The rows of the page, each a picture of all operators."""
-    captions = [SHORT[name] for name in results]
-    rows: dict[str, list[np.ndarray]] = {"output": [], "features": [], "attention": [], "field": [], "reach": []}
-    for name, result in results.items():
-        colours = read_colours(result.output, columns.readouts[name], columns.picture)
-        rows["output"].append(np.round(255 * colours).astype(np.uint8))
-        rows["features"].append(feature_sheet(result.output))
-        row = result.row[min(channel, len(result.row) - 1)]
-        rows["attention"].append(heat(row, signed=name in SIGNED_ROWS))
-        rows["field"].append(heat(result.field.gradient))
-        rows["reach"].append(heat(result.field.theoretical.astype(np.float32), scale=(0, 1.4)))
-    return {name: tiles(each, captions) for name, each in rows.items()}
+def recipe_of(view: OperatorsView) -> str:
+    """The script that makes it again."""
+    return filled_recipe(
+        "operators",
+        image=picture_setting(view.image),
+        side=view.side,
+        mixers=list(trained_mixers().values()) if view.trained else [],
+        block=view.block,
+        head=view.head,
+        settings=asdict(view.settings),
+        position=list(view.position),
+        channel=view.channel,
+        temperatures=list(TEMPERATURES),
+    )
 
 
 def figures_of(view: OperatorsView, picture: Picture) -> dict[str, Figure]:

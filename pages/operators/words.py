@@ -8,17 +8,7 @@ from __future__ import annotations
 from core.methods.operators.identity_trap import IdentityTrap
 from core.methods.operators.layer import OperatorLayer
 from core.methods.operators.mixer_results import MixerResult, MixerResults
-from core.models.mixer import OPERATOR_TITLES, OperatorName
 from core.shares import counted
-
-SHORT: dict[OperatorName, str] = {
-    "convolution": "Convolution",
-    "attention": "Attention",
-    "post": "Post: A + w",
-    "pre": "Pre: softmax(s + w)",
-    "attention_modulated_convolution": "Attention in convolution",
-    "convolution_modulated_attention": "Convolution as attention",
-}
 
 TERMS = {
     "none": "Point at a term, a slider or a row: what belongs together lights up. Click a picture to ask another "
@@ -196,8 +186,3 @@ def mixers_caption(results: MixerResults) -> str:
 
 def _split(row: MixerResult) -> str:
     return f"{counted(row.images, f'{row.split} image')}"
-
-
-def titles_of(operators: tuple[OperatorName, ...]) -> str:
-    """Names in a sentence."""
-    return ", ".join(OPERATOR_TITLES[each].lower() for each in operators)

@@ -36,7 +36,7 @@ from core.methods.embeddings.features import Features, finish
 from core.methods.latent import bounds, drawing, passes
 from core.methods.masking import faithfulness, masking
 from core.methods.modality_gap import alignment, modality_gap, modality_gap_way, procrustes
-from core.methods.operators import identity_trap, learned_layer, picture, receptive_field, single_layer
+from core.methods.operators import identity_trap, learned_layer, picture, receptive_field, single_layer, trap_curves
 from core.methods.precision import agreement
 from core.models.differential import DifferentialViT
 from core.models.mixer import MixerConfig, MixerNetwork
@@ -438,6 +438,9 @@ ASKED |= {
     "picture.picture_contrast": [lambda bad: picture.picture_contrast(numbers(3, 3, 3, bad=bad))],
     "picture.read_colours": [
         lambda bad: picture.read_colours(numbers(2, 3, 3, bad=bad), np.ones((3, 2)), numbers(3, 3, 3, bad=False))
+    ],
+    "trap_curves.trap_curves": [
+        lambda bad: trap_curves.trap_curves([], [1.0], picture=numbers(8, 8, 3, bad=bad)),
     ],
     "single_layer.patch_map": [lambda bad: single_layer.patch_map(numbers(4, 4, 3, bad=bad))],
     "single_layer.random_layers": [

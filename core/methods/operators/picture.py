@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.data.transforms import Preprocessing, crop_to_square
 from core.errors import ShapeError
 from core.finite import require_finite
 
@@ -26,6 +27,19 @@ def small_picture(image: Image.Image, side: int) -> np.ndarray:
 
         reduced = reduced.resize((width, height), Pillow.Resampling.BOX)
     return np.asarray(reduced, dtype=np.float32) / 255
+
+
+def patch_picture(
+    image: Image.Image, preprocessing: Preprocessing, grid: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The mean colour of every patch that a network sees, (rows, columns, 3), and the square that it sees; in [0, 1].
+
+    `grid`: rows and columns of patches.
+    """
+    photo = np.asarray(crop_to_square(image, preprocessing), dtype=np.float32) / 255
+    (rows, columns), (height, width) = grid, photo.shape[:2]
+    patches = photo.reshape(rows, height // rows, columns, width // columns, 3)
+    return patches.mean(axis=(1, 3)), photo
 
 
 def colour_readout(values: np.ndarray, picture: np.ndarray) -> np.ndarray:
