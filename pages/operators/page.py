@@ -112,7 +112,7 @@ def note(view: OperatorsView, columns: Columns) -> str:
     """Where the numbers come from."""
     size = f"{columns.grid[1]} × {columns.grid[0]}"
     if view.trained:
-        return f"Trained on CIFAR-10: block {view.block + 1}, head {view.head + 1}, {size} patches."
+        return f"Trained mixers: block {view.block + 1}, head {view.head + 1}, {size} patches."
     drawn = "random projections" if view.settings.projections == "random" else "no projections, random kernels"
     if view.settings.kernel == "gaussian":
         drawn = drawn.replace("random kernels", "a bell as kernel")

@@ -22,7 +22,8 @@ from core.models.weights import load
 IMAGE = "example:coffee"  # or data:DATASET/SPLIT/SEED/PLACE, or the file of a picture
 SIDE = 16  # pixels of the longer side
 MIXERS: list[str] = []  # names of trained mixers; none: random layers with the settings below
-BLOCK, HEAD = 0, 0  # of trained mixers, from 0
+BLOCK = 0  # of trained mixers, from 0
+HEAD = 0
 SETTINGS: dict[str, Any] = {"kernel_size": 3, "temperature": 2.83, "weight": 1.0, "seed": 0}
 POSITION = [5, 8]  # row and column, from 0
 CHANNEL = 0
