@@ -45,9 +45,9 @@ def view_now(columns: Columns) -> OperatorsView:
 
 
 def usual_temperature(columns: Columns) -> float:
-    """√channels of queries and keys, by which transformers divide."""
+    """√channels of a head, by which transformers divide."""
     layer = next(iter(columns.layers.values()))
-    channels = len(layer.inputs) if layer.query is None else len(layer.query.weight)
+    channels = len(layer.inputs) if layer.value is None else len(layer.value.weight)
     return float(f"{channels**0.5:.3g}")
 
 

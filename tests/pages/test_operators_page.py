@@ -209,12 +209,13 @@ def test_trained_mixers_are_offered_once_they_are_there(
             monkeypatch.delitem(catalogue.MODELS, spec.name, raising=False)
     given = shown(monkeypatch)
     keep_exports(monkeypatch)
-    app = open_page("operators", image="example:cat", weights="Trained mixers", mixer_head="2", temperature="1")
+    app = open_page("operators", image="example:cat", weights="Trained mixers", mixer_head="2")
     assert not app.error
     data = given[-1]
     assert data["note"] == "Trained mixers: block 1, head 2, 4 × 4 patches."
     assert [bool(column.get("missing")) for column in data["columns"]] == [False, True, True, False, True, True]
     assert data["sizes"] == [3]
+    assert data["state"]["temperature"] == 2.0  # √4, the channels of a head, though the first operator has no queries
     assert data["photo"] == [8, 8]
     assert "with learned projections" in text_of(app)
     first = exported(app)

@@ -32,13 +32,14 @@ HTML = """
 CSS = """
 .controls, .columns, .mechanism, p { font-family: var(--st-font); color: var(--st-text-color); font-size: .875rem; }
 .controls { display: flex; flex-wrap: wrap; gap: .3rem 1.6rem; }
-label { display: flex; align-items: center; gap: .5rem; flex: 1 1 15rem; padding: .15rem .4rem; border-radius: .4rem; }
+label { box-sizing: border-box; max-width: 100%; display: flex; align-items: center; gap: .5rem; flex: 1 1 15rem;
+  padding: .15rem .4rem; border-radius: .4rem; }
 label span { white-space: nowrap; }
 label i { opacity: .75; font-size: .8rem; }
 input { accent-color: var(--st-primary-color); color: var(--st-text-color); font: inherit; }
 input[type="range"] { flex: 1; min-width: 4rem; }
-input[type="number"] { width: 4.2rem; border: 1px solid var(--st-border-color); border-radius: .3rem;
-  padding: .1rem .3rem; background: var(--st-secondary-background-color); }
+input[type="number"] { width: 4.2rem; box-sizing: border-box; padding: .1rem .3rem; border-radius: .3rem;
+  border: 1px solid var(--st-border-color); background: var(--st-secondary-background-color); }
 p { margin: .2rem 0; min-height: 1.35em; }
 .warning { color: var(--st-red-text-color, #b3261e); font-weight: 600; }
 .warning:empty { display: none; }
@@ -85,6 +86,7 @@ figcaption { margin-bottom: .15rem; }
 @media (max-width: 700px) {
   .columns { min-width: 960px; grid-template-columns: 104px repeat(var(--six, 6), minmax(130px, 1fr)); --tile: 104px; }
   label { flex-basis: 100%; }
+  label i { display: none; }
   .strip { flex-wrap: wrap; }
   .strip figure { flex: 0 1 40%; }
 }
