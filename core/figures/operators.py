@@ -13,9 +13,8 @@ from core.methods.operators.identity_trap import IdentityTrap
 from core.methods.operators.layer import OperatorResult
 from core.methods.operators.mixer_results import MixerResult
 from core.methods.operators.picture import colour_readout, read_colours
-from core.models.mixer import OperatorName
 
-SHORT_TITLES: dict[OperatorName, str] = {
+SHORT_TITLES: dict[str, str] = {
     "convolution": "Convolution",
     "attention": "Attention",
     "post": "Post-normalisation",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -10,18 +11,20 @@ import streamlit as st
 import torch
 from PIL import Image
 
+from core.configs import from_dict
 from core.data.transforms import to_batch
 from core.errors import CoreError
 from core.methods.operators.layer import OperatorLayer
 from core.methods.operators.learned_layer import learned_layer
 from core.methods.operators.picture import colour_readout, patch_picture, picture_contrast, small_picture
 from core.methods.operators.single_layer import OPERATORS, OperatorSettings, random_layers
-from core.models.catalogue import MODELS
+from core.models.catalogue import MODELS, find_model
+from core.models.checkpoint import read_card
 from core.models.mixer import MixerConfig, MixerNetwork, OperatorName
-from core.models.weights import availability
+from core.models.weights import availability, resolve
 from pages.components.operators.packing import Arrays, pack
 from pages.operators.view import OperatorsView, fitting_sizes
-from pages.shared.cache import in_use, loaded_model
+from pages.shared.cache import in_use
 from pages.shared.pickers import Picture
 
 
@@ -86,8 +89,8 @@ def trained_mixers() -> dict[OperatorName, str]:
 
 
 def mixer_config(name: str) -> MixerConfig:
-    """The shape of a trained mixer."""
-    return cast(MixerNetwork, loaded_model(name).module).config
+    """The shape of a trained mixer, from its card: six networks in memory would drive out all others."""
+    return from_dict(MixerConfig, read_card(Path(resolve(find_model(name)))).config)
 
 
 def _frame(config: MixerConfig) -> tuple[int, ...]:

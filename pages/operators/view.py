@@ -15,7 +15,7 @@ from core.methods.operators.single_layer import OPERATORS, OperatorSettings
 from core.models.kernels import check_kernel_size
 from core.models.mixer import OperatorName
 from pages.shared.address import asked, bound, remember, whole_number
-from pages.shared.foreign import plain
+from pages.shared.foreign import literal, plain
 
 SIZES = tuple(range(1, 16, 2))
 TEMPERATURES = (0.05, 200.0)
@@ -74,13 +74,13 @@ def settings_form() -> OperatorSettings:
         metadata = described[name]
         shared: dict[str, Any] = {"key": f"op_{name}", "bind": "query-params", "help": metadata["help"] or None}
         if hints[name] is bool:
-            values[name] = st.toggle(metadata["label"], value=usual.normalise, **shared)
+            values[name] = st.toggle(plain(metadata["label"]), value=usual.normalise, **shared)
             continue
         options = typing.get_args(hints[name])
         values[name] = st.segmented_control(
-            metadata["label"],
+            plain(metadata["label"]),
             options,
-            format_func=lambda each: str(each).replace("_", " "),
+            format_func=lambda each: plain(str(each).replace("_", " ")),
             default=getattr(usual, name),
             required=True,
             **shared,
@@ -100,7 +100,7 @@ def read_view(view: OperatorsView, grid: tuple[int, int], sizes: tuple[int, ...]
     """
     operator = _held("operator")
     if operator not in OPERATORS:
-        operator = _mended("operator", "pre", f"There is no operator {plain(operator)!r}.") if operator else "pre"
+        operator = _mended("operator", "pre", f"There is no operator {literal(operator, 40)!r}.") if operator else "pre"
     settings = replace(
         view.settings,
         kernel_size=_kernel(sizes, grid, view.settings.padding),
@@ -161,7 +161,7 @@ def _held(name: str) -> str:
 
 
 def _mended(name: str, value: str, why: str) -> str:
-    st.warning(f"{why} The page shows {plain(value)} instead.", icon=":material/link_off:")
+    st.warning(f"{plain(why)} The page shows {plain(value)} instead.", icon=":material/link_off:")
     remember(name, value)
     return value
 
@@ -174,7 +174,7 @@ def _number(name: str, bounds: tuple[float, float], default: float) -> float:
         value = math.nan
     if bounds[0] <= value <= bounds[1]:
         return value
-    why = f"The {name} {plain(text, 40)} is not a number from {bounds[0]:g} to {bounds[1]:g}."
+    why = f"The {name} {literal(text, 40)} is not a number from {bounds[0]:g} to {bounds[1]:g}."
     return float(_mended(name, f"{default:g}", why))
 
 
@@ -186,7 +186,7 @@ def _kernel(sizes: tuple[int, ...], grid: tuple[int, int], padding: typing.Liter
     size = whole_number(text, 1000)
     if size in sizes:
         return typing.cast(int, size)
-    why = f"A kernel of {plain(text, 40)} is no whole number." if size is None else refusal(size, grid, padding)
+    why = f"A kernel of {literal(text, 40)} is no whole number." if size is None else refusal(size, grid, padding)
     return int(_mended("kernel", str(usual), why))
 
 
@@ -204,6 +204,6 @@ def _position(grid: tuple[int, int]) -> tuple[int, int]:
     parts = [whole_number(part, length + 1) for part, length in zip(text.split(","), grid, strict=False)]
     if len(text.split(",")) == 2 and all(parts):
         return typing.cast(tuple[int, int], (parts[0] - 1, parts[1] - 1))  # type: ignore[operator]
-    why = f"There is no position {plain(text, 40)} on a map of {grid[0]} × {grid[1]}."
+    why = f"There is no position {literal(text, 40)} on a map of {grid[0]} × {grid[1]}."
     row, column = _mended("at", f"{centre[0] + 1},{centre[1] + 1}", why).split(",")
     return int(row) - 1, int(column) - 1

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.device import as_input_of
 from core.errors import ConfigError
 from core.finite import require_finite
 from core.methods.operators.layer import OperatorLayer, Projection
-from core.models.mixer import MixerNetwork
+from core.models.mixer import MixerBlock, MixerNetwork
 
 
 @torch.no_grad()
@@ -27,16 +29,17 @@ def learned_layer(network: MixerNetwork, image: Tensor, *, block: int, head: int
     for name, asked, count in (("block", block, config.depth), ("head", head, config.num_heads)):
         if not 0 <= asked < count:
             raise ConfigError(f"There is no {name} {asked + 1}: the network has {count}.", f"Choose another {name}.")
-    mixer, trace = network.blocks[block].mixer, network.trace_mixers(as_input_of(network, image))
+    mixer = cast(MixerBlock, network.blocks[block]).mixer
+    trace = network.trace_mixers(as_input_of(network, image))
     rows = slice(head * config.embed_dim // config.num_heads, (head + 1) * config.embed_dim // config.num_heads)
 
     def projection(*names: str) -> Projection | None:
-        for name, layer in mixer.named_children():  # type: ignore[union-attr, operator]
-            if name in names:
+        for name, layer in mixer.named_children():
+            if name in names and isinstance(layer, nn.Linear):
                 return Projection(weight=layer.weight[rows].detach().cpu(), bias=layer.bias[rows].detach().cpu())
         return None
 
-    kernel = mixer.kernel  # type: ignore[union-attr]
+    kernel = mixer.kernel
     return OperatorLayer(
         operator=config.operator,
         inputs=trace.inputs[block][0].cpu(),
