@@ -18,8 +18,8 @@ from core.data.wordnet import imagenet_wnids
 from core.methods.clip.disagreements import class_names
 from pages.clip import conditions, disagreements
 from tests.clip_toy import save_tiny_clip
+from tests.pages.harness import text_of
 from tests.toy import save_toy
-from tests.pages.test_pages import text_of
 
 SCRIPT = """
 import streamlit as st

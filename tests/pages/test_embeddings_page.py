@@ -18,9 +18,9 @@ from pages.components.image_plane.image_plane import Chosen, _read
 from pages.embeddings.recipe import embeddings_recipe
 from pages.embeddings.spaces import Asked
 from pages.shared.stoppable import SharedResults
+from tests.pages.exports import run_recipe
+from tests.pages.harness import open_page, text_of
 from tests.toy import save_toy
-from tests.pages.test_pages import open_page, text_of
-from tests.pages.test_recipes import run_script
 
 QUICK = {"set": "views:6/0", "encoder": "cnn_small", "plane_method": "PCA"}
 
@@ -177,10 +177,13 @@ def test_stopped_work_stays_stopped_until_somebody_goes_on(monkeypatch: pytest.M
     assert plane(app)["layout"]["count"] == 32
 
 
-def test_the_recipe_runs_and_names_its_pictures(tmp_path: Path) -> None:
+def test_the_recipe_runs_and_names_its_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     asked = [Asked(model="cnn_small", cut=Cut(layer=layer, pooling="mean")) for layer in (0, 4)]
     recipe = embeddings_recipe("views:3/0", asked, PlaneConfig(method="pca"), film=True)
-    printed = run_script(recipe, tmp_path)
+    printed = run_recipe(recipe, capsys)
     assert "stage 4 of 4, mean of all positions: (24, 192)" in printed
     assert "neighbours in common, first and last" in printed
     assert (tmp_path / "plane_2.html").stat().st_size > 10_000

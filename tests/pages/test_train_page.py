@@ -22,8 +22,8 @@ from core.precision_choice import Chosen
 from core.runs.status import TERMINAL, read_state
 from core.runs.store import find_run, list_runs
 from pages.shared.recipes import train_recipe
+from tests.pages.harness import open_page, text_of
 from tests.toy import save_toy
-from tests.pages.test_pages import open_page, text_of
 
 TINY = [
     "dataset=toy",

@@ -195,6 +195,7 @@ def change_each(page: Page, model: str, check: Any, folder: Path, done: set[str]
     return done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["vit_p4", "differential_vit_p4", "cnn_small"])
 def test_every_control_of_attention_is_in_what_is_exported(model: str, attention: Page, tmp_path: Path) -> None:
     page = attention.open(**START | {"model": model})
@@ -222,6 +223,7 @@ def test_every_control_of_attention_is_in_what_is_exported(model: str, attention
     assert any(key.startswith("class_") for key in changed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "chosen",
     [
@@ -288,6 +290,7 @@ def check_masking(page: Page, export: Export) -> None:
         assert marked.y[0] == pytest.approx(curve[step])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["vit_p4", "cnn_small", "clip_small"])
 def test_every_control_of_masking_is_in_what_is_exported(model: str, masking: Page, tmp_path: Path) -> None:
     page = masking.open(**START | {"model": model})
