@@ -76,8 +76,8 @@ def measured(work: Callable[[], np.ndarray]) -> tuple[np.ndarray, dict[str, floa
     clock, processor = time.perf_counter(), time.process_time()
     result = work()
     return result, {
-        "seconds": round(time.perf_counter() - clock, 2),
-        "cpu_seconds": round(time.process_time() - processor, 2),
+        "seconds": max(0.01, round(time.perf_counter() - clock, 2)),  # ratios are taken of these
+        "cpu_seconds": max(0.01, round(time.process_time() - processor, 2)),
     }
 
 

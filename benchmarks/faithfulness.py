@@ -36,7 +36,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--orders", type=int, default=4)
     parser.add_argument("--fill", default="mean")
     parser.add_argument("--seed", type=int, default=0)
-    arguments = parse(parser, words, count=2, steps=4, orders=1)
+    arguments = parse(parser, words, count=2, steps=4, orders=2)
     where = machine()
     model = load(arguments.model)
     preprocessing = model.network.preprocessing

@@ -8,6 +8,7 @@ import pytest
 from core.figures.confusion import plot_class_accuracies, plot_compared_accuracies, plot_confusion
 from core.methods.accuracy.confusion import Accuracy
 
+
 def right(correct: int, count: int) -> Accuracy:
     return Accuracy(correct=correct, count=count)
 
@@ -52,16 +53,12 @@ def test_classes_are_sorted_by_accuracy_with_both_ends_of_the_interval() -> None
     assert dots.error_x.array[0] == pytest.approx(100 * high - 75)
     assert dots.error_x.arrayminus[0] == pytest.approx(75 - 100 * low)
     assert figure.layout.shapes[0].x0 == figure.layout.shapes[0].x1 == 50
-    several = plot_class_accuracies(
-        [f"{n}" for n in range(6)], [right(n, 6) for n in range(6)], overall=0.4, most=4
-    )
+    several = plot_class_accuracies([f"{n}" for n in range(6)], [right(n, 6) for n in range(6)], overall=0.4, most=4)
     assert [each[0] for each in several.data[0].customdata] == ["5", "4", "1", "0"]
 
 
 def test_compared_accuracies_are_a_row_each_and_the_chosen_one_has_its_colour() -> None:
-    figure = plot_compared_accuracies(
-        ["one", "two"], [right(30, 40), right(20, 40)], chosen=1
-    )
+    figure = plot_compared_accuracies(["one", "two"], [right(30, 40), right(20, 40)], chosen=1)
     first, second = figure.data
     assert (first.x[0], first.y[0], second.x[0], second.y[0]) == (75, 0, 50, 1)
     low, high = right(30, 40).interval

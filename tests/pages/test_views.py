@@ -302,6 +302,7 @@ def test_every_control_of_masking_is_in_what_is_exported(model: str, masking: Pa
     assert ("ranked_by" in changed) == (model != "cnn_small")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chosen", [
     {"strategy": "least_attended", "ranked_by": "relevance", "fill": "noise", "share": 50.0},
     {"strategy": "random", "fill": "blur", "share": 100.0},

@@ -55,6 +55,7 @@ def test_a_checkpoint_too_large_for_the_disk(disk: Path) -> None:
     wait_for(beside, "finished")
 
 
+@pytest.mark.slow
 def test_a_disk_without_a_byte_left_and_the_same_numbers_once_there_is_room(disk: Path) -> None:
     run = make_run("full", steps=60, step_s=0.03)
     queue.submit(run)
@@ -71,6 +72,7 @@ def test_a_disk_without_a_byte_left_and_the_same_numbers_once_there_is_room(disk
     assert run.history() == undisturbed(steps=60)
 
 
+@pytest.mark.slow
 def test_a_read_only_disk_is_listed_and_refuses_in_a_sentence(disk: Path) -> None:
     stopped, running = make_run("stopped"), make_run("running", steps=400, step_s=0.02)
     queue.submit(running)

@@ -86,6 +86,7 @@ def test_a_worker_outlives_its_launcher_and_its_terminal(tmp_path: Path) -> None
     assert wait_for(run, "finished", "interrupted", "failed").status == "finished"
 
 
+@pytest.mark.slow
 def test_launcher_and_worker_killed_together() -> None:
     run = make_run("both", steps=60, step_s=0.03)
     code = "from core.launch import queue; from core.runs.store import find_run\n"
