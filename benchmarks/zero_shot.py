@@ -89,7 +89,6 @@ def ours(
             poolings=("embedding",),
             batch_size=BATCH,
             precision=precision,
-            device="cpu",
             side_by_side=True,
         )
     )["embedding"]
