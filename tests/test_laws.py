@@ -222,6 +222,7 @@ def test_pages_do_not_import_each_other():
     assert breaches == []
 
 
+@pytest.mark.slow
 def test_the_library_needs_no_streamlit():
     code = (
         "import importlib, pathlib, sys\n"

@@ -68,7 +68,7 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
         "same_answer_as_plain_loop",
     ),
 }
-FAST = ("operators", "rollout", "seeds", "time_to_accuracy")
+FAST = ("operators", "seeds", "time_to_accuracy", "vae_training")
 # These have a browser; training has a test of its own, and gpu needs one (`tests/test_placement.py` runs its rows).
 IN_A_BROWSER = {"image_plane": "gestures", "latency": "slider_to_picture_ms"}
 ELSEWHERE = {"training", "gpu"}

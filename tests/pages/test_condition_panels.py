@@ -85,6 +85,7 @@ def folder_of(tmp_path: Path, groups: dict[str, int]) -> Path:
     return tmp_path / "pictures"
 
 
+@pytest.mark.slow
 def test_conditions_open_filled_with_the_bundled_photos(model: str) -> None:
     app = open_panel("conditions", model)
     assert not app.error

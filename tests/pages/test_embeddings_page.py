@@ -109,6 +109,7 @@ def test_two_models_stand_beside_each_other_with_what_they_share() -> None:
     assert given["colours"][-1]["title"] == "Neighbours in common"
 
 
+@pytest.mark.slow
 def test_layer_pooling_and_axes_can_be_chosen_and_are_in_the_address() -> None:
     app = open_page("embeddings", **{**QUICK, "encoder": "vit_p4"})
     app.selectbox(key="depth_choice").set_value(0).run()

@@ -24,6 +24,7 @@ def _empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", PAGES)
 def test_pages_open_filled(stem: str) -> None:
     app = open_page(stem)
@@ -36,6 +37,7 @@ def test_every_file_in_pages_is_in_the_navigation() -> None:
     assert {path.parent.name for path in (CHECKOUT / "pages").glob("*/page.py")} == set(PAGES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", [stem for stem in PAGES if stem != "home"])
 def test_every_page_has_its_three_cards(stem: str) -> None:
     text = (CHECKOUT / "assets" / "cards" / f"{stem}.md").read_text(encoding="utf-8")

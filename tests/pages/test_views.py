@@ -317,6 +317,7 @@ def test_several_choices_of_masking_at_once(chosen: dict[str, Any], masking: Pag
     check_recipe(export, tmp_path / "recipe")
 
 
+@pytest.mark.slow
 def test_what_is_painted_is_what_is_exported(masking: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     painted = [0, 9, 63]
     monkeypatch.setattr("pages.components.patch_canvas.patch_canvas.painted_patches", lambda key, grid: painted)

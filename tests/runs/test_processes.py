@@ -122,7 +122,9 @@ def test_stop_from_another_process_saves_first_and_resumes() -> None:
         control.request_stop(run)
 
 
-@pytest.mark.parametrize("way", ["submitted again", "found queued", "second worker"])
+@pytest.mark.parametrize(
+    "way", ["submitted again", "found queued", pytest.param("second worker", marks=pytest.mark.slow)]
+)
 def test_whoever_is_refused_leaves_the_live_training_as_it_was(way: str) -> None:
     run = make_run("live", steps=4000, step_s=0.02)
     queue.submit(run)
