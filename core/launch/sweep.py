@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from core.configs import check_options, option, parse_overrides
 from core.errors import ConfigError, CoreError, RunFailedError
+from core.experiments.catalogue import RECIPES, find_recipe
 from core.experiments.space import (
     DEFAULT_SPACE,
     Parameter,
@@ -35,6 +36,7 @@ from core.experiments.space import (
     setting_names,
 )
 from core.experiments.spec import Recipe
+from core.launch.supervise import supervise
 from core.paths import runs_root
 from core.reports import Progress
 from core.runs.owner import OwnedElsewhereError
@@ -140,11 +142,9 @@ def base_config(config: Config) -> Any:
 
 def sweepable() -> dict[str, Recipe]:
     """The recipes whose trainings can be shortened and kept away from the test split, by name."""
-    from core.experiments.catalogue import RECIPES
-
     found = {}
     for name, recipe in RECIPES.items():
-        names = setting_names(recipe.config()) if name != "sweep" else []
+        names = setting_names(recipe.config())
         if all(any(key in names for key in keys) for keys in (EPOCHS, IMAGES, READS_TEST)):
             found[name] = recipe
     return found
@@ -194,9 +194,6 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | TrialReport]:
 
 
 def _recipe(name: str) -> Recipe:
-    # The catalogue lists this file.
-    from core.experiments.catalogue import find_recipe
-
     if name == "sweep":
         raise ConfigError("A sweep cannot sweep sweeps.", "Choose a recipe that trains a model.")
     return find_recipe(name)
@@ -331,11 +328,8 @@ def _run_of(trial: optuna.Trial, values: dict[str, Value], config: Config, name:
 
 def _epochs(trial: optuna.Trial, folder: RunFolder, config: Config) -> Iterator[str]:
     """Train, telling the study of every epoch, until the end or until the pruner has seen enough."""
-    # It looks recipes up in the catalogue, which lists this file.
-    from core.launch.execute import execute
-
     known, score = set(_frozen(trial).intermediate_values), _recipe(config.recipe).score
-    run_reports = cast(Generator[Any, None, None], execute(folder))
+    run_reports = cast(Generator[Any, None, None], supervise(folder, find_recipe))
     with closing(run_reports) as reports:
         for report in reports:
             value = getattr(report, score, None)

@@ -33,7 +33,7 @@ class RunSpec:
     """What a run is: written once when it is created, never changed.
 
     Attributes:
-        recipe: key of `core.experiments.catalogue.RECIPES`.
+        recipe: key of `core.launch.recipes.RECIPES`.
         config: the recipe's config as plain values.
         overrides: the `key=value` texts in which it differs from the recipe's defaults.
         device: "auto", "cpu", "cuda" or "cuda:1".

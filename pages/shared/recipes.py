@@ -301,7 +301,7 @@ def train_recipe(recipe: str, overrides: list[str], name: str) -> str:
     return f'''"""Train {recipe}. Run it in Vitrine's folder: python train.py"""
 
 from core.configs import parse_overrides
-from core.experiments.catalogue import find_recipe
+from core.launch.recipes import find_recipe
 from core.launch.execute import execute
 from core.reports import Progress, as_line
 from core.runs.store import RunSpec, create_run
