@@ -37,13 +37,13 @@ from core.experiments.diffusion_zero_shot import PREDICTIONS, RESULT
 from core.methods.diffusion.diffusion_batch import fitting_batch
 from core.methods.diffusion.diffusion_classifier import Plan, Race, classify, draw_time_steps, replay
 from core.methods.diffusion.race_evaluation import plan_words, replay_all, replayed_plans, trail
-from core.methods.embeddings.features import finish
 from core.methods.precision.memory_profile import MIB
 from core.methods.precision.resident_memory import peak_of, resident_bytes, settle
 from core.methods.precision.timing import wait_for
 from core.models.diffusion import LatentDiffusion
 from core.models.weights import load
 from core.paths import CHECKOUT, runs_root
+from core.reports import finish
 from core.runs.store import RunFolder
 
 TEMPLATE = "a photo of a {}."

@@ -242,3 +242,11 @@ def test_init_files_are_empty():
     assert [
         str(path) for path in _sources() if path.name == "__init__.py" and path.read_text(encoding="utf-8").strip()
     ] == []
+
+
+def test_there_is_one_word_for_progress():
+    """A callback is `core.reports.OnProgress`: no file has a name of its own for it, and none a default of its own."""
+    told = "Callable[[float, str], None]"
+    files = [path for path in [*_sources(), *_sources("pages")] if path != ROOT / "core" / "reports.py"]
+    strays = [str(path.relative_to(ROOT)) for path in files if told in path.read_text(encoding="utf-8")]
+    assert [name for name in strays if not name.startswith("core/__main__")] == []

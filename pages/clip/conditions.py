@@ -19,6 +19,7 @@ from core.figures.conditions import Tile, condition_sheet, plot_categories, plot
 from core.methods.accuracy.many_pictures import Answers, ask_about
 from core.methods.clip.conditions import ConditionResult, parse_references, tally
 from core.methods.clip.zero_shot import unit
+from core.reports import OnProgress
 from core.shares import FEW, difference_words, share
 from pages.shared.address import bound
 from pages.shared.cache import loaded_model, shelved
@@ -175,13 +176,13 @@ def answer(name: str, question: Question) -> Found:
     module, model = encoder(name), loaded_model(name)
     found = picture_set(question)
 
-    def work(on_progress: object) -> Answers:
+    def work(on_progress: OnProgress) -> Answers:
         return ask_about(
             [each.open for each in found.pictures],
             model.network.preprocessing,
             module.embed,
             lock=model.lock,
-            on_progress=on_progress,  # type: ignore[arg-type]
+            on_progress=on_progress,
         )
 
     answers: Answers = shelved(("conditions", name, *question.pictures), "Looking at the pictures …", work)

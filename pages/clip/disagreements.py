@@ -30,7 +30,7 @@ from core.figures.disagreements import (
     plot_class_tree,
     plot_outcomes,
 )
-from core.methods.accuracy.many_pictures import Answers, Progress, ask_about
+from core.methods.accuracy.many_pictures import Answers, ask_about
 from core.methods.clip.disagreements import (
     Disagreements,
     Verdict,
@@ -42,6 +42,7 @@ from core.methods.clip.disagreements import (
     imagenet_index,
 )
 from core.methods.clip.zero_shot import Scale, zero_shot_scores
+from core.reports import OnProgress
 from core.shares import FEW, counted, difference_words, interval_words, share, share_of
 from pages.shared.address import bound
 from pages.shared.cache import in_use, loaded_model, shelved
@@ -213,7 +214,7 @@ def compare(question: Question) -> Found:
     classifier = loaded_model(question.classifier)
     openers = [each.open for each in pictures]
 
-    def look(on_progress: Progress) -> Answers:
+    def look(on_progress: OnProgress) -> Answers:
         title = model.spec.title
         return ask_about(
             openers,
@@ -223,7 +224,7 @@ def compare(question: Question) -> Found:
             on_progress=lambda share, text: on_progress(share, f"{title}: {text}"),
         )
 
-    def classify(on_progress: Progress) -> Answers:
+    def classify(on_progress: OnProgress) -> Answers:
         title = classifier.spec.title
         return ask_about(
             openers,

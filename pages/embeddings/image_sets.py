@@ -15,15 +15,14 @@ from core.data.image_sets import ImageSet, dataset_sample, folder_photos, photo_
 from core.data.images import decode_image, image_digest
 from core.errors import CoreError
 from core.figures.embedding import thumbnail_sheet
-from core.methods.embeddings.features import finish
 from core.paths import data_root
-from core.reports import Progress as Report
+from core.reports import OnProgress, Progress, finish, told
 from pages.components.image_plane.image_plane import Pictures
 from pages.shared.address import remember, remembered
 from pages.shared.errors import show_error
 from pages.shared.foreign import plain
 from pages.shared.pickers import UPLOAD_TYPES
-from pages.shared.stoppable import Progress, Stopped, computed
+from pages.shared.stoppable import Stopped, computed
 
 COUNTS = (100, 200, 500, 1000, 2000, 5000, 10_000)
 MOST_UPLOADS = 300
@@ -139,12 +138,9 @@ def _given(address: str) -> Given:
 
 
 def _read(address: str, make: object, stamp: int = 0) -> Given:
-    def work(on_progress: Progress) -> Given:
-        def consume(report: Report) -> None:
-            on_progress(report.step / max(1, report.steps), report.text)
-
-        generator: Generator[Report, None, ImageSet] = make()  # type: ignore[operator]
-        images: ImageSet = finish(generator, consume)
+    def work(on_progress: OnProgress) -> Given:
+        generator: Generator[Progress, None, ImageSet] = make()  # type: ignore[operator]
+        images: ImageSet = finish(generator, told(on_progress))
         sheet, columns = thumbnail_sheet(images.thumbnails)
         digest = hashlib.blake2b(images.thumbnails.tobytes(), digest_size=8)
         digest.update(repr((address, images.ids)).encode())

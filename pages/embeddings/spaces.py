@@ -19,13 +19,13 @@ from core.methods.embeddings.embedding_quality import (
     nearest,
     neighbours_right,
 )
-from core.methods.embeddings.features import Features, finish
+from core.methods.embeddings.features import Features
 from core.methods.embeddings.layer_features import Cut, Cuts, Depth, extract_layers, find_cuts
-from core.reports import Progress as Report
+from core.reports import OnProgress, finish, told
 from core.seeding import stream
 from pages.embeddings.image_sets import Given
 from pages.shared.cache import in_use, loaded_model
-from pages.shared.stoppable import Progress, computed
+from pages.shared.stoppable import computed
 
 NEAR = 10
 DEPTHS: tuple[Depth, ...] = ("pixels", "early", "middle", "late")
@@ -150,7 +150,7 @@ def spaces_of(name: str, cuts: Sequence[Cut], given: Given) -> list[Space]:
     wanted = tuple(dict.fromkeys(cuts))
     key = ("spaces", given.signature, name, wanted)
 
-    def work(on_progress: Progress) -> dict[Cut, Space]:
+    def work(on_progress: OnProgress) -> dict[Cut, Space]:
         features = _features(name, wanted, given, lambda share, text: on_progress(0.8 * share, text))
         spaces = {}
         for number, (cut, found) in enumerate(features.items()):
@@ -178,7 +178,7 @@ def drawing_of(
 ) -> Drawing:
     """The plane of a space; it starts from `begin`, the drawing of the last of `before`, if there is one."""
 
-    def work(on_progress: Progress) -> Drawing:
+    def work(on_progress: OnProgress) -> Drawing:
         plane = place_once(
             space.vectors,
             config,
@@ -222,13 +222,10 @@ def similarity_of(shown: Shown) -> float | None:
     )
 
 
-def _features(name: str, cuts: tuple[Cut, ...], given: Given, on_progress: Progress) -> dict[Cut, Features]:
+def _features(name: str, cuts: tuple[Cut, ...], given: Given, on_progress: OnProgress) -> dict[Cut, Features]:
     """Features from the cache on disk, or from the model, which other sessions may use between two batches."""
     model = loaded_model(name)
     preprocessing = model.network.preprocessing
-
-    def consume(report: Report) -> None:
-        on_progress(report.step / max(1, report.steps), report.text)
 
     extraction = extract_layers(
         model.module,
@@ -240,5 +237,5 @@ def _features(name: str, cuts: tuple[Cut, ...], given: Given, on_progress: Progr
         normalisation=preprocessing.normalisation,
         lock=model.lock,
     )
-    found: dict[Cut, Features] = finish(extraction, consume)
+    found: dict[Cut, Features] = finish(extraction, told(on_progress))
     return found

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from core.data.prompts import STRATEGIES
-from core.methods.embeddings.features import finish
 from core.methods.modality_gap.alignment import VARIANTS, find_variant
 from core.methods.modality_gap.modality_gap import Budget, Outcome, compare_variants, pair_budget, points
 from core.methods.modality_gap.modality_gap_pairs import By, Halves, embed_halves
 from core.methods.modality_gap.modality_gap_way import Station, along_the_way
+from core.reports import OnProgress, finish, told
 from core.shares import FEW, interval_words
 from pages.shared.cache import loaded_model, shelved
 
@@ -41,7 +40,7 @@ def halves_of(question: Question) -> Halves:
         CoreError: see `embed_halves`.
     """
 
-    def work(on_progress: Callable[[float, str], None]) -> Halves:
+    def work(on_progress: OnProgress) -> Halves:
         templates = STRATEGIES[question.strategy].templates  # type: ignore[index]
         embedding = embed_halves(
             loaded_model(question.name),
@@ -51,7 +50,7 @@ def halves_of(question: Question) -> Halves:
             by=question.by,
             seed=question.seed,
         )
-        found: Halves = finish(embedding, lambda report: on_progress(report.step / report.steps, report.text))
+        found: Halves = finish(embedding, told(on_progress))
         return found
 
     halves: Halves = shelved(("modality_gap", "pairs", question), "Reading images …", work)
@@ -61,7 +60,7 @@ def halves_of(question: Question) -> Halves:
 def outcomes_of(question: Question) -> dict[str, Outcome]:
     """Every variant on the pairs of a question."""
 
-    def work(on_progress: Callable[[float, str], None]) -> dict[str, Outcome]:
+    def work(on_progress: OnProgress) -> dict[str, Outcome]:
         halves = halves_of(question)
         return compare_variants(halves.fitted, halves.held_out, shuffles=SHUFFLES, on_progress=on_progress)
 
@@ -72,7 +71,7 @@ def outcomes_of(question: Question) -> dict[str, Outcome]:
 def stations_of(question: Question, variant: str) -> list[Station]:
     """The way from nothing to a variant."""
 
-    def work(on_progress: Callable[[float, str], None]) -> list[Station]:
+    def work(on_progress: OnProgress) -> list[Station]:
         halves = halves_of(question)
         return along_the_way(
             halves.fitted,
@@ -90,7 +89,7 @@ def stations_of(question: Question, variant: str) -> list[Station]:
 def budget_of(question: Question, variant: str) -> list[Budget]:
     """A variant fitted on ever more of the pairs."""
 
-    def work(on_progress: Callable[[float, str], None]) -> list[Budget]:
+    def work(on_progress: OnProgress) -> list[Budget]:
         halves = halves_of(question)
         return pair_budget(halves.fitted, halves.held_out, find_variant(variant))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -37,6 +36,7 @@ from core.methods.precision.precision import (
 from core.methods.precision.precision_probe import ProcessMemory
 from core.methods.precision.timing import Conditions, Latencies, TimedRun
 from core.models.spec import LoadedModel
+from core.reports import OnProgress
 from pages.precision.probe_process import printed_by
 from pages.shared.cache import in_use, loaded_model, on_shelf, shelved
 from pages.shared.pickers import Picture
@@ -88,7 +88,7 @@ def network_of(model: LoadedModel, labels: tuple[str, ...]) -> nn.Module:
 def first_look(question: Question, image: Image.Image) -> Measured:
     """A few runs in this very process, so that the page opens with something to see."""
 
-    def work(on_progress: Callable[[float, str], None]) -> Measured:
+    def work(on_progress: OnProgress) -> Measured:
         model = loaded_model(question.name)
         network, batch = network_of(model, question.labels), _batch(model, question, image)
         device = pick_device(question.device)
@@ -157,7 +157,7 @@ def measure_whole(question: Question, image: Image.Image, profiles: dict[str, Me
 def _measure_whole(question: Question, image: Image.Image, profiles: dict[str, MemoryProfile]) -> Measured:
     model = loaded_model(question.name)
 
-    def work(on_progress: Callable[[float, str], None]) -> Measured:
+    def work(on_progress: OnProgress) -> Measured:
         with tempfile.TemporaryDirectory(prefix="vitrine-precision-") as folder:
             command = _command(question, model, image, Path(folder))
             timing = _time(question, command, profiles, on_progress)
@@ -178,7 +178,7 @@ def _time(
     question: Question,
     command: list[str],
     profiles: dict[str, MemoryProfile],
-    on_progress: Callable[[float, str], None],
+    on_progress: OnProgress,
 ) -> Timing:
     """The timing process; what is there so far is kept for this session after every run."""
     plan: TimingPlan | None = None
@@ -210,7 +210,7 @@ def logits_of_set(
     `seconds_per_image`: a batch of a slow format is kept short.
     """
 
-    def work(on_progress: Callable[[float, str], None]) -> np.ndarray:
+    def work(on_progress: OnProgress) -> np.ndarray:
         model = loaded_model(question.name)
         network, chosen = network_of(model, question.labels), FORMATS[number_format]
         device = pick_device(question.device)

@@ -40,7 +40,6 @@ from core.methods.masking.faithfulness import Faithfulness, faithfulness
 from core.methods.masking.masking import (
     Fill,
     MaskingCurve,
-    Progress,
     RandomBand,
     Responses,
     Strategy,
@@ -55,6 +54,7 @@ from core.methods.masking.masking import (
 from core.models.spec import LoadedModel
 from core.models.trace import reader_name as name_of_reader
 from core.models.weights import load
+from core.reports import OnProgress
 from pages.shared.foreign import plain
 
 
@@ -205,7 +205,7 @@ class _Shelf:
         with self.lock:
             return self.results.get(key)
 
-    def get(self, key: tuple[Hashable, ...], text: str, work: Callable[[Progress], Any]) -> Any:
+    def get(self, key: tuple[Hashable, ...], text: str, work: Callable[[OnProgress], Any]) -> Any:
         """The result for `key`, computed by `work(on_progress)` under a bar that says `text` if it is new."""
         with self.lock:
             if key in self.results:
@@ -225,7 +225,7 @@ def _shelf() -> _Shelf:
     return _Shelf(size=256)
 
 
-def shelved(key: tuple[Hashable, ...], text: str, work: Callable[[Progress], Any]) -> Any:
+def shelved(key: tuple[Hashable, ...], text: str, work: Callable[[OnProgress], Any]) -> Any:
     """The result for `key` (first the feature's name), made by `work(on_progress)` under a bar if it is new."""
     return _shelf().get(key, text, work)
 
@@ -267,7 +267,7 @@ def masking_of(
 ) -> MaskingCurve:
     """The masking curve of one strategy; `method` is the explanation that ranks the patches."""
 
-    def work(on_progress: Progress) -> MaskingCurve:
+    def work(on_progress: OnProgress) -> MaskingCurve:
         grid = mask_grid(question.name, question.digest, image)
         # Before the model is locked: a cached function has a lock of its own, which others take first.
         order = order_of(question, strategy, method, seed, image)
@@ -301,7 +301,7 @@ def order_of(question: MaskingQuestion, strategy: Strategy, method: str, seed: i
 def band_of(question: MaskingQuestion, orders: int, image: Image.Image) -> RandomBand:
     """The random baseline of the masking curves."""
 
-    def work(on_progress: Progress) -> RandomBand:
+    def work(on_progress: OnProgress) -> RandomBand:
         grid = mask_grid(question.name, question.digest, image)
         with in_use(question.name) as model:
             batch, target = question.prepare(model, image)
@@ -324,7 +324,7 @@ def masked_photo_of(question: MaskingQuestion, removed: tuple[int, ...], image: 
     """What the model is shown when the patches `removed` are gone: the very pixels, (size, size, 3) uint8."""
     grid = mask_grid(question.name, question.digest, image)
 
-    def work(on_progress: Progress) -> np.ndarray:
+    def work(on_progress: OnProgress) -> np.ndarray:
         preprocessing = loaded_model(question.name).network.preprocessing
         keep = keep_from_patches(removed, grid)
         batch = to_batch([image], preprocessing)
@@ -336,7 +336,7 @@ def masked_photo_of(question: MaskingQuestion, removed: tuple[int, ...], image: 
 def response_of(question: MaskingQuestion, removed: tuple[int, ...], image: Image.Image) -> Responses:
     """What the model says without the patches `removed`."""
 
-    def work(on_progress: Progress) -> Responses:
+    def work(on_progress: OnProgress) -> Responses:
         grid = mask_grid(question.name, question.digest, image)
         with in_use(question.name) as model:
             batch, target = question.prepare(model, image)
@@ -357,7 +357,7 @@ def faithfulness_of(
 ) -> Faithfulness:
     """Deletion and insertion curves of every explanation, beside random orders."""
 
-    def work(on_progress: Progress) -> Faithfulness:
+    def work(on_progress: OnProgress) -> Faithfulness:
         grid = mask_grid(question.name, question.digest, image)
         scores = {
             method: explanation_of(question.name, question.digest, method, question.class_index, image)
@@ -381,7 +381,7 @@ def faithfulness_of(
     return shelved(("faithfulness", question, methods, orders), "Deleting and inserting patches …", work)
 
 
-def with_progress(text: str, work: Callable[[Progress], object]) -> None:
+def with_progress(text: str, work: Callable[[OnProgress], object]) -> None:
     """Run `work(on_progress)` under a bar that says what is happening."""
     bar = st.progress(0.0, text=plain(text))
 

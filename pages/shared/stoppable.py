@@ -16,11 +16,10 @@ from typing import Any, TypeVar
 import streamlit as st
 
 from core.errors import CoreError
-from core.reports import roughly
+from core.reports import OnProgress, roughly
 from pages.shared.foreign import plain
 
 Result = TypeVar("Result")
-Progress = Callable[[float, str], None]
 
 # Ten thousand feature vectors can be some tens of megabytes.
 _KEPT = 24
@@ -65,7 +64,7 @@ def _results() -> SharedResults:
     return SharedResults()
 
 
-def computed(key: tuple[Hashable, ...], text: str, work: Callable[[Progress], Result]) -> Result:
+def computed(key: tuple[Hashable, ...], text: str, work: Callable[[OnProgress], Result]) -> Result:
     """The result for `key`: kept from before, or made by `work(on_progress)` while the bar and its button are shown.
 
     Raises:

@@ -36,6 +36,7 @@ from core.methods.masking.masking import keep_from_order, masked_responses, mask
 from core.models.catalogue import find_model
 from core.models.clip import ImageTextEncoder
 from core.models.weights import resolve
+from core.reports import OnProgress, silent
 from pages.shared.cache import in_use, loaded_model, shelved, with_progress
 
 # A word for each of the bundled photos.
@@ -105,9 +106,9 @@ def sentence_vectors(name: str, texts: Sequence[str]) -> np.ndarray:
     missing = store.missing(name, texts)
     module = encoder(name)
 
-    def work(on_progress: object = None) -> None:
+    def work(on_progress: OnProgress = silent) -> None:
         with in_use(name):
-            store.put(name, missing, embed_texts(module, missing, on_progress=on_progress))  # type: ignore[arg-type]
+            store.put(name, missing, embed_texts(module, missing, on_progress=on_progress))
 
     if len(missing) > SLOW:
         with_progress(f"Reading {len(missing):,} sentences …", work)
@@ -126,9 +127,9 @@ def weights_of(name: str, labels: tuple[str, ...], templates: tuple[str, ...]) -
         return class_weights(vectors.reshape(len(labels), len(templates), -1))
     module = encoder(name)
 
-    def work(on_progress: object) -> np.ndarray:
+    def work(on_progress: OnProgress) -> np.ndarray:
         with in_use(name):
-            return text_classifier(module, labels, templates, on_progress=on_progress)  # type: ignore[arg-type]
+            return text_classifier(module, labels, templates, on_progress=on_progress)
 
     return shelved(("zero_shot_weights", name, labels, templates), "Reading the labels …", work)
 

@@ -15,12 +15,13 @@ from transformers import ViTConfig as HubViTConfig
 from core.data.arrays import ArrayDataset
 from core.data.transforms import HALF_NORMALISATION, normalise
 from core.errors import IncompatibleError
-from core.methods.embeddings.features import extract_features, feature_poolings, finish
+from core.methods.embeddings.features import extract_features, feature_poolings
 from core.models.differential import DifferentialViT
 from core.models.small_cnn import SmallCNN, SmallCNNConfig
 from core.models.timm_vit import TimmViT
 from core.models.transformers_vit import TransformersViT
 from core.models.vit import ViT, ViTConfig
+from core.reports import finish
 
 TINY = ViTConfig(image_size=16, patch_size=8, embed_dim=16, depth=2, num_heads=2, classes=3)
 HUB = {"image_size": 16, "patch_size": 8, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}

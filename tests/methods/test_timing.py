@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from core.methods.embeddings.features import finish
 from core.methods.precision.timing import Latencies, conditions, interleaved_runs, timed
+from core.reports import finish
 
 CPU = torch.device("cpu")
 

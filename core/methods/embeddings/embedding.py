@@ -18,7 +18,6 @@ import io
 import os
 import threading
 import warnings
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -30,10 +29,10 @@ from core.files import switch
 from core.finite import require_finite
 from core.methods.embeddings.embedding_quality import Neighbours, directions, nearest
 from core.paths import cache_root
+from core.reports import OnProgress, silent
 from core.seeding import stream
 
 Method = Literal["pca", "tsne", "umap"]
-Progress = Callable[[float, str], None]
 
 TITLES: dict[Method, str] = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 
@@ -93,7 +92,7 @@ def place(
     config: PlaneConfig,
     *,
     start: np.ndarray | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress = silent,
 ) -> Plane:
     """Coordinates of every image; the same on the same machine for the same seed.
 
@@ -109,10 +108,9 @@ def place(
         ShapeError: the features are no matrix, or `start` is not one point for each.
     """
     points, note = _check(vectors, start, config)
-    say = on_progress or (lambda share, text: None)
     if note:
         return Plane(coordinates=np.zeros((len(points), config.dimensions), np.float32), note=note)
-    say(0.0, "principal components")
+    on_progress(0.0, "principal components")
     components, explained = principal_components(points, max(_PCA_FIRST, config.dimensions), seed=config.seed)
     axes = _padded(components, config.dimensions)
     if config.method == "pca":
@@ -128,7 +126,7 @@ def place(
         )
     begin = _scaled(axes if start is None else start)
     run = _tsne if config.method == "tsne" else _umap
-    coordinates, note = run(points, components, begin, config, say)
+    coordinates, note = run(points, components, begin, config, on_progress)
     return Plane(coordinates=_scaled(coordinates), note=note)
 
 
@@ -137,7 +135,7 @@ def place_once(
     config: PlaneConfig,
     *,
     start: np.ndarray | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress = silent,
 ) -> Plane:
     """`place`, from the cache on disk where the same features were placed in the same way before."""
     digest = hashlib.blake2b(digest_size=16)
@@ -221,7 +219,7 @@ def _check(vectors: np.ndarray, start: np.ndarray | None, config: PlaneConfig) -
 
 
 def _tsne(
-    points: np.ndarray, components: np.ndarray, begin: np.ndarray, config: PlaneConfig, say: Progress
+    points: np.ndarray, components: np.ndarray, begin: np.ndarray, config: PlaneConfig, say: OnProgress
 ) -> tuple[np.ndarray, str]:
     from openTSNE import TSNE
     from openTSNE.affinity import PerplexityBasedNN
@@ -265,7 +263,7 @@ def _tsne(
 
 
 def _umap(
-    points: np.ndarray, components: np.ndarray, begin: np.ndarray, config: PlaneConfig, say: Progress
+    points: np.ndarray, components: np.ndarray, begin: np.ndarray, config: PlaneConfig, say: OnProgress
 ) -> tuple[np.ndarray, str]:
     count = min(config.neighbours, len(points) - 1)
     note = ""
@@ -300,7 +298,7 @@ def _umap(
 class _Epochs(io.TextIOBase):
     """The file that UMAP's progress bar is written to: the only place from which it can be watched or stopped."""
 
-    def __init__(self, say: Progress) -> None:
+    def __init__(self, say: OnProgress) -> None:
         self.say = say
 
     def write(self, text: str) -> int:

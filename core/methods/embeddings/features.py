@@ -190,15 +190,6 @@ def _resized(images: Tensor, size: int) -> Tensor:
     return resize(planes.float(), size).round().clamp(0, 255) / 255
 
 
-def finish(progress: Generator[Any, None, Any], consume: Callable[[Any], object] = lambda report: None) -> Any:
-    """Run a generator that returns a result to its end; `consume` sees what it yields."""
-    while True:
-        try:
-            consume(next(progress))
-        except StopIteration as end:
-            return end.value
-
-
 def pool_last(module: Any, images: Tensor, poolings: list[FeaturePooling]) -> dict[FeaturePooling, Tensor]:
     """Normalised images → (batch, dim) for each of `poolings`, read where the network ends."""
     if poolings == ["embedding"]:
