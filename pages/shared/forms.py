@@ -26,9 +26,9 @@ from core.models.weights import availability, fetch
 from core.paths import local_path
 from core.reports import OnProgress
 from core.runs.store import RunSpec
-from pages.shared.cache import with_progress
 from pages.shared.errors import guard, show_error
 from pages.shared.foreign import plain
+from pages.shared.results import with_progress
 
 Config = TypeVar("Config")
 

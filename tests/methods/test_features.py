@@ -126,6 +126,20 @@ def test_computed_once_and_again_when_anything_changes(monkeypatch):
     assert calls_of() == 5
 
 
+def test_a_data_set_that_was_imported_anew_has_other_features():
+    """One image is enough, whichever it is; name, labels and size are the same."""
+    before = images(400)
+    after = ArrayDataset(**{**vars(before), "images": before.images.copy()})
+    unsampled = next(row for row in range(400) if row not in np.linspace(0, 399, 256).astype(np.int64))
+    after.images[unsampled] = 255 - after.images[unsampled]
+    module = networks()["vit"][0]
+    first = extract(module, before)["class_token"].vectors
+    second = extract(module, after)["class_token"].vectors
+    changed = np.abs(first - second).max(axis=1)
+    assert changed[unsampled] > 1e-4
+    assert np.delete(changed, unsampled).max() < 1e-5
+
+
 def test_an_interrupted_extraction_goes_on(monkeypatch):
     monkeypatch.setattr("core.methods.embeddings.features._CHUNK", 2)
     module, data = ViT(TINY), images()
