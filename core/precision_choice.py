@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from core.errors import ConfigError
-from core.files import switch
+from core.files import write_json
 from core.paths import cache_root
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -198,12 +198,8 @@ def _read(key: dict[str, str | int]) -> Chosen | None:
 
 
 def _write(key: dict[str, str | int], chosen: Chosen) -> None:
-    path = _place(key)
-    partial = path.with_suffix(f".{os.getpid()}.part")
     with suppress(OSError):  # a home that cannot be written to: measured again next time
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps({"key": key, "chosen": asdict(chosen)}, indent=1) + "\n", encoding="utf-8")
-        switch(partial, path)
+        write_json(_place(key), {"key": key, "chosen": asdict(chosen)})
 
 
 def _block(device: torch.device) -> tuple[torch.nn.Module, torch.Tensor]:

@@ -21,13 +21,14 @@ from typing import Any
 from core.configs import from_dict
 from core.errors import RunFailedError
 from core.experiments.spec import Recipe
+from core.files import write_atomically
 from core.launch.journal import Journal
 from core.reports import Progress
 from core.runs.failures import explain
 from core.runs.owner import claim
 from core.runs.processes import stop_signals
 from core.runs.status import Status, read_failure, stored_state, write_state
-from core.runs.store import RunFolder, write_atomically
+from core.runs.store import RunFolder
 
 FindRecipe = Callable[[str], Recipe]
 

@@ -36,12 +36,13 @@ from core.experiments.space import (
     setting_names,
 )
 from core.experiments.spec import Recipe
+from core.files import write_json
 from core.launch.supervise import supervise
 from core.paths import runs_root
 from core.reports import Progress
 from core.runs.owner import OwnedElsewhereError
 from core.runs.status import read_state, stored_state, write_state
-from core.runs.store import RunFolder, RunSpec, create_run, write_atomically
+from core.runs.store import RunFolder, RunSpec, create_run
 from core.runs.studies import StudySummary, is_abandoned, journal_file, read_study, score_text, storage
 
 if TYPE_CHECKING:
@@ -438,7 +439,7 @@ def _write_best(folder: RunFolder, summary: StudySummary) -> None:
             for status in ("finished", "pruned", "failed", "running", "stopped")
         },
     }
-    write_atomically(folder.path / "best.json", json.dumps(values, indent=1) + "\n")
+    write_json(folder.path / "best.json", values)
 
 
 def _give_up_if_hopeless(summary: StudySummary) -> None:

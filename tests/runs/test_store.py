@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import CoreError
-from core.runs.store import RunFolder, RunSpec, code_version, create_run, list_runs, write_atomically
+from core.files import write_atomically
+from core.runs.store import RunFolder, RunSpec, code_version, create_run, list_runs
 
 
 def test_a_half_written_line_is_left_out(tmp_path: Path) -> None:

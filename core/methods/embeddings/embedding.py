@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import threading
 import warnings
 from dataclasses import asdict, dataclass
@@ -25,7 +24,7 @@ import numpy as np
 
 from core.configs import check_options, option
 from core.errors import CoreError, NotFiniteError, ShapeError
-from core.files import switch
+from core.files import replaced
 from core.finite import require_finite
 from core.methods.embeddings.embedding_quality import Neighbours, directions, nearest
 from core.paths import cache_root
@@ -151,12 +150,8 @@ def place_once(
                 explained=tuple(map(float, stored["explained"])),
             )
     plane = place(vectors, config, start=start, on_progress=on_progress)
-    buffer = io.BytesIO()
-    np.savez(buffer, coordinates=plane.coordinates, note=np.array(plane.note), explained=np.array(plane.explained))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
-    partial.write_bytes(buffer.getvalue())
-    switch(partial, path)
+    with replaced(path) as file:
+        np.savez(file, coordinates=plane.coordinates, note=np.array(plane.note), explained=np.array(plane.explained))
     return plane
 
 

@@ -7,8 +7,6 @@ last norm; the mean is over patches alone, without class token and registers.
 from __future__ import annotations
 
 import hashlib
-import io
-import os
 import threading
 from collections.abc import Callable, Generator, Hashable, Mapping
 from dataclasses import asdict, dataclass
@@ -24,7 +22,7 @@ from core.data.arrays import ArrayDataset
 from core.data.transforms import Normalisation, resize, standardise
 from core.device import Streams, as_input_of, autocast, device_of
 from core.errors import IncompatibleError
-from core.files import switch
+from core.files import replaced
 from core.finite import require_finite
 from core.paths import cache_root
 from core.precision_choice import PrecisionChoice, choose_precision
@@ -231,9 +229,5 @@ def _file(folder: Path, start: int) -> Path:
 
 def _save(path: Path, vectors: np.ndarray) -> None:
     """Complete or not at all: another process may write the same."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    buffer = io.BytesIO()
-    np.save(buffer, vectors)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
-    partial.write_bytes(buffer.getvalue())
-    switch(partial, path)
+    with replaced(path) as file:
+        np.save(file, vectors)
