@@ -53,9 +53,13 @@ def test_a_file_that_is_given_up_halfway_leaves_the_old_one_and_nothing_beside_i
     class Cancelled(BaseException):
         pass
 
-    with pytest.raises(Cancelled), replaced(target) as file:
-        file.write(b"half of the new")
-        raise Cancelled
+    def give_up() -> None:
+        with replaced(target) as file:
+            file.write(b"half of the new")
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        give_up()
     assert target.read_bytes() == b"old"
     assert [path.name for path in target.parent.iterdir()] == ["weights.npz"]
 

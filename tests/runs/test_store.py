@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,12 +66,12 @@ def test_a_write_that_fails_leaves_the_old_content_and_no_part(tmp_path: Path, m
     target = tmp_path / "state.json"
     write_atomically(target, "old")
 
-    def full(self: Path, data: bytes) -> int:
-        with self.open("wb") as file:
-            file.write(data[:2])
-        raise OSError(28, "No space left on device")
+    class Full(io.FileIO):
+        def write(self, data: Any) -> int:
+            super().write(data[:2])
+            raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(Path, "open", lambda path, mode: Full(path, "w"))
     with pytest.raises(OSError, match="No space left"):
         write_atomically(target, "new content")
     assert target.read_text(encoding="utf-8") == "old"
