@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 TOP = {
     "configs", "device", "errors", "files", "finite", "intervals", "json_files", "paths", "precision_choice", "reports",
-    "seeding", "shares",
+    "seeding", "shares", "timing",
 }  # fmt: skip
 
 # Which packages of `core` a package may import, besides itself and the top level.

@@ -71,7 +71,10 @@ def test_a_write_that_fails_leaves_the_old_content_and_no_part(tmp_path: Path, m
             super().write(data[:2])
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "open", lambda path, mode: Full(path, "w"))
+    real = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda path, mode="r", **rest: Full(path, "w") if mode == "wb" else real(path, mode, **rest)
+    )
     with pytest.raises(OSError, match="No space left"):
         write_atomically(target, "new content")
     assert target.read_text(encoding="utf-8") == "old"
