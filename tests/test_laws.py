@@ -55,11 +55,12 @@ CATALOGUES = (
 HEAVY = ("open_clip", "diffusers", "umap", "optuna")
 
 
-def _module_name(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+def module_name(path: Path, root: Path = ROOT) -> str:
+    """As it is imported."""
+    return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
 
 
-def _imports(path: Path) -> Iterator[str]:
+def imports(path: Path, root: Path = ROOT) -> Iterator[str]:
     """Every module that a file imports, also inside functions; `from a import b` counts as a.b where that is one."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
         if isinstance(node, ast.Import):
@@ -67,7 +68,7 @@ def _imports(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative imports hide where a thing lives"
             for alias in node.names:
-                inner = ROOT.joinpath(*(node.module or "").split("."), alias.name)
+                inner = root.joinpath(*(node.module or "").split("."), alias.name)
                 is_module = inner.with_suffix(".py").is_file() or inner.is_dir()
                 yield f"{node.module}.{alias.name}" if is_module else str(node.module)
 
@@ -105,9 +106,9 @@ def test_every_package_has_a_row_in_the_table():
 
 def test_imports_obey_the_table():
     breaches = [
-        breach(_module_name(path), imported)
+        breach(module_name(path), imported)
         for path in _sources()
-        for imported in _imports(path)
+        for imported in imports(path)
         if imported.startswith("core.")
     ]
     assert [found for found in breaches if found] == []
@@ -142,7 +143,7 @@ def _importers(library: str) -> set[str]:
     return {
         str(path.relative_to(ROOT))
         for path in paths
-        if path.is_file() and any(_is_within(name, library) for name in _imports(path))
+        if path.is_file() and any(_is_within(name, library) for name in imports(path))
     }
 
 
@@ -158,7 +159,7 @@ def test_plotly_stays_in_figures_and_pages():
 
 def test_the_core_does_not_import_pages_or_the_app():
     for path in _sources():
-        assert not [name for name in _imports(path) if name.split(".")[0] in ("pages", "app", "tests")], path
+        assert not [name for name in imports(path) if name.split(".")[0] in ("pages", "app", "tests")], path
 
 
 def circles(arrows: dict[str, set[str]]) -> list[set[str]]:
@@ -195,8 +196,8 @@ def test_circles_are_found():
 
 
 def test_imports_go_in_no_circle():
-    files = {_module_name(path): path for path in [*_sources(), *_sources("pages")]}
-    arrows = {module: {each for each in _imports(path) if each in files} for module, path in files.items()}
+    files = {module_name(path): path for path in [*_sources(), *_sources("pages")]}
+    arrows = {module: {each for each in imports(path) if each in files} for module, path in files.items()}
     assert circles(arrows) == []
 
 
@@ -205,7 +206,7 @@ def test_pages_do_not_import_each_other():
     breaches = []
     for path in _sources("pages"):
         own = path.relative_to(ROOT).parts[1].removesuffix(".py")
-        for name in _imports(path):
+        for name in imports(path):
             parts = name.split(".")
             if parts[0] == "pages" and len(parts) > 1 and parts[1] not in {own, *shared} and own != "navigation":
                 breaches.append(f"{path.relative_to(ROOT)} imports {name}")
