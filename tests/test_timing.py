@@ -17,7 +17,12 @@ def test_the_device_is_idle_at_both_ends_of_what_is_timed(monkeypatch: pytest.Mo
     events: list[str] = []
     clock = iter([10.0, 12.5])
     monkeypatch.setattr(timing, "wait_for", lambda device: events.append("wait"))
-    monkeypatch.setattr(timing.time, "perf_counter", lambda: (events.append("clock"), next(clock))[1])
+
+    def now() -> float:
+        events.append("clock")
+        return next(clock)
+
+    monkeypatch.setattr(timing.time, "perf_counter", now)
     assert seconds_of(lambda: events.append("work"), CPU) == 2.5
     assert events == ["wait", "clock", "work", "wait", "clock"]
 

@@ -48,10 +48,10 @@ def find_capabilities(path: Path, layout: Layout) -> frozenset[Capability]:
         return _of_own(path, read_config(path, "card.json"))
     config = read_config(path)
     if layout == "timm":
-        body = BACKBONE if _TIMM_VIT.match(str(config["architecture"])) else frozenset({"convolution"})
-        return body | _if(bool(config.get("num_classes", 1000)), "classifier")
-    table = _if(config["model_type"] in _WITH_POSITION_TABLE, "positions")
-    return frozenset({"attention"}) | table | _if(is_classifier(config), "classifier")
+        found = VIT if _TIMM_VIT.match(str(config["architecture"])) else CNN
+        return found - _if(not config.get("num_classes", 1000), "classifier")
+    without = _if(config["model_type"] not in _WITH_POSITION_TABLE, "positions")
+    return VIT - without - _if(not is_classifier(config), "classifier")
 
 
 def _of_own(path: Path, card: dict[str, Any]) -> frozenset[Capability]:

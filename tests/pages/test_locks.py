@@ -17,6 +17,7 @@ from pages.embeddings import spaces
 from pages.precision import precision
 from pages.shared import cache, zero_shot
 from pages.shared.cache import MaskingQuestion, loaded_model
+from pages.shared.pickers import Picture
 
 VIT, CNN, CLIP = "vit_p4", "cnn_small", "clip_small"
 PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8))
@@ -51,7 +52,9 @@ COMPUTATIONS: dict[str, Callable[[], object]] = {
     "first look": first_look,
     "conditions": lambda: conditions._answers(CLIP, ("made",), made_conditions(example_pictures(), 1, {"blur": 1.0})),
     "answers about pictures": answers_about_pictures,
-    "logits of a set": lambda: precision.logits_of_set(CNN, (), "cpu", "fp32", ("noise",), [cache_picture()]),
+    "logits of a set": lambda: precision.logits_of_set(
+        CNN, (), "cpu", "fp32", ("noise",), [Picture(key="noise", title="Noise", image=PHOTO, digest="noise")]
+    ),
     **{
         f"explanation by {method.name}": lambda method=method, name=VIT if method.needs == "attention" else CNN: (
             cache.explanation_of(name, "noise", method.name, 3, PHOTO)
@@ -60,12 +63,6 @@ COMPUTATIONS: dict[str, Callable[[], object]] = {
         if method.needs in ("attention", "convolution")
     },
 }
-
-
-def cache_picture() -> object:
-    from pages.shared.pickers import Picture
-
-    return Picture(key="noise", title="Noise", image=PHOTO, digest="noise")
 
 
 @contextmanager

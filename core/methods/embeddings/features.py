@@ -216,7 +216,7 @@ def _key(module: nn.Module, data: ArrayDataset, model: str, **transform: Any) ->
         digest.update(tensor.detach().contiguous().cpu().flatten().view(torch.uint8).numpy())
     digest.update(np.asarray(data.labels).tobytes())
     if isinstance(data.images, np.ndarray) and data.images.nbytes <= _MOST_READ:
-        digest.update(np.ascontiguousarray(data.images))
+        digest.update(np.ascontiguousarray(data.images).data)
     else:  # drawn one by one, or too many to be read for a name: a sample tells one selection from another
         rows = np.linspace(0, len(data) - 1, min(_SAMPLE, len(data))).astype(np.int64)
         digest.update(data.images[rows].tobytes())
