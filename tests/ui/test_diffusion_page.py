@@ -18,10 +18,10 @@ from core.methods.diffusion.diffusion_classifier import Plan, Race, replay
 from pages.diffusion import diffusion_classifier as races
 from pages.diffusion.diffusion_classifier import Question, known_race, run_race
 from pages.diffusion.diffusion_classifier_panel import race_sentence, shown_prompts
-from pages.shared.recipes import diffusion_recipe
+from pages.shared.recipes import filled_recipe
 from tests.diffusion_toy import save_tiny_pipeline
+from tests.ui.exports import run_recipe
 from tests.ui.test_pages import open_page, text_of
-from tests.ui.test_recipes import run_script
 
 QUICK = {"draws": "24", "least_draws": "8"}
 
@@ -200,12 +200,16 @@ def test_a_race_that_failed_is_free_for_the_next_one(model: str, monkeypatch: py
     assert ended.finished
 
 
-def test_the_recipe_runs(model: str, tmp_path: Path) -> None:
-    printed = run_script(
-        diffusion_recipe(model, "example:cat", ["ship", "horse"], "a photo of a {}.", {"draws": 12, "pruning": "none"}),
-        tmp_path,
+def test_the_recipe_runs(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = filled_recipe(
+        "diffusion",
+        model=model,
+        image="example:cat",
+        labels=["ship", "horse"],
+        template="a photo of a {}.",
+        plan={"draws": 12, "pruning": "none"},
     )
-    assert "24 calls" in printed
+    assert "24 calls" in run_recipe(recipe, capsys)
 
 
 def test_the_chosen_prompt_takes_the_last_place() -> None:
