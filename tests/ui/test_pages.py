@@ -114,8 +114,8 @@ def restored(control: Any, choice: str) -> bool:
     if isinstance(control, Slider | NumberInput) and not getattr(control, "options", ()):
         value = control.value[0] if isinstance(control, Slider) else control.value
         return f"{value:g}" == choice
-    if isinstance(control, Slider):  # of options, by their places
-        return choice in [control.options[int(place)] for place in control.value]
+    if isinstance(control, Slider):  # of options
+        return choice in control.raw_value
     held = list(getattr(control, "raw_values", ())) or [getattr(control, "raw_value", "") or control.value]
     return choice in held
 
