@@ -22,8 +22,8 @@ from core.precision_choice import Chosen
 from core.runs.status import TERMINAL, read_state
 from core.runs.store import find_run, list_runs
 from pages.shared.recipes import filled_recipe
+from tests.pages.harness import open_page, text_of
 from tests.toy import save_toy
-from tests.ui.test_pages import open_page, text_of
 
 TINY = [
     "dataset=toy",
@@ -123,7 +123,7 @@ def odd_script() -> None:
     import streamlit as st
 
     from pages.shared.forms import config_form
-    from tests.ui.test_train_page import Odd
+    from tests.pages.test_train_page import Odd
 
     st.session_state["made"] = config_form(Odd, "odd", Odd(share=0.5))
 

@@ -11,9 +11,9 @@ from streamlit.testing.v1 import AppTest
 from core.methods.modality_gap.alignment import VARIANTS
 from pages.shared.recipes import filled_recipe
 from tests.clip_toy import save_tiny_clip
+from tests.pages.exports import run_recipe
+from tests.pages.harness import open_page, text_of
 from tests.toy import save_toy
-from tests.ui.exports import run_recipe
-from tests.ui.test_pages import open_page, text_of
 
 
 @pytest.fixture(scope="module")

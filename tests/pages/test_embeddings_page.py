@@ -17,9 +17,9 @@ from core.methods.embeddings.features import finish
 from pages.components.image_plane.image_plane import Chosen, _read
 from pages.shared.recipes import filled_recipe
 from pages.shared.stoppable import SharedResults
+from tests.pages.exports import run_recipe
+from tests.pages.harness import open_page, text_of
 from tests.toy import save_toy
-from tests.ui.exports import run_recipe
-from tests.ui.test_pages import open_page, text_of
 
 QUICK = {"set": "views:6/0", "encoder": "cnn_small", "plane_method": "PCA"}
 
@@ -108,6 +108,7 @@ def test_two_models_stand_beside_each_other_with_what_they_share() -> None:
     assert given["colours"][-1]["title"] == "Neighbours in common"
 
 
+@pytest.mark.slow
 def test_layer_pooling_and_axes_can_be_chosen_and_are_in_the_address() -> None:
     app = open_page("embeddings", **{**QUICK, "encoder": "vit_p4"})
     app.selectbox(key="depth_choice").set_value(0).run()

@@ -32,9 +32,9 @@ from pages.shared.recipes import (
     values_in,
     without_settings,
 )
+from tests.pages.exports import run_recipe
+from tests.pages.test_condition_panels import save_tiny_classifier
 from tests.toy import save_toy
-from tests.ui.exports import run_recipe
-from tests.ui.test_condition_panels import save_tiny_classifier
 
 FILES = {path.relative_to(PAGES).as_posix(): path for path in recipe_files()}
 # What a recipe may stand on; pages and Streamlit are not among it.

@@ -20,9 +20,9 @@ from core.paths import CHECKOUT
 from pages.navigation import ENTRIES, HOME, SECTIONS
 from pages.shared.layout import page_path
 from pages.shared.recipes import recipe_files, without_settings
-from tests.ui.exports import data_of, exported, keep_exports
+from tests.pages.exports import data_of, exported, keep_exports
+from tests.pages.harness import MAIN, open_page, text_of
 
-MAIN = CHECKOUT / "pages" / "navigation.py"
 PAGES = sorted(path.parent.name for path in (CHECKOUT / "pages").glob("*/page.py"))
 
 
@@ -31,24 +31,7 @@ def _empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
 
 
-def open_page(stem: str, **query: str) -> AppTest:
-    app = AppTest.from_file(str(MAIN), default_timeout=120)
-    for name, value in query.items():
-        app.query_params[name] = value
-    app.run()
-    if stem != HOME:
-        app.switch_page(page_path(stem))
-        for name, value in query.items():
-            app.query_params[name] = value
-        app.run()
-    assert not app.exception, app.exception
-    return app
-
-
-def text_of(app: AppTest) -> str:
-    return " ".join(element.value for element in [*app.markdown, *app.caption, *app.error, *app.warning, *app.info])
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", PAGES)
 def test_pages_open_filled(stem: str) -> None:
     app = open_page(stem)
@@ -75,6 +58,7 @@ def test_every_page_has_its_cards_and_every_card_is_whole() -> None:
         assert all(text.strip() for _, text in parts), path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", [stem for stem in PAGES if stem != HOME])
 def test_every_page_exports_and_its_recipe_is_one_of_its_files(stem: str, monkeypatch: pytest.MonkeyPatch) -> None:
     keep_exports(monkeypatch)
@@ -120,6 +104,7 @@ def restored(control: Any, choice: str) -> bool:
     return choice in held
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", PAGES)
 def test_the_address_alone_restores_every_control_that_it_names(stem: str) -> None:
     first = open_page(stem)
