@@ -18,7 +18,7 @@ from core.methods.diffusion.diffusion_classifier import Plan, Race, replay
 from pages.diffusion import diffusion_classifier as races
 from pages.diffusion.diffusion_classifier import Question, known_race, run_race
 from pages.diffusion.diffusion_classifier_panel import race_sentence, shown_prompts
-from pages.shared.recipes import diffusion_recipe
+from pages.shared.recipes import filled_recipe
 from tests.diffusion_toy import save_tiny_pipeline
 from tests.pages.exports import run_recipe
 from tests.pages.harness import open_page, text_of
@@ -203,9 +203,15 @@ def test_a_race_that_failed_is_free_for_the_next_one(model: str, monkeypatch: py
 
 
 def test_the_recipe_runs(model: str, capsys: pytest.CaptureFixture[str]) -> None:
-    plan = {"draws": 12, "pruning": "none"}
-    printed = run_recipe(diffusion_recipe(model, "example:cat", ["ship", "horse"], "a photo of a {}.", plan), capsys)
-    assert "24 calls" in printed
+    recipe = filled_recipe(
+        "diffusion",
+        model=model,
+        image="example:cat",
+        labels=["ship", "horse"],
+        template="a photo of a {}.",
+        plan={"draws": 12, "pruning": "none"},
+    )
+    assert "24 calls" in run_recipe(recipe, capsys)
 
 
 def test_the_chosen_prompt_takes_the_last_place() -> None:
