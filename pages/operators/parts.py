@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,12 +11,13 @@ from core.figures.operators import operator_rows
 from core.figures.theme import Figure
 from core.methods.operators.layer import OperatorResult, run_layer
 from core.models.mixer import OPERATOR_TITLES, OperatorName
+from core.reports import OnProgress, silent
 from pages.operators.layers import columns_of, layers_now, trained_mixers
 from pages.operators.panels import TEMPERATURES, trap_figure
 from pages.operators.view import OperatorsView
 from pages.shared.pickers import Picture
 from pages.shared.recipes import filled_recipe, picture_setting
-from pages.shared.stoppable import Progress, computed
+from pages.shared.results import shared
 from pages.shared.views import Shown
 
 
@@ -35,16 +36,18 @@ class _Row:
 
 def results_of(view: OperatorsView, picture: Picture) -> dict[OperatorName, OperatorResult]:
     """All that the six compute at the position, by torch; seconds for 64 × 64 positions."""
+    return _results(replace(view, operator="pre", channel=0), picture.digest, picture)
 
-    def work(on_progress: Progress) -> dict[OperatorName, OperatorResult]:
-        found, layers = {}, layers_now(view, picture)
-        for index, (name, layer) in enumerate(layers.items()):
-            on_progress(index / len(layers), OPERATOR_TITLES[name])
-            found[name] = run_layer(layer, view.position)
-        return found
 
-    key = ("operators", view.settings, view.position, view.trained, view.block, view.head, view.side, picture.digest)
-    return computed(key, "Computing what the browser shows", work)
+@shared("Computing what the browser shows …", most=12)
+def _results(
+    view: OperatorsView, digest: str, _picture: Picture, *, on_progress: OnProgress = silent
+) -> dict[OperatorName, OperatorResult]:
+    found, layers = {}, layers_now(view, _picture)
+    for index, (name, layer) in enumerate(layers.items()):
+        on_progress(index / len(layers), OPERATOR_TITLES[name])
+        found[name] = run_layer(layer, view.position)
+    return found
 
 
 def shown_part(view: OperatorsView, picture: Picture) -> Shown:

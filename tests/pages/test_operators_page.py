@@ -27,7 +27,7 @@ from core.training.config import TrainingConfig
 from pages.operators import panels
 from pages.operators.words import equation, formula, mixers_sentence, story
 from tests.pages.exports import exported, keep_exports, run_recipe
-from tests.pages.test_pages import open_page, text_of
+from tests.pages.harness import open_page, text_of
 from tests.toy import save_toy
 
 
