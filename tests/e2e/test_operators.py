@@ -200,3 +200,16 @@ def test_colours_are_read_as_python_reads_them() -> None:
     name = arrays.add(torch.tensor([[1.5, -2.0]], dtype=torch.float64))
     assert np.frombuffer(base64.b64decode(arrays.bytes[name]), "<f4").tolist() == [1.5, -2.0]
     assert arrays.add(torch.tensor([1.5, -2.0])) == name
+
+
+def test_what_is_being_typed_outlives_an_answer_of_the_server(start_server: Callable[[], str], page: Any) -> None:
+    page.goto(f"{start_server()}/operators?image=example:cat&size=8&temperature=1")
+    settled(page, 3, 1, 1)
+    page.get_by_role("application").press("ArrowRight")  # what it chose is sent while the next field is being filled
+    field = page.get_by_label("Temperature", exact=True)
+    field.fill("0.2")
+    page.wait_for_url(lambda url: "at=" in url)
+    page.wait_for_timeout(500)
+    assert field.input_value() == "0.2"
+    field.press("Tab")
+    settled(page, 3, 0.2, 1)

@@ -23,7 +23,8 @@ function mount(parent) {
     mechanism: find(".mechanism"),
     controls: Object.fromEntries([...parent.querySelectorAll("[data-control]")].map((each) => [each.dataset.control, each])),
     columns: [],
-    sent: "",
+    known: "", // the state that the server told last
+    pending: [], // those that it was told and has not answered
     swept: "",
     sweeping: false,
     timer: null,
@@ -49,11 +50,16 @@ function update(view, data) {
     view.swept = ""
     build(view)
   }
+  // An answer to what was sent, however late, must not take back what the hand has done since.
   const asked = JSON.stringify(data.state)
-  if (asked !== view.sent) {
-    view.sent = asked
+  const answered = view.pending.indexOf(asked)
+  if (answered >= 0) view.pending.splice(0, answered + 1)
+  else if (asked !== view.known) {
+    clearTimeout(view.timer)
+    view.pending = []
     view.state = { ...data.state }
   }
+  view.known = asked
   showControls(view)
   light(view)
   refresh(view)
@@ -72,7 +78,7 @@ function choose(view, changes) {
   if (!view.frame) view.frame = requestAnimationFrame(() => refresh(view))
   clearTimeout(view.timer)
   view.timer = setTimeout(() => {
-    view.sent = JSON.stringify(view.state)
+    view.pending.push(JSON.stringify(view.state))
     view.send("state", { ...view.state })
   }, REST_MS)
 }
@@ -128,7 +134,7 @@ function mountControls(view) {
     controls[name].addEventListener("change", () => {
       const value = Number(controls[name].value)
       const wrong = controls[name].value.trim() && Number.isFinite(value) ? change(value) : "That is no number."
-      showControls(view)
+      if (wrong) controls[name].value = view.state[name.replace("Number", "")]
       view.warning.textContent = wrong ? `${wrong} Nothing was changed.` : ""
     })
   }
@@ -160,9 +166,13 @@ function showControls(view) {
   controls.temperature.value = Math.log10(state.temperature)
   controls.temperature.setAttribute("aria-valuetext", String(state.temperature))
   controls.weight.value = state.weight
-  controls.kernelNumber.value = state.kernel
-  controls.temperatureNumber.value = state.temperature
-  controls.weightNumber.value = state.weight
+  const typing = view.parent.getRootNode().activeElement ?? view.parent.activeElement
+  const write = (control, value) => {
+    if (control !== typing) control.value = value // what is being typed stays
+  }
+  write(controls.kernelNumber, state.kernel)
+  write(controls.temperatureNumber, state.temperature)
+  write(controls.weightNumber, state.weight)
   view.parent.querySelector(".usual").textContent = data.usual
 }
 
