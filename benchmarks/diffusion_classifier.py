@@ -33,7 +33,7 @@ from core.data.catalogue import read_dataset, sample_images
 from core.data.prompts import dataset_labels, fill_template
 from core.data.transforms import to_batch
 from core.errors import CoreError
-from core.experiments.diffusion_zero_shot import PREDICTIONS, RESULT
+from core.experiments.evaluation import PREDICTIONS, RESULT
 from core.methods.diffusion.diffusion_batch import fitting_batch
 from core.methods.diffusion.diffusion_classifier import Plan, Race, classify, draw_time_steps, replay
 from core.methods.diffusion.race_evaluation import plan_words, replay_all, replayed_plans, trail

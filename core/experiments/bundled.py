@@ -142,7 +142,7 @@ def record_races(run: RunFolder, checkpoints: Path = BUNDLED) -> Path:
     Raises:
         CoreError: the run has no result, raced another model, or raced images other than those held out for testing.
     """
-    from core.experiments.diffusion_zero_shot import RESULT
+    from core.experiments.evaluation import RESULT
 
     spec = run.read_spec()
     file = checkpoints / str(spec.config.get("model")) / "card.json"

@@ -20,7 +20,7 @@ import zipfile
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -33,24 +33,28 @@ from core.data.loading import decode_split, load_images
 from core.data.prompts import check_template, fill_template
 from core.data.transforms import Preprocessing, to_batch
 from core.errors import ConfigError, CoreError
+from core.experiments.diffusion_results import compared_with, grid_columns, replayed, result_columns, summarise
+from core.experiments.evaluation import (
+    accuracy_metrics,
+    check_labels,
+    choose_labels,
+    evaluated_splits,
+    save_evaluation,
+)
 from core.experiments.run_precision import settle_precision
-from core.experiments.zero_shot import choose_labels, evaluated_splits
-from core.methods.accuracy.confusion import Accuracy, accuracy, class_accuracies, confusion_matrix
-from core.methods.accuracy.paired import paired
+from core.methods.accuracy.confusion import accuracy
 from core.methods.accuracy.same_images import answers, class_order
 from core.methods.diffusion.diffusion_batch import fitting_batch
-from core.methods.diffusion.diffusion_classifier import Denoiser, Plan, Race, classify, other_objective, replay
-from core.methods.diffusion.race_evaluation import plan_words, replay_all, replayed_plans, trail
+from core.methods.diffusion.diffusion_classifier import Denoiser, Plan, Race, classify, replay
+from core.methods.diffusion.race_evaluation import plan_words
 from core.models.diffusion import LatentDiffusion
-from core.models.spec import LoadedModel
 from core.models.weights import load
 from core.precision_choice import PrecisionChoice
 from core.reports import Progress, still
 from core.runs.store import RunFolder, write_atomically
 from core.seeding import published_stream, stream
 
-RESULT, PREDICTIONS, RACES = "result.json", "predictions.npz", "races"
-QUANTILES = (0.1, 0.5, 0.9)
+RACES = "races"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +96,7 @@ class Config:
     def __post_init__(self) -> None:
         check_options(self)
         check_template(self.template)
-        if len({label.casefold() for label in self.labels}) < len(self.labels):
-            raise ConfigError("A label occurs twice.", "Give every class a label of its own.")
+        check_labels(self.labels)
         if not all(isinstance(name, str) for name in self.compare_with):
             raise ConfigError(f"compare_with is {self.compare_with!r}; expected names of models.")
 
@@ -150,15 +153,14 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | RaceReport]:
     module, preprocessing = cast(LatentDiffusion, model.module), model.network.preprocessing
     info = read_dataset(config.dataset)
     labels, tested = choose_labels(config.labels, info), evaluated_splits(config.test_split, info, carved=True)
-    others = [load(name, place) for name in dict.fromkeys(config.compare_with)]
-    for other in others:
+    others = {name: load(name, place) for name in dict.fromkeys(config.compare_with)}
+    for other in others.values():
         class_order(other, info["classes"])
     for split in tested:
         yield from (replace(each, step=0, steps=1) for each in decode_split(config.dataset, split, preprocessing.size))
     pictures = choose_pictures(config, tested, preprocessing.size)
-    steps = len(pictures)
-    said = {}
-    for name, other in zip(dict.fromkeys(config.compare_with), others, strict=True):
+    steps, said = len(pictures), {}
+    for name, other in others.items():
         answering = answers(other, pictures, info["classes"], labels, config.template)  # type: ignore[arg-type]
         said[name] = yield from still(answering, 0, steps)
     yield Progress(step=0, steps=steps, text=f"reading {len(labels):,} prompts")
@@ -166,26 +168,12 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | RaceReport]:
         prompts = module.embed_prompts([fill_template(config.template, label) for label in labels])
     precision = settle_precision(folder, config.precision, "inference").precision
     denoise = module.denoiser(prompts, precision)
-    store = _Store(path=folder.path / RACES, plan=_run_plan(config, len(labels)), schedule=len(module.alphas_cumprod))
-    races = store.read(steps) if folder.checkpoint.is_file() else []
-    folder.truncate_metrics(len(races))
     batch_size = _batch_size(config, folder, denoise, _latent(module, pictures[0], preprocessing), len(labels))
-    while len(races) < steps:
-        latent = _latent(module, pictures[len(races)], preprocessing)
-        plan = replace(store.plan, seed=image_seed(config, len(races)))
-        looks = classify(denoise, latent, len(labels), module.alphas_cumprod, plan, batch_size=batch_size)
-        race = yield from _watched(looks, pictures.label, races, steps)
-        races.append(race)
-        try:
-            yield _report(pictures.label, races, steps)
-        except GeneratorExit:
-            # The line of metrics is written: the race it speaks of must be there too.
-            store.write(len(races) - 1, race)
-            raise
-        store.write(len(races) - 1, race)
+    races = yield from _race_all(config, folder, denoise, module, preprocessing, pictures, len(labels), batch_size)
 
     yield Progress(step=steps, steps=steps, text="comparing")
-    decided = [_decided(race, config, len(module.alphas_cumprod)) for race in races]
+    schedule = len(module.alphas_cumprod)
+    decided = [_decided(race, config, schedule) for race in races]
     summary = {
         "model_title": model.spec.title,
         "dataset_title": info["title"],
@@ -202,16 +190,49 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | RaceReport]:
         "precision": precision,
         "device": str(module.device),
         "threads": torch.get_num_threads(),
-        **_summary(pictures.label, decided, races),
+        **summarise(pictures.label, decided, races),
         "others": [
-            _compared(name, other, pictures.label, decided, said[name])
-            for name, other in zip(said, others, strict=True)
+            compared_with(name, other.spec.title, pictures.label, decided, said[name]) for name, other in others.items()
         ],
     }
     if config.full_grid and len(labels) > 1:
-        summary["replays"] = yield from _replays(races, pictures.label, config.plan, len(module.alphas_cumprod), steps)
-    _save(folder, config, summary, _columns(config, pictures, decided, races, said), races)
+        summary["replays"] = yield from replayed(races, pictures.label, config.plan, schedule, steps)
+    seeds = np.array([image_seed(config, place) for place in range(steps)], dtype=np.int64)
+    where = {"split": pictures.split, "row": pictures.row, "label": pictures.label.astype(np.int64), "seed": seeds}
+    columns = where | result_columns(decided, races, list(said.values()))
+    save_evaluation(folder, config, summary, columns | grid_columns(races) if config.full_grid else columns)
     shutil.rmtree(folder.path / RACES, ignore_errors=True)
+
+
+def _race_all(
+    config: Config,
+    folder: RunFolder,
+    denoise: Denoiser,
+    module: LatentDiffusion,
+    preprocessing: Preprocessing,
+    pictures: _Pictures,
+    prompts: int,
+    batch_size: int,
+) -> Generator[Progress | RaceReport, None, list[Race]]:
+    """The race of every picture, those of the folder first; every race is on disk before the next one begins."""
+    steps, schedule = len(pictures), len(module.alphas_cumprod)
+    store = _Store(path=folder.path / RACES, plan=_run_plan(config, prompts), schedule=schedule)
+    races = store.read(steps) if folder.checkpoint.is_file() else []
+    folder.truncate_metrics(len(races))
+    while len(races) < steps:
+        latent = _latent(module, pictures[len(races)], preprocessing)
+        plan = replace(store.plan, seed=image_seed(config, len(races)))
+        looks = classify(denoise, latent, prompts, module.alphas_cumprod, plan, batch_size=batch_size)
+        race = yield from _watched(looks, pictures.label, races, steps)
+        races.append(race)
+        try:
+            yield _report(pictures.label, races, steps)
+        except GeneratorExit:
+            # The line of metrics is written: the race it speaks of must be there too.
+            store.write(len(races) - 1, race)
+            raise
+        store.write(len(races) - 1, race)
+    return races
 
 
 def choose_pictures(config: Config, splits: tuple[str, ...], size: int) -> _Pictures:
@@ -323,126 +344,10 @@ def _watched(
 
 def _report(labels: np.ndarray, races: list[Race], steps: int) -> RaceReport:
     right = accuracy(labels[: len(races)], np.array([race.winner for race in races]))
-    low, high = right.interval
     return RaceReport(
         step=len(races),
         steps=steps,
-        test_accuracy=right.value,
-        test_low=low,
-        test_high=high,
-        test_count=right.count,
+        **accuracy_metrics(right),
         mean_calls=float(np.mean([race.calls for race in races])),
         image_seconds=races[-1].seconds,
     )
-
-
-def _summary(labels: np.ndarray, decided: list[Race], races: list[Race]) -> dict[str, Any]:
-    """Accuracy and cost; seconds are those of what was really run."""
-    said = np.array([race.winner for race in decided])
-    other = other_objective(decided[0].objective)
-    elsewhere = np.array([race.order(other)[0] for race in decided])
-    prompts = decided[0].noise_error.shape[1]
-    full_grid = prompts * decided[0].steps
-    calls = np.array([race.calls for race in decided])
-    classes = class_accuracies(confusion_matrix(labels, said, prompts))
-    return {
-        "test": _figures(accuracy(labels, said)),
-        "classes": [_figures(right) for right in classes],
-        "calls": {**_distribution(calls), "full_grid": full_grid, "saved": full_grid / float(calls.mean())},
-        "image_seconds": _distribution(np.array([race.seconds for race in races])),
-        "call_seconds": sum(race.seconds for race in races) / sum(race.calls for race in races),
-        "other_objective": {
-            "objective": other,
-            **_figures(accuracy(labels, elsewhere)),
-            "same_answer": _figures(accuracy(said, elsewhere)),
-        },
-    }
-
-
-def _figures(right: Accuracy) -> dict[str, float | int]:
-    low, high = right.interval
-    return {"accuracy": right.value, "low": low, "high": high, "correct": right.correct, "count": right.count}
-
-
-def _distribution(values: np.ndarray) -> dict[str, float]:
-    """Mean, extremes and quantiles."""
-    quantiles = {f"quantile_{share:g}": float(np.quantile(values, share)) for share in QUANTILES}
-    return {"mean": float(values.mean()), **quantiles, "min": float(values.min()), "max": float(values.max())}
-
-
-def _compared(
-    name: str, model: LoadedModel, labels: np.ndarray, decided: list[Race], said: np.ndarray
-) -> dict[str, Any]:
-    """Another model on the same images, beside the races."""
-    found = paired(labels, np.array([race.winner for race in decided]), said)
-    return {
-        "model": name,
-        "title": model.spec.title,
-        **_figures(accuracy(labels, said)),
-        "both": found.both,
-        "only_race": found.only_first,
-        "only_other": found.only_second,
-        "neither": found.neither,
-        "p_value": found.p_value,
-        "difference": found.difference,
-    }
-
-
-def _replays(
-    races: list[Race], labels: np.ndarray, plan: Plan, schedule: int, steps: int
-) -> Generator[Progress, None, list[dict[str, Any]]]:
-    """What the plan, other thresholds and stages would have cost, and how often they agree with the full grid."""
-    rows = []
-    for each in replayed_plans(plan, races[0].noise_error.shape[1]):
-        yield Progress(step=steps, steps=steps, text=f"replaying the races: {plan_words(each)}")
-        found = replay_all(races, labels, each, schedule)
-        rows.append(
-            {
-                "plan": asdict(each),
-                "words": plan_words(each),
-                "calls": found.calls,
-                "saved": found.saved,
-                "same": _figures(found.same),
-                "test": _figures(found.right),
-            }
-        )
-    return rows
-
-
-def _columns(
-    config: Config, pictures: _Pictures, decided: list[Race], races: list[Race], said: dict[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """A row for each image, in the order of the races."""
-    trails = [trail(race) for race in decided]
-    other = other_objective(config.plan.objective)
-    classes = np.int16 if len(decided[0].order()) < 2**15 else np.int32
-    return {
-        "split": pictures.split,
-        "row": pictures.row,
-        "label": pictures.label.astype(np.int64),
-        "predicted": np.array([race.winner for race in decided], dtype=np.int64),
-        "other_objective": np.array([race.order(other)[0] for race in decided], dtype=np.int64),
-        "calls": np.array([race.calls for race in decided], dtype=np.int64),
-        "seconds": np.array([race.seconds for race in races]),
-        "seed": np.array([image_seed(config, place) for place in range(len(pictures))], dtype=np.int64),
-        "leader": np.stack([leaders for leaders, _ in trails]).astype(classes),
-        "calls_by_draw": np.stack([calls for _, calls in trails]).astype(np.int32),
-        "compared": np.stack(list(said.values())) if said else np.zeros((0, len(pictures)), dtype=np.int64),
-    }
-
-
-def _save(
-    folder: RunFolder, config: Config, summary: dict[str, Any], columns: dict[str, np.ndarray], races: list[Race]
-) -> None:
-    """Write every answer (and of a full grid every error), and then the summary, which says that all is there."""
-    if config.full_grid:
-        columns = columns | {
-            "noise_error": np.stack([race.noise_error for race in races]),
-            "reconstruction_error": np.stack([race.reconstruction_error for race in races]),
-            "time_steps": np.stack([race.time_steps for race in races]),
-        }
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **columns)
-    write_atomically(folder.path / PREDICTIONS, buffer.getvalue())
-    facts = {"model": config.model, "dataset": config.dataset, "command": folder.read_spec().command(folder.name)}
-    write_atomically(folder.path / RESULT, json.dumps({**facts, **summary}, indent=1) + "\n")

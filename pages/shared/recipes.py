@@ -121,10 +121,9 @@ def evaluation_recipe(overrides: list[str], name: str, *, recipe: str = "zero_sh
     """An evaluation of a whole data set in the foreground: `zero_shot`, or `diffusion_zero_shot`."""
     return f'''"""Zero-shot on a whole data set. Run it in Vitrine's folder: python evaluation.py"""
 
-import json
-
 from core.configs import parse_overrides
 from core.experiments import {recipe}
+from core.experiments.evaluation import read_evaluation
 from core.launch.execute import execute
 from core.runs.store import RunSpec, create_run
 
@@ -132,7 +131,7 @@ config = parse_overrides({recipe}.Config, {overrides!r})
 folder = create_run({name!r}, RunSpec.of("{recipe}", config))
 for report in execute(folder):
     print(report, flush=True)
-print(json.loads((folder.path / {recipe}.RESULT).read_text())["test"])
+print(read_evaluation(folder).summary["test"])
 '''
 
 

@@ -19,7 +19,8 @@ from core.data.arrays import load_arrays
 from core.data.transforms import to_batch
 from core.errors import ConfigError, CoreError, IncompatibleError, UnknownNameError
 from core.experiments import diffusion_zero_shot
-from core.experiments.diffusion_zero_shot import PREDICTIONS, RACES, RESULT, Config, RaceReport, image_seed
+from core.experiments.diffusion_zero_shot import RACES, Config, RaceReport, image_seed
+from core.experiments.evaluation import PREDICTIONS, RESULT
 from core.launch import execute
 from core.methods.diffusion.diffusion_classifier import Plan, classify
 from core.methods.embeddings.features import finish
