@@ -10,11 +10,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.experiments import diffusion_zero_shot
+from core.experiments.evaluation import RESULT
 from core.launch.execute import execute
 from core.methods.diffusion.diffusion_classifier import Plan
 from core.runs.store import RunSpec, create_run, find_run, list_runs
-from pages.diffusion.race_evaluation import Pace, earlier_pace, race_evaluation_table, read_race_evaluation
-from pages.diffusion.race_evaluation_panel import cost_sentence
+from pages.diffusion.evaluation import EVALUATION
+from pages.diffusion.pace import Pace, cost_sentence, earlier_pace
 from pages.shared.recipes import evaluation_recipe
 from tests.clip_toy import save_tiny_clip
 from tests.diffusion_toy import save_tiny_pipeline
@@ -59,13 +60,13 @@ def test_a_result_is_shown_with_its_comparisons_its_price_and_its_errors(models:
     app = page(models, races="toys")
     assert not app.error
     said = text_of(app)
-    found = read_race_evaluation(find_run("toys"))
+    found = EVALUATION.runs.read(find_run("toys"))
     assert f"#### {found.accuracy.sentence()}" in said
     assert "exact McNemar test" in said
     assert "By the reconstruction error, without any further call" in said
     assert "What pruning saves" in said
     assert "16" in said  # calls of the full grid
-    table = race_evaluation_table(found)
+    table = EVALUATION.table(found)
     assert len(table) == 5
     assert (table["label"] == table["said"]).mean() == found.accuracy.value
     app.selectbox(key="races_choice").select_index(0).run()
@@ -73,7 +74,7 @@ def test_a_result_is_shown_with_its_comparisons_its_price_and_its_errors(models:
     assert not app.warning
     assert "What pruning saves" not in text_of(app)
     assert "McNemar" not in text_of(app)
-    assert (read_race_evaluation(find_run("again")).predicted != found.labels).any(), "or there is no error to show"
+    assert (EVALUATION.runs.read(find_run("again")).predicted != found.labels).any(), "or there is no error to show"
     assert any("calls" in each.value and "→" in each.value for each in app.caption)
 
 
@@ -82,7 +83,7 @@ def test_launching_makes_a_run_once_with_the_plan_of_the_page(
 ) -> None:
     save_toy()
     submitted: list[Any] = []
-    monkeypatch.setattr("pages.shared.background_results.submit", submitted.append)
+    monkeypatch.setattr("pages.shared.evaluation.runs.submit", submitted.append)
     app = page(models, draws="12")
     assert "Nothing has been evaluated" in text_of(app)
     # 20 images, 2 prompts, 12 draws; the tiny network is timed without being asked.
@@ -121,7 +122,7 @@ def test_impossible_evaluations_are_sentences(models: dict[str, str]) -> None:
 def test_damaged_results_and_gone_data_are_sentences(models: dict[str, str]) -> None:
     save_toy()
     evaluate(models)
-    found = read_race_evaluation(find_run("toys"))
+    found = EVALUATION.runs.read(find_run("toys"))
     app = page(models, races="gone")
     assert any("no result named “gone”" in each.value for each in app.warning)
     assert (found.predicted != found.labels).any(), "or there is no error to show"
@@ -129,7 +130,7 @@ def test_damaged_results_and_gone_data_are_sentences(models: dict[str, str]) -> 
     app.run()
     assert not app.exception
     assert any("other images than when it was evaluated" in each.value for each in app.error)
-    (find_run("toys").path / diffusion_zero_shot.RESULT).write_text('{"model": 3}', encoding="utf-8")
+    (find_run("toys").path / RESULT).write_text('{"model": 3}', encoding="utf-8")
     app = page(models)
     assert any("cannot be read" in each.value for each in app.error)
     assert not app.exception
@@ -151,14 +152,14 @@ def test_what_an_earlier_run_saved_counts_for_its_own_plan_alone(models: dict[st
     save_toy()
     evaluate(models, compare_with=())
     run = find_run("toys")
-    found = read_race_evaluation(run)
-    same = earlier_pace(models["pipeline"], QUICK, [run])
+    found = EVALUATION.runs.read(run)
+    same = earlier_pace(models["pipeline"], QUICK, [found])
     assert same is not None
-    assert (same.calls, same.full_grid) == (found.calls.mean(), 16)
-    other = earlier_pace(models["pipeline"], Plan(), [run])
+    assert (same.calls, same.full_grid) == (found.columns["calls"].mean(), 16)
+    other = earlier_pace(models["pipeline"], Plan(), [found])
     assert other is not None
     assert (other.calls, other.call_seconds) == (None, same.call_seconds)
-    assert earlier_pace("another", QUICK, [run]) is None
+    assert earlier_pace("another", QUICK, [found]) is None
 
 
 def test_the_exported_recipe_gives_the_same_answers(models: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,6 +169,6 @@ def test_the_exported_recipe_gives_the_same_answers(models: dict[str, str], caps
     code = evaluation_recipe(list(run.read_spec().overrides), "mine", recipe="diffusion_zero_shot")
     exec(compile(code, "recipe.py", "exec"), {"__name__": "__main__"})
     assert "'accuracy'" in capsys.readouterr().out
-    one, other = (read_race_evaluation(find_run(name)) for name in ("toys", "mine"))
+    one, other = (EVALUATION.runs.read(find_run(name)) for name in ("toys", "mine"))
     np.testing.assert_array_equal(one.columns["calls"], other.columns["calls"])
     np.testing.assert_array_equal(one.predicted, other.predicted)
