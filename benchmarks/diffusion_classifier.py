@@ -35,8 +35,9 @@ from core.data.transforms import to_batch
 from core.errors import CoreError
 from core.experiments.evaluation import PREDICTIONS, RESULT
 from core.methods.diffusion.diffusion_batch import fitting_batch
-from core.methods.diffusion.diffusion_classifier import Plan, Race, classify, draw_time_steps, replay
+from core.methods.diffusion.diffusion_classifier import Race, classify, replay
 from core.methods.diffusion.race_evaluation import plan_words, replay_all, replayed_plans, trail
+from core.methods.diffusion.sampling_plan import Plan, draw_time_steps
 from core.methods.embeddings.features import finish
 from core.methods.precision.memory_profile import MIB
 from core.methods.precision.resident_memory import peak_of, resident_bytes, settle

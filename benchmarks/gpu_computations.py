@@ -35,7 +35,8 @@ from core.methods.clip.image_text_relevance import image_text_relevance
 from core.methods.clip.zero_shot import Scale, embed_images, text_classifier, zero_shot_scores
 from core.methods.diffusion.denoising_view import advantage_map, denoising_view
 from core.methods.diffusion.diffusion_batch import fitting_batch
-from core.methods.diffusion.diffusion_classifier import Plan, classify
+from core.methods.diffusion.diffusion_classifier import classify
+from core.methods.diffusion.sampling_plan import Plan
 from core.methods.embeddings.features import extract_features, finish
 from core.methods.embeddings.layer_features import Cut, extract_layers, find_cuts
 from core.methods.masking.faithfulness import faithfulness

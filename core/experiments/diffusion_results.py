@@ -11,8 +11,9 @@ import numpy as np
 from core.experiments.evaluation import accuracy_values
 from core.methods.accuracy.confusion import accuracy, class_accuracies, confusion_matrix
 from core.methods.accuracy.paired import paired
-from core.methods.diffusion.diffusion_classifier import Plan, Race, other_objective
+from core.methods.diffusion.diffusion_classifier import Race
 from core.methods.diffusion.race_evaluation import plan_words, replay_all, replayed_plans, trail
+from core.methods.diffusion.sampling_plan import Plan, other_objective
 from core.reports import Progress
 
 # The columns that hold every error of a full grid.

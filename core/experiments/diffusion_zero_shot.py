@@ -12,14 +12,11 @@ thresholds.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
-import zipfile
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -33,6 +30,7 @@ from core.data.loading import decode_split, load_images
 from core.data.prompts import check_template, fill_template
 from core.data.transforms import Preprocessing, to_batch
 from core.errors import ConfigError, CoreError
+from core.experiments.diffusion_checkpoint import FinishedRaces
 from core.experiments.diffusion_results import compared_with, grid_columns, replayed, result_columns, summarise
 from core.experiments.evaluation import (
     accuracy_metrics,
@@ -44,9 +42,11 @@ from core.experiments.evaluation import (
 from core.experiments.run_precision import settle_precision
 from core.methods.accuracy.confusion import accuracy
 from core.methods.accuracy.same_images import answers, class_order
+from core.methods.diffusion.denoising_error import Denoiser
 from core.methods.diffusion.diffusion_batch import fitting_batch
-from core.methods.diffusion.diffusion_classifier import Denoiser, Plan, Race, classify, replay
+from core.methods.diffusion.diffusion_classifier import Race, classify, replay
 from core.methods.diffusion.race_evaluation import plan_words
+from core.methods.diffusion.sampling_plan import Plan
 from core.models.diffusion import LatentDiffusion
 from core.models.weights import load
 from core.precision_choice import PrecisionChoice
@@ -216,7 +216,7 @@ def _race_all(
 ) -> Generator[Progress | RaceReport, None, list[Race]]:
     """The race of every picture, those of the folder first; every race is on disk before the next one begins."""
     steps, schedule = len(pictures), len(module.alphas_cumprod)
-    store = _Store(path=folder.path / RACES, plan=_run_plan(config, prompts), schedule=schedule)
+    store = FinishedRaces(path=folder.path / RACES, plan=_run_plan(config, prompts), schedule=schedule)
     races = store.read(steps) if folder.checkpoint.is_file() else []
     folder.truncate_metrics(len(races))
     while len(races) < steps:
@@ -250,45 +250,6 @@ def choose_pictures(config: Config, splits: tuple[str, ...], size: int) -> _Pict
 def image_seed(config: Config, place: int) -> int:
     """The seed of an image's race: its own, so that what chance does to one image says nothing about the next."""
     return int(stream("seed of a race", config.plan.seed, config.seed, place).integers(2**31))
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Store:
-    """Finished races on disk, a file each: what a run goes on from."""
-
-    path: Path
-    plan: Plan
-    schedule: int
-
-    def write(self, place: int, race: Race) -> None:
-        """Keep the errors; all else follows from them."""
-        buffer = io.BytesIO()
-        np.savez_compressed(
-            buffer,
-            allow_pickle=False,
-            noise_error=race.noise_error,
-            reconstruction_error=race.reconstruction_error,
-            time_steps=race.time_steps,
-            spent=np.array([race.seconds, race.batches]),
-        )
-        write_atomically(self._file(place), buffer.getvalue())
-
-    def read(self, most: int) -> list[Race]:
-        """The races up to the first that is missing or damaged."""
-        found: list[Race] = []
-        while len(found) < most:
-            try:
-                with np.load(self._file(len(found)), allow_pickle=False) as stored:
-                    errors = (stored["noise_error"], stored["reconstruction_error"], stored["time_steps"])
-                    race = replay(*errors, self.plan, self.schedule)
-                    seconds, batches = stored["spent"]
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, ConfigError):
-                break
-            found.append(replace(race, seconds=float(seconds), batches=int(batches)))
-        return found
-
-    def _file(self, place: int) -> Path:
-        return self.path / f"{place:06d}.npz"
 
 
 def _run_plan(config: Config, prompts: int) -> Plan:

@@ -18,14 +18,9 @@ from core.data.transforms import to_batch
 from core.errors import CoreError
 from core.methods.diffusion.denoising_view import DenoisingView, advantage_map, denoising_view
 from core.methods.diffusion.diffusion_batch import fitting_batch
-from core.methods.diffusion.diffusion_classifier import (
-    Plan,
-    Race,
-    classify,
-    false_pruning_rate,
-    looks_of,
-    usable_steps,
-)
+from core.methods.diffusion.diffusion_classifier import Race, classify
+from core.methods.diffusion.false_pruning import false_pruning_rate
+from core.methods.diffusion.sampling_plan import Plan, looks_of, usable_steps
 from core.models.catalogue import find_model
 from core.models.diffusion import LatentDiffusion
 from core.models.weights import availability

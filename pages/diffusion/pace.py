@@ -14,7 +14,7 @@ import torch
 
 from core.experiments.evaluation import Evaluation
 from core.methods.diffusion.diffusion_batch import fitting_batch, pass_seconds
-from core.methods.diffusion.diffusion_classifier import Plan
+from core.methods.diffusion.sampling_plan import Plan
 from core.models.diffusion import LatentDiffusion
 from core.reports import roughly
 from pages.shared.cache import in_use

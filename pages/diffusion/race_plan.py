@@ -7,7 +7,7 @@ from typing import cast
 import streamlit as st
 
 from core.errors import ConfigError
-from core.methods.diffusion.diffusion_classifier import Distance, Objective, Plan, Pruning, Spread
+from core.methods.diffusion.sampling_plan import Distance, Objective, Plan, Pruning, Spread
 from pages.shared.address import bound, whole_number
 
 OBJECTIVES: dict[Objective, str] = {"noise": "Noise", "reconstruction": "Reconstruction"}

@@ -58,7 +58,8 @@ def diffusion_recipe(
         image_key,
         "import torch",
         "from core.data.prompts import prompts_for",
-        "from core.methods.diffusion.diffusion_classifier import Plan, classify, excess_error",
+        "from core.methods.diffusion.diffusion_classifier import classify, excess_error",
+        "from core.methods.diffusion.sampling_plan import Plan",
     )
     return (
         head

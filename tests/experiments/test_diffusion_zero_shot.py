@@ -18,11 +18,12 @@ from scipy.stats import binomtest
 from core.data.arrays import load_arrays
 from core.data.transforms import to_batch
 from core.errors import ConfigError, CoreError, IncompatibleError, UnknownNameError
-from core.experiments import diffusion_zero_shot
+from core.experiments import diffusion_checkpoint, diffusion_zero_shot
 from core.experiments.diffusion_zero_shot import RACES, Config, RaceReport, image_seed
 from core.experiments.evaluation import PREDICTIONS, RESULT
 from core.launch import execute
-from core.methods.diffusion.diffusion_classifier import Plan, classify
+from core.methods.diffusion.diffusion_classifier import classify
+from core.methods.diffusion.sampling_plan import Plan
 from core.methods.embeddings.features import finish
 from core.models.diffusion import LatentDiffusion
 from core.models.weights import load
@@ -164,7 +165,7 @@ def test_a_run_that_was_cut_off_ends_in_the_same_numbers(
         assert len(folder.history()) == 3
     else:
         # Killed while the fourth race is written: its line of metrics is there, its race is not.
-        write = diffusion_zero_shot._Store.write
+        write = diffusion_checkpoint.FinishedRaces.write
 
         def dies(self: Any, place: int, race: Any) -> None:
             if place == 3:
@@ -172,7 +173,7 @@ def test_a_run_that_was_cut_off_ends_in_the_same_numbers(
             write(self, place, race)
 
         with monkeypatch.context() as patch:
-            patch.setattr(diffusion_zero_shot._Store, "write", dies)
+            patch.setattr(diffusion_checkpoint.FinishedRaces, "write", dies)
             with pytest.raises(CoreError):
                 list(execute.execute(folder))
         assert len(folder.history()) == 4

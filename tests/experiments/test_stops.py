@@ -27,7 +27,7 @@ from core.experiments import (
 from core.experiments.catalogue import RECIPES
 from core.launch import sweep
 from core.launch.execute import execute
-from core.methods.diffusion.diffusion_classifier import Plan
+from core.methods.diffusion.sampling_plan import Plan
 from core.models.checkpoint import ModelCard, build, save_model
 from core.models.small_clip import SmallCLIPConfig
 from core.models.small_diffusion import SmallDiffusionConfig

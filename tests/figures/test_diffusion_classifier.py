@@ -14,7 +14,8 @@ from core.figures.diffusion_classifier import (
     view_grid,
 )
 from core.methods.diffusion.denoising_view import DenoisingView
-from core.methods.diffusion.diffusion_classifier import Plan, Race, replay
+from core.methods.diffusion.diffusion_classifier import Race, replay
+from core.methods.diffusion.sampling_plan import Plan
 
 STEPS = 1000
 

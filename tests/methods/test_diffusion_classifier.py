@@ -15,17 +15,14 @@ from torch import Tensor
 
 from core.errors import ConfigError, CoreError
 from core.methods.diffusion.diffusion_classifier import (
-    Plan,
     Race,
-    _simulated_losses,
     classify,
-    draw_time_steps,
     excess_error,
-    false_pruning_rate,
-    looks_of,
     paired_p_value,
     replay,
 )
+from core.methods.diffusion.false_pruning import _simulated_losses, false_pruning_rate
+from core.methods.diffusion.sampling_plan import Plan, draw_time_steps, looks_of
 from core.methods.embeddings.features import finish
 
 T = 1000

@@ -30,7 +30,7 @@ from core.methods.accuracy import confusion, many_pictures, predictions, targets
 from core.methods.anatomy import positional
 from core.methods.attention import attention, gradcam, relevance, rollout
 from core.methods.clip import disagreements, image_text_relevance, zero_shot
-from core.methods.diffusion import denoising_view, diffusion_classifier
+from core.methods.diffusion import denoising_view, diffusion_classifier, sampling_plan
 from core.methods.embeddings import embedding, embedding_quality, features, layer_features, probes
 from core.methods.embeddings.features import Features, finish
 from core.methods.latent import bounds, drawing, passes
@@ -64,7 +64,8 @@ EXCUSED = {
     "diffusion_batch.fitting_batch": "measures time alone",
     "diffusion_batch.pass_seconds": "measures time alone",
     "diffusion_classifier.replay": "NaN is what was not measured; it refuses to look there",
-    "diffusion_classifier.usable_steps": "a comparison leaves NaN out, which is its answer",
+    "sampling_plan.reconstruction_weights": "whole numbers",
+    "sampling_plan.usable_steps": "a comparison leaves NaN out, which is its answer",
     "embedding_quality.agreement": "whole numbers",
     "embedding_quality.neighbours_right": "whole numbers",
     "embedding_quality.shared": "whole numbers",
@@ -219,7 +220,7 @@ def cached(bad: bool) -> Any:
 
 def race(bad: bool) -> Any:
     latent = torch.from_numpy(numbers(2, 4, 4, bad=bad))
-    plan = diffusion_classifier.Plan(draws=4, pruning="none")
+    plan = sampling_plan.Plan(draws=4, pruning="none")
     return finish(
         diffusion_classifier.classify(lambda noised, *_: noised * 0.5, latent, 2, Diffuser.alphas_cumprod, plan)
     )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core.errors import ShapeError
 from core.methods.accuracy.paired import paired
-from core.methods.diffusion.diffusion_classifier import Plan, replay
+from core.methods.diffusion.diffusion_classifier import replay
 from core.methods.diffusion.race_evaluation import (
     THRESHOLDS,
     budget_curve,
@@ -20,6 +20,7 @@ from core.methods.diffusion.race_evaluation import (
     replayed_plans,
     trail,
 )
+from core.methods.diffusion.sampling_plan import Plan
 
 T = 1000
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from core.data.prompts import fill_template
-from core.methods.diffusion.diffusion_classifier import Plan, classify
+from core.methods.diffusion.diffusion_classifier import classify
+from core.methods.diffusion.sampling_plan import Plan
 from core.methods.embeddings.features import finish
 from core.models.weights import load
 from core.paths import BUNDLED

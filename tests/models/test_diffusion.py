@@ -13,7 +13,8 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from core.errors import IncompatibleError, MissingWeightsError, ShapeError
-from core.methods.diffusion.diffusion_classifier import Plan, classify
+from core.methods.diffusion.diffusion_classifier import classify
+from core.methods.diffusion.sampling_plan import Plan
 from core.methods.embeddings.features import finish
 from core.models.catalogue import find_model
 from core.models.diffusion import load_diffusers

@@ -14,10 +14,12 @@ from streamlit.testing.v1 import AppTest
 from core.data.examples import load_example
 from core.data.images import image_digest
 from core.errors import CoreError
-from core.methods.diffusion.diffusion_classifier import Plan, Race, replay
+from core.methods.diffusion.diffusion_classifier import Race, replay
+from core.methods.diffusion.sampling_plan import Plan
 from pages.diffusion import diffusion_classifier as races
+from pages.diffusion.denoising_pictures import shown_prompts
 from pages.diffusion.diffusion_classifier import Question, known_race, run_race
-from pages.diffusion.diffusion_classifier_panel import race_sentence, shown_prompts
+from pages.diffusion.race_words import race_sentence
 from pages.shared.recipes import diffusion_recipe
 from tests.diffusion_toy import save_tiny_pipeline
 from tests.ui.test_pages import open_page, text_of

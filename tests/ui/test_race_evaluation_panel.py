@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from core.experiments import diffusion_zero_shot
 from core.experiments.evaluation import RESULT
 from core.launch.execute import execute
-from core.methods.diffusion.diffusion_classifier import Plan
+from core.methods.diffusion.sampling_plan import Plan
 from core.runs.store import RunSpec, create_run, find_run, list_runs
 from pages.diffusion.evaluation import EVALUATION
 from pages.diffusion.pace import Pace, cost_sentence, earlier_pace

@@ -14,7 +14,7 @@ from collections.abc import Hashable
 import torch
 from torch import Tensor
 
-from core.methods.diffusion.diffusion_classifier import Denoiser
+from core.methods.diffusion.denoising_error import Denoiser
 from core.methods.precision.timing import wait_for
 from core.seeding import stream_seed, torch_generator
 

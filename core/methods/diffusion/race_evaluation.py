@@ -10,7 +10,8 @@ import numpy as np
 from core.errors import ShapeError
 from core.intervals import wilson_interval
 from core.methods.accuracy.confusion import Accuracy
-from core.methods.diffusion.diffusion_classifier import Plan, Race, replay
+from core.methods.diffusion.diffusion_classifier import Race, replay
+from core.methods.diffusion.sampling_plan import Plan
 
 # p-values under which a prompt may leave the race, from hasty to patient.
 THRESHOLDS = (0.2, 0.05, 0.01, 2e-3, 1e-4)
