@@ -4,8 +4,8 @@
     python -m core train diffusion_zero_shot --name grid --set test_split=val --set images=300 --set full_grid=true
     python -m benchmarks.diffusion_classifier --pruning-of grid        what pruning saves, and how often it agrees
 
-Overhead: `classify` without pruning against the same number of calls of the bare UNet, in the same batches. Speed:
-the same race against the obvious loop, class by class and draw by draw, one latent a call, which computes every text
+Overhead: `classify` without pruning against the same number of calls of the bare UNet, in the same batches. Speed: the
+same race against the obvious loop, class by class and sample by sample, one latent a call, which computes every text
 embedding once. The sides take turns (A/B/A/B) on the same images; ratios are of medians, and both must find the same
 errors. Memory on a CPU is the peak of a fresh process for every batch size, above the process with the model loaded; on
 a GPU the allocator's. `--pruning-of` replays plans on the errors that such a run wrote down.
@@ -37,7 +37,7 @@ from core.experiments.evaluation import PREDICTIONS, RESULT
 from core.methods.diffusion.diffusion_batch import fitting_batch
 from core.methods.diffusion.diffusion_classifier import Race, classify, replay
 from core.methods.diffusion.race_evaluation import plan_words, replay_all, replayed_plans, trail
-from core.methods.diffusion.sampling_plan import Plan, draw_time_steps
+from core.methods.diffusion.sampling_plan import Plan, sample_time_steps
 from core.methods.embeddings.features import finish
 from core.methods.precision.memory_profile import MIB
 from core.methods.precision.resident_memory import peak_of, resident_bytes, settle
@@ -74,27 +74,27 @@ class Bench:
                 self.module.unet(latent.expand(size, *latent.shape).contiguous(), steps, encoder_hidden_states=states)
 
     def plain_loop(self, latent: Tensor) -> np.ndarray:
-        """Class by class and draw by draw, as one would write it first: (draws, prompts) noise errors."""
+        """Class by class and sample by sample, as one would write it first: (samples, prompts) noise errors."""
         alphas = torch.from_numpy(self.module.alphas_cumprod).float().to(latent.device)
-        steps = draw_time_steps(self.plan, len(alphas))
+        steps = sample_time_steps(self.plan, len(alphas))
         errors = np.empty((len(steps), len(self.prompts)), dtype=np.float32)
         with torch.inference_mode():
             for prompt in range(len(self.prompts)):
                 states = self.prompts[prompt : prompt + 1]
-                for draw, step in enumerate(steps):
+                for sample, step in enumerate(steps):
                     # The race's own noise, so that the errors can be compared.
-                    seed = int(np.random.default_rng((self.plan.seed, draw)).integers(2**62))
+                    seed = int(np.random.default_rng((self.plan.seed, sample)).integers(2**62))
                     noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(seed)).to(latent.device)
                     kept = alphas[step]
                     noised = (kept.sqrt() * latent + (1 - kept).sqrt() * noise)[None]
                     at = torch.tensor([int(step)], device=latent.device)
                     predicted = self.module.unet(noised, at, encoder_hidden_states=states).sample
                     predicted = self.module.to_noise(predicted, noised, at)[0]
-                    errors[draw, prompt] = (predicted - noise).square().mean().item()
+                    errors[sample, prompt] = (predicted - noise).square().mean().item()
         return errors
 
 
-def prepare(name: str, dataset: str, images: int, draws: int) -> Bench:
+def prepare(name: str, dataset: str, images: int, samples: int) -> Bench:
     """Load the pipeline, read the prompts, encode some test images."""
     model = load(name)
     model.spec.require("text_to_image", "This benchmark")
@@ -105,7 +105,9 @@ def prepare(name: str, dataset: str, images: int, draws: int) -> Bench:
     with torch.inference_mode():
         prompts = module.embed_prompts([fill_template(TEMPLATE, label) for label in labels])
         latents = module.encode(to_batch(pictures, model.network.preprocessing).to(module.device))
-    return Bench(module=module, prompts=prompts, latents=latents, plan=Plan(pruning="none", draws=draws, look_every=20))
+    return Bench(
+        module=module, prompts=prompts, latents=latents, plan=Plan(pruning="none", samples=samples, look_every=20)
+    )
 
 
 def seconds_of(work: Callable[[], object], device: torch.device) -> float:
@@ -121,8 +123,8 @@ def compare(bench: Bench, batch_size: int, repeats: int) -> dict[str, Any]:
     """Race, bare calls and plain loop in turns over every image."""
     device, pairs = bench.module.device, len(bench.prompts) * bench.plan.look_every
     sizes = [min(batch_size, pairs - start) for start in range(0, pairs, batch_size)]
-    sizes = sizes * (bench.plan.draws // bench.plan.look_every)
-    assert sum(sizes) == len(bench.prompts) * bench.plan.draws
+    sizes = sizes * (bench.plan.samples // bench.plan.look_every)
+    assert sum(sizes) == len(bench.prompts) * bench.plan.samples
     races = [bench.race(latent, batch_size) for latent in bench.latents]  # the warm-up of both
     assert [race.batches for race in races] == [len(sizes)] * len(races), "the same batches on both sides"
     bench.bare_calls(bench.latents[0], sizes[:1])
@@ -179,7 +181,7 @@ def memory_by_batch(arguments: argparse.Namespace, sizes: list[int]) -> dict[str
 
 
 def pruning(name: str) -> dict[str, Any]:
-    """What today's plans would have cost on the races of a finished full grid, and how right fewer draws would be."""
+    """What today's plans would have cost on the races of a finished full grid, and how right fewer samples would be."""
     run = RunFolder(runs_root() / name)
     config = run.read_spec().config
     if not config.get("full_grid"):
@@ -187,22 +189,22 @@ def pruning(name: str) -> dict[str, Any]:
     summary = json.loads((run.path / RESULT).read_text(encoding="utf-8"))
     with np.load(run.path / PREDICTIONS, allow_pickle=False) as stored:
         errors = zip(stored["noise_error"], stored["reconstruction_error"], stored["time_steps"], strict=True)
-        plan, labels = Plan(draws=stored["noise_error"].shape[1]), stored["label"]
+        plan, labels = Plan(samples=stored["noise_error"].shape[1]), stored["label"]
         schedule = len(cast(LatentDiffusion, load(summary["model"]).module).alphas_cumprod)
         grids = [replay(*each, replace(plan, pruning="none"), schedule) for each in errors]
     leaders = np.stack([trail(grid)[0] for grid in grids])
     plans = replayed_plans(plan, len(summary["labels"]))
     found = [
-        replay_all(grids, labels, each, schedule) for each in (*plans, replace(plan, least_draws=20, threshold=2e-3))
+        replay_all(grids, labels, each, schedule) for each in (*plans, replace(plan, least_samples=20, threshold=2e-3))
     ]
-    draws = [count for count in (1, 2, 5, 10, 20, 50, 100, 200, 500) if count <= plan.draws]
+    samples = [count for count in (1, 2, 5, 10, 20, 50, 100, 200, 500) if count <= plan.samples]
     kept = ("command", "model", "dataset_title", "split", "of_images", "precision", "batch_size", "threads", "seed")
     return {key: summary[key] for key in (*kept, "call_seconds", "other_objective", "others")} | {
         "images": len(labels),
-        "right_after_draws": {count: float((leaders[:, count - 1] == labels).mean()) for count in draws},
+        "right_after_draws": {count: float((leaders[:, count - 1] == labels).mean()) for count in samples},
         "plans": [
             {
-                "words": f"{plan_words(each.plan)}, first look after {each.plan.least_draws}",
+                "words": f"{plan_words(each.plan)}, first look after {each.plan.least_samples}",
                 "calls": each.calls,
                 "saved": each.saved,
                 "same": [each.same.value, *each.same.interval],
@@ -220,7 +222,7 @@ def main() -> None:
     parser.add_argument("--dataset", default="cifar10")
     parser.add_argument("--images", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--draws", type=int, default=40)
+    parser.add_argument("--samples", type=int, default=40)
     parser.add_argument("--batch", type=int, default=0, help="0 measures what fits.")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--memory-batches", default="1,8,32,128")
@@ -235,9 +237,9 @@ def main() -> None:
     if arguments.pruning_of:
         write("diffusion_pruning", pruning(arguments.pruning_of))
         return
-    if arguments.draws % 20:
-        parser.error("--draws must be a multiple of 20, so that both sides have the same batches")
-    bench = prepare(arguments.model, arguments.dataset, arguments.images, arguments.draws)
+    if arguments.samples % 20:
+        parser.error("--samples must be a multiple of 20, so that both sides have the same batches")
+    bench = prepare(arguments.model, arguments.dataset, arguments.images, arguments.samples)
     pairs = len(bench.prompts) * bench.plan.look_every
     fits = fitting_batch(bench.module.denoiser(bench.prompts), bench.latents[0], most=pairs)
     result = compare(bench, min(arguments.batch or fits, pairs), arguments.repeats)
@@ -249,7 +251,7 @@ def main() -> None:
             "dataset": read_dataset(arguments.dataset)["title"],
             "parameters": sum(each.numel() for each in bench.module.unet.parameters()),
             "prompts": len(bench.prompts),
-            "draws": arguments.draws,
+            "samples": arguments.samples,
             "images": arguments.images,
             "repeats": arguments.repeats,
             "measured_batch_that_fits": fits,

@@ -176,7 +176,7 @@ def _diffusion(name: str, device: str, load_model: Load) -> Arrays:
         prompts = pipeline.embed_prompts(PROMPTS)
     denoise = pipeline.denoiser(prompts)
     assert fitting_batch(denoise, latent, most=8) >= 1
-    plan = Plan(draws=4, pruning="none", spread="even")
+    plan = Plan(samples=4, pruning="none", spread="even")
     race = finish(classify(denoise, latent, len(PROMPTS), pipeline.alphas_cumprod, plan, batch_size=8))
     view = denoising_view(pipeline, latent, prompts, 400)
     return {
@@ -272,7 +272,8 @@ RECIPE_STEPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "linear probe": ("linear_probe", ("backbone=cnn_small", f"dataset={TOY}")),
     "zero-shot": ("zero_shot", ("model=clip_small", f"dataset={TOY}")),
     "zero-shot by diffusion": (
-        "diffusion_zero_shot", (f"dataset={TOY}", "images=2", "plan.draws=4", "plan.pruning=none", "plan.spread=even"),
+        "diffusion_zero_shot",
+        (f"dataset={TOY}", "images=2", "plan.samples=4", "plan.pruning=none", "plan.spread=even"),
     ),
 }  # fmt: skip
 # A sweep computes nothing itself: its trials are runs of the recipes above.

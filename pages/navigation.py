@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.launch.queue import advance
 from core.paths import CHECKOUT
-from pages.shared.address import tidy_address
+from pages.shared.address import renew_address, tidy_address
 from pages.shared.errors import guard
 from pages.shared.layout import page_path
 from pages.shared.start import wait_for_imports
@@ -59,6 +59,7 @@ st.logo(str(CHECKOUT / "assets" / "logo.svg"), size="large")
 # On top, so that the pictures get the width of the screen.
 chosen = st.navigation(SECTIONS, position="top")
 wait_for_imports()
+renew_address()
 tidy_address()
 with guard():
     take_up_runs()

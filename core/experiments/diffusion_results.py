@@ -98,11 +98,11 @@ def result_columns(decided: list[Race], races: list[Race], said: Sequence[np.nda
         "calls": np.array([race.calls for race in decided], dtype=np.int64),
         "seconds": np.array([race.seconds for race in races]),
         "leader": np.stack([leaders for leaders, _ in trails]).astype(classes),
-        "calls_by_draw": np.stack([calls for _, calls in trails]).astype(np.int32),
+        "calls_by_sample": np.stack([calls for _, calls in trails]).astype(np.int32),
         "compared": np.stack(said) if said else np.zeros((0, len(decided)), dtype=np.int64),
     }
 
 
 def grid_columns(races: list[Race]) -> dict[str, np.ndarray]:
-    """Every error of races in which no prompt left: (images, draws, prompts), and the (images, draws) time steps."""
+    """Every error where no prompt left: (images, samples, prompts), and the (images, samples) time steps."""
     return {key: np.stack([getattr(race, key) for race in races]) for key in GRID}

@@ -81,7 +81,7 @@ class Config:
     )
     plan: Plan = field(default_factory=Plan)
     full_grid: bool = option(
-        False, "Full grid", "Compute every draw for every prompt, and find from them what pruning would have cost."
+        False, "Full grid", "Compute every sample for every prompt, and find from them what pruning would have cost."
     )
     compare_with: tuple[str, ...] = option(
         ("clip_small", "cnn_small"), "Compare with", "Models that answer the same images, one a line."
@@ -253,10 +253,10 @@ def image_seed(config: Config, place: int) -> int:
 
 
 def _run_plan(config: Config, prompts: int) -> Plan:
-    """What really runs: the plan, or all of its draws for all prompts."""
+    """What really runs: the plan, or all of its samples for all prompts."""
     if not config.full_grid or prompts < 2:
         return config.plan
-    return replace(config.plan, pruning="none", draws=config.plan.most_draws)
+    return replace(config.plan, pruning="none", samples=config.plan.most_samples)
 
 
 def _decided(race: Race, config: Config, schedule: int) -> Race:
@@ -282,7 +282,7 @@ def _batch_size(config: Config, folder: RunFolder, denoise: Denoiser, latent: to
                 f"The run {folder.name!r} cannot go on from its checkpoint ({error}).",
                 f"Delete {folder.checkpoint} to begin anew.",
             ) from error
-    most = prompts * max(config.plan.least_draws, config.plan.look_every)
+    most = prompts * max(config.plan.least_samples, config.plan.look_every)
     size = config.batch_size or fitting_batch(denoise, latent, most=most, key=(config.model, config.precision))
     write_atomically(folder.checkpoint, json.dumps({"batch_size": size}))
     return size
@@ -297,7 +297,7 @@ def _watched(
     so_far = f"{right:,} of {place:,} right · " if place else ""
     for race in looks:
         left = f"{len(race.alive)} of {race.noise_error.shape[1]} prompts left"
-        text = f"{so_far}image {place + 1:,} of {steps:,}: {race.step} draws, {left}"
+        text = f"{so_far}image {place + 1:,} of {steps:,}: {race.step} samples, {left}"
         yield Progress(step=place, steps=steps, text=text)
     assert race is not None
     return race

@@ -25,6 +25,8 @@ from core.methods.accuracy.confusion import Accuracy, accuracy, confusion_matrix
 from core.runs.store import RunFolder, write_atomically
 
 RESULT, PREDICTIONS = "result.json", "predictions.npz"
+# Columns as they were called once.
+_RENAMED = {"calls_by_draw": "calls_by_sample"}
 # What every row of `predictions.npz` has.
 COLUMNS = ("split", "row", "label", "predicted")
 
@@ -96,7 +98,7 @@ def read_evaluation(folder: RunFolder, leave_out: Sequence[str] = ()) -> Evaluat
     try:
         summary = json.loads((folder.path / RESULT).read_text(encoding="utf-8"))
         with np.load(folder.path / PREDICTIONS, allow_pickle=False) as stored:
-            columns = {key: stored[key] for key in stored.files if key not in leave_out}
+            columns = {_RENAMED.get(key, key): stored[key] for key in stored.files if key not in leave_out}
         # Once only the part that described the test said on which splits it was.
         summary.setdefault("split", summary["test"].get("split"))
         found = Evaluation(name=folder.name, summary=summary, columns=columns)

@@ -1,4 +1,4 @@
-"""The race of the prompts: who is how far behind after how many draws, and at which noise it is decided."""
+"""The race of the prompts: who is how far behind after how many samples, and at which noise it is decided."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from core.methods.diffusion.diffusion_classifier import Race, excess_error
 HIGHLIGHTED = 5
 MOST_LINES = 40
 _MOST_POINTS = 160
-# Intervals of fewer draws are wider than the picture.
+# Intervals of fewer samples are wider than the picture.
 _FIRST_DRAW = 5
 BINS = 10
 
@@ -30,21 +30,21 @@ def plot_race(race: Race, labels: Sequence[str]) -> go.Figure:
     pruned = {each.prompt: each for each in race.pruned}
     colours = prompt_colours(order)
     figure = go.Figure()
-    drawn = race.draws
+    drawn = race.samples
     last = {prompt: int(drawn[prompt]) - 1 for prompt in shown}
     first = min(_FIRST_DRAW, race.step) - 1
     for prompt in reversed(shown):
-        draws = np.unique(np.linspace(first, last[prompt], _MOST_POINTS).round().astype(int))
+        samples = np.unique(np.linspace(first, last[prompt], _MOST_POINTS).round().astype(int))
         if last[prompt] < first:
             continue
         gone, colour, name = prompt in pruned, colours.get(prompt, BASELINE), html.escape(labels[prompt])
         if prompt in colours and prompt != race.winner:
-            edge = np.concatenate([draws, draws[::-1]])
-            width = half_width[draws, prompt]
+            edge = np.concatenate([samples, samples[::-1]])
+            width = half_width[samples, prompt]
             figure.add_trace(
                 go.Scatter(
                     x=edge + 1,
-                    y=np.concatenate([mean[draws, prompt] + width, (mean[draws, prompt] - width)[::-1]]),
+                    y=np.concatenate([mean[samples, prompt] + width, (mean[samples, prompt] - width)[::-1]]),
                     fill="toself",
                     fillcolor=_faint(colour, 0.08 if gone else 0.16),
                     line={"width": 0},
@@ -54,22 +54,22 @@ def plot_race(race: Race, labels: Sequence[str]) -> go.Figure:
             )
         figure.add_trace(
             go.Scatter(
-                x=draws + 1,
-                y=mean[draws, prompt],
+                x=samples + 1,
+                y=mean[samples, prompt],
                 # A line of a single point is nothing to see.
-                mode="lines" if len(draws) > 1 else "markers",
+                mode="lines" if len(samples) > 1 else "markers",
                 name=short_label(labels[prompt], 24),
                 line={"color": colour, "width": 3.5 if prompt == race.winner else 2 if prompt in colours else 1},
                 opacity=0.55 if gone else 1,
                 showlegend=False,
-                hovertemplate=f"{name} after %{{x}} draws: %{{y:+.2f}} %<extra></extra>",
+                hovertemplate=f"{name} after %{{x}} samples: %{{y:+.2f}} %<extra></extra>",
             )
         )
         if gone:
             figure.add_trace(_cross(prompt, last[prompt], mean, pruned[prompt].p_value, name))
     _name_ends(figure, race, labels, mean, last, [prompt for prompt in shown if prompt in colours], colours)
     low, high = _reach(mean, half_width, [prompt for prompt in shown if prompt in colours], last)
-    figure.update_xaxes(title="draws of noise and time step", range=[0, max(race.step * 1.32, 12)])
+    figure.update_xaxes(title="samples of noise and time step", range=[0, max(race.step * 1.32, 12)])
     figure.update_yaxes(title="error above the leader's (%)", range=[low, high])
     return finish(figure, height=500)
 
@@ -167,7 +167,7 @@ def _cross(prompt: int, place: int, mean: np.ndarray, p_value: float | None, nam
         mode="markers",
         marker={"symbol": "x", "size": 8, "color": BASELINE},
         showlegend=False,
-        hovertemplate=f"{name} left after {place + 1} draws, {why}<extra></extra>",
+        hovertemplate=f"{name} left after {place + 1} samples, {why}<extra></extra>",
     )
 
 

@@ -26,7 +26,7 @@ from pages.shared.pickers import Picture
 
 
 def show_current(beside: DeltaGenerator, question: Question, picture: Picture, race: Race) -> None:
-    """The pictures of the newest draw's time step, for the leading prompts."""
+    """The pictures of the newest sample's time step, for the leading prompts."""
     shown = shown_prompts(question.labels, race.order(), "")
     prompts = tuple(question.prompts[index] for index in shown)
     share = round(100 * int(race.time_steps[-1]) / steps_of(question.name))

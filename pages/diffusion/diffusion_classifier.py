@@ -28,7 +28,7 @@ from core.shares import counted
 from pages.shared.cache import in_use, loaded_model
 from pages.shared.stoppable import SharedResults
 
-# Draws times prompts up to which a simulation takes a few seconds at most.
+# Samples times prompts up to which a simulation takes a few seconds at most.
 MOST_SIMULATED = 200_000
 # Prompts that the text encoder reads at once.
 _TEXTS = 64
@@ -99,7 +99,7 @@ def _run(question: Question, image: Image.Image, begin: Race | None) -> Generato
         with in_use(question.name):
             return predict(latents, steps, which)
 
-    most = len(question.labels) * max(question.plan.least_draws, question.plan.look_every)
+    most = len(question.labels) * max(question.plan.least_samples, question.plan.look_every)
     size = fitting_batch(denoise, latent, most=most, key=(question.name, "fp32"))
     return classify(
         denoise, latent, len(question.labels), pipeline.alphas_cumprod, question.plan, batch_size=size, begin=begin
@@ -128,7 +128,7 @@ def left_out_steps(name: str) -> str:
     if not left:
         return ""
     return (
-        f"No draw is made at {left:,} of the schedule's {len(alphas):,} time steps, where the network would see "
+        f"No sample is taken at {left:,} of the schedule's {len(alphas):,} time steps, where the network would see "
         "nothing but noise, or none: no error there says anything about the picture."
     )
 
@@ -181,7 +181,7 @@ def simulated_false_pruning(plan: Plan, prompts: int, races: int) -> float:
 
 def price_of_pruning(plan: Plan, prompts: int) -> str:
     """What the looks at all these prompts cost, in a sentence; empty where the t-test is never looked at."""
-    looks, numbers = len(looks_of(plan)), plan.most_draws * prompts
+    looks, numbers = len(looks_of(plan)), plan.most_samples * prompts
     if prompts < 2 or not looks:
         return ""
     if numbers > MOST_SIMULATED:

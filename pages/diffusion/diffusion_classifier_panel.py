@@ -121,7 +121,7 @@ def _live(question: Question, picture: Picture, beside: DeltaGenerator) -> Race 
     if not race.finished:
         with below.container():
             left, right = st.columns([5, 1], vertical_alignment="center")
-            left.info(f"Stopped after {race.step:,} of {race.steps:,} draws.", icon=":material/pause:")
+            left.info(f"Stopped after {race.step:,} of {race.steps:,} samples.", icon=":material/pause:")
             right.button("Go on", key="go_on_race", on_click=_go_on, type="primary", width="stretch")
     return race
 
@@ -140,7 +140,7 @@ def _draw(headline: DeltaGenerator, chart: DeltaGenerator, race: Race, question:
         plot_race(race, question.labels),
         width="stretch",
         # No key: the chart in this place is redrawn, where another key would make the browser begin a new one.
-        alt="Error of every prompt above the leader's against the number of draws; the table below has the figures.",
+        alt="Error of every prompt above the leader's against the number of samples; the table below has the figures.",
     )
 
 

@@ -42,7 +42,7 @@ class DiffusionEvaluation(DatasetEvaluation):
     kept = "A run goes on when this page is closed; when it is stopped, the races that are finished are kept."
     gallery = "Quickest errors"
     left_out = GRID
-    arrays = ("leader", "calls_by_draw")
+    arrays = ("leader", "calls_by_sample")
 
     def config(self, name: str, images: ChosenImages) -> Config:
         """How many images, the plan, labels, prompt, and who answers beside it."""
@@ -55,7 +55,7 @@ class DiffusionEvaluation(DatasetEvaluation):
         full_grid = st.toggle(
             "Full grid",
             key="races_full_grid",
-            help="No prompt leaves: every draw is computed for all, which shows what pruning saves, at which price.",
+            help="No prompt leaves: every sample is computed for all, which shows what pruning saves, at which price.",
         )
         with st.expander("Labels, prompt, other models", icon=":material/tune:"):
             labels = label_area(images, "races")
@@ -88,7 +88,7 @@ class DiffusionEvaluation(DatasetEvaluation):
         """How many calls the run needs at most, and how long they take here."""
         total = sum(images.info["splits"][split] for split in evaluated_splits(config.test_split, images.info))
         count = min(total, config.images or total)
-        grid = count * len(images.info["classes"]) * config.plan.most_draws
+        grid = count * len(images.info["classes"]) * config.plan.most_samples
         pace = earlier_pace(config.model, config.plan, self._finished())
         if pace is None:
             module = loaded_model(config.model).module
@@ -192,10 +192,10 @@ class DiffusionEvaluation(DatasetEvaluation):
         summary = found.summary
         plan = summary["plan"]
         spent = roughly(summary["image_seconds"]["mean"] * len(found.labels))
-        draws = summary["calls"]["full_grid"] // len(found.classes)
+        samples = summary["calls"]["full_grid"] // len(found.classes)
         return f"Prompt, plan, command · {spent} in all", [
             f"**Prompt** {plain(summary['template'])}",
-            f"**Plan** {plain(plan['objective'])} error, {plain(summary['plan_words'])}, at most {draws:,} draws; "
+            f"**Plan** {plain(plan['objective'])} error, {plain(summary['plan_words'])}, at most {samples:,} samples; "
             f"{plain(summary['precision'])}, batches of {plain(summary['batch_size'])}, "
             f"{plain(summary['threads'])} threads",
         ]
@@ -206,7 +206,7 @@ EVALUATION = DiffusionEvaluation()
 
 def budget(found: Evaluation) -> BudgetCurve:
     """How right it would have been had every race been stopped earlier."""
-    return budget_curve(found.labels, found.columns["leader"], found.columns["calls_by_draw"])
+    return budget_curve(found.labels, found.columns["leader"], found.columns["calls_by_sample"])
 
 
 def replay_sentence(rows: list[dict[str, Any]]) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 import streamlit as st
 import torch
 
+from core.configs import from_dict
 from core.experiments.evaluation import Evaluation
 from core.methods.diffusion.diffusion_batch import fitting_batch, pass_seconds
 from core.methods.diffusion.sampling_plan import Plan
@@ -38,13 +38,13 @@ class Pace:
 
 def earlier_pace(name: str, plan: Plan, finished: Sequence[Evaluation]) -> Pace | None:
     """The pace of the newest evaluation of the same model under the same plan, or of any; None if there was none."""
-    wanted, found = json.loads(json.dumps(asdict(plan))), None
+    found = None
     for each in finished:
         summary = each.summary
         if summary["model"] != name:
             continue
         pace = Pace(call_seconds=summary["call_seconds"], source=f"as in {each.name}")
-        if summary["plan"] == wanted:
+        if from_dict(Plan, summary["plan"]) == plan:
             return replace(pace, calls=summary["calls"]["mean"], full_grid=summary["calls"]["full_grid"])
         # How much another plan saved says nothing about this one.
         found = found or pace

@@ -47,8 +47,8 @@ def race_plan() -> Plan:
         )  # fmt: skip
         staged = spread == "staged" or pruning == "stages"
         first, second = st.columns(2)
-        draws = first.number_input(
-            "Most draws", 1, 10_000, usual.draws, 20, key="draws", bind=bound("draws"), disabled=staged,
+        samples = first.number_input(
+            "Most samples", 1, 10_000, usual.samples, 20, key="samples", bind=bound("samples"), disabled=staged,
             help="Pairs of noise and time step, the same for all prompts.",
         )  # fmt: skip
         seed = second.number_input("Seed", 0, 9999, 0, key="race_seed", bind=bound("race_seed"))
@@ -59,13 +59,17 @@ def race_plan() -> Plan:
             disabled=not tested, help="A prompt leaves below it.",
         )  # fmt: skip
         least = second.number_input(
-            "First look", 2, 10_000, usual.least_draws, key="least_draws", bind=bound("least_draws"),
-            disabled=not tested, help="Draws before the first test.",
+            "First look", 2, 10_000, usual.least_samples, key="least_samples", bind=bound("least_samples"),
+            disabled=not tested, help="Samples before the first test.",
         )  # fmt: skip
-        every = st.slider("Draws between two looks", 1, 50, usual.look_every, key="look_every", bind="query-params")
+        every = st.slider("Samples between two looks", 1, 50, usual.look_every, key="look_every", bind="query-params")
         first, second = st.columns(2)
         ends = first.text_input(
-            "Stages end after", _join(usual.stage_draws), key="stage_draws", bind="query-params", disabled=not staged
+            "Stages end after",
+            _join(usual.stage_samples),
+            key="stage_samples",
+            bind="query-params",
+            disabled=not staged,
         )
         keeps = second.text_input(
             "and keep", _join(usual.stage_keeps), key="stage_keeps", bind="query-params", disabled=not staged
@@ -75,12 +79,12 @@ def race_plan() -> Plan:
         distance=distance,
         decay=float(decay),
         spread=spread,
-        draws=int(draws),
+        samples=int(samples),
         pruning=pruning,
-        least_draws=int(least),
+        least_samples=int(least),
         look_every=int(every),
         threshold=float(threshold),
-        stage_draws=_numbers(ends, "Stages end after") if staged else usual.stage_draws,
+        stage_samples=_numbers(ends, "Stages end after") if staged else usual.stage_samples,
         stage_keeps=_numbers(keeps, "and keep") if staged else usual.stage_keeps,
         seed=int(seed),
     )

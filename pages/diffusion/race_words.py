@@ -22,7 +22,7 @@ from pages.shared.zero_shot import scores_of
 def progress_words(race: Race, question: Question) -> str:
     most = race.steps * len(question.labels)
     return (
-        f"{race.step:,} of {race.steps:,} draws · {len(race.alive)} of {len(question.labels):,} prompts left · "
+        f"{race.step:,} of {race.steps:,} samples · {len(race.alive)} of {len(question.labels):,} prompts left · "
         f"{race.calls:,} of at most {most:,} calls"
     )
 
@@ -39,7 +39,7 @@ def race_sentence(race: Race, question: Question) -> str:
         return f"{question.labels[order[0]]}: the only label, so there is nothing to race against · {cost}"
     best, second = question.labels[order[0]], question.labels[order[1]]
     ahead, width = _margin(race, order[1])
-    interval = f" ± {100 * width:.2g}" if np.isfinite(width) else ", a single draw"
+    interval = f" ± {100 * width:.2g}" if np.isfinite(width) else ", a single sample"
     if ahead > width:
         said = f"{best} {'wins' if race.finished else 'leads'}, then {second}"
     else:
@@ -48,9 +48,9 @@ def race_sentence(race: Race, question: Question) -> str:
 
 
 def _margin(race: Race, prompt: int) -> tuple[float, float]:
-    """By how much `prompt` is behind at its last draw, and the half-width of the 95 % interval."""
+    """By how much `prompt` is behind at its last sample, and the half-width of the 95 % interval."""
     mean, half_width = excess_error(race)
-    last = int(race.draws[prompt]) - 1
+    last = int(race.samples[prompt]) - 1
     return float(mean[last, prompt]), float(np.nan_to_num(half_width[last, prompt], nan=np.inf))
 
 
@@ -64,9 +64,9 @@ def race_table(question: Question, picture: Picture, race: Race) -> pd.DataFrame
     if clip and len(question.labels) <= 200:
         found = scores_of(clip, picture.digest, picture.image, question.labels, (question.template,))
         shares = found.probabilities[0]
-    rows, draws = [], race.draws
+    rows, samples = [], race.samples
     for place, prompt in enumerate(race.order()):
-        last = int(draws[prompt]) - 1
+        last = int(samples[prompt]) - 1
         left = gone.get(prompt)
         rows.append(
             {
@@ -74,7 +74,7 @@ def race_table(question: Question, picture: Picture, race: Race) -> pd.DataFrame
                 "label": question.labels[prompt],
                 "above leader, %": round(100 * float(mean[last, prompt]), 2),
                 "± 95 %": None if place == 0 else round(100 * float(half_width[last, prompt]), 2),
-                "draws": last + 1,
+                "samples": last + 1,
                 "p": left.p_value if left is not None else None,
                 f"by {other_objective(race.objective)}": other[prompt],
                 **({"CLIP, %": round(100 * float(shares[prompt]), 1)} if shares is not None else {}),

@@ -71,12 +71,12 @@ with torch.inference_mode():
     latent = pipeline.encode(batch)[0]
     prompts = pipeline.embed_prompts(prompts_for(labels, [{template!r}]))
 for race in classify(pipeline.denoiser(prompts), latent, len(labels), pipeline.alphas_cumprod, plan):
-    print(race.step, "draws,", len(race.alive), "left, first:", labels[race.winner])
-(mean, half_width), draws = excess_error(race), race.draws
+    print(race.step, "samples,", len(race.alive), "left, first:", labels[race.winner])
+(mean, half_width), samples = excess_error(race), race.samples
 for index in race.order():
-    last = draws[index] - 1
+    last = samples[index] - 1
     behind, width = mean[last, index], half_width[last, index]
-    print(f"{{labels[index]:30}} {{behind:+7.2%}} ± {{width:.2%}} after {{last + 1}} draws")
+    print(f"{{labels[index]:30}} {{behind:+7.2%}} ± {{width:.2%}} after {{last + 1}} samples")
 print(race.calls, "calls,", round(race.seconds, 1), "seconds")
 """
     )

@@ -16,7 +16,7 @@ def test_a_race_is_stopped_and_gone_on_with_while_somebody_else_looks_on(
     folder = save_tiny_pipeline(tmp_path / "tiny")
     address = (
         f"{start_server()}/diffusion?model=folder:{folder}&race_labels=ship,horse,deer,frog"
-        "&pruning=None&draws=10000&look_every=5"
+        "&pruning=None&samples=10000&look_every=5"
     )
     page.goto(address)
     page.get_by_text(re.compile(r"[\d,]+ of 10,000 draws")).wait_for()

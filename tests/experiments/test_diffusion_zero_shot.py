@@ -34,7 +34,7 @@ from tests.clip_toy import save_tiny_clip
 from tests.diffusion_toy import save_tiny_pipeline
 from tests.toy import save_toy
 
-SMALL = Plan(draws=24, least_draws=4, look_every=4, threshold=0.2)
+SMALL = Plan(samples=24, least_samples=4, look_every=4, threshold=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_every_image_is_the_race_that_the_page_would_run(config: Config) -> None
         said.append((race.winner, race.order("noise")[0], race.calls))
         assert columns["label"][place] == data.labels[row]
         assert columns["leader"][place, -1] == race.winner
-        assert columns["calls_by_draw"][place, -1] == race.calls
+        assert columns["calls_by_sample"][place, -1] == race.calls
     assert said == list(zip(columns["predicted"], columns["other_objective"], columns["calls"], strict=True))
     assert len(set(columns["seed"])) == 6, "every image has noise of its own"
     right = int((columns["predicted"] == columns["label"]).sum())
@@ -212,7 +212,7 @@ def test_a_damaged_race_is_run_again(config: Config) -> None:
 
 
 def test_a_full_grid_gives_the_pruned_run_s_answers_and_every_threshold(config: Config) -> None:
-    config = replace(config, compare_with=(), batch_size=1, images=4, plan=replace(SMALL, draws=16))
+    config = replace(config, compare_with=(), batch_size=1, images=4, plan=replace(SMALL, samples=16))
     _, pruned, columns = evaluate(config, "pruned")
     reports, whole, grid = evaluate(replace(config, full_grid=True), "grid")
     for key in columns.keys() - {"seconds"}:

@@ -20,13 +20,13 @@ from core.methods.diffusion.sampling_plan import Plan
 STEPS = 1000
 
 
-def race(prompts: int, draws: int = 60, *, pruning: str = "t_test") -> Race:
+def race(prompts: int, samples: int = 60, *, pruning: str = "t_test") -> Race:
     """Errors that grow with the prompt's number."""
     random = np.random.default_rng(0)
-    shared = random.uniform(0.1, 2, (draws, 1))
-    error = shared * (1 + 0.02 * np.arange(prompts) + 0.02 * random.standard_normal((draws, prompts)))
-    plan = Plan(draws=draws, pruning=pruning, objective="noise", least_draws=5)  # type: ignore[arg-type]
-    return replay(error, error, random.integers(0, STEPS, draws), plan, STEPS)
+    shared = random.uniform(0.1, 2, (samples, 1))
+    error = shared * (1 + 0.02 * np.arange(prompts) + 0.02 * random.standard_normal((samples, prompts)))
+    plan = Plan(samples=samples, pruning=pruning, objective="noise", least_samples=5)  # type: ignore[arg-type]
+    return replay(error, error, random.integers(0, STEPS, samples), plan, STEPS)
 
 
 def test_every_prompt_has_a_line_and_those_who_left_a_cross() -> None:
@@ -36,7 +36,7 @@ def test_every_prompt_has_a_line_and_those_who_left_a_cross() -> None:
     crosses = [trace for trace in figure.data if trace.marker.symbol == "x"]
     assert len(lines) == 6
     assert len(crosses) == len(found.pruned) > 0
-    assert {int(cross.x[0]) for cross in crosses} == {each.draw for each in found.pruned}
+    assert {int(cross.x[0]) for cross in crosses} == {each.sample for each in found.pruned}
     # Names from outside are text, not markup.
     assert all("<b>" not in note.text for note in figure.layout.annotations)
 
@@ -50,9 +50,9 @@ def test_the_winner_is_the_zero_line_and_the_ends_are_in_the_picture() -> None:
     assert all(low < line.y[-1] < high for line in lines.values())
 
 
-@pytest.mark.parametrize(("prompts", "draws"), [(1, 30), (2, 1), (3, 2), (200, 30)])
-def test_odd_races_are_drawn(prompts: int, draws: int) -> None:
-    found = race(prompts, draws, pruning="none")
+@pytest.mark.parametrize(("prompts", "samples"), [(1, 30), (2, 1), (3, 2), (200, 30)])
+def test_odd_races_are_drawn(prompts: int, samples: int) -> None:
+    found = race(prompts, samples, pruning="none")
     labels = [str(number) for number in range(prompts)]
     figure = plot_race(found, labels)
     assert sum(trace.name is not None for trace in figure.data) == min(prompts, MOST_LINES)
@@ -62,7 +62,7 @@ def test_odd_races_are_drawn(prompts: int, draws: int) -> None:
 def test_errors_by_step_are_paired_with_the_winner() -> None:
     found = race(3, 400, pruning="none")
     figure = plot_error_by_step(found, list("abc"), STEPS)
-    # Prompt 2 is 4 % worse than prompt 0 whatever the draw's own size.
+    # Prompt 2 is 4 % worse than prompt 0 whatever the sample's own size.
     mean = np.average(figure.data[1].y)
     assert mean == pytest.approx(4, abs=0.8)
 

@@ -220,7 +220,7 @@ def cached(bad: bool) -> Any:
 
 def race(bad: bool) -> Any:
     latent = torch.from_numpy(numbers(2, 4, 4, bad=bad))
-    plan = sampling_plan.Plan(draws=4, pruning="none")
+    plan = sampling_plan.Plan(samples=4, pruning="none")
     return finish(
         diffusion_classifier.classify(lambda noised, *_: noised * 0.5, latent, 2, Diffuser.alphas_cumprod, plan)
     )

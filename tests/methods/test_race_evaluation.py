@@ -26,13 +26,13 @@ T = 1000
 
 
 def grid(
-    seed: int, *, prompts: int = 4, draws: int = 60, advantage: float = 0.3
+    seed: int, *, prompts: int = 4, samples: int = 60, advantage: float = 0.3
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Errors of a full grid in which prompt 1 is better by `advantage` standard deviations."""
     random = np.random.default_rng(seed)
-    noise = random.random((draws, prompts)).astype(np.float32) + 1
+    noise = random.random((samples, prompts)).astype(np.float32) + 1
     noise[:, 1] -= np.float32(advantage)
-    steps = random.integers(0, T, draws)
+    steps = random.integers(0, T, samples)
     return noise, noise * 2, steps
 
 
@@ -40,18 +40,24 @@ def grid(
 @given(seed=st.integers(0, 1000), pruning=st.sampled_from(["t_test", "stages", "none"]))
 def test_a_trail_is_the_race_had_it_been_stopped(seed: int, pruning: Any) -> None:
     plan = Plan(
-        pruning=pruning, draws=60, least_draws=6, look_every=3, threshold=0.1, stage_draws=(15, 60), stage_keeps=(2, 1)
+        pruning=pruning,
+        samples=60,
+        least_samples=6,
+        look_every=3,
+        threshold=0.1,
+        stage_samples=(15, 60),
+        stage_keeps=(2, 1),
     )
     race = replay(*grid(seed), plan, T)
     leaders, calls = trail(race)
     assert leaders.shape == calls.shape == (60,)
     assert (leaders[-1], calls[-1]) == (race.winner, race.calls)
     scores = race.scores()
-    for draw in range(race.step):
-        here = ~np.isnan(scores[draw])
-        means = np.where(here, scores[: draw + 1].mean(axis=0, dtype=np.float64), np.inf)
-        assert leaders[draw] == means.argmin()
-        assert calls[draw] == (~np.isnan(scores[: draw + 1])).sum()
+    for sample in range(race.step):
+        here = ~np.isnan(scores[sample])
+        means = np.where(here, scores[: sample + 1].mean(axis=0, dtype=np.float64), np.inf)
+        assert leaders[sample] == means.argmin()
+        assert calls[sample] == (~np.isnan(scores[: sample + 1])).sum()
     assert set(leaders[race.step :]) <= {race.winner}
 
 
@@ -71,7 +77,7 @@ def test_accuracy_against_calls_by_hand() -> None:
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 1000))
 def test_the_curve_ends_in_the_races_results_and_never_spends_more_than_allowed(seed: int) -> None:
-    races = [replay(*grid(seed + index), Plan(draws=60, threshold=0.1), T) for index in range(8)]
+    races = [replay(*grid(seed + index), Plan(samples=60, threshold=0.1), T) for index in range(8)]
     labels = np.random.default_rng(seed).integers(0, 4, 8)
     leaders, calls = (np.stack(each) for each in zip(*map(trail, races), strict=True))
     curve = budget_curve(labels, leaders, calls)
@@ -82,8 +88,8 @@ def test_the_curve_ends_in_the_races_results_and_never_spends_more_than_allowed(
 
 
 def test_patience_costs_calls_and_agrees_more() -> None:
-    plan, labels = Plan(draws=60, least_draws=5, look_every=5), np.ones(40, dtype=int)
-    races = [replay(*grid(index, advantage=0.1), Plan(draws=60, pruning="none"), T) for index in range(40)]
+    plan, labels = Plan(samples=60, least_samples=5, look_every=5), np.ones(40, dtype=int)
+    races = [replay(*grid(index, advantage=0.1), Plan(samples=60, pruning="none"), T) for index in range(40)]
     found = {each: replay_all(races, labels, each, T) for each in replayed_plans(plan, 4)}
     hasty, patient = (
         next(row for each, row in found.items() if each.pruning == "t_test" and each.threshold == threshold)
@@ -93,7 +99,7 @@ def test_patience_costs_calls_and_agrees_more() -> None:
     assert hasty.saved == pytest.approx(240 / hasty.calls)
     assert hasty.same.value < patient.same.value
     assert hasty.same.count == 40
-    whole = replay_all(races, labels, Plan(draws=60, pruning="none"), T)
+    whole = replay_all(races, labels, Plan(samples=60, pruning="none"), T)
     assert (whole.calls, whole.saved, whole.same.value) == (240, 1, 1)
     (stages,) = (row for each, row in found.items() if each.pruning == "stages")
     assert stages.calls == 15 * 4 + 15 * 2 + 30 * 1 or stages.calls == 15 * 4 + 15 * 2
@@ -108,7 +114,7 @@ def test_plans_are_replayed_once_and_named() -> None:
     assert plan_words(Plan(pruning="none")) == "no pruning"
     own = Plan(pruning="stages")
     assert [each for each in replayed_plans(own, 10) if each.pruning == "stages"] == [own]
-    assert all(each.most_draws <= 3 for each in replayed_plans(Plan(draws=3), 10))
+    assert all(each.most_samples <= 3 for each in replayed_plans(Plan(samples=3), 10))
 
 
 def test_two_classifiers_on_the_same_images() -> None:

@@ -1,4 +1,4 @@
-"""The small pipeline in `checkpoints/`: opened by diffusers as it is, small, and it names what it draws."""
+"""The small pipeline in `checkpoints/`: opened by diffusers as it is, small, and it names what it samples."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_it_names_the_pictures_that_diffusers_draws_with_it() -> None:
     with torch.inference_mode():
         latents, denoise = module.encode(images), module.denoiser(module.embed_prompts(prompts))
     races = [
-        finish(classify(denoise, latent, len(prompts), module.alphas_cumprod, Plan(draws=40))) for latent in latents
+        finish(classify(denoise, latent, len(prompts), module.alphas_cumprod, Plan(samples=40))) for latent in latents
     ]
     named = np.array([race.winner for race in races])
     assert (named == np.arange(len(prompts))).mean() >= 0.7

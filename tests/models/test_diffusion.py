@@ -97,7 +97,7 @@ def test_an_image_is_classified_end_to_end(model: Any) -> None:
     with torch.inference_mode():
         latent = model.encode(torch.zeros(1, 3, 16, 16))[0]
         prompts = model.embed_prompts([f"a photo of a {name}." for name in ("cat", "dog", "car")])
-    plan = Plan(draws=10, pruning="none")
+    plan = Plan(samples=10, pruning="none")
     result = finish(classify(model.denoiser(prompts), latent, 3, model.alphas_cumprod, plan))
     assert result.calls == 30
     assert np.isfinite(result.scores()).all()
@@ -127,7 +127,7 @@ def test_files_in_half_precision_are_loaded_as_they_are_on_a_gpu_alone(
     # Whatever the weights are, schedule, latents and errors are not halved.
     assert half.alphas_cumprod.dtype == np.float64
     image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    plan = Plan(draws=6, pruning="none", spread="even")
+    plan = Plan(samples=6, pruning="none", spread="even")
     found = []
     for each in (model, half):
         with torch.inference_mode():

@@ -25,7 +25,7 @@ from tests.diffusion_toy import save_tiny_pipeline
 from tests.ui.test_pages import open_page, text_of
 from tests.ui.test_recipes import run_script
 
-QUICK = {"draws": "24", "least_draws": "8"}
+QUICK = {"samples": "24", "least_samples": "8"}
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +55,12 @@ def ask(model: str, *labels: str, **settings: object) -> Question:
 def test_the_race_is_run_and_told_in_words_and_figures(model: str) -> None:
     app = diffusion(model, race_labels="ship, horse, deer", pruning="None")
     assert not app.error
-    assert "72 calls" in headline(app)  # 24 draws of 3 prompts
+    assert "72 calls" in headline(app)  # 24 samples of 3 prompts
     table = app.dataframe[0].value
     assert sorted(table["label"]) == ["deer", "horse", "ship"]
     first, second = table["label"].iloc[:2]
     assert re.search(rf"\b{first}( wins)?, then {second} ", headline(app))
-    assert set(table["draws"]) == {24}
+    assert set(table["samples"]) == {24}
     assert table["above leader, %"].iloc[0] == 0
     assert "CLIP, %" in table
     assert "would win" in text_of(app)
@@ -90,8 +90,8 @@ def test_the_objective_changes_what_is_raced(model: str) -> None:
         ({"race_labels": " , ,"}, "There are no labels."),
         ({"race_labels": "cat", "race_template": "a photo"}, "{}"),
         ({"race_labels": "cat, dog", "race_template": ""}, "{}"),
-        ({"race_labels": "cat, dog", "pruning": "Stages", "stage_draws": "ten"}, "whole numbers"),
-        ({"race_labels": "cat, dog", "pruning": "Stages", "stage_draws": "50, 20"}, "Stages must grow"),
+        ({"race_labels": "cat, dog", "pruning": "Stages", "stage_samples": "ten"}, "whole numbers"),
+        ({"race_labels": "cat, dog", "pruning": "Stages", "stage_samples": "50, 20"}, "Stages must grow"),
     ],
 )
 def test_bad_questions_get_a_sentence(model: str, query: dict[str, str], sentence: str) -> None:
@@ -100,20 +100,20 @@ def test_bad_questions_get_a_sentence(model: str, query: dict[str, str], sentenc
 
 
 def test_a_single_draw_has_no_interval(model: str) -> None:
-    app = diffusion(model, race_labels="cat, dog", draws="1", pruning="None")
+    app = diffusion(model, race_labels="cat, dog", samples="1", pruning="None")
     assert "Too close to call" in headline(app)
-    assert "a single draw" in headline(app)
+    assert "a single sample" in headline(app)
     assert "inf" not in headline(app)
 
 
 @pytest.mark.parametrize(("ahead", "words"), [(0.5, "cat wins, then dog (+50 %"), (0.0, "Too close to call: ")])
 def test_only_a_sure_winner_wins(ahead: float, words: str) -> None:
-    draws = 40
-    error = 0.5 + 0.01 * np.random.default_rng(0).random((draws, 2), dtype=np.float32)
+    samples = 40
+    error = 0.5 + 0.01 * np.random.default_rng(0).random((samples, 2), dtype=np.float32)
     error[:, 1] *= 1 + ahead
-    plan = Plan(draws=draws, pruning="none")
-    race = replay(error, error, np.arange(draws), plan, 1000)
-    assert race_sentence(race, ask("any", "cat", "dog", draws=draws)).startswith(words)
+    plan = Plan(samples=samples, pruning="none")
+    race = replay(error, error, np.arange(samples), plan, 1000)
+    assert race_sentence(race, ask("any", "cat", "dog", samples=samples)).startswith(words)
     begun = race_sentence(replace(race, finished=False), ask("any", "cat", "dog"))
     assert begun.startswith(words.replace("wins", "leads").replace("call:", "call yet:"))
 
@@ -129,7 +129,7 @@ def test_one_label_has_nothing_to_race_against(model: str) -> None:
 
 def test_a_thousand_labels_are_raced(model: str) -> None:
     labels = ", ".join(f"thing {number}" for number in range(1000))
-    app = diffusion(model, race_labels=labels, draws="8", least_draws="4", threshold="0.5")
+    app = diffusion(model, race_labels=labels, samples="8", least_samples="4", threshold="0.5")
     assert not app.error
     assert len(app.dataframe[0].value) == 1000
 
@@ -153,7 +153,7 @@ def test_a_model_that_does_not_draw_is_replaced_by_one_that_does(model: str) -> 
 
 def test_a_race_that_was_stopped_goes_on_and_ends_like_one_that_was_not(model: str) -> None:
     picture = load_example("cat")
-    question = ask(model, "ship", "horse", "deer", draws=40, pruning="none", seed=1)
+    question = ask(model, "ship", "horse", "deer", samples=40, pruning="none", seed=1)
     looks = run_race(question, picture)
     for _ in range(3):
         stopped = next(looks)
@@ -170,7 +170,7 @@ def test_a_race_that_was_stopped_goes_on_and_ends_like_one_that_was_not(model: s
 
 def test_two_sessions_with_the_same_question_share_one_race(model: str) -> None:
     picture = load_example("cat")
-    question = ask(model, "ship", "horse", draws=60, pruning="none", seed=2)
+    question = ask(model, "ship", "horse", samples=60, pruning="none", seed=2)
     ends: list[Race] = []
 
     def visit() -> None:
@@ -189,7 +189,7 @@ def test_two_sessions_with_the_same_question_share_one_race(model: str) -> None:
 
 def test_a_race_that_failed_is_free_for_the_next_one(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = load_example("cat")
-    question = ask(model, "ship", "horse", draws=20, pruning="none", seed=3)
+    question = ask(model, "ship", "horse", samples=20, pruning="none", seed=3)
 
     def broken(*_: object, **__: object) -> None:
         raise CoreError("out of memory")
@@ -204,7 +204,9 @@ def test_a_race_that_failed_is_free_for_the_next_one(model: str, monkeypatch: py
 
 def test_the_recipe_runs(model: str, tmp_path: Path) -> None:
     printed = run_script(
-        diffusion_recipe(model, "example:cat", ["ship", "horse"], "a photo of a {}.", {"draws": 12, "pruning": "none"}),
+        diffusion_recipe(
+            model, "example:cat", ["ship", "horse"], "a photo of a {}.", {"samples": 12, "pruning": "none"}
+        ),
         tmp_path,
     )
     assert "24 calls" in printed

@@ -279,7 +279,7 @@ def test_clip_against_imagenet(clip: str, tmp_path: Path, capsys: pytest.Capture
 
 def test_a_race(tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]) -> None:
     model = f"folder:{save_tiny_pipeline(tmp_path_factory.mktemp('diffusion') / 'tiny')}"
-    query = {"model": model, "draws": "24", "least_draws": "8", "race_labels": "ship, horse, deer, dog"}
+    query = {"model": model, "samples": "24", "least_samples": "8", "race_labels": "ship, horse, deer, dog"}
     changed = check_controls(
         opener("diffusion", **query),
         excused={**SHARED, "diffusion_view": "another view with an export of its own"},
@@ -297,5 +297,5 @@ def test_a_race(tmp_path_factory: pytest.TempPathFactory, capsys: pytest.Capture
     assert f"{export.facts['calls']} calls," in printed
     for _, row in export.table.iterrows():
         assert re.search(
-            rf"{row['label']} +[+-]?{row['above leader, %']:.2f}% ± .* after {row['draws']} draws", printed
+            rf"{row['label']} +[+-]?{row['above leader, %']:.2f}% ± .* after {row['samples']} samples", printed
         )

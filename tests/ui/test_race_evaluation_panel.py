@@ -22,7 +22,7 @@ from tests.diffusion_toy import save_tiny_pipeline
 from tests.toy import save_toy
 from tests.ui.test_pages import open_page, text_of
 
-QUICK = Plan(draws=8, least_draws=4, look_every=2, threshold=0.3)
+QUICK = Plan(samples=8, least_samples=4, look_every=2, threshold=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +84,9 @@ def test_launching_makes_a_run_once_with_the_plan_of_the_page(
     save_toy()
     submitted: list[Any] = []
     monkeypatch.setattr("pages.shared.evaluation.runs.submit", submitted.append)
-    app = page(models, draws="12")
+    app = page(models, samples="12")
     assert "Nothing has been evaluated" in text_of(app)
-    # 20 images, 2 prompts, 12 draws; the tiny network is timed without being asked.
+    # 20 images, 2 prompts, 12 samples; the tiny network is timed without being asked.
     assert "20 images, at most 480 calls of the network: at most" in text_of(app)
     app.toggle(key="races_full_grid").set_value(True).run()
     assert "20 images, 480 calls of the network: about" in text_of(app)
@@ -97,7 +97,7 @@ def test_launching_makes_a_run_once_with_the_plan_of_the_page(
     assert [each.name for each in submitted] == [run.name]
     spec = run.read_spec()
     assert (spec.recipe, spec.config["dataset"], spec.config["full_grid"]) == ("diffusion_zero_shot", "toy", True)
-    assert spec.config["plan"]["draws"] == 12
+    assert spec.config["plan"]["samples"] == 12
     # The bundled CNN knows ten other classes; the CLIP can be asked for any.
     assert spec.config["compare_with"] == ["clip_small"]
 

@@ -23,7 +23,7 @@ _HUBER_DELTA = 1.0
 
 @dataclass
 class DenoisingErrors:
-    """The network at work: packs (draw, prompt) pairs into full batches and counts."""
+    """The network at work: packs (sample, prompt) pairs into full batches and counts."""
 
     denoise: Denoiser
     latent: Tensor
@@ -36,20 +36,20 @@ class DenoisingErrors:
 
     def measure(
         self,
-        draws: np.ndarray,
+        samples: np.ndarray,
         which: range,
         prompts: Sequence[int],
         noise_error: np.ndarray,
         reconstruction_error: np.ndarray,
     ) -> None:
-        """Fill the rows `which` of both tables for `prompts`; draws outermost."""
-        pairs = [(draw, prompt) for draw in which for prompt in prompts]
-        self._noise = {draw: self._draw_noise(draw) for draw in which}
+        """Fill the rows `which` of both tables for `prompts`; samples outermost."""
+        pairs = [(sample, prompt) for sample in which for prompt in prompts]
+        self._noise = {sample: self._sample_noise(sample) for sample in which}
         start = 0
         while start < len(pairs):
             batch = pairs[start : start + self.batch_size]
             try:
-                noise, reconstruction = self._errors(draws, batch)
+                noise, reconstruction = self._errors(samples, batch)
             except torch.cuda.OutOfMemoryError:
                 if len(batch) == 1:
                     raise
@@ -63,17 +63,17 @@ class DenoisingErrors:
             self.batches += 1
             start += len(batch)
 
-    def _draw_noise(self, draw: int) -> Tensor:
-        # A seed for each draw, drawn on the CPU: the same noise on every device and for every size of batch.
-        generator = torch_generator(int(published_stream("noise of a draw", self.plan.seed, draw).integers(2**62)))
+    def _sample_noise(self, sample: int) -> Tensor:
+        # A seed for each sample, drawn on the CPU: the same noise on every device and for every size of batch.
+        generator = torch_generator(int(published_stream("noise of a draw", self.plan.seed, sample).integers(2**62)))
         return torch.randn(self.latent.shape, generator=generator).to(self.latent.device)
 
-    def _errors(self, draws: np.ndarray, batch: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
+    def _errors(self, samples: np.ndarray, batch: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
         """(batch,) noise and reconstruction error of each pair."""
-        steps = draws[[draw for draw, _ in batch]]
+        steps = samples[[sample for sample, _ in batch]]
         kept = self.alphas_cumprod[steps]
         signal, spread = self._column(np.sqrt(kept)), self._column(np.sqrt(1 - kept))
-        noise = torch.stack([self._noise[draw] for draw, _ in batch])
+        noise = torch.stack([self._noise[sample] for sample, _ in batch])
         noised = signal * self.latent.float() + spread * noise
         device = self.latent.device
         predicted = self.denoise(

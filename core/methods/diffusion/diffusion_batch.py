@@ -35,7 +35,7 @@ def fitting_batch(denoise: Denoiser, latent: Tensor, *, most: int, key: Hashable
     Args:
         denoise: as for `core.methods.diffusion.diffusion_classifier.classify`; asked under prompt 0 at time step 0.
         latent: (channels, height, width), on the device that is meant.
-        most: as many as there ever are at once: prompts × draws between two looks.
+        most: as many as there ever are at once: prompts × samples between two looks.
         key: what the answer depends on, such as names of model and precision: measured once for each in a process.
     """
     place = None if key is None else (key, str(latent.device), tuple(latent.shape), torch.get_num_threads())

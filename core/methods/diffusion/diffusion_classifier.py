@@ -1,13 +1,13 @@
 """Which prompt an image belongs to, by how well a diffusion model denoises the image under each prompt.
 
 The image is noised, the network predicts the noise under every prompt, and the prompt with the smallest expected error
-wins. Noise and time step of a draw are the same for all prompts, so that their errors differ by the prompt alone.
+wins. Noise and time step of a sample are the same for all prompts, so that their errors differ by the prompt alone.
 
 Sources: Clark & Jaini 2023, arXiv:2303.15233 (weighted reconstruction error, paired t-test pruning);
 Li et al. 2023, arXiv:2303.16203 (noise error, evenly spaced time steps, stages).
-Differs from the papers: the t-test is two-sided (Clark & Jaini leave that open) and is looked at every few draws
-instead of after each, so that the result does not depend on the size of the batches; time steps count from 0; no draw
-is made where the schedule leaves nothing of the image (ᾱ = 0, zero terminal SNR) or adds no noise (ᾱ = 1); evenly
+Differs from the papers: the t-test is two-sided (Clark & Jaini leave that open) and is looked at every few samples
+instead of after each, so that the result does not depend on the size of the batches; time steps count from 0; no sample
+is taken where the schedule leaves nothing of the image (ᾱ = 0, zero terminal SNR) or adds no noise (ᾱ = 1); evenly
 spaced steps reach both ends for every number of them (Li et al.'s code does where the number divides the schedule).
 """
 
@@ -26,10 +26,10 @@ from core.methods.diffusion.denoising_error import Denoiser, DenoisingErrors
 from core.methods.diffusion.sampling_plan import (
     Objective,
     Plan,
-    draw_time_steps,
     next_look,
     next_report,
     reconstruction_weights,
+    sample_time_steps,
     usable_steps,
 )
 
@@ -39,10 +39,10 @@ _MOST_UNSEEN = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Pruned:
-    """A prompt that left the race: after which draw, and with which p-value (None at the end of a stage)."""
+    """A prompt that left the race: after which sample, and with which p-value (None at the end of a stage)."""
 
     prompt: int
-    draw: int
+    sample: int
     p_value: float | None
 
 
@@ -51,17 +51,17 @@ class Race:
     """Where the race is.
 
     Attributes:
-        noise_error: (draws, prompts) distance between the noise and its prediction; NaN where not computed.
+        noise_error: (samples, prompts) distance between the noise and its prediction; NaN where not computed.
         reconstruction_error: the same of the latent and its reconstruction, not yet weighted.
-        time_steps: (draws,) of the draws so far.
-        weights: (draws,) of the reconstruction error.
+        time_steps: (samples,) of the samples so far.
+        weights: (samples,) of the reconstruction error.
         objective: which of the two decides.
         alive: prompts still in the race, the best first.
         pruned: the others, in the order in which they left.
         calls: evaluations of the network, one for each latent that it saw.
         batches: forward passes.
         seconds: spent so far, all included.
-        steps: draws of a prompt that stays to the end.
+        steps: samples of a prompt that stays to the end.
         finished: nothing is left to do.
     """
 
@@ -80,7 +80,7 @@ class Race:
 
     @property
     def step(self) -> int:
-        """Draws so far."""
+        """Samples so far."""
         return len(self.time_steps)
 
     @property
@@ -88,12 +88,12 @@ class Race:
         return self.alive[0]
 
     @property
-    def draws(self) -> np.ndarray:
-        """(prompts,) draws that each took part in."""
+    def samples(self) -> np.ndarray:
+        """(prompts,) samples that each took part in."""
         return (~np.isnan(self.noise_error)).sum(axis=0)
 
     def scores(self, objective: Objective | None = None) -> np.ndarray:
-        """(draws, prompts) what is averaged and compared; NaN where a prompt had left."""
+        """(samples, prompts) what is averaged and compared; NaN where a prompt had left."""
         if (objective or self.objective) == "noise":
             return self.noise_error
         return self.reconstruction_error * self.weights[:, None]
@@ -101,7 +101,7 @@ class Race:
     def order(self, objective: Objective | None = None) -> tuple[int, ...]:
         """All prompts, the best first: those alive by their mean score, then the last to leave.
 
-        Under the other objective, whose race was not run: by the mean over the draws that all prompts took part in.
+        Under the other objective, whose race was not run: by the mean over the samples that all prompts took part in.
         """
         if objective in (None, self.objective):
             return (*self.alive, *(each.prompt for each in reversed(self.pruned)))
@@ -142,17 +142,17 @@ def classify(
     usable = usable_steps(alphas_cumprod)
     if not len(usable):
         raise ConfigError("No time step of the schedule mixes image and noise.", "Check the scheduler's betas.")
-    draws = usable[draw_time_steps(plan, len(usable))]
+    samples = usable[sample_time_steps(plan, len(usable))]
     bench = DenoisingErrors(denoise, latent, np.asarray(alphas_cumprod, dtype=np.float64), plan, batch_size)
-    noise_error = np.full((len(draws), prompts), np.nan, dtype=np.float32)
+    noise_error = np.full((len(samples), prompts), np.nan, dtype=np.float32)
     reconstruction_error = noise_error.copy()
-    weights = reconstruction_weights(plan, draws, len(alphas_cumprod))
+    weights = reconstruction_weights(plan, samples, len(alphas_cumprod))
     alive: tuple[int, ...] = tuple(range(prompts))
     pruned: list[Pruned] = []
     done, spent = 0, 0.0
     if begin is not None:
         done, spent = begin.step, begin.seconds
-        if begin.scores().shape[1] != prompts or not np.array_equal(begin.time_steps, draws[:done]):
+        if begin.scores().shape[1] != prompts or not np.array_equal(begin.time_steps, samples[:done]):
             raise ConfigError("The race to go on with is of another plan or other prompts.", "Begin anew.")
         noise_error[:done], reconstruction_error[:done] = begin.noise_error, begin.reconstruction_error
         alive, pruned = begin.alive, list(begin.pruned)
@@ -162,7 +162,7 @@ def classify(
         return Race(
             noise_error=noise_error[:done].copy(),
             reconstruction_error=reconstruction_error[:done].copy(),
-            time_steps=draws[:done],
+            time_steps=samples[:done],
             weights=weights[:done],
             objective=plan.objective,
             alive=alive,
@@ -170,13 +170,13 @@ def classify(
             calls=bench.calls,
             batches=bench.batches,
             seconds=spent + time.perf_counter() - began,
-            steps=len(draws),
+            steps=len(samples),
             finished=finished,
         )
 
-    while done < len(draws) and (len(alive) > 1 or not done):
-        until = next_report(plan, done, len(draws), max(1, max(_MOST_UNSEEN, bench.batch_size) // len(alive)))
-        bench.measure(draws, range(done, until), sorted(alive), noise_error, reconstruction_error)
+    while done < len(samples) and (len(alive) > 1 or not done):
+        until = next_report(plan, done, len(samples), max(1, max(_MOST_UNSEEN, bench.batch_size) // len(alive)))
+        bench.measure(samples, range(done, until), sorted(alive), noise_error, reconstruction_error)
         measured = noise_error[done:until, list(alive)], reconstruction_error[done:until, list(alive)]
         if not all(np.isfinite(errors).all() for errors in measured):
             raise CoreError("The network's predictions are not numbers.", "Compute in fp32.")
@@ -184,7 +184,7 @@ def classify(
         scores = noise_error if plan.objective == "noise" else reconstruction_error * weights[:, None]
         alive, leaving = _look(plan, scores[:done], alive)
         pruned += leaving
-        yield race(finished=done == len(draws) or len(alive) == 1)
+        yield race(finished=done == len(samples) or len(alive) == 1)
     return race(finished=True)
 
 
@@ -193,12 +193,12 @@ def replay(
 ) -> Race:
     """The race that `plan` would have run, from errors that were measured before: no network is asked.
 
-    Errors of the full grid serve any objective, decay, pruning and lesser number of draws. Distance, seed and time
+    Errors of the full grid serve any objective, decay, pruning and lesser number of samples. Distance, seed and time
     steps are those that were recorded, whatever `plan` says of them.
 
     Args:
-        noise_error, reconstruction_error: (draws, prompts); numbers at least where the race will look.
-        time_steps: (draws,) of the draws.
+        noise_error, reconstruction_error: (samples, prompts); numbers at least where the race will look.
+        time_steps: (samples,) of the samples.
         steps: time steps of the schedule.
 
     Returns:
@@ -207,7 +207,7 @@ def replay(
     Raises:
         ConfigError: the plan looks where nothing was measured.
     """
-    most, prompts = plan.most_draws, noise_error.shape[1]
+    most, prompts = plan.most_samples, noise_error.shape[1]
     weights = reconstruction_weights(plan, time_steps, steps)
     scores = noise_error if plan.objective == "noise" else reconstruction_error * weights[:, None]
     seen = np.zeros((min(most, len(scores)), prompts), dtype=bool)
@@ -218,8 +218,8 @@ def replay(
         until = next_look(plan, done, most)
         if len(scores) < until or np.isnan(scores[done:until, list(alive)]).any():
             raise ConfigError(
-                f"The plan goes to draw {until}, but not every prompt that is left was measured until there.",
-                "Replay fewer draws, or record the full grid.",
+                f"The plan goes to sample {until}, but not every prompt that is left was measured until there.",
+                "Replay fewer samples, or record the full grid.",
             )
         seen[done:until, list(alive)] = True
         done = until
@@ -243,7 +243,7 @@ def replay(
 
 
 def paired_p_value(differences: np.ndarray) -> float:
-    """Two-sided p-value of the paired t-test that `differences` (draws,) have mean zero.
+    """Two-sided p-value of the paired t-test that `differences` (samples,) have mean zero.
 
     Identical scores give 1 (the statistic would be 0/0), a constant difference 0.
     """
@@ -260,13 +260,13 @@ def paired_p_value(differences: np.ndarray) -> float:
 
 
 def excess_error(race: Race) -> tuple[np.ndarray, np.ndarray]:
-    """By how much each prompt's error is above the leader's, after every draw.
+    """By how much each prompt's error is above the leader's, after every sample.
 
     Returns:
-        mean: (draws, prompts) of the paired differences so far, as shares of the leader's mean error; NaN after a
+        mean: (samples, prompts) of the paired differences so far, as shares of the leader's mean error; NaN after a
             prompt has left.
-        half_width: (draws, prompts) of the 95 % interval of that mean by Student's t, which knows nothing of the leader
-            having been chosen by the same draws; NaN for the first draw.
+        half_width: (samples, prompts) of the 95 % interval of that mean by Student's t, which knows nothing of the
+            leader having been chosen by the same samples; NaN for the first sample.
     """
     from scipy.stats import t as student
 
@@ -282,7 +282,7 @@ def excess_error(race: Race) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _look(plan: Plan, scores: np.ndarray, alive: Sequence[int]) -> tuple[tuple[int, ...], list[Pruned]]:
-    """Compare the prompts after the draws `scores` (draws, prompts): who stays, the best first, and who leaves."""
+    """Compare the prompts after the samples `scores` (samples, prompts): who stays, the best first, and who leaves."""
     ranked = _ranking(scores, alive)
     leaving = _leaving(plan, scores, ranked, len(scores))
     gone = {each.prompt for each in leaving}
@@ -290,7 +290,7 @@ def _look(plan: Plan, scores: np.ndarray, alive: Sequence[int]) -> tuple[tuple[i
 
 
 def _ranking(scores: np.ndarray, among: Sequence[int]) -> tuple[int, ...]:
-    """`among`, the smallest mean score first; all of them have been in every draw."""
+    """`among`, the smallest mean score first; all of them have been in every sample."""
     means = np.nanmean(scores[:, list(among)], axis=0, dtype=np.float64)
     return tuple(among[index] for index in np.lexsort((np.asarray(among), means)))
 
@@ -298,10 +298,12 @@ def _ranking(scores: np.ndarray, among: Sequence[int]) -> tuple[int, ...]:
 def _leaving(plan: Plan, scores: np.ndarray, alive: tuple[int, ...], done: int) -> list[Pruned]:
     """Who leaves now, the worst last; `alive` is ranked."""
     if plan.pruning == "stages":
-        keeps = dict(zip(plan.stage_draws, plan.stage_keeps, strict=True)).get(done)
-        return [Pruned(prompt=each, draw=done, p_value=None) for each in reversed(alive[keeps:])] if keeps else []
-    if plan.pruning == "none" or done < plan.least_draws:
+        keeps = dict(zip(plan.stage_samples, plan.stage_keeps, strict=True)).get(done)
+        return [Pruned(prompt=each, sample=done, p_value=None) for each in reversed(alive[keeps:])] if keeps else []
+    if plan.pruning == "none" or done < plan.least_samples:
         return []
     best, *others = alive
     values = [(each, paired_p_value(scores[:, each] - scores[:, best])) for each in others]
-    return [Pruned(prompt=each, draw=done, p_value=value) for each, value in reversed(values) if value < plan.threshold]
+    return [
+        Pruned(prompt=each, sample=done, p_value=value) for each, value in reversed(values) if value < plan.threshold
+    ]

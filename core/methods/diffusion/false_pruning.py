@@ -75,6 +75,6 @@ def _simulated_losses(
 
 
 def _products(scores: np.ndarray, best: np.ndarray) -> np.ndarray:
-    """(races, prompts) sums over the draws of `scores` (races, draws, prompts) times those of `best` (races,)."""
+    """(races, prompts) sums over the samples of `scores` (races, samples, prompts) times those of `best` (races,)."""
     own = np.take_along_axis(scores, best[:, None, None], axis=2)
     return np.asarray((own.transpose(0, 2, 1) @ scores)[:, 0])

@@ -62,9 +62,9 @@ class Replayed:
 
 
 def trail(race: Race) -> tuple[np.ndarray, np.ndarray]:
-    """Who led after each draw, and the calls made by then: both (steps,), standing still once the race is over."""
+    """Who led after each sample, and the calls made by then: both (steps,), standing still once the race is over."""
     scores = race.scores()
-    # A prompt that is still measured has been in every draw before, so NaN lasts from where it left.
+    # A prompt that is still measured has been in every sample before, so NaN lasts from where it left.
     sums = np.cumsum(scores, axis=0, dtype=np.float64)
     leaders = np.nanargmin(sums, axis=1)
     calls = np.cumsum((~np.isnan(scores)).sum(axis=1))
@@ -77,19 +77,19 @@ def budget_curve(labels: np.ndarray, leaders: np.ndarray, calls: np.ndarray) -> 
 
     Args:
         labels: (images,) true classes.
-        leaders, calls: (images, draws) from `trail`.
+        leaders, calls: (images, samples) from `trail`.
     """
     if leaders.shape != calls.shape or len(leaders) != len(labels) or not len(labels):
         raise ShapeError(f"Got {leaders.shape} leaders and {calls.shape} calls for {labels.shape} labels.")
     first, last = int(calls[:, 0].max()), int(calls.max())
     budgets = np.unique(np.geomspace(first, last, MOST_BUDGETS).round().astype(np.int64))
-    # The last draw that the budget allows, for each image and budget.
-    draws = np.stack([(calls <= budget).sum(axis=1) - 1 for budget in budgets], axis=1)
+    # The last sample that the budget allows, for each image and budget.
+    samples = np.stack([(calls <= budget).sum(axis=1) - 1 for budget in budgets], axis=1)
     images = np.arange(len(labels))[:, None]
     return BudgetCurve(
         calls=budgets,
-        spent=calls[images, draws].mean(axis=0),
-        correct=(leaders[images, draws] == labels[:, None]).sum(axis=0),
+        spent=calls[images, samples].mean(axis=0),
+        correct=(leaders[images, samples] == labels[:, None]).sum(axis=0),
         images=len(labels),
     )
 
@@ -99,11 +99,14 @@ def replayed_plans(plan: Plan, prompts: int) -> tuple[Plan, ...]:
     tests = [replace(plan, pruning="t_test", threshold=threshold) for threshold in THRESHOLDS]
     if plan.spread == "staged" or plan.pruning == "stages":
         stages = [replace(plan, pruning="stages")]
-    elif plan.draws < 4:
+    elif plan.samples < 4:
         stages = []
     else:
-        ends, keeps = (plan.draws // 4, plan.draws // 2, plan.draws), (max(1, prompts // 2), max(1, prompts // 4), 1)
-        stages = [replace(plan, pruning="stages", stage_draws=ends, stage_keeps=keeps)]
+        ends, keeps = (
+            (plan.samples // 4, plan.samples // 2, plan.samples),
+            (max(1, prompts // 2), max(1, prompts // 4), 1),
+        )
+        stages = [replace(plan, pruning="stages", stage_samples=ends, stage_keeps=keeps)]
     return tuple(dict.fromkeys((plan, *tests, *stages)))
 
 
@@ -115,7 +118,7 @@ def replay_all(grids: Sequence[Race], labels: np.ndarray, plan: Plan, steps: int
         steps: time steps of the schedule.
     """
     found = [replay(grid.noise_error, grid.reconstruction_error, grid.time_steps, plan, steps) for grid in grids]
-    unpruned = replace(plan, pruning="none", draws=plan.most_draws)
+    unpruned = replace(plan, pruning="none", samples=plan.most_samples)
     whole = [replay(grid.noise_error, grid.reconstruction_error, grid.time_steps, unpruned, steps) for grid in grids]
     said = np.array([race.winner for race in found])
     calls = float(np.mean([race.calls for race in found]))
@@ -134,5 +137,7 @@ def plan_words(plan: Plan) -> str:
         return "no pruning"
     if plan.pruning == "t_test":
         return f"t-test, p < {plan.threshold:g}"
-    stages = ", ".join(f"{keep} after {draw}" for draw, keep in zip(plan.stage_draws, plan.stage_keeps, strict=True))
+    stages = ", ".join(
+        f"{keep} after {sample}" for sample, keep in zip(plan.stage_samples, plan.stage_keeps, strict=True)
+    )
     return f"stages: {stages}"
