@@ -176,7 +176,7 @@ def _diffusion(name: str, device: str, load_model: Load) -> Arrays:
         prompts = pipeline.embed_prompts(PROMPTS)
     denoise = pipeline.denoiser(prompts)
     assert fitting_batch(denoise, latent, most=8) >= 1
-    plan = Plan(samples=4, pruning="none", spread="even")
+    plan = Plan(samples=4, pruning="none", sampling="even")
     race = finish(classify(denoise, latent, len(PROMPTS), pipeline.alphas_cumprod, plan, batch_size=8))
     view = denoising_view(pipeline, latent, prompts, 400)
     return {
@@ -273,7 +273,7 @@ RECIPE_STEPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "zero-shot": ("zero_shot", ("model=clip_small", f"dataset={TOY}")),
     "zero-shot by diffusion": (
         "diffusion_zero_shot",
-        (f"dataset={TOY}", "images=2", "plan.samples=4", "plan.pruning=none", "plan.spread=even"),
+        (f"dataset={TOY}", "images=2", "plan.samples=4", "plan.pruning=none", "plan.sampling=even"),
     ),
 }  # fmt: skip
 # A sweep computes nothing itself: its trials are runs of the recipes above.

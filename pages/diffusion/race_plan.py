@@ -7,11 +7,11 @@ from typing import cast
 import streamlit as st
 
 from core.errors import ConfigError
-from core.methods.diffusion.sampling_plan import Distance, Objective, Plan, Pruning, Spread
+from core.methods.diffusion.sampling_plan import Distance, Objective, Plan, Pruning, Sampling
 from pages.shared.address import bound, whole_number
 
 OBJECTIVES: dict[Objective, str] = {"noise": "Noise", "reconstruction": "Reconstruction"}
-SPREADS: dict[Spread, str] = {"uniform": "At random", "even": "Evenly spaced", "staged": "Staged"}
+SAMPLINGS: dict[Sampling, str] = {"uniform": "At random", "even": "Evenly spaced", "staged": "Staged"}
 PRUNINGS: dict[Pruning, str] = {"t_test": "t-test", "stages": "Stages", "none": "None"}
 DISTANCES: dict[Distance, str] = {"l2": "Squared", "l1": "Absolute", "huber": "Huber"}
 
@@ -38,14 +38,14 @@ def race_plan() -> Plan:
             disabled=objective != "reconstruction", help="Large: early, hardly noised steps decide.",
         )  # fmt: skip
         first, second = st.columns(2)
-        spread = first.selectbox(
-            "Time steps", list(SPREADS), format_func=SPREADS.__getitem__, key="spread", bind="query-params"
+        sampling = first.selectbox(
+            "Time steps", list(SAMPLINGS), format_func=SAMPLINGS.__getitem__, key="sampling", bind="query-params"
         )
         pruning = second.selectbox(
             "Pruning", list(PRUNINGS), format_func=PRUNINGS.__getitem__, key="pruning", bind="query-params",
             help="t-test: a prompt leaves when it is surely worse than the leader. Stages: a fixed number stays.",
         )  # fmt: skip
-        staged = spread == "staged" or pruning == "stages"
+        staged = sampling == "staged" or pruning == "stages"
         first, second = st.columns(2)
         samples = first.number_input(
             "Most samples", 1, 10_000, usual.samples, 20, key="samples", bind=bound("samples"), disabled=staged,
@@ -78,7 +78,7 @@ def race_plan() -> Plan:
         objective=cast(Objective, objective),
         distance=distance,
         decay=float(decay),
-        spread=spread,
+        sampling=sampling,
         samples=int(samples),
         pruning=pruning,
         least_samples=int(least),

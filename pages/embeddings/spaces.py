@@ -189,7 +189,7 @@ def drawing_of(
         near = nearest(plane.coordinates, NEAR)
         return Drawing(
             plane=plane,
-            quality=faithfulness(directions(space.vectors), plane.coordinates, NEAR) if plane.spread else None,
+            quality=faithfulness(directions(space.vectors), plane.coordinates, NEAR) if plane.varies else None,
             near=near,
             right=neighbours_right(near, given.images.labels, NEAR) if given.images.labelled else None,
         )

@@ -19,7 +19,7 @@ from pages.shared.foreign import is_shown, plain
 LONGEST = 2_000
 _LARGEST = 2**53
 # What the address once called what it calls otherwise now.
-RENAMED = {"draws": "samples", "least_draws": "least_samples", "stage_draws": "stage_samples"}
+RENAMED = {"spread": "sampling", "draws": "samples", "least_draws": "least_samples", "stage_draws": "stage_samples"}
 _LEFT_OUT = "address-left-out"
 
 

@@ -53,16 +53,16 @@ def race(denoise: Rigged, plan: Plan, prompts: int | None = None, batch_size: in
 
 
 PLANS = [
-    Plan(objective=objective, distance=distance, spread=spread, pruning=pruning, samples=40, stage_samples=(10, 40))
+    Plan(objective=objective, distance=distance, sampling=sampling, pruning=pruning, samples=40, stage_samples=(10, 40))
     for objective in ("reconstruction", "noise")
     for distance in ("l2", "l1", "huber")
-    for spread in ("uniform", "even", "staged")
+    for sampling in ("uniform", "even", "staged")
     for pruning in ("t_test", "stages", "none")
 ]
 
 
 @pytest.mark.parametrize(
-    "plan", PLANS, ids=lambda plan: f"{plan.objective}-{plan.distance}-{plan.spread}-{plan.pruning}"
+    "plan", PLANS, ids=lambda plan: f"{plan.objective}-{plan.distance}-{plan.sampling}-{plan.pruning}"
 )
 def test_the_prompt_that_denoises_best_wins_under_every_plan(plan: Plan) -> None:
     result = race(Rigged([0.3, 0.25, 0.1, 0.4, 0.2, 0.35, 0.3], jitter=0.3), plan)
@@ -160,14 +160,14 @@ def test_pruned_and_unpruned_agree_where_the_margin_is_large() -> None:
     [(10, (50, 500), (5, 1), 2750), (37, (25, 250), (5, 1), 2050), (10, (100, 500), (5, 1), 3000)],
 )
 def test_stages_cost_what_li_et_al_s_do(classes: int, samples: tuple, keeps: tuple, calls: int) -> None:
-    plan = Plan(pruning="stages", spread="staged", stage_samples=samples, stage_keeps=keeps, objective="noise")
+    plan = Plan(pruning="stages", sampling="staged", stage_samples=samples, stage_keeps=keeps, objective="noise")
     result = race(Rigged([0.2 + 0.01 * index for index in range(classes)]), plan, batch_size=512)
     assert result.calls == calls
     assert result.winner == 0
 
 
 def test_the_stages_time_steps_are_the_repository_s() -> None:
-    plan = Plan(pruning="stages", spread="staged", stage_samples=(50, 500))
+    plan = Plan(pruning="stages", sampling="staged", stage_samples=(50, 500))
     steps = sample_time_steps(plan, T)
     assert steps[:50].tolist() == list(range(11, 1000, 20))
     assert sorted(steps.tolist()) == list(range(1, 1000, 2))
@@ -308,17 +308,18 @@ PRUNINGS = ("t_test", "stages", "none")
     sizes=st.lists(st.floats(0.2, 0.4), min_size=2, max_size=6),
     objective=st.sampled_from(["noise", "reconstruction"]),
     pruning=st.sampled_from(PRUNINGS),
-    spread=st.sampled_from(["uniform", "even", "staged"]),
+    sampling=st.sampled_from(["uniform", "even", "staged"]),
     threshold=st.sampled_from([0.5, 0.05, 2e-3]),
     look_every=st.integers(1, 9),
     decay=st.sampled_from([0.0, 7.0]),
 )
 @pytest.mark.slow
 def test_a_replay_of_the_full_grid_is_the_race_that_was_really_pruned(
-    sizes: list[float], objective: Any, pruning: Any, spread: Any, threshold: float, look_every: int, decay: float
+    sizes: list[float], objective: Any, pruning: Any, sampling: Any, threshold: float, look_every: int, decay: float
 ) -> None:
     plan = Plan(
-        objective=objective, pruning=pruning, spread=spread, threshold=threshold, look_every=look_every, decay=decay,
+        objective=objective, pruning=pruning, sampling=sampling, threshold=threshold, look_every=look_every,
+        decay=decay,
         samples=40, least_samples=10, stage_samples=(12, 40), stage_keeps=(2, 1),
     )  # fmt: skip
     # One pair a pass: then a pair's error does not depend on who else was in its batch, to the last bit.
@@ -364,7 +365,7 @@ def test_draws_count_how_long_each_prompt_took_part() -> None:
 @pytest.mark.parametrize("steps", [1000, 999])
 def test_evenly_spaced_steps_reach_both_ends_for_every_number_of_them(steps: int) -> None:
     for count in range(1, steps + 1):
-        drawn = np.sort(sample_time_steps(Plan(spread="even", samples=count), steps))
+        drawn = np.sort(sample_time_steps(Plan(sampling="even", samples=count), steps))
         stride = steps / count
         assert len(drawn) == len(set(drawn.tolist())) == count
         gaps = np.diff(drawn)
@@ -376,7 +377,7 @@ def test_evenly_spaced_steps_reach_both_ends_for_every_number_of_them(steps: int
 
 
 def test_more_draws_than_steps_repeat_them_evenly() -> None:
-    drawn = sample_time_steps(Plan(spread="even", samples=1500), T)
+    drawn = sample_time_steps(Plan(sampling="even", samples=1500), T)
     counts = np.bincount(drawn, minlength=T)
     assert (counts.min(), counts.max(), counts[:500].sum()) == (1, 2, 750)
 
@@ -384,7 +385,7 @@ def test_more_draws_than_steps_repeat_them_evenly() -> None:
 @pytest.mark.parametrize("ends", [(50, 500), (50, 200, 500), (7, 120), (3, 4, 600), (333,), (10, 1500)])
 def test_every_stage_ends_with_draws_from_all_of_the_schedule(ends: tuple[int, ...]) -> None:
     steps = sample_time_steps(
-        Plan(pruning="stages", spread="staged", stage_samples=ends, stage_keeps=(1,) * len(ends)), T
+        Plan(pruning="stages", sampling="staged", stage_samples=ends, stage_keeps=(1,) * len(ends)), T
     )
     assert len(steps) == ends[-1]
     for begin, end in zip((0, *ends), ends, strict=False):
@@ -412,13 +413,13 @@ class AtTheEnd(Rigged):
 
 
 @pytest.mark.parametrize("objective", ["reconstruction", "noise"])
-@pytest.mark.parametrize("spread", ["uniform", "even"])
-def test_steps_without_any_signal_are_left_out_of_the_race(objective: Any, spread: Any) -> None:
+@pytest.mark.parametrize("sampling", ["uniform", "even"])
+def test_steps_without_any_signal_are_left_out_of_the_race(objective: Any, sampling: Any) -> None:
     """Zero terminal SNR: at ᾱ = 0 the reconstruction is 0/0, all prompts were infinitely bad and the first one won."""
     alphas = ALPHAS[::50].copy()  # 20 steps, so that the last one would be drawn again and again
     alphas[-1], alphas[0] = 0.0, 1.0
     denoise = AtTheEnd([0.3, 0.25, 0.1, 0.4], alphas, jitter=0.3)
-    plan = Plan(objective=objective, spread=spread, samples=60, pruning="none", decay=0.0)
+    plan = Plan(objective=objective, sampling=sampling, samples=60, pruning="none", decay=0.0)
     found = finish(classify(denoise, LATENT, 4, alphas, plan))
     assert found.winner == 2
     assert denoise.seen == set(range(1, 19))

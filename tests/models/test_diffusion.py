@@ -127,7 +127,7 @@ def test_files_in_half_precision_are_loaded_as_they_are_on_a_gpu_alone(
     # Whatever the weights are, schedule, latents and errors are not halved.
     assert half.alphas_cumprod.dtype == np.float64
     image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    plan = Plan(samples=6, pruning="none", spread="even")
+    plan = Plan(samples=6, pruning="none", sampling="even")
     found = []
     for each in (model, half):
         with torch.inference_mode():

@@ -288,9 +288,9 @@ def test_a_race(tmp_path_factory: pytest.TempPathFactory, capsys: pytest.Capture
             "noise": "what stands beside the race",
             "also_show": "what stands beside the race",
         },
-        values={"race_template": "a drawing of a {}.", "spread": ("index", 1), "pruning": ("index", 2)},
+        values={"race_template": "a drawing of a {}.", "sampling": ("index", 1), "pruning": ("index", 2)},
     )
-    assert {"noise", "race_view", "also_show", "objective", "distance", "spread", "threshold"} <= changed
+    assert {"noise", "race_view", "also_show", "objective", "distance", "sampling", "threshold"} <= changed
     export = exported(open_page("diffusion", **query))
     printed = run_recipe(export.recipe, capsys)
     assert export.table is not None

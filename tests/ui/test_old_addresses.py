@@ -18,7 +18,8 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_diffusion(tmp_path: Path) -> None:
     model = f"folder:{save_tiny_pipeline(tmp_path / 'tiny')}"
-    app = open_page("diffusion", model=model, draws="12", least_draws="7", pruning="None")
+    app = open_page("diffusion", model=model, draws="12", least_draws="7", pruning="None", spread="Staged")
     assert app.number_input(key="samples").value == 12
     assert app.number_input(key="least_samples").value == 7
+    assert app.selectbox(key="sampling").value == "staged"
     assert "draws" not in app.query_params

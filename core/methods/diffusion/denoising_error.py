@@ -72,16 +72,16 @@ class DenoisingErrors:
         """(batch,) noise and reconstruction error of each pair."""
         steps = samples[[sample for sample, _ in batch]]
         kept = self.alphas_cumprod[steps]
-        signal, spread = self._column(np.sqrt(kept)), self._column(np.sqrt(1 - kept))
+        signal, noise_scale = self._column(np.sqrt(kept)), self._column(np.sqrt(1 - kept))
         noise = torch.stack([self._noise[sample] for sample, _ in batch])
-        noised = signal * self.latent.float() + spread * noise
+        noised = signal * self.latent.float() + noise_scale * noise
         device = self.latent.device
         predicted = self.denoise(
             noised, torch.from_numpy(steps).to(device), torch.tensor([prompt for _, prompt in batch], device=device)
         )
         # ẑ − z = −√((1 − ᾱ)/ᾱ) (ε̂ − ε), so one residual serves both.
         residual = predicted.float() - noise
-        return self._distance(residual), self._distance(residual * spread / signal)
+        return self._distance(residual), self._distance(residual * noise_scale / signal)
 
     def _column(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(values.astype(np.float32)).to(self.latent.device)[:, None, None, None]

@@ -61,8 +61,8 @@ def _simulated_losses(
         products[~stayed] = _products(scores[~stayed, :look], best[~stayed])
         rows = np.arange(len(alive))
         mean = (total - total[rows, best][:, None]) / look
-        spread = squares + squares[rows, best][:, None] - 2 * products - look * mean**2
-        alive &= ~(mean > largest * np.sqrt(np.maximum(spread, 0) / (look * (look - 1))))
+        deviations = squares + squares[rows, best][:, None] - 2 * products - look * mean**2
+        alive &= ~(mean > largest * np.sqrt(np.maximum(deviations, 0) / (look * (look - 1))))
         lost += int((racing & ~alive[:, 0]).sum())
         racing &= alive[:, 0] & (alive.sum(axis=1) > 1)
         leader, before = best, look

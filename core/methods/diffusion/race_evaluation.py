@@ -97,7 +97,7 @@ def budget_curve(labels: np.ndarray, leaders: np.ndarray, calls: np.ndarray) -> 
 def replayed_plans(plan: Plan, prompts: int) -> tuple[Plan, ...]:
     """The plan itself, then its t-test at several thresholds, then stages: half of the prompts, then a quarter."""
     tests = [replace(plan, pruning="t_test", threshold=threshold) for threshold in THRESHOLDS]
-    if plan.spread == "staged" or plan.pruning == "stages":
+    if plan.sampling == "staged" or plan.pruning == "stages":
         stages = [replace(plan, pruning="stages")]
     elif plan.samples < 4:
         stages = []

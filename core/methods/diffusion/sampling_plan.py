@@ -18,7 +18,7 @@ Objective = Literal["reconstruction", "noise"]
 Distance = Literal["l2", "l1", "huber"]
 
 
-Spread = Literal["uniform", "even", "staged"]
+Sampling = Literal["uniform", "even", "staged"]
 
 
 Pruning = Literal["t_test", "stages", "none"]
@@ -38,7 +38,7 @@ class Plan:
     """How the prompts race against each other."""
 
     RENAMED: ClassVar[Mapping[str, str]] = {
-        "draws": "samples", "least_draws": "least_samples", "stage_draws": "stage_samples",
+        "spread": "sampling", "draws": "samples", "least_draws": "least_samples", "stage_draws": "stage_samples",
     }  # fmt: skip
 
     # On Stable Diffusion's schedule the two nearly agree. On a cosine schedule, whose ᾱ ends near 0, exp(−7 t/T) leaves
@@ -50,7 +50,7 @@ class Plan:
     )
     distance: Distance = option("l2", "Distance", "Of the two, averaged over the latent's numbers.")
     decay: float = option(7.0, "Decay", "k in exp(−k t/T), for the reconstruction error alone.", minimum=0, maximum=50)
-    spread: Spread = option(
+    sampling: Sampling = option(
         "uniform", "Time steps", "uniform: drawn at random; even: a regular grid in random order; staged: Li et al.'s."
     )
     # On 300 validation images of CIFAR-10 the bundled pipeline was as often right after 20 samples as after 100. Clark
@@ -67,7 +67,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         check_options(self)
-        staged = self.pruning == "stages" or self.spread == "staged"
+        staged = self.pruning == "stages" or self.sampling == "staged"
         if staged and len(self.stage_samples) != len(self.stage_keeps):
             raise ConfigError(
                 f"{len(self.stage_samples)} stages have samples and {len(self.stage_keeps)} have prompts to keep.",
@@ -80,7 +80,7 @@ class Plan:
     @property
     def most_samples(self) -> int:
         """Samples for a prompt that stays to the end."""
-        return self.stage_samples[-1] if self.spread == "staged" or self.pruning == "stages" else self.samples
+        return self.stage_samples[-1] if self.sampling == "staged" or self.pruning == "stages" else self.samples
 
 
 def usable_steps(alphas_cumprod: np.ndarray) -> np.ndarray:
@@ -101,9 +101,9 @@ def sample_time_steps(plan: Plan, steps: int) -> np.ndarray:
     these are the repository's.
     """
     random = stream("time steps", plan.seed)
-    if plan.spread == "uniform":
+    if plan.sampling == "uniform":
         return random.integers(0, steps, plan.most_samples)
-    if plan.spread == "even":
+    if plan.sampling == "even":
         return random.permutation(_even(steps, plan.most_samples))
     left, chosen = _even(steps, plan.most_samples), np.empty(0, dtype=np.int64)
     for count in plan.stage_samples:
