@@ -1,14 +1,14 @@
-"""The race of prompts against bare network calls and against a plain loop: python -m benchmarks.diffusion_classifier.
+"""Classification against bare network calls and against a plain loop: python -m benchmarks.diffusion_classifier.
 
     python -m benchmarks.diffusion_classifier --model diffusion_small --images 3 --repeats 3 --threads 1
     python -m core train diffusion_zero_shot --name grid --set test_split=val --set images=300 --set full_grid=true
     python -m benchmarks.diffusion_classifier --pruning-of grid        what pruning saves, and how often it agrees
 
 Overhead: `classify` without pruning against the same number of calls of the bare UNet, in the same batches. Speed: the
-same race against the obvious loop, class by class and sample by sample, one latent a call, which computes every text
-embedding once. The sides take turns (A/B/A/B) on the same images; ratios are of medians, and both must find the same
-errors. Memory on a CPU is the peak of a fresh process for every batch size, above the process with the model loaded; on
-a GPU the allocator's. `--pruning-of` replays plans on the errors that such a run wrote down.
+same classification against the obvious loop, class by class and sample by sample, one latent a call, which computes
+every text embedding once. The sides take turns (A/B/A/B) on the same images; ratios are of medians, and both must find
+the same errors. Memory on a CPU is the peak of a fresh process for every batch size, above the process with the model
+loaded; on a GPU the allocator's. `--pruning-of` replays plans on the errors that such a run wrote down.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from core.data.transforms import to_batch
 from core.errors import CoreError
 from core.experiments.evaluation import PREDICTIONS, RESULT
 from core.methods.diffusion.diffusion_batch import fitting_batch
-from core.methods.diffusion.diffusion_classifier import Race, classify, replay
-from core.methods.diffusion.race_evaluation import plan_words, replay_all, replayed_plans, trail
+from core.methods.diffusion.diffusion_classifier import Classification, classify, replay
+from core.methods.diffusion.elimination_cost import plan_words, replay_all, replayed_plans, trail
 from core.methods.diffusion.sampling_plan import Plan, sample_time_steps
 from core.methods.embeddings.features import finish
 from core.methods.precision.memory_profile import MIB
@@ -59,7 +59,7 @@ class Bench:
     latents: Tensor
     plan: Plan
 
-    def race(self, latent: Tensor, batch_size: int) -> Race:
+    def classification(self, latent: Tensor, batch_size: int) -> Classification:
         """What the project does."""
         denoise = self.module.denoiser(self.prompts)
         alphas = self.module.alphas_cumprod
@@ -82,7 +82,7 @@ class Bench:
             for prompt in range(len(self.prompts)):
                 states = self.prompts[prompt : prompt + 1]
                 for sample, step in enumerate(steps):
-                    # The race's own noise, so that the errors can be compared.
+                    # The classification's own noise, so that the errors can be compared.
                     seed = int(np.random.default_rng((self.plan.seed, sample)).integers(2**62))
                     noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(seed)).to(latent.device)
                     kept = alphas[step]
@@ -120,36 +120,38 @@ def seconds_of(work: Callable[[], object], device: torch.device) -> float:
 
 
 def compare(bench: Bench, batch_size: int, repeats: int) -> dict[str, Any]:
-    """Race, bare calls and plain loop in turns over every image."""
+    """Classification, bare calls and plain loop in turns over every image."""
     device, pairs = bench.module.device, len(bench.prompts) * bench.plan.look_every
     sizes = [min(batch_size, pairs - start) for start in range(0, pairs, batch_size)]
     sizes = sizes * (bench.plan.samples // bench.plan.look_every)
     assert sum(sizes) == len(bench.prompts) * bench.plan.samples
-    races = [bench.race(latent, batch_size) for latent in bench.latents]  # the warm-up of both
-    assert [race.batches for race in races] == [len(sizes)] * len(races), "the same batches on both sides"
+    classifications = [bench.classification(latent, batch_size) for latent in bench.latents]  # the warm-up of both
+    assert [classification.batches for classification in classifications] == [len(sizes)] * len(classifications), (
+        "the same batches on both sides"
+    )
     bench.bare_calls(bench.latents[0], sizes[:1])
     differences = [
-        float(np.abs(bench.plain_loop(latent) - race.noise_error).max() / race.noise_error.mean())
-        for latent, race in zip(bench.latents, races, strict=True)
+        float(np.abs(bench.plain_loop(latent) - classification.noise_error).max() / classification.noise_error.mean())
+        for latent, classification in zip(bench.latents, classifications, strict=True)
     ]
-    seconds: dict[str, list[float]] = {"race": [], "bare_calls": [], "plain_loop": []}
+    seconds: dict[str, list[float]] = {"classification": [], "bare_calls": [], "plain_loop": []}
     for _ in range(repeats):
         for latent in bench.latents:
-            seconds["race"].append(seconds_of(lambda z=latent: bench.race(z, batch_size), device))  # type: ignore[misc]
+            seconds["classification"].append(seconds_of(lambda z=latent: bench.classification(z, batch_size), device))  # type: ignore[misc]
             seconds["bare_calls"].append(seconds_of(lambda z=latent: bench.bare_calls(z, sizes), device))  # type: ignore[misc]
             seconds["plain_loop"].append(seconds_of(lambda z=latent: bench.plain_loop(z), device))  # type: ignore[misc]
     median = {name: statistics.median(values) for name, values in seconds.items()}
     # Of neighbours in time: what else the machine does slows both.
-    overheads = [one / other - 1 for one, other in zip(seconds["race"], seconds["bare_calls"], strict=True)]
-    gains = [other / one for one, other in zip(seconds["race"], seconds["plain_loop"], strict=True)]
+    overheads = [one / other - 1 for one, other in zip(seconds["classification"], seconds["bare_calls"], strict=True)]
+    gains = [other / one for one, other in zip(seconds["classification"], seconds["plain_loop"], strict=True)]
     return {
         "calls_an_image": sum(sizes),
         "batch_size": batch_size,
         "seconds_an_image": {name: [round(value, 4) for value in values] for name, values in seconds.items()},
         "median_seconds_an_image": median,
-        "overhead_over_bare_calls": median["race"] / median["bare_calls"] - 1,
+        "overhead_over_bare_calls": median["classification"] / median["bare_calls"] - 1,
         "median_of_paired_overheads": statistics.median(overheads),
-        "times_faster_than_plain_loop": median["plain_loop"] / median["race"],
+        "times_faster_than_plain_loop": median["plain_loop"] / median["classification"],
         "median_of_paired_gains": statistics.median(gains),
         "largest_relative_difference_of_errors": max(differences),
     }
@@ -181,7 +183,7 @@ def memory_by_batch(arguments: argparse.Namespace, sizes: list[int]) -> dict[str
 
 
 def pruning(name: str) -> dict[str, Any]:
-    """What today's plans would have cost on the races of a finished full grid, and how right fewer samples would be."""
+    """What today's plans would have cost on a finished full grid, and how right fewer samples would be."""
     run = RunFolder(runs_root() / name)
     config = run.read_spec().config
     if not config.get("full_grid"):

@@ -177,20 +177,20 @@ def _diffusion(name: str, device: str, load_model: Load) -> Arrays:
     denoise = pipeline.denoiser(prompts)
     assert fitting_batch(denoise, latent, most=8) >= 1
     plan = Plan(samples=4, pruning="none", sampling="even")
-    race = finish(classify(denoise, latent, len(PROMPTS), pipeline.alphas_cumprod, plan, batch_size=8))
+    classification = finish(classify(denoise, latent, len(PROMPTS), pipeline.alphas_cumprod, plan, batch_size=8))
     view = denoising_view(pipeline, latent, prompts, 400)
     return {
         "latent": latent.float().cpu().numpy(),
         "prompts": prompts.float().cpu().numpy(),
-        "noise_error": race.noise_error,
-        "reconstruction_error": race.reconstruction_error,
+        "noise_error": classification.noise_error,
+        "reconstruction_error": classification.reconstruction_error,
         "view_error": view.error,
         "advantage": advantage_map(pipeline, latent, prompts[:2]),
     }
 
 
 def _other_answers(device: str, load_model: Load) -> Arrays:
-    """What a data-set race lets CLIP and a classifier say about the same images."""
+    """What an evaluation by denoising lets CLIP and a classifier say about the same images."""
     random = np.random.default_rng(5)
     pictures = random.integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
     classes = load_model("cnn_small", device).classes
@@ -305,7 +305,10 @@ def computations() -> list[Computation]:
         Computation(page="clip", name="against ImageNet", run=_against_imagenet),
         # Errors of a chain of convolutions, attention and a difference of two nearly equal sums.
         Computation(
-            page="diffusion", name="race, view, map", run=partial(_diffusion, "diffusion_small"), tolerance=2e-2
+            page="diffusion",
+            name="classification, view, map",
+            run=partial(_diffusion, "diffusion_small"),
+            tolerance=2e-2,
         ),
         Computation(page="diffusion", name="the others' answers", run=_other_answers),
     ]

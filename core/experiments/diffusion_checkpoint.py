@@ -1,4 +1,4 @@
-"""Finished races of a run on disk, a file each: what a run that was stopped or killed goes on from."""
+"""Finished classifications of a run on disk, a file each: what a run that was stopped or killed goes on from."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import ConfigError
-from core.methods.diffusion.diffusion_classifier import Race, replay
+from core.methods.diffusion.diffusion_classifier import Classification, replay
 from core.methods.diffusion.sampling_plan import Plan
 from core.runs.store import write_atomically
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinishedRaces:
-    """Finished races on disk, a file each: what a run goes on from."""
+class FinishedClassifications:
+    """Finished classifications on disk, a file each: what a run goes on from."""
 
     path: Path
     plan: Plan
     schedule: int
 
-    def write(self, place: int, race: Race) -> None:
+    def write(self, place: int, classification: Classification) -> None:
         """Keep the errors; all else follows from them."""
         buffer = io.BytesIO()
         np.savez_compressed(
             buffer,
             allow_pickle=False,
-            noise_error=race.noise_error,
-            reconstruction_error=race.reconstruction_error,
-            time_steps=race.time_steps,
-            spent=np.array([race.seconds, race.batches]),
+            noise_error=classification.noise_error,
+            reconstruction_error=classification.reconstruction_error,
+            time_steps=classification.time_steps,
+            spent=np.array([classification.seconds, classification.batches]),
         )
         write_atomically(self._file(place), buffer.getvalue())
 
-    def read(self, most: int) -> list[Race]:
-        """The races up to the first that is missing or damaged."""
-        found: list[Race] = []
+    def read(self, most: int) -> list[Classification]:
+        """The classifications up to the first that is missing or damaged."""
+        found: list[Classification] = []
         while len(found) < most:
             try:
                 with np.load(self._file(len(found)), allow_pickle=False) as stored:
                     errors = (stored["noise_error"], stored["reconstruction_error"], stored["time_steps"])
-                    race = replay(*errors, self.plan, self.schedule)
+                    classification = replay(*errors, self.plan, self.schedule)
                     seconds, batches = stored["spent"]
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, ConfigError):
                 break
-            found.append(replace(race, seconds=float(seconds), batches=int(batches)))
+            found.append(replace(classification, seconds=float(seconds), batches=int(batches)))
         return found
 
     def _file(self, place: int) -> Path:

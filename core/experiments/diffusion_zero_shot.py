@@ -1,13 +1,12 @@
 """How many images a text-to-image diffusion model names right by denoising them under the name of every class.
 
-    python -m core train diffusion_zero_shot --name races                        100 CIFAR-10 test images
+    python -m core train diffusion_zero_shot --name classifications                        100 CIFAR-10 test images
     python -m core train diffusion_zero_shot --name prunes --set images=300 --set full_grid=true
     python -m core train diffusion_zero_shot --name own --set model=folder:my_pipeline --set test_split=val
 
-Every image is a race of its own (core/methods/diffusion/diffusion_classifier.py) with noise of its own. A finished race
-is on disk before the next one begins, so that a run that was stopped or killed loses one image at most. With
-`full_grid` no prompt leaves a race, and what pruning would have saved is computed from the recorded errors, for several
-thresholds.
+Every image is classified by itself (core/methods/diffusion/diffusion_classifier.py) with noise of its own, and is on
+disk before the next one begins, so that a run that was stopped or killed loses one image at most. With `full_grid` no
+prompt is eliminated, and what pruning would have saved is computed from the recorded errors, for several thresholds.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from core.data.loading import decode_split, load_images
 from core.data.prompts import check_template, fill_template
 from core.data.transforms import Preprocessing, to_batch
 from core.errors import ConfigError, CoreError
-from core.experiments.diffusion_checkpoint import FinishedRaces
+from core.experiments.diffusion_checkpoint import FinishedClassifications
 from core.experiments.diffusion_results import compared_with, grid_columns, replayed, result_columns, summarise
 from core.experiments.evaluation import (
     accuracy_metrics,
@@ -44,8 +43,8 @@ from core.methods.accuracy.confusion import accuracy
 from core.methods.accuracy.same_images import answers, class_order
 from core.methods.diffusion.denoising_error import Denoiser
 from core.methods.diffusion.diffusion_batch import fitting_batch
-from core.methods.diffusion.diffusion_classifier import Race, classify, replay
-from core.methods.diffusion.race_evaluation import plan_words
+from core.methods.diffusion.diffusion_classifier import Classification, classify, replay
+from core.methods.diffusion.elimination_cost import plan_words
 from core.methods.diffusion.sampling_plan import Plan
 from core.models.diffusion import LatentDiffusion
 from core.models.weights import load
@@ -54,12 +53,12 @@ from core.reports import Progress, still
 from core.runs.store import RunFolder, write_atomically
 from core.seeding import published_stream, stream
 
-RACES = "races"
+CLASSIFIED = "classified"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Which pipeline, which images, which words, and how their races are run."""
+    """Which pipeline, which images, which words, and how they are classified."""
 
     model: str = option(
         "diffusion_small",
@@ -87,7 +86,7 @@ class Config:
         ("clip_small", "cnn_small"), "Compare with", "Models that answer the same images, one a line."
     )
     batch_size: int = option(0, "Batch size", "Latents in a pass; 0 measures what fits.", minimum=0, maximum=8192)
-    # Not auto: tables compare plans, and a run goes on with races that it has, maybe of another machine.
+    # Not auto: tables compare plans, and a run goes on with classifications that it has, maybe of another machine.
     precision: PrecisionChoice = option(
         "fp32", "Precision", "Of the network's matrix products. auto: bf16 where it was measured to be faster."
     )
@@ -102,8 +101,8 @@ class Config:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RaceReport:
-    """All races so far; `step` counts images.
+class ClassificationReport:
+    """All classifications so far; `step` counts images.
 
     Attributes:
         mean_calls: evaluations of the network for an image, on average.
@@ -122,7 +121,7 @@ class RaceReport:
 
 @dataclass(frozen=True, kw_only=True)
 class _Pictures:
-    """The chosen images in the order in which they are raced, a random one: what is true of the first is of all."""
+    """The chosen images in the order of their classification, a random one: what is true of the first is of all."""
 
     data: dict[str, ArrayDataset]
     split: np.ndarray
@@ -136,8 +135,8 @@ class _Pictures:
         return np.asarray(self.data[str(self.split[place])].images[int(self.row[place])])
 
 
-def run(config: Config, folder: RunFolder) -> Iterator[Progress | RaceReport]:
-    """Race image after image; `result.json` and `predictions.npz` in the folder hold what comes of it.
+def run(config: Config, folder: RunFolder) -> Iterator[Progress | ClassificationReport]:
+    """Classify image after image; `result.json` and `predictions.npz` in the folder hold what comes of it.
 
     Raises:
         CoreError: a model or the data set is not on this machine, or the network gives no numbers.
@@ -145,7 +144,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | RaceReport]:
         ConfigError: the number of labels is not that of the classes.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ConfigError("These races are one process.", "Start several runs with other seeds instead.")
+        raise ConfigError("This classification is one process.", "Start several runs with other seeds instead.")
     yield Progress(step=0, steps=1, text="loading the model")
     place = folder.read_spec().device
     model = load(config.model, place)
@@ -169,11 +168,13 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | RaceReport]:
     precision = settle_precision(folder, config.precision, "inference").precision
     denoise = module.denoiser(prompts, precision)
     batch_size = _batch_size(config, folder, denoise, _latent(module, pictures[0], preprocessing), len(labels))
-    races = yield from _race_all(config, folder, denoise, module, preprocessing, pictures, len(labels), batch_size)
+    classifications = yield from _classify_all(
+        config, folder, denoise, module, preprocessing, pictures, len(labels), batch_size
+    )
 
     yield Progress(step=steps, steps=steps, text="comparing")
     schedule = len(module.alphas_cumprod)
-    decided = [_decided(race, config, schedule) for race in races]
+    decided = [_decided(classification, config, schedule) for classification in classifications]
     summary = {
         "model_title": model.spec.title,
         "dataset_title": info["title"],
@@ -190,21 +191,21 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | RaceReport]:
         "precision": precision,
         "device": str(module.device),
         "threads": torch.get_num_threads(),
-        **summarise(pictures.label, decided, races),
+        **summarise(pictures.label, decided, classifications),
         "others": [
             compared_with(name, other.spec.title, pictures.label, decided, said[name]) for name, other in others.items()
         ],
     }
     if config.full_grid and len(labels) > 1:
-        summary["replays"] = yield from replayed(races, pictures.label, config.plan, schedule, steps)
+        summary["replays"] = yield from replayed(classifications, pictures.label, config.plan, schedule, steps)
     seeds = np.array([image_seed(config, place) for place in range(steps)], dtype=np.int64)
     where = {"split": pictures.split, "row": pictures.row, "label": pictures.label.astype(np.int64), "seed": seeds}
-    columns = where | result_columns(decided, races, list(said.values()))
-    save_evaluation(folder, config, summary, columns | grid_columns(races) if config.full_grid else columns)
-    shutil.rmtree(folder.path / RACES, ignore_errors=True)
+    columns = where | result_columns(decided, classifications, list(said.values()))
+    save_evaluation(folder, config, summary, columns | grid_columns(classifications) if config.full_grid else columns)
+    shutil.rmtree(folder.path / CLASSIFIED, ignore_errors=True)
 
 
-def _race_all(
+def _classify_all(
     config: Config,
     folder: RunFolder,
     denoise: Denoiser,
@@ -213,30 +214,32 @@ def _race_all(
     pictures: _Pictures,
     prompts: int,
     batch_size: int,
-) -> Generator[Progress | RaceReport, None, list[Race]]:
-    """The race of every picture, those of the folder first; every race is on disk before the next one begins."""
+) -> Generator[Progress | ClassificationReport, None, list[Classification]]:
+    """Every picture classified, those of the folder first; each is on disk before the next one begins."""
     steps, schedule = len(pictures), len(module.alphas_cumprod)
-    store = FinishedRaces(path=folder.path / RACES, plan=_run_plan(config, prompts), schedule=schedule)
-    races = store.read(steps) if folder.checkpoint.is_file() else []
-    folder.truncate_metrics(len(races))
-    while len(races) < steps:
-        latent = _latent(module, pictures[len(races)], preprocessing)
-        plan = replace(store.plan, seed=image_seed(config, len(races)))
+    if (old := folder.path / "races").is_dir():  # as an earlier version called it
+        old.rename(folder.path / CLASSIFIED)
+    store = FinishedClassifications(path=folder.path / CLASSIFIED, plan=_run_plan(config, prompts), schedule=schedule)
+    classifications = store.read(steps) if folder.checkpoint.is_file() else []
+    folder.truncate_metrics(len(classifications))
+    while len(classifications) < steps:
+        latent = _latent(module, pictures[len(classifications)], preprocessing)
+        plan = replace(store.plan, seed=image_seed(config, len(classifications)))
         looks = classify(denoise, latent, prompts, module.alphas_cumprod, plan, batch_size=batch_size)
-        race = yield from _watched(looks, pictures.label, races, steps)
-        races.append(race)
+        classification = yield from _watched(looks, pictures.label, classifications, steps)
+        classifications.append(classification)
         try:
-            yield _report(pictures.label, races, steps)
+            yield _report(pictures.label, classifications, steps)
         except GeneratorExit:
-            # The line of metrics is written: the race it speaks of must be there too.
-            store.write(len(races) - 1, race)
+            # The line of metrics is written: the classification it speaks of must be there too.
+            store.write(len(classifications) - 1, classification)
             raise
-        store.write(len(races) - 1, race)
-    return races
+        store.write(len(classifications) - 1, classification)
+    return classifications
 
 
 def choose_pictures(config: Config, splits: tuple[str, ...], size: int) -> _Pictures:
-    """The images that a run is about, in the order of their races: the first 100 of 300 are those that 100 would be."""
+    """The images that a run is about, in their order: the first 100 of 300 are those that 100 would be."""
     data = {split: load_images(config.dataset, split, size) for split in splits}
     names = np.concatenate([np.full(len(each), split) for split, each in data.items()])
     rows = np.concatenate([np.arange(len(each)) for each in data.values()])
@@ -248,7 +251,7 @@ def choose_pictures(config: Config, splits: tuple[str, ...], size: int) -> _Pict
 
 
 def image_seed(config: Config, place: int) -> int:
-    """The seed of an image's race: its own, so that what chance does to one image says nothing about the next."""
+    """The seed of an image's samples: its own, so that what chance does to one image says nothing about the next."""
     return int(stream("seed of a race", config.plan.seed, config.seed, place).integers(2**31))
 
 
@@ -259,12 +262,18 @@ def _run_plan(config: Config, prompts: int) -> Plan:
     return replace(config.plan, pruning="none", samples=config.plan.most_samples)
 
 
-def _decided(race: Race, config: Config, schedule: int) -> Race:
-    """The race as the plan has it: as it was run, or replayed from the full grid."""
-    if not config.full_grid or race.noise_error.shape[1] < 2:
-        return race
-    found = replay(race.noise_error, race.reconstruction_error, race.time_steps, config.plan, schedule)
-    return replace(found, seconds=race.seconds, batches=race.batches)
+def _decided(classification: Classification, config: Config, schedule: int) -> Classification:
+    """The classification as the plan has it: as it was run, or replayed from the full grid."""
+    if not config.full_grid or classification.noise_error.shape[1] < 2:
+        return classification
+    found = replay(
+        classification.noise_error,
+        classification.reconstruction_error,
+        classification.time_steps,
+        config.plan,
+        schedule,
+    )
+    return replace(found, seconds=classification.seconds, batches=classification.batches)
 
 
 def _latent(module: LatentDiffusion, picture: np.ndarray, preprocessing: Preprocessing) -> torch.Tensor:
@@ -289,26 +298,28 @@ def _batch_size(config: Config, folder: RunFolder, denoise: Denoiser, latent: to
 
 
 def _watched(
-    looks: Generator[Race, None, Race], labels: np.ndarray, before: list[Race], steps: int
-) -> Generator[Progress, None, Race]:
-    """One image's race to its end; says where it is, and how the others went."""
-    place, race = len(before), None
-    right = sum(int(each.winner == label) for each, label in zip(before, labels, strict=False))
+    looks: Generator[Classification, None, Classification], labels: np.ndarray, before: list[Classification], steps: int
+) -> Generator[Progress, None, Classification]:
+    """One image's classification to its end; says where it is, and how the others went."""
+    place, classification = len(before), None
+    right = sum(int(each.predicted == label) for each, label in zip(before, labels, strict=False))
     so_far = f"{right:,} of {place:,} right · " if place else ""
-    for race in looks:
-        left = f"{len(race.alive)} of {race.noise_error.shape[1]} prompts left"
-        text = f"{so_far}image {place + 1:,} of {steps:,}: {race.step} samples, {left}"
+    for classification in looks:
+        left = f"{len(classification.alive)} of {classification.noise_error.shape[1]} prompts left"
+        text = f"{so_far}image {place + 1:,} of {steps:,}: {classification.step} samples, {left}"
         yield Progress(step=place, steps=steps, text=text)
-    assert race is not None
-    return race
+    assert classification is not None
+    return classification
 
 
-def _report(labels: np.ndarray, races: list[Race], steps: int) -> RaceReport:
-    right = accuracy(labels[: len(races)], np.array([race.winner for race in races]))
-    return RaceReport(
-        step=len(races),
+def _report(labels: np.ndarray, classifications: list[Classification], steps: int) -> ClassificationReport:
+    right = accuracy(
+        labels[: len(classifications)], np.array([classification.predicted for classification in classifications])
+    )
+    return ClassificationReport(
+        step=len(classifications),
         steps=steps,
         **accuracy_metrics(right),
-        mean_calls=float(np.mean([race.calls for race in races])),
-        image_seconds=races[-1].seconds,
+        mean_calls=float(np.mean([classification.calls for classification in classifications])),
+        image_seconds=classifications[-1].seconds,
     )

@@ -25,8 +25,8 @@ from core.methods.accuracy.confusion import Accuracy, accuracy, confusion_matrix
 from core.runs.store import RunFolder, write_atomically
 
 RESULT, PREDICTIONS = "result.json", "predictions.npz"
-# Columns as they were called once.
-_RENAMED = {"calls_by_draw": "calls_by_sample"}
+# Columns and keys as they were called once.
+_RENAMED = {"calls_by_draw": "calls_by_sample", "only_race": "only_first", "only_other": "only_second"}
 # What every row of `predictions.npz` has.
 COLUMNS = ("split", "row", "label", "predicted")
 
@@ -96,11 +96,9 @@ def read_evaluation(folder: RunFolder, leave_out: Sequence[str] = ()) -> Evaluat
         CoreError: there is none, or it is damaged.
     """
     try:
-        summary = json.loads((folder.path / RESULT).read_text(encoding="utf-8"))
+        summary = read_summary(folder)
         with np.load(folder.path / PREDICTIONS, allow_pickle=False) as stored:
             columns = {_RENAMED.get(key, key): stored[key] for key in stored.files if key not in leave_out}
-        # Once only the part that described the test said on which splits it was.
-        summary.setdefault("split", summary["test"].get("split"))
         found = Evaluation(name=folder.name, summary=summary, columns=columns)
         rows = {len(columns[key]) for key in COLUMNS}
         named = summary["model_title"], summary["dataset_title"], summary["dataset"], summary["command"]
@@ -109,6 +107,20 @@ def read_evaluation(folder: RunFolder, leave_out: Sequence[str] = ()) -> Evaluat
         return found
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise CoreError(f"The result of {folder.name!r} cannot be read ({error}).", "Evaluate again.") from error
+
+
+def read_summary(folder: RunFolder) -> dict[str, Any]:
+    """`result.json` of a run, with the names of today.
+
+    Raises:
+        OSError, ValueError, KeyError, TypeError, AttributeError: there is none, or it is damaged.
+    """
+    summary: dict[str, Any] = json.loads((folder.path / RESULT).read_text(encoding="utf-8"))
+    # Once only the part that described the test said on which splits it was.
+    summary.setdefault("split", summary["test"].get("split"))
+    if "others" in summary:
+        summary["others"] = [{_RENAMED.get(key, key): value for key, value in row.items()} for row in summary["others"]]
+    return summary
 
 
 def save_evaluation(folder: RunFolder, config: Any, summary: dict[str, Any], columns: dict[str, np.ndarray]) -> None:

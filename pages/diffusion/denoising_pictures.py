@@ -11,11 +11,11 @@ from streamlit.delta_generator import DeltaGenerator
 from core.figures.diffusion_classifier import view_grid
 from core.figures.overlay import overlay
 from core.methods.diffusion.denoising_view import MAP_STEPS
-from core.methods.diffusion.diffusion_classifier import Race
+from core.methods.diffusion.diffusion_classifier import Classification
 from pages.diffusion.diffusion_classifier import (
     Question,
     advantage_of,
-    known_race,
+    known_classification,
     steps_of,
     view_of,
 )
@@ -25,12 +25,12 @@ from pages.shared.foreign import plain
 from pages.shared.pickers import Picture
 
 
-def show_current(beside: DeltaGenerator, question: Question, picture: Picture, race: Race) -> None:
+def show_current(beside: DeltaGenerator, question: Question, picture: Picture, classification: Classification) -> None:
     """The pictures of the newest sample's time step, for the leading prompts."""
-    shown = shown_prompts(question.labels, race.order(), "")
+    shown = shown_prompts(question.labels, classification.order(), "")
     prompts = tuple(question.prompts[index] for index in shown)
-    share = round(100 * int(race.time_steps[-1]) / steps_of(question.name))
-    found = view_of(question.name, picture.digest, prompts, share, race.step, picture.image)
+    share = round(100 * int(classification.time_steps[-1]) / steps_of(question.name))
+    found = view_of(question.name, picture.digest, prompts, share, classification.step, picture.image)
     beside.html(view_grid(found, [question.labels[index] for index in shown]))
 
 
@@ -46,7 +46,8 @@ def show_pictures(question: Question, picture: Picture) -> None:
     """The noised picture and what the network makes of it, at the noise that the slider says."""
     choices = {"steps": "Denoised under each prompt", "where": "Where it decides", "photo": "Photo"}
     view = st.segmented_control(
-        "Show", list(choices), format_func=choices.__getitem__, default="steps", required=True, key="race_view",
+        "Show", list(choices), format_func=choices.__getitem__, default="steps", required=True,
+        key="denoising_view",
         bind="query-params", label_visibility="collapsed",
     )  # fmt: skip
     with guard():
@@ -56,8 +57,8 @@ def show_pictures(question: Question, picture: Picture) -> None:
             size = loaded_model(question.name).network.preprocessing.size
             st.caption(f"Cut to a square; the network sees it at {size:d} pixels.")
             return
-        race = known_race(question)
-        order = race.order() if race is not None else tuple(range(len(question.labels)))
+        classification = known_classification(question)
+        order = classification.order() if classification is not None else tuple(range(len(question.labels)))
         left, right = st.columns(2, vertical_alignment="bottom")
         if view == "where":
             _where(question, picture, photo, order)
@@ -95,11 +96,11 @@ def _where(question: Question, picture: Picture, photo: np.ndarray, order: tuple
     )
 
 
-def exported_pictures(question: Question, picture: Picture, race: Race) -> dict[str, np.ndarray]:
-    """What stands beside the race, in the view, at the noise and for the prompts that are chosen there."""
-    state, order = st.session_state, race.order()
+def exported_pictures(question: Question, picture: Picture, classification: Classification) -> dict[str, np.ndarray]:
+    """What stands beside the classification, in the view, at the noise and for the prompts that are chosen there."""
+    state, order = st.session_state, classification.order()
     photo = display_photo(loaded_model(question.name), picture.digest, picture.image)
-    view = state.get("race_view", "steps")
+    view = state.get("denoising_view", "steps")
     if view == "photo" or (view == "where" and len(order) < 2):
         return {"photo": photo}
     if view == "where":

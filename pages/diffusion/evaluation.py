@@ -12,16 +12,16 @@ from core.errors import CoreError
 from core.experiments.diffusion_results import GRID
 from core.experiments.diffusion_zero_shot import Config
 from core.experiments.evaluation import Evaluation, evaluated_splits
-from core.figures.race_evaluation import plot_accuracy_by_calls, plot_replays
+from core.figures.elimination_cost import plot_accuracy_by_calls, plot_replays
 from core.methods.accuracy.confusion import Accuracy
 from core.methods.accuracy.paired import Paired
-from core.methods.diffusion.race_evaluation import BudgetCurve, budget_curve
+from core.methods.diffusion.elimination_cost import BudgetCurve, budget_curve
 from core.models.catalogue import MODELS
 from core.models.weights import availability
 from core.reports import roughly
 from core.shares import counted, share_of
 from pages.diffusion.pace import cost_sentence, earlier_pace, probed_pace
-from pages.diffusion.race_plan import race_plan
+from pages.diffusion.plan_form import plan_form
 from pages.shared.cache import loaded_model
 from pages.shared.evaluation.images import ChosenImages, label_area, read_labels
 from pages.shared.evaluation.panel import DatasetEvaluation, ResultFigure
@@ -37,9 +37,9 @@ FAITHFUL = 0.97
 class DiffusionEvaluation(DatasetEvaluation):
     """Zero-shot by denoising."""
 
-    recipe, key, stem = "diffusion_zero_shot", "races", "diffusion_evaluation"
+    recipe, key, stem = "diffusion_zero_shot", "diffusion_evaluation", "diffusion_evaluation"
     deed = "names images by denoising them under every label."
-    kept = "A run goes on when this page is closed; when it is stopped, the races that are finished are kept."
+    kept = "A run goes on when this page is closed; when it is stopped, the images that are finished are kept."
     gallery = "Quickest errors"
     left_out = GRID
     arrays = ("leader", "calls_by_sample")
@@ -48,21 +48,27 @@ class DiffusionEvaluation(DatasetEvaluation):
         """How many images, the plan, labels, prompt, and who answers beside it."""
         first, second = st.columns(2, vertical_alignment="bottom")
         count = first.number_input(
-            "Images", 0, 1_000_000, 100, 50, key="races_images", help="A random part of all of them; 0 is all."
+            "Images",
+            0,
+            1_000_000,
+            100,
+            50,
+            key="diffusion_evaluation_images",
+            help="A random part of all of them; 0 is all.",
         )
         with second:
-            plan = race_plan()
+            plan = plan_form()
         full_grid = st.toggle(
             "Full grid",
-            key="races_full_grid",
+            key="diffusion_evaluation_full_grid",
             help="No prompt leaves: every sample is computed for all, which shows what pruning saves, at which price.",
         )
         with st.expander("Labels, prompt, other models", icon=":material/tune:"):
-            labels = label_area(images, "races")
+            labels = label_area(images, self.key)
             template = st.text_input(
                 "Prompt, with {} for the label",
                 value=str(read_model_card(name).get("prompt") or Config().template),
-                key=f"races_template_{name}",
+                key=f"diffusion_evaluation_template_{name}",
             )
             ready = [each for each, spec in MODELS.items() if _answers(each) and availability(spec).state == "ready"]
             compared = st.multiselect(
@@ -70,7 +76,7 @@ class DiffusionEvaluation(DatasetEvaluation):
                 ready,
                 default=[each for each in Config().compare_with if each in ready and _knows(each, images.info)],
                 format_func=lambda each: MODELS[each].title,
-                key=f"races_compared_{images.dataset}",
+                key=f"diffusion_evaluation_compared_{images.dataset}",
             )
         return Config(
             model=name,
@@ -93,7 +99,9 @@ class DiffusionEvaluation(DatasetEvaluation):
         if pace is None:
             module = loaded_model(config.model).module
             small = sum(parameter.numel() for parameter in module.parameters()) <= SMALL
-            if not small and not st.button("How long will it take?", icon=":material/timer:", key="races_probe"):
+            if not small and not st.button(
+                "How long will it take?", icon=":material/timer:", key="diffusion_evaluation_probe"
+            ):
                 st.caption(f"{count:,} images, at most {grid:,} calls of the network.")
                 return
             pace = probed_pace(config.model)
@@ -136,7 +144,7 @@ class DiffusionEvaluation(DatasetEvaluation):
         curve = plot_accuracy_by_calls(budget(found), others=others, chance=1 / len(found.classes))
         by_calls = ResultFigure(
             key="accuracy_by_calls",
-            title="Had every race been stopped after so many calls",
+            title="Had every image been decided after so many calls",
             figure=curve,
             alt="Accuracy against the calls that an image may cost, with the other models as lines across.",
         )
@@ -153,13 +161,13 @@ class DiffusionEvaluation(DatasetEvaluation):
         return [by_calls, *usual, pruning]
 
     def sentences(self, found: Evaluation) -> list[str]:
-        """Every other model beside the races, and the other objective."""
+        """Every other model beside it, and the other objective."""
         sentences = []
         for row in found.summary["others"]:
-            table = Paired(
-                both=row["both"], only_first=row["only_race"], only_second=row["only_other"], neither=row["neither"]
+            table = Paired(**{each: row[each] for each in ("both", "only_first", "only_second", "neither")})
+            sentences.append(
+                f"{row['title']}: {_accuracy(row).sentence()}. {table.sentence('Denoising', row['title'])}"
             )
-            sentences.append(f"{row['title']}: {_accuracy(row).sentence()}. {table.sentence('the race', row['title'])}")
         other = found.summary["other_objective"]
         name = {"noise": "noise error", "reconstruction": "reconstruction error"}[other["objective"]]
         same = share_of(other["same_answer"]["correct"], other["same_answer"]["count"], "image")
@@ -205,7 +213,7 @@ EVALUATION = DiffusionEvaluation()
 
 
 def budget(found: Evaluation) -> BudgetCurve:
-    """How right it would have been had every race been stopped earlier."""
+    """How right it would have been had every image been decided earlier."""
     return budget_curve(found.labels, found.columns["leader"], found.columns["calls_by_sample"])
 
 

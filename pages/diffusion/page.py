@@ -10,7 +10,7 @@ from pages.shared.export import Export, export_popover
 from pages.shared.layout import heading, teaching_cards
 from pages.shared.pickers import image_picker, model_picker, own_model_form
 
-VIEWS = {"race": "One image", "dataset": "Whole data set"}
+VIEWS = {"classification": "One image", "dataset": "Whole data set"}
 
 
 def make_export() -> Export:
@@ -20,10 +20,12 @@ def make_export() -> Export:
 
 heading("Diffusion", "Under which prompt is the noise in the picture predicted best?")
 view = st.segmented_control(
-    "View", list(VIEWS), format_func=VIEWS.__getitem__, default="race", required=True, key="diffusion_view",
+    "View", list(VIEWS), format_func=VIEWS.__getitem__, default="classification", required=True, key="diffusion_view",
     bind="query-params", label_visibility="collapsed",
 )  # fmt: skip
-*first, second, third, last = st.columns([3, 4, 2, 2] if view == "race" else [7, 2, 2], vertical_alignment="bottom")
+*first, second, third, last = st.columns(
+    [3, 4, 2, 2] if view == "classification" else [7, 2, 2], vertical_alignment="bottom"
+)
 picture = None
 if first:
     with first[0]:

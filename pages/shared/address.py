@@ -19,7 +19,17 @@ from pages.shared.foreign import is_shown, plain
 LONGEST = 2_000
 _LARGEST = 2**53
 # What the address once called what it calls otherwise now.
-RENAMED = {"spread": "sampling", "draws": "samples", "least_draws": "least_samples", "stage_draws": "stage_samples"}
+RENAMED = {
+    "draws": "samples",
+    "least_draws": "least_samples",
+    "race_labels": "diffusion_labels",
+    "race_seed": "sampling_seed",
+    "race_template": "diffusion_template",
+    "race_view": "denoising_view",
+    "races": "diffusion_evaluation",
+    "spread": "sampling",
+    "stage_draws": "stage_samples",
+}
 _LEFT_OUT = "address-left-out"
 
 

@@ -70,14 +70,14 @@ pipeline = model.module
 with torch.inference_mode():
     latent = pipeline.encode(batch)[0]
     prompts = pipeline.embed_prompts(prompts_for(labels, [{template!r}]))
-for race in classify(pipeline.denoiser(prompts), latent, len(labels), pipeline.alphas_cumprod, plan):
-    print(race.step, "samples,", len(race.alive), "left, first:", labels[race.winner])
-(mean, half_width), samples = excess_error(race), race.samples
-for index in race.order():
+for classification in classify(pipeline.denoiser(prompts), latent, len(labels), pipeline.alphas_cumprod, plan):
+    print(classification.step, "samples,", len(classification.alive), "left, first:", labels[classification.predicted])
+(mean, half_width), samples = excess_error(classification), classification.samples
+for index in classification.order():
     last = samples[index] - 1
     behind, width = mean[last, index], half_width[last, index]
     print(f"{{labels[index]:30}} {{behind:+7.2%}} ± {{width:.2%}} after {{last + 1}} samples")
-print(race.calls, "calls,", round(race.seconds, 1), "seconds")
+print(classification.calls, "calls,", round(classification.seconds, 1), "seconds")
 """
     )
 

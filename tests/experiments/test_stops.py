@@ -111,7 +111,7 @@ def _pipeline(_: Path) -> Any:
     return text_to_image.Config(dataset="few", model=model, training=training, val_images=4)
 
 
-def _races(folder: Path) -> Any:
+def _classifications(folder: Path) -> Any:
     save_tiny_pipeline(folder / "pipeline")
     plan = Plan(samples=24, least_samples=4, look_every=4, threshold=0.2)
     return diffusion_zero_shot.Config(
@@ -132,7 +132,7 @@ CASES: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "clip": ("clip_contrastive", _clip),
     "zero_shot": ("zero_shot", _zero_shot),
     "pipeline": ("text_to_image", _pipeline),
-    "races": ("diffusion_zero_shot", _races),
+    "classifications": ("diffusion_zero_shot", _classifications),
     "sweep": ("sweep", _sweep),
     "vae": ("vae", _vae),
 }

@@ -1,4 +1,4 @@
-"""Figures of the race: every prompt has a line, the pruned ones a cross, and colours stay with their prompts."""
+"""Figures of a classification: each prompt has a line, the pruned ones a cross, and colours stay with their prompts."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import pytest
 from core.figures.diffusion_classifier import (
     HIGHLIGHTED,
     MOST_LINES,
+    plot_classification,
     plot_error_by_step,
-    plot_race,
     prompt_colours,
     view_grid,
 )
 from core.methods.diffusion.denoising_view import DenoisingView
-from core.methods.diffusion.diffusion_classifier import Race, replay
+from core.methods.diffusion.diffusion_classifier import Classification, replay
 from core.methods.diffusion.sampling_plan import Plan
 
 STEPS = 1000
 
 
-def race(prompts: int, samples: int = 60, *, pruning: str = "t_test") -> Race:
+def classification(prompts: int, samples: int = 60, *, pruning: str = "t_test") -> Classification:
     """Errors that grow with the prompt's number."""
     random = np.random.default_rng(0)
     shared = random.uniform(0.1, 2, (samples, 1))
@@ -30,8 +30,8 @@ def race(prompts: int, samples: int = 60, *, pruning: str = "t_test") -> Race:
 
 
 def test_every_prompt_has_a_line_and_those_who_left_a_cross() -> None:
-    found = race(6)
-    figure = plot_race(found, [f"<b>label {number}" for number in range(6)])
+    found = classification(6)
+    figure = plot_classification(found, [f"<b>label {number}" for number in range(6)])
     lines = [trace for trace in figure.data if trace.mode == "lines" and trace.name]
     crosses = [trace for trace in figure.data if trace.marker.symbol == "x"]
     assert len(lines) == 6
@@ -42,8 +42,8 @@ def test_every_prompt_has_a_line_and_those_who_left_a_cross() -> None:
 
 
 def test_the_winner_is_the_zero_line_and_the_ends_are_in_the_picture() -> None:
-    found = race(4, pruning="none")
-    figure = plot_race(found, list("abcd"))
+    found = classification(4, pruning="none")
+    figure = plot_classification(found, list("abcd"))
     lines = {trace.name: trace for trace in figure.data if trace.mode == "lines" and trace.name}
     assert np.abs(lines["a"].y).max() == 0
     low, high = figure.layout.yaxis.range
@@ -51,16 +51,16 @@ def test_the_winner_is_the_zero_line_and_the_ends_are_in_the_picture() -> None:
 
 
 @pytest.mark.parametrize(("prompts", "samples"), [(1, 30), (2, 1), (3, 2), (200, 30)])
-def test_odd_races_are_drawn(prompts: int, samples: int) -> None:
-    found = race(prompts, samples, pruning="none")
+def test_odd_classifications_are_drawn(prompts: int, samples: int) -> None:
+    found = classification(prompts, samples, pruning="none")
     labels = [str(number) for number in range(prompts)]
-    figure = plot_race(found, labels)
+    figure = plot_classification(found, labels)
     assert sum(trace.name is not None for trace in figure.data) == min(prompts, MOST_LINES)
     assert plot_error_by_step(found, labels, STEPS) is not None
 
 
 def test_errors_by_step_are_paired_with_the_winner() -> None:
-    found = race(3, 400, pruning="none")
+    found = classification(3, 400, pruning="none")
     figure = plot_error_by_step(found, list("abc"), STEPS)
     # Prompt 2 is 4 % worse than prompt 0 whatever the sample's own size.
     mean = np.average(figure.data[1].y)

@@ -85,8 +85,8 @@ EXCUSED = {
     "precision.logits_in": "what leaves its range there is what agreement.agreement reports",
     "precision.measure_latencies": "measures time alone",
     "precision_probe.process_memory": "bytes alone",
-    "race_evaluation.budget_curve": "whole numbers",
-    "race_evaluation.replay_all": "asks diffusion_classifier.replay",
+    "elimination_cost.budget_curve": "whole numbers",
+    "elimination_cost.replay_all": "asks diffusion_classifier.replay",
     "same_images.answers": "asks predictions.predict_logits and zero_shot.embed_images",
     "same_images.class_order": "names of classes",
     "targets.trace_score": "is differentiated; its callers look at the gradients",
@@ -218,7 +218,7 @@ def cached(bad: bool) -> Any:
     )  # fmt: skip
 
 
-def race(bad: bool) -> Any:
+def classification(bad: bool) -> Any:
     latent = torch.from_numpy(numbers(2, 4, 4, bad=bad))
     plan = sampling_plan.Plan(samples=4, pruning="none")
     return finish(
@@ -269,7 +269,7 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
     ],
     "denoising_view.advantage_map": shown(denoising_view.advantage_map),
     "denoising_view.denoising_view": shown(denoising_view.denoising_view, 5),
-    "diffusion_classifier.classify": [race],
+    "diffusion_classifier.classify": [classification],
     "diffusion_classifier.paired_p_value": [lambda bad: diffusion_classifier.paired_p_value(numbers(9, bad=bad))],
     "disagreements.find_disagreements": both(
         lambda a, b: disagreements.find_disagreements(a, b, np.zeros(3, int), 1), (3, 5), (3, 5)

@@ -45,8 +45,8 @@ def test_it_names_the_pictures_that_diffusers_draws_with_it() -> None:
     images = torch.from_numpy(drawn).permute(0, 3, 1, 2) * 2 - 1
     with torch.inference_mode():
         latents, denoise = module.encode(images), module.denoiser(module.embed_prompts(prompts))
-    races = [
+    classifications = [
         finish(classify(denoise, latent, len(prompts), module.alphas_cumprod, Plan(samples=40))) for latent in latents
     ]
-    named = np.array([race.winner for race in races])
+    named = np.array([classification.predicted for classification in classifications])
     assert (named == np.arange(len(prompts))).mean() >= 0.7

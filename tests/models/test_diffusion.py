@@ -134,9 +134,9 @@ def test_files_in_half_precision_are_loaded_as_they_are_on_a_gpu_alone(
             latent = each.encode(image)[0]
             prompts = each.embed_prompts(["a cat", "a dog"])
         assert latent.dtype == torch.float32
-        race = finish(classify(each.denoiser(prompts), latent, 2, each.alphas_cumprod, plan, batch_size=4))
-        assert race.noise_error.dtype == np.float32
-        found.append(race.noise_error)
+        classification = finish(classify(each.denoiser(prompts), latent, 2, each.alphas_cumprod, plan, batch_size=4))
+        assert classification.noise_error.dtype == np.float32
+        found.append(classification.noise_error)
     np.testing.assert_allclose(found[1], found[0], rtol=2e-2)
 
 

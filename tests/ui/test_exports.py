@@ -277,20 +277,20 @@ def test_clip_against_imagenet(clip: str, tmp_path: Path, capsys: pytest.Capture
     assert printed == rows
 
 
-def test_a_race(tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_classification(tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]) -> None:
     model = f"folder:{save_tiny_pipeline(tmp_path_factory.mktemp('diffusion') / 'tiny')}"
-    query = {"model": model, "samples": "24", "least_samples": "8", "race_labels": "ship, horse, deer, dog"}
+    query = {"model": model, "samples": "24", "least_samples": "8", "diffusion_labels": "ship, horse, deer, dog"}
     changed = check_controls(
         opener("diffusion", **query),
         excused={**SHARED, "diffusion_view": "another view with an export of its own"},
         data_alone={
-            "race_view": "what stands beside the race",
-            "noise": "what stands beside the race",
-            "also_show": "what stands beside the race",
+            "denoising_view": "what stands beside the classification",
+            "noise": "what stands beside the classification",
+            "also_show": "what stands beside the classification",
         },
-        values={"race_template": "a drawing of a {}.", "sampling": ("index", 1), "pruning": ("index", 2)},
+        values={"diffusion_template": "a drawing of a {}.", "sampling": ("index", 1), "pruning": ("index", 2)},
     )
-    assert {"noise", "race_view", "also_show", "objective", "distance", "sampling", "threshold"} <= changed
+    assert {"noise", "denoising_view", "also_show", "objective", "distance", "sampling", "threshold"} <= changed
     export = exported(open_page("diffusion", **query))
     printed = run_recipe(export.recipe, capsys)
     assert export.table is not None

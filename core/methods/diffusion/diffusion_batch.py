@@ -1,8 +1,8 @@
-"""How many latents to put into one pass of a denoising network, measured; a race's result does not depend on it.
+"""How many latents to put into one pass of a denoising network, measured; no result depends on it.
 
 On a CPU a few sizes are timed once, and the smallest that is nearly as fast as the best is taken: beyond it a batch
 only costs memory. On a GPU larger is faster until memory ends: two small batches tell what a latent costs, and four
-fifths of what is free are filled. A race that runs out of memory all the same halves its batch and goes on.
+fifths of what is free are filled. A classification that runs out of memory all the same halves its batch and goes on.
 """
 
 from __future__ import annotations

@@ -33,13 +33,13 @@ from core.methods.diffusion.sampling_plan import (
     usable_steps,
 )
 
-# Calls after which a race is reported, if they fill a batch: some seconds of the bundled pipeline on a CPU.
+# Calls after which a classification is reported, if they fill a batch: some seconds of the bundled pipeline on a CPU.
 _MOST_UNSEEN = 500
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pruned:
-    """A prompt that left the race: after which sample, and with which p-value (None at the end of a stage)."""
+    """A prompt that was eliminated: after which sample, and with which p-value (None at the end of a stage)."""
 
     prompt: int
     sample: int
@@ -47,8 +47,8 @@ class Pruned:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Race:
-    """Where the race is.
+class Classification:
+    """Where the classification is.
 
     Attributes:
         noise_error: (samples, prompts) distance between the noise and its prediction; NaN where not computed.
@@ -56,7 +56,7 @@ class Race:
         time_steps: (samples,) of the samples so far.
         weights: (samples,) of the reconstruction error.
         objective: which of the two decides.
-        alive: prompts still in the race, the best first.
+        alive: prompts not yet eliminated, the best first.
         pruned: the others, in the order in which they left.
         calls: evaluations of the network, one for each latent that it saw.
         batches: forward passes.
@@ -84,7 +84,7 @@ class Race:
         return len(self.time_steps)
 
     @property
-    def winner(self) -> int:
+    def predicted(self) -> int:
         return self.alive[0]
 
     @property
@@ -101,7 +101,8 @@ class Race:
     def order(self, objective: Objective | None = None) -> tuple[int, ...]:
         """All prompts, the best first: those alive by their mean score, then the last to leave.
 
-        Under the other objective, whose race was not run: by the mean over the samples that all prompts took part in.
+        Under the other objective, which nothing was decided by: by the mean over the samples that all prompts took part
+        in.
         """
         if objective in (None, self.objective):
             return (*self.alive, *(each.prompt for each in reversed(self.pruned)))
@@ -117,9 +118,9 @@ def classify(
     plan: Plan,
     *,
     batch_size: int = 64,
-    begin: Race | None = None,
-) -> Generator[Race, None, Race]:
-    """Race `prompts` against each other; yields after every look and returns the last state.
+    begin: Classification | None = None,
+) -> Generator[Classification, None, Classification]:
+    """Compare `prompts` sample by sample and eliminate the worst; yields after every look and returns the last state.
 
     Args:
         denoise: predicts the noise in (batch, channels, height, width) latents at (batch,) time steps under (batch,)
@@ -129,10 +130,10 @@ def classify(
         alphas_cumprod: (time steps,) ᾱ of the schedule, float64; all arithmetic but the network's own is fp32 or finer.
             Only its `usable_steps` are drawn.
         batch_size: latents in a forward pass. It never changes the result; running out of GPU memory halves it.
-        begin: a race of the same plan, prompts and latent that was stopped, to go on with.
+        begin: a classification of the same plan, prompts and latent that was stopped, to go on with.
 
     Raises:
-        ConfigError: there is no prompt, `begin` is another race, or no time step mixes image and noise.
+        ConfigError: there is no prompt, `begin` is another classification, or no time step mixes image and noise.
         CoreError: the network gives no numbers.
     """
     if prompts < 1:
@@ -153,13 +154,13 @@ def classify(
     if begin is not None:
         done, spent = begin.step, begin.seconds
         if begin.scores().shape[1] != prompts or not np.array_equal(begin.time_steps, samples[:done]):
-            raise ConfigError("The race to go on with is of another plan or other prompts.", "Begin anew.")
+            raise ConfigError("The classification to go on with is of another plan or other prompts.", "Begin anew.")
         noise_error[:done], reconstruction_error[:done] = begin.noise_error, begin.reconstruction_error
         alive, pruned = begin.alive, list(begin.pruned)
         bench.calls, bench.batches = begin.calls, begin.batches
 
-    def race(finished: bool) -> Race:
-        return Race(
+    def classification(finished: bool) -> Classification:
+        return Classification(
             noise_error=noise_error[:done].copy(),
             reconstruction_error=reconstruction_error[:done].copy(),
             time_steps=samples[:done],
@@ -184,20 +185,20 @@ def classify(
         scores = noise_error if plan.objective == "noise" else reconstruction_error * weights[:, None]
         alive, leaving = _look(plan, scores[:done], alive)
         pruned += leaving
-        yield race(finished=done == len(samples) or len(alive) == 1)
-    return race(finished=True)
+        yield classification(finished=done == len(samples) or len(alive) == 1)
+    return classification(finished=True)
 
 
 def replay(
     noise_error: np.ndarray, reconstruction_error: np.ndarray, time_steps: np.ndarray, plan: Plan, steps: int
-) -> Race:
-    """The race that `plan` would have run, from errors that were measured before: no network is asked.
+) -> Classification:
+    """The classification that `plan` would have run, from errors that were measured before: no network is asked.
 
     Errors of the full grid serve any objective, decay, pruning and lesser number of samples. Distance, seed and time
     steps are those that were recorded, whatever `plan` says of them.
 
     Args:
-        noise_error, reconstruction_error: (samples, prompts); numbers at least where the race will look.
+        noise_error, reconstruction_error: (samples, prompts); numbers at least where the classification will look.
         time_steps: (samples,) of the samples.
         steps: time steps of the schedule.
 
@@ -226,7 +227,7 @@ def replay(
         alive, leaving = _look(plan, np.where(seen[:done], scores[:done], np.nan), alive)
         pruned += leaving
     nothing = np.float32(np.nan)
-    return Race(
+    return Classification(
         noise_error=np.where(seen[:done], noise_error[:done], nothing),
         reconstruction_error=np.where(seen[:done], reconstruction_error[:done], nothing),
         time_steps=time_steps[:done],
@@ -259,7 +260,7 @@ def paired_p_value(differences: np.ndarray) -> float:
     return float(2 * student.sf(abs(mean) / (deviation / np.sqrt(count)), count - 1))
 
 
-def excess_error(race: Race) -> tuple[np.ndarray, np.ndarray]:
+def excess_error(classification: Classification) -> tuple[np.ndarray, np.ndarray]:
     """By how much each prompt's error is above the leader's, after every sample.
 
     Returns:
@@ -270,14 +271,14 @@ def excess_error(race: Race) -> tuple[np.ndarray, np.ndarray]:
     """
     from scipy.stats import t as student
 
-    scores = race.scores().astype(np.float64)
-    differences = scores - scores[:, [race.winner]]
+    scores = classification.scores().astype(np.float64)
+    differences = scores - scores[:, [classification.predicted]]
     counts = np.arange(1, len(scores) + 1, dtype=np.float64)[:, None]
     mean = np.cumsum(differences, axis=0) / counts
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.maximum(np.cumsum(differences**2, axis=0) / counts - mean**2, 0) * counts / (counts - 1)
         half_width = student.ppf(0.975, counts - 1) * np.sqrt(variance / counts)
-    unit = max(float(scores[:, race.winner].mean()), 1e-12)
+    unit = max(float(scores[:, classification.predicted].mean()), 1e-12)
     return mean / unit, half_width / unit
 
 

@@ -41,15 +41,15 @@ def false_pruning_rate(
 
 
 def _simulated_losses(
-    random: np.random.Generator, critical: dict[int, float], prompts: int, advantage: float, races: int
+    random: np.random.Generator, critical: dict[int, float], prompts: int, advantage: float, runs: int
 ) -> int:
-    """Of so many simulated races, those that prompt 0 had to leave; `critical`: of |t| by look."""
+    """Of so many simulated runs, those that prompt 0 had to leave; `critical`: of |t| by look."""
     # The variance of a difference of two is 1.
-    scores = random.standard_normal((races, max(critical), prompts)) * np.sqrt(0.5)
+    scores = random.standard_normal((runs, max(critical), prompts)) * np.sqrt(0.5)
     scores[:, :, 0] -= advantage
-    alive, racing = np.ones((races, prompts), dtype=bool), np.ones(races, dtype=bool)
-    leader = np.full(races, -1)
-    total, squares, products = np.zeros((3, races, prompts))
+    alive, running = np.ones((runs, prompts), dtype=bool), np.ones(runs, dtype=bool)
+    leader = np.full(runs, -1)
+    total, squares, products = np.zeros((3, runs, prompts))
     lost, before = 0, 0
     for look, largest in critical.items():
         new = scores[:, before:look]
@@ -63,18 +63,18 @@ def _simulated_losses(
         mean = (total - total[rows, best][:, None]) / look
         deviations = squares + squares[rows, best][:, None] - 2 * products - look * mean**2
         alive &= ~(mean > largest * np.sqrt(np.maximum(deviations, 0) / (look * (look - 1))))
-        lost += int((racing & ~alive[:, 0]).sum())
-        racing &= alive[:, 0] & (alive.sum(axis=1) > 1)
+        lost += int((running & ~alive[:, 0]).sum())
+        running &= alive[:, 0] & (alive.sum(axis=1) > 1)
         leader, before = best, look
-        if 2 * racing.sum() < len(racing):  # copying is dear, so that it waits until half of them are decided
-            scores, alive, leader = scores[racing], alive[racing], leader[racing]
-            total, squares, products, racing = total[racing], squares[racing], products[racing], racing[racing]
+        if 2 * running.sum() < len(running):  # copying is dear, so that it waits until half of them are decided
+            scores, alive, leader = scores[running], alive[running], leader[running]
+            total, squares, products, running = total[running], squares[running], products[running], running[running]
         if not len(alive):
             break
     return lost
 
 
 def _products(scores: np.ndarray, best: np.ndarray) -> np.ndarray:
-    """(races, prompts) sums over the samples of `scores` (races, samples, prompts) times those of `best` (races,)."""
+    """(runs, prompts) sums over the samples of `scores` (runs, samples, prompts) times those of `best` (runs,)."""
     own = np.take_along_axis(scores, best[:, None, None], axis=2)
     return np.asarray((own.transpose(0, 2, 1) @ scores)[:, 0])

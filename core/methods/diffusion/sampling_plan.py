@@ -35,7 +35,7 @@ def other_objective(objective: Objective) -> Objective:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How the prompts race against each other."""
+    """How the prompts are compared, and when one is eliminated."""
 
     RENAMED: ClassVar[Mapping[str, str]] = {
         "spread": "sampling", "draws": "samples", "least_draws": "least_samples", "stage_draws": "stage_samples",
@@ -57,7 +57,7 @@ class Plan:
     # & Jaini look first after 20 and prune below 0.002: 2.4 times fewer calls than all 100 samples for all prompts, and
     # always the same answer; these settings: 3.2 times fewer, and the same answer in 99 %.
     samples: int = option(100, "Most samples", "Pairs of noise and time step for a prompt.", minimum=1, maximum=10_000)
-    pruning: Pruning = option("t_test", "Pruning", "When a prompt leaves the race.")
+    pruning: Pruning = option("t_test", "Pruning", "When a prompt is eliminated.")
     least_samples: int = option(10, "First look", "Samples before the first test.", minimum=2, maximum=10_000)
     look_every: int = option(5, "Look every", "Samples between two tests.", minimum=1, maximum=1000)
     threshold: float = option(0.01, "p-value", "A prompt leaves below it.", minimum=0, maximum=1)

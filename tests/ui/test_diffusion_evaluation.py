@@ -57,7 +57,7 @@ def test_a_result_is_shown_with_its_comparisons_its_price_and_its_errors(models:
     save_toy()
     evaluate(models, full_grid=True)
     evaluate(models, "again", labels=("cat", "dog"), compare_with=())
-    app = page(models, races="toys")
+    app = page(models, diffusion_evaluation="toys")
     assert not app.error
     said = text_of(app)
     found = EVALUATION.runs.read(find_run("toys"))
@@ -69,7 +69,7 @@ def test_a_result_is_shown_with_its_comparisons_its_price_and_its_errors(models:
     table = EVALUATION.table(found)
     assert len(table) == 5
     assert (table["label"] == table["said"]).mean() == found.accuracy.value
-    app.selectbox(key="races_choice").select_index(0).run()
+    app.selectbox(key="diffusion_evaluation_choice").select_index(0).run()
     assert not app.exception
     assert not app.warning
     assert "What pruning saves" not in text_of(app)
@@ -88,7 +88,7 @@ def test_launching_makes_a_run_once_with_the_plan_of_the_page(
     assert "Nothing has been evaluated" in text_of(app)
     # 20 images, 2 prompts, 12 samples; the tiny network is timed without being asked.
     assert "20 images, at most 480 calls of the network: at most" in text_of(app)
-    app.toggle(key="races_full_grid").set_value(True).run()
+    app.toggle(key="diffusion_evaluation_full_grid").set_value(True).run()
     assert "20 images, 480 calls of the network: about" in text_of(app)
     app.button(key="evaluate").click().run()
     app.button(key="evaluate").click().run()  # a double click
@@ -107,14 +107,14 @@ def test_impossible_evaluations_are_sentences(models: dict[str, str]) -> None:
     assert any("No data set is on this machine" in each.value for each in app.info)
     save_toy()
     app.run()
-    app.text_area(key="races_labels_toy").set_value("only one").run()
+    app.text_area(key="diffusion_evaluation_labels_toy").set_value("only one").run()
     assert any("2 classes, but 1 labels" in error.value for error in app.error)
     assert app.button(key="evaluate").disabled
-    app.text_area(key="races_labels_toy").set_value("a\nb").run()
-    app.multiselect(key="races_splits_toy").set_value([]).run()
+    app.text_area(key="diffusion_evaluation_labels_toy").set_value("a\nb").run()
+    app.multiselect(key="diffusion_evaluation_splits_toy").set_value([]).run()
     assert any("No split is chosen" in error.value for error in app.error)
-    app.multiselect(key="races_splits_toy").set_value(["test"]).run()
-    app.text_input(key=f"races_template_{models['pipeline']}").set_value("a photo").run()
+    app.multiselect(key="diffusion_evaluation_splits_toy").set_value(["test"]).run()
+    app.text_input(key=f"diffusion_evaluation_template_{models['pipeline']}").set_value("a photo").run()
     assert any("no place for the label" in error.value for error in app.error)
     assert not app.exception
 
@@ -123,7 +123,7 @@ def test_damaged_results_and_gone_data_are_sentences(models: dict[str, str]) -> 
     save_toy()
     evaluate(models)
     found = EVALUATION.runs.read(find_run("toys"))
-    app = page(models, races="gone")
+    app = page(models, diffusion_evaluation="gone")
     assert any("no result named “gone”" in each.value for each in app.warning)
     assert (found.predicted != found.labels).any(), "or there is no error to show"
     save_toy({"train": 4, "test": 1})
@@ -142,7 +142,7 @@ def test_costs_are_what_is_known_and_no_more() -> None:
         "100 images, 200,000 calls of the network: about 33 min (10 ms a call, 5 passes of 8, just now)"
     )
     assert "at most 33 min" in cost_sentence(100, 200_000, probed, pruned=True)
-    earlier = Pace(call_seconds=0.01, source="as in races", calls=500.0, full_grid=2000.0)
+    earlier = Pace(call_seconds=0.01, source="as in classifications", calls=500.0, full_grid=2000.0)
     assert "If pruning leaves 25% of them, as it did there: about 8 min" in cost_sentence(
         100, 200_000, earlier, pruned=True
     )

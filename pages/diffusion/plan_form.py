@@ -1,4 +1,4 @@
-"""How the prompts race: objective, time steps, budget and pruning, all in the address."""
+"""How the prompts are compared: objective, time steps, budget and pruning, all in the address."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PRUNINGS: dict[Pruning, str] = {"t_test": "t-test", "stages": "Stages", "none": 
 DISTANCES: dict[Distance, str] = {"l2": "Squared", "l1": "Absolute", "huber": "Huber"}
 
 
-def race_plan() -> Plan:
+def plan_form() -> Plan:
     """The popover with all settings, and the plan that comes of them.
 
     Raises:
@@ -51,7 +51,7 @@ def race_plan() -> Plan:
             "Most samples", 1, 10_000, usual.samples, 20, key="samples", bind=bound("samples"), disabled=staged,
             help="Pairs of noise and time step, the same for all prompts.",
         )  # fmt: skip
-        seed = second.number_input("Seed", 0, 9999, 0, key="race_seed", bind=bound("race_seed"))
+        seed = second.number_input("Seed", 0, 9999, 0, key="sampling_seed", bind=bound("sampling_seed"))
         tested = pruning == "t_test"
         first, second = st.columns(2)
         threshold = first.number_input(
