@@ -344,13 +344,13 @@ def bundle(
     races: Annotated[str, typer.Option(help="A finished diffusion_zero_shot run: its accuracy goes on the card.")] = "",
 ) -> None:
     """Train the models that come with Vitrine again; what is begun is resumed, what is finished is left alone."""
-    from core.experiments.bundled import BUNDLED_RUNS, bundled_run, find_bundled, install, record_races
+    from core.experiments.bundled import BUNDLED_RUNS, bundled_run, find_bundled, install, record_evaluation
     from core.launch.execute import execute
     from core.reports import Progress, as_line
     from core.runs.store import find_run
 
     if races:
-        typer.echo(f"Written into {record_races(find_run(races))}")
+        typer.echo(f"Written into {record_evaluation(find_run(races))}")
     rows = BUNDLED_RUNS if everything or listing else tuple(find_bundled(name) for name in names or [])
     for row in rows:
         if listing:

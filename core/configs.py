@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import typing
+from collections.abc import Mapping
 from types import UnionType
 from typing import Any, TypeVar
 
@@ -50,6 +51,8 @@ def to_json(config: Any) -> str:
 def from_dict(kind: type[Config], values: dict[str, Any]) -> Config:
     """Build `kind` from plain values.
 
+    A class may say in `RENAMED` what its fields were called when older runs were written down: {old name: name}.
+
     Raises:
         UnknownNameError: a key is no field of `kind`.
         ConfigError: a value has another type than its field, or is out of bounds.
@@ -57,7 +60,9 @@ def from_dict(kind: type[Config], values: dict[str, Any]) -> Config:
     hints = typing.get_type_hints(kind)
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     converted = {}
+    renamed: Mapping[str, str] = getattr(kind, "RENAMED", {})
     for key, value in values.items():
+        key = renamed.get(key, key)
         if key not in names:
             raise UnknownNameError(f"setting of {kind.__name__}", key, names)
         converted[key] = _convert(key, value, hints[key])

@@ -12,7 +12,7 @@ import streamlit as st
 
 from core.launch.queue import advance
 from core.paths import CHECKOUT
-from pages.shared.address import tidy_address
+from pages.shared.address import renew_address, tidy_address
 from pages.shared.errors import guard
 from pages.shared.layout import page_path
 from pages.shared.results import forget_changed_data
@@ -88,6 +88,7 @@ def main() -> None:
     sections = {title: [streamlit_page(entry) for entry in entries] for title, entries in SECTIONS.items()}
     chosen = st.navigation(sections, position="top")
     wait_for_imports()
+    renew_address()
     tidy_address()
     with guard():
         forget_changed_data()

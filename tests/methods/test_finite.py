@@ -30,7 +30,7 @@ from core.methods.accuracy import confusion, many_pictures, predictions, targets
 from core.methods.anatomy import positional
 from core.methods.attention import attention, gradcam, relevance, rollout
 from core.methods.clip import disagreements, image_text_relevance, zero_shot
-from core.methods.diffusion import denoising_view, diffusion_classifier
+from core.methods.diffusion import denoising_view, diffusion_classifier, sampling_plan
 from core.methods.embeddings import embedding, embedding_quality, features, layer_features, probes
 from core.methods.embeddings.features import Features
 from core.methods.latent import bounds, drawing, passes
@@ -65,7 +65,8 @@ EXCUSED = {
     "diffusion_batch.fitting_batch": "measures time alone",
     "diffusion_batch.pass_seconds": "measures time alone",
     "diffusion_classifier.replay": "NaN is what was not measured; it refuses to look there",
-    "diffusion_classifier.usable_steps": "a comparison leaves NaN out, which is its answer",
+    "sampling_plan.reconstruction_weights": "whole numbers",
+    "sampling_plan.usable_steps": "a comparison leaves NaN out, which is its answer",
     "embedding_quality.agreement": "whole numbers",
     "embedding_quality.neighbours_right": "whole numbers",
     "embedding_quality.shared": "whole numbers",
@@ -85,8 +86,8 @@ EXCUSED = {
     "precision.logits_in": "what leaves its range there is what agreement.agreement reports",
     "precision.measure_latencies": "measures time alone",
     "precision_probe.process_memory": "bytes alone",
-    "race_evaluation.budget_curve": "whole numbers",
-    "race_evaluation.replay_all": "asks diffusion_classifier.replay",
+    "elimination_cost.budget_curve": "whole numbers",
+    "elimination_cost.replay_all": "asks diffusion_classifier.replay",
     "same_images.answers": "asks predictions.predict_logits and zero_shot.embed_images",
     "same_images.class_order": "names of classes",
     "targets.trace_score": "is differentiated; its callers look at the gradients",
@@ -218,9 +219,9 @@ def cached(bad: bool) -> Any:
     )  # fmt: skip
 
 
-def race(bad: bool) -> Any:
+def classification(bad: bool) -> Any:
     latent = torch.from_numpy(numbers(2, 4, 4, bad=bad))
-    plan = diffusion_classifier.Plan(draws=4, pruning="none")
+    plan = sampling_plan.Plan(samples=4, pruning="none")
     return finish(
         diffusion_classifier.classify(lambda noised, *_: noised * 0.5, latent, 2, Diffuser.alphas_cumprod, plan)
     )
@@ -269,7 +270,7 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
     ],
     "denoising_view.advantage_map": shown(denoising_view.advantage_map),
     "denoising_view.denoising_view": shown(denoising_view.denoising_view, 5),
-    "diffusion_classifier.classify": [race],
+    "diffusion_classifier.classify": [classification],
     "diffusion_classifier.paired_p_value": [lambda bad: diffusion_classifier.paired_p_value(numbers(9, bad=bad))],
     "disagreements.find_disagreements": both(
         lambda a, b: disagreements.find_disagreements(a, b, np.zeros(3, int), 1), (3, 5), (3, 5)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from core.errors import ConfigError
 from core.finite import require_finite
-from core.methods.diffusion.diffusion_classifier import usable_steps
+from core.methods.diffusion.sampling_plan import usable_steps
 from core.models.diffusion import LatentDiffusion
 from core.seeding import stream_seed, torch_generator
 

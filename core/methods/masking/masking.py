@@ -257,9 +257,9 @@ def masked_responses(
         if target.class_index is None:
             confidence.append(target_confidence(module, masked, target))
         else:
-            spread = module(masked).float().softmax(dim=1)
-            confidence.append(spread[:, target.class_index])
-            best = spread.max(dim=1)
+            over_classes = module(masked).float().softmax(dim=1)
+            confidence.append(over_classes[:, target.class_index])
+            best = over_classes.max(dim=1)
             classes.append(best.indices)
             probabilities.append(best.values)
         done = min(start + batch_size, len(masks))

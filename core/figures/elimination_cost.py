@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from core.figures.attention import short_label
 from core.figures.theme import BASELINE, CATEGORICAL, finish
 from core.methods.accuracy.confusion import Accuracy
-from core.methods.diffusion.race_evaluation import BudgetCurve
+from core.methods.diffusion.elimination_cost import BudgetCurve
 
 # Of a name over a line, in accuracy.
 _NAME_HEIGHT = 0.07
@@ -21,7 +21,7 @@ _NAME_HEIGHT = 0.07
 def plot_accuracy_by_calls(
     curve: BudgetCurve, *, others: Sequence[tuple[str, Accuracy]] = (), chance: float | None = None
 ) -> go.Figure:
-    """Accuracy had every race been stopped at a budget, with its 95 % band; other models as lines across.
+    """Accuracy had every classification been stopped at a budget, with its 95 % band; other models as lines across.
 
     Args:
         others: title and accuracy on the same images; they make one call an image whatever the budget.

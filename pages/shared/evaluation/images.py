@@ -1,4 +1,4 @@
-"""What a whole data set's evaluation is asked for on every page: which images, and what their classes are called."""
+"""What every evaluation of a data set is asked for: which images, and what their classes are called."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.data.prompts import join_labels, parse_labels
 from core.errors import CoreError
-from core.experiments.zero_shot import choose_labels, evaluated_splits
+from core.experiments.evaluation import choose_labels, evaluated_splits
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,18 +10,19 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.experiments import diffusion_zero_shot
+from core.experiments.evaluation import RESULT
 from core.launch.execute import execute
-from core.methods.diffusion.diffusion_classifier import Plan
+from core.methods.diffusion.sampling_plan import Plan
 from core.runs.store import RunSpec, create_run, find_run, list_runs
-from pages.diffusion.race_evaluation import Pace, earlier_pace, race_evaluation_table, read_race_evaluation
-from pages.diffusion.race_evaluation_panel import cost_sentence
+from pages.diffusion.evaluation import EVALUATION
+from pages.diffusion.pace import Pace, cost_sentence, earlier_pace
 from pages.shared.recipes import filled_recipe
 from tests.clip_toy import save_tiny_clip
 from tests.diffusion_toy import save_tiny_pipeline
 from tests.pages.harness import open_page, text_of
 from tests.toy import save_toy
 
-QUICK = Plan(draws=8, least_draws=4, look_every=2, threshold=0.3)
+QUICK = Plan(samples=8, least_samples=4, look_every=2, threshold=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -56,24 +57,24 @@ def test_a_result_is_shown_with_its_comparisons_its_price_and_its_errors(models:
     save_toy()
     evaluate(models, full_grid=True)
     evaluate(models, "again", labels=("cat", "dog"), compare_with=())
-    app = page(models, races="toys")
+    app = page(models, diffusion_evaluation="toys")
     assert not app.error
     said = text_of(app)
-    found = read_race_evaluation(find_run("toys"))
+    found = EVALUATION.runs.read(find_run("toys"))
     assert f"#### {found.accuracy.sentence()}" in said
     assert "exact McNemar test" in said
     assert "By the reconstruction error, without any further call" in said
     assert "What pruning saves" in said
     assert "16" in said  # calls of the full grid
-    table = race_evaluation_table(found)
+    table = EVALUATION.table(found)
     assert len(table) == 5
     assert (table["label"] == table["said"]).mean() == found.accuracy.value
-    app.selectbox(key="races_choice").select_index(0).run()
+    app.selectbox(key="diffusion_evaluation_choice").select_index(0).run()
     assert not app.exception
     assert not app.warning
     assert "What pruning saves" not in text_of(app)
     assert "McNemar" not in text_of(app)
-    assert (read_race_evaluation(find_run("again")).predicted != found.labels).any(), "or there is no error to show"
+    assert (EVALUATION.runs.read(find_run("again")).predicted != found.labels).any(), "or there is no error to show"
     assert any("calls" in each.value and "→" in each.value for each in app.caption)
 
 
@@ -82,12 +83,12 @@ def test_launching_makes_a_run_once_with_the_plan_of_the_page(
 ) -> None:
     save_toy()
     submitted: list[Any] = []
-    monkeypatch.setattr("pages.shared.background_results.submit", submitted.append)
-    app = page(models, draws="12")
+    monkeypatch.setattr("pages.shared.evaluation.runs.submit", submitted.append)
+    app = page(models, samples="12")
     assert "Nothing has been evaluated" in text_of(app)
-    # 20 images, 2 prompts, 12 draws; the tiny network is timed without being asked.
+    # 20 images, 2 prompts, 12 samples; the tiny network is timed without being asked.
     assert "20 images, at most 480 calls of the network: at most" in text_of(app)
-    app.toggle(key="races_full_grid").set_value(True).run()
+    app.toggle(key="diffusion_evaluation_full_grid").set_value(True).run()
     assert "20 images, 480 calls of the network: about" in text_of(app)
     app.button(key="evaluate").click().run()
     app.button(key="evaluate").click().run()  # a double click
@@ -96,7 +97,7 @@ def test_launching_makes_a_run_once_with_the_plan_of_the_page(
     assert [each.name for each in submitted] == [run.name]
     spec = run.read_spec()
     assert (spec.recipe, spec.config["dataset"], spec.config["full_grid"]) == ("diffusion_zero_shot", "toy", True)
-    assert spec.config["plan"]["draws"] == 12
+    assert spec.config["plan"]["samples"] == 12
     # The bundled CNN knows ten other classes; the CLIP can be asked for any.
     assert spec.config["compare_with"] == ["clip_small"]
 
@@ -106,14 +107,14 @@ def test_impossible_evaluations_are_sentences(models: dict[str, str]) -> None:
     assert any("No data set is on this machine" in each.value for each in app.info)
     save_toy()
     app.run()
-    app.text_area(key="races_labels_toy").set_value("only one").run()
+    app.text_area(key="diffusion_evaluation_labels_toy").set_value("only one").run()
     assert any("2 classes, but 1 labels" in error.value for error in app.error)
     assert app.button(key="evaluate").disabled
-    app.text_area(key="races_labels_toy").set_value("a\nb").run()
-    app.multiselect(key="races_splits_toy").set_value([]).run()
+    app.text_area(key="diffusion_evaluation_labels_toy").set_value("a\nb").run()
+    app.multiselect(key="diffusion_evaluation_splits_toy").set_value([]).run()
     assert any("No split is chosen" in error.value for error in app.error)
-    app.multiselect(key="races_splits_toy").set_value(["test"]).run()
-    app.text_input(key=f"races_template_{models['pipeline']}").set_value("a photo").run()
+    app.multiselect(key="diffusion_evaluation_splits_toy").set_value(["test"]).run()
+    app.text_input(key=f"diffusion_evaluation_template_{models['pipeline']}").set_value("a photo").run()
     assert any("no place for the label" in error.value for error in app.error)
     assert not app.exception
 
@@ -121,15 +122,15 @@ def test_impossible_evaluations_are_sentences(models: dict[str, str]) -> None:
 def test_damaged_results_and_gone_data_are_sentences(models: dict[str, str]) -> None:
     save_toy()
     evaluate(models)
-    found = read_race_evaluation(find_run("toys"))
-    app = page(models, races="gone")
+    found = EVALUATION.runs.read(find_run("toys"))
+    app = page(models, diffusion_evaluation="gone")
     assert any("no result named “gone”" in each.value for each in app.warning)
     assert (found.predicted != found.labels).any(), "or there is no error to show"
     save_toy({"train": 4, "test": 1})
     app.run()
     assert not app.exception
     assert any("other images than when it was evaluated" in each.value for each in app.error)
-    (find_run("toys").path / diffusion_zero_shot.RESULT).write_text('{"model": 3}', encoding="utf-8")
+    (find_run("toys").path / RESULT).write_text('{"model": 3}', encoding="utf-8")
     app = page(models)
     assert any("cannot be read" in each.value for each in app.error)
     assert not app.exception
@@ -141,7 +142,7 @@ def test_costs_are_what_is_known_and_no_more() -> None:
         "100 images, 200,000 calls of the network: about 33 min (10 ms a call, 5 passes of 8, just now)"
     )
     assert "at most 33 min" in cost_sentence(100, 200_000, probed, pruned=True)
-    earlier = Pace(call_seconds=0.01, source="as in races", calls=500.0, full_grid=2000.0)
+    earlier = Pace(call_seconds=0.01, source="as in classifications", calls=500.0, full_grid=2000.0)
     assert "If pruning leaves 25% of them, as it did there: about 8 min" in cost_sentence(
         100, 200_000, earlier, pruned=True
     )
@@ -151,14 +152,14 @@ def test_what_an_earlier_run_saved_counts_for_its_own_plan_alone(models: dict[st
     save_toy()
     evaluate(models, compare_with=())
     run = find_run("toys")
-    found = read_race_evaluation(run)
-    same = earlier_pace(models["pipeline"], QUICK, [run])
+    found = EVALUATION.runs.read(run)
+    same = earlier_pace(models["pipeline"], QUICK, [found])
     assert same is not None
-    assert (same.calls, same.full_grid) == (found.calls.mean(), 16)
-    other = earlier_pace(models["pipeline"], Plan(), [run])
+    assert (same.calls, same.full_grid) == (found.columns["calls"].mean(), 16)
+    other = earlier_pace(models["pipeline"], Plan(), [found])
     assert other is not None
     assert (other.calls, other.call_seconds) == (None, same.call_seconds)
-    assert earlier_pace("another", QUICK, [run]) is None
+    assert earlier_pace("another", QUICK, [found]) is None
 
 
 def test_the_exported_recipe_gives_the_same_answers(models: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,6 +170,6 @@ def test_the_exported_recipe_gives_the_same_answers(models: dict[str, str], caps
     code = filled_recipe("shared", "run", recipe="diffusion_zero_shot", name="mine", overrides=overrides)
     exec(compile(code, "recipe.py", "exec"), {"__name__": "__main__"})
     assert "'accuracy'" in capsys.readouterr().out
-    one, other = (read_race_evaluation(find_run(name)) for name in ("toys", "mine"))
+    one, other = (EVALUATION.runs.read(find_run(name)) for name in ("toys", "mine"))
     np.testing.assert_array_equal(one.columns["calls"], other.columns["calls"])
     np.testing.assert_array_equal(one.predicted, other.predicted)

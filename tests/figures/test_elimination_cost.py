@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.figures.race_evaluation import plot_accuracy_by_calls, plot_replays
+from core.figures.elimination_cost import plot_accuracy_by_calls, plot_replays
 from core.methods.accuracy.confusion import Accuracy
-from core.methods.diffusion.race_evaluation import BudgetCurve
+from core.methods.diffusion.elimination_cost import BudgetCurve
 
 CURVE = BudgetCurve(
     calls=np.array([10, 40, 160, 600]), spent=np.array([10.0, 38.0, 120.0, 240.0]), correct=np.array([3, 4, 9, 12]),

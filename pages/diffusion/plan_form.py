@@ -1,4 +1,4 @@
-"""How the prompts race: objective, time steps, budget and pruning, all in the address."""
+"""How the prompts are compared: objective, time steps, budget and pruning, all in the address."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import cast
 import streamlit as st
 
 from core.errors import ConfigError
-from core.methods.diffusion.diffusion_classifier import Distance, Objective, Plan, Pruning, Spread
+from core.methods.diffusion.sampling_plan import Distance, Objective, Plan, Pruning, Sampling
 from pages.shared.address import bound, whole_number
 
 OBJECTIVES: dict[Objective, str] = {"noise": "Noise", "reconstruction": "Reconstruction"}
-SPREADS: dict[Spread, str] = {"uniform": "At random", "even": "Evenly spaced", "staged": "Staged"}
+SAMPLINGS: dict[Sampling, str] = {"uniform": "At random", "even": "Evenly spaced", "staged": "Staged"}
 PRUNINGS: dict[Pruning, str] = {"t_test": "t-test", "stages": "Stages", "none": "None"}
 DISTANCES: dict[Distance, str] = {"l2": "Squared", "l1": "Absolute", "huber": "Huber"}
 
 
-def race_plan() -> Plan:
+def plan_form() -> Plan:
     """The popover with all settings, and the plan that comes of them.
 
     Raises:
@@ -38,20 +38,20 @@ def race_plan() -> Plan:
             disabled=objective != "reconstruction", help="Large: early, hardly noised steps decide.",
         )  # fmt: skip
         first, second = st.columns(2)
-        spread = first.selectbox(
-            "Time steps", list(SPREADS), format_func=SPREADS.__getitem__, key="spread", bind="query-params"
+        sampling = first.selectbox(
+            "Time steps", list(SAMPLINGS), format_func=SAMPLINGS.__getitem__, key="sampling", bind="query-params"
         )
         pruning = second.selectbox(
             "Pruning", list(PRUNINGS), format_func=PRUNINGS.__getitem__, key="pruning", bind="query-params",
             help="t-test: a prompt leaves when it is surely worse than the leader. Stages: a fixed number stays.",
         )  # fmt: skip
-        staged = spread == "staged" or pruning == "stages"
+        staged = sampling == "staged" or pruning == "stages"
         first, second = st.columns(2)
-        draws = first.number_input(
-            "Most draws", 1, 10_000, usual.draws, 20, key="draws", bind=bound("draws"), disabled=staged,
+        samples = first.number_input(
+            "Most samples", 1, 10_000, usual.samples, 20, key="samples", bind=bound("samples"), disabled=staged,
             help="Pairs of noise and time step, the same for all prompts.",
         )  # fmt: skip
-        seed = second.number_input("Seed", 0, 9999, 0, key="race_seed", bind=bound("race_seed"))
+        seed = second.number_input("Seed", 0, 9999, 0, key="sampling_seed", bind=bound("sampling_seed"))
         tested = pruning == "t_test"
         first, second = st.columns(2)
         threshold = first.number_input(
@@ -59,13 +59,17 @@ def race_plan() -> Plan:
             disabled=not tested, help="A prompt leaves below it.",
         )  # fmt: skip
         least = second.number_input(
-            "First look", 2, 10_000, usual.least_draws, key="least_draws", bind=bound("least_draws"),
-            disabled=not tested, help="Draws before the first test.",
+            "First look", 2, 10_000, usual.least_samples, key="least_samples", bind=bound("least_samples"),
+            disabled=not tested, help="Samples before the first test.",
         )  # fmt: skip
-        every = st.slider("Draws between two looks", 1, 50, usual.look_every, key="look_every", bind="query-params")
+        every = st.slider("Samples between two looks", 1, 50, usual.look_every, key="look_every", bind="query-params")
         first, second = st.columns(2)
         ends = first.text_input(
-            "Stages end after", _join(usual.stage_draws), key="stage_draws", bind="query-params", disabled=not staged
+            "Stages end after",
+            _join(usual.stage_samples),
+            key="stage_samples",
+            bind="query-params",
+            disabled=not staged,
         )
         keeps = second.text_input(
             "and keep", _join(usual.stage_keeps), key="stage_keeps", bind="query-params", disabled=not staged
@@ -74,13 +78,13 @@ def race_plan() -> Plan:
         objective=cast(Objective, objective),
         distance=distance,
         decay=float(decay),
-        spread=spread,
-        draws=int(draws),
+        sampling=sampling,
+        samples=int(samples),
         pruning=pruning,
-        least_draws=int(least),
+        least_samples=int(least),
         look_every=int(every),
         threshold=float(threshold),
-        stage_draws=_numbers(ends, "Stages end after") if staged else usual.stage_draws,
+        stage_samples=_numbers(ends, "Stages end after") if staged else usual.stage_samples,
         stage_keeps=_numbers(keeps, "and keep") if staged else usual.stage_keeps,
         seed=int(seed),
     )

@@ -1,4 +1,4 @@
-"""Runs of one recipe as a view of a page: launched there, followed while they work, their results chosen among."""
+"""Evaluations of one recipe as runs: launched from a page, followed while they work, their results chosen among."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from core.errors import CoreError
+from core.experiments.evaluation import RESULT, Evaluation, read_evaluation
 from core.launch.control import request_stop, resume
 from core.launch.queue import advance, submit
-from core.methods.accuracy.confusion import most_confused
 from core.reports import roughly
 from core.runs.status import RESUMABLE, read_state
 from core.runs.store import RunFolder, RunSpec, create_run, list_runs
+from core.shares import share_of
 from pages.shared.address import remember, remembered
 from pages.shared.errors import guard
 from pages.shared.foreign import plain
@@ -24,26 +24,24 @@ from pages.shared.launch_panel import suggested_name
 from pages.shared.run_views import age, seconds_of
 
 EVERY = "1s"
-ACROSS = 6
-GALLERY = 12
 MOST_LISTED = 50
 DOUBLE_CLICK_S = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Results:
+class EvaluationRuns:
     """The runs of one recipe and what a page remembers about them.
 
     Attributes:
         key: of the address, where it names the run that is shown; the widgets' keys begin with it.
-        file: what a finished run has in its folder.
-        line: a result in a few words; age and name of the run are added.
+        headline: a result in words; one that it cannot be made of is damaged.
+        left_out: columns of a result that no page shows.
     """
 
     recipe: str
     key: str
-    file: str
-    line: Callable[[RunFolder], str]
+    headline: Callable[[Evaluation], str]
+    left_out: tuple[str, ...] = ()
 
     def runs(self) -> list[RunFolder]:
         """Every run of the recipe on this machine, the newest first."""
@@ -59,7 +57,19 @@ class Results:
 
     def finished(self) -> list[RunFolder]:
         """Those that have a result."""
-        return [run for run in self.runs() if (run.path / self.file).is_file()]
+        return [run for run in self.runs() if (run.path / RESULT).is_file()]
+
+    def read(self, run: RunFolder) -> Evaluation:
+        """The result of a run, kept in memory while its file is the same.
+
+        Raises:
+            CoreError: there is none, or it is damaged.
+        """
+        try:
+            stamp = (run.path / RESULT).stat().st_mtime_ns
+        except OSError as error:
+            raise CoreError(f"The run {run.name!r} has no result.", "Evaluate again.") from error
+        return _read(run.name, stamp, self.left_out, run, self.headline)
 
     def launch(self, config: Any, model: str, dataset: str) -> None:
         """The button and the command line of the same run; `config` is None where it is impossible."""
@@ -149,21 +159,25 @@ class Results:
 
     def _listed(self, run: RunFolder) -> str:
         try:
-            return f"{self.line(run)} · {age(seconds_of(run.read_spec().created))} · {run.name}"
+            found = self.read(run)
+            right, summary = found.accuracy, found.summary
+            images = f"{summary['dataset_title']} ({summary['split']})"
+            line = f"{share_of(right.correct, right.count, digits=1)} · {summary['model_title']} · {images}"
+            return f"{line} · {age(seconds_of(run.read_spec().created))} · {run.name}"
         except CoreError:
             return f"{run.name}: damaged"
 
 
-def result_stamp(folder: RunFolder, file: str) -> int:
-    """When the result in a run's folder was written, in nanoseconds: what a cache of it is kept by.
-
-    Raises:
-        CoreError: there is none.
-    """
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _read(
+    name: str, stamp: int, left_out: tuple[str, ...], _run: RunFolder, _headline: Callable[[Evaluation], str]
+) -> Evaluation:
+    found = read_evaluation(_run, left_out)
     try:
-        return (folder.path / file).stat().st_mtime_ns
-    except OSError as error:
-        raise CoreError(f"The run {folder.name!r} has no result.", "Evaluate again.") from error
+        _headline(found)
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise CoreError(f"The result of {name!r} cannot be read ({error}).", "Evaluate again.") from error
+    return found
 
 
 def free_name(model: str, dataset: str) -> str:
@@ -171,45 +185,3 @@ def free_name(model: str, dataset: str) -> str:
     model = model.rpartition("/")[2].rpartition(":")[2]
     stem = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in f"{model}-{dataset}")
     return suggested_name(stem.strip("-")[:60] or "evaluation", None)
-
-
-def error_gallery(
-    title: str,
-    key: str,
-    classes: Sequence[str],
-    confusion: np.ndarray,
-    *,
-    find: Callable[[int | None, int | None], np.ndarray],
-    picture: Callable[[int], np.ndarray],
-    caption: Callable[[int], str],
-) -> None:
-    """Images that were named wrongly, all or of one kind.
-
-    Args:
-        find: indices of the errors of a true class taken for another; None is any.
-        picture: an image by its index.
-        caption: what is said under it, in Markdown.
-    """
-    first, second = st.columns([3, 6], vertical_alignment="bottom")
-    first.markdown(f"**{title}**")
-    kinds = most_confused(confusion, 20)
-    options = [-1, *range(len(kinds))]
-    kind = second.selectbox(
-        "Kind",
-        options,
-        format_func=lambda each: (
-            "all kinds"
-            if each < 0
-            else f"{classes[kinds[each][0]]} taken for {classes[kinds[each][1]]} ({kinds[each][2]})"
-        ),
-        key=key,
-        label_visibility="collapsed",
-    )
-    indices = find(*((None, None) if kind < 0 else kinds[kind][:2]))[:GALLERY]
-    if not len(indices):
-        st.caption("It made no mistake.")
-        return
-    for start in range(0, len(indices), ACROSS):
-        for column, index in zip(st.columns(ACROSS), indices[start : start + ACROSS], strict=False):
-            column.image(picture(int(index)), width="stretch", alt=caption(int(index)))
-            column.caption(caption(int(index)))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from core.errors import ShapeError
 from core.methods.accuracy.paired import paired
-from core.methods.diffusion.diffusion_classifier import Plan, replay
-from core.methods.diffusion.race_evaluation import (
+from core.methods.diffusion.diffusion_classifier import replay
+from core.methods.diffusion.elimination_cost import (
     THRESHOLDS,
     budget_curve,
     plan_words,
@@ -20,39 +20,46 @@ from core.methods.diffusion.race_evaluation import (
     replayed_plans,
     trail,
 )
+from core.methods.diffusion.sampling_plan import Plan
 from tests.examples import examples
 
 T = 1000
 
 
 def grid(
-    seed: int, *, prompts: int = 4, draws: int = 60, advantage: float = 0.3
+    seed: int, *, prompts: int = 4, samples: int = 60, advantage: float = 0.3
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Errors of a full grid in which prompt 1 is better by `advantage` standard deviations."""
     random = np.random.default_rng(seed)
-    noise = random.random((draws, prompts)).astype(np.float32) + 1
+    noise = random.random((samples, prompts)).astype(np.float32) + 1
     noise[:, 1] -= np.float32(advantage)
-    steps = random.integers(0, T, draws)
+    steps = random.integers(0, T, samples)
     return noise, noise * 2, steps
 
 
 @examples(30)
 @given(seed=st.integers(0, 1000), pruning=st.sampled_from(["t_test", "stages", "none"]))
-def test_a_trail_is_the_race_had_it_been_stopped(seed: int, pruning: Any) -> None:
+def test_a_trail_is_the_classification_had_it_been_stopped(seed: int, pruning: Any) -> None:
     plan = Plan(
-        pruning=pruning, draws=60, least_draws=6, look_every=3, threshold=0.1, stage_draws=(15, 60), stage_keeps=(2, 1)
+        pruning=pruning,
+        samples=60,
+        least_samples=6,
+        look_every=3,
+        threshold=0.1,
+        stage_samples=(15, 60),
+        stage_keeps=(2, 1),
     )
-    race = replay(*grid(seed), plan, T)
-    leaders, calls = trail(race)
+    classification = replay(*grid(seed), plan, T)
+    leaders, calls = trail(classification)
     assert leaders.shape == calls.shape == (60,)
-    assert (leaders[-1], calls[-1]) == (race.winner, race.calls)
-    scores = race.scores()
-    for draw in range(race.step):
-        here = ~np.isnan(scores[draw])
-        means = np.where(here, scores[: draw + 1].mean(axis=0, dtype=np.float64), np.inf)
-        assert leaders[draw] == means.argmin()
-        assert calls[draw] == (~np.isnan(scores[: draw + 1])).sum()
-    assert set(leaders[race.step :]) <= {race.winner}
+    assert (leaders[-1], calls[-1]) == (classification.predicted, classification.calls)
+    scores = classification.scores()
+    for sample in range(classification.step):
+        here = ~np.isnan(scores[sample])
+        means = np.where(here, scores[: sample + 1].mean(axis=0, dtype=np.float64), np.inf)
+        assert leaders[sample] == means.argmin()
+        assert calls[sample] == (~np.isnan(scores[: sample + 1])).sum()
+    assert set(leaders[classification.step :]) <= {classification.predicted}
 
 
 def test_accuracy_against_calls_by_hand() -> None:
@@ -70,21 +77,23 @@ def test_accuracy_against_calls_by_hand() -> None:
 
 @examples(20)
 @given(seed=st.integers(0, 1000))
-def test_the_curve_ends_in_the_races_results_and_never_spends_more_than_allowed(seed: int) -> None:
-    races = [replay(*grid(seed + index), Plan(draws=60, threshold=0.1), T) for index in range(8)]
+def test_the_curve_ends_in_the_classifications_results_and_never_spends_more_than_allowed(seed: int) -> None:
+    classifications = [replay(*grid(seed + index), Plan(samples=60, threshold=0.1), T) for index in range(8)]
     labels = np.random.default_rng(seed).integers(0, 4, 8)
-    leaders, calls = (np.stack(each) for each in zip(*map(trail, races), strict=True))
+    leaders, calls = (np.stack(each) for each in zip(*map(trail, classifications), strict=True))
     curve = budget_curve(labels, leaders, calls)
     assert (curve.spent <= curve.calls).all()
     assert (np.diff(curve.spent) >= 0).all()
-    assert curve.correct[-1] == sum(race.winner == label for race, label in zip(races, labels, strict=True))
-    assert curve.spent[-1] == np.mean([race.calls for race in races])
+    assert curve.correct[-1] == sum(
+        classification.predicted == label for classification, label in zip(classifications, labels, strict=True)
+    )
+    assert curve.spent[-1] == np.mean([classification.calls for classification in classifications])
 
 
 def test_patience_costs_calls_and_agrees_more() -> None:
-    plan, labels = Plan(draws=60, least_draws=5, look_every=5), np.ones(40, dtype=int)
-    races = [replay(*grid(index, advantage=0.1), Plan(draws=60, pruning="none"), T) for index in range(40)]
-    found = {each: replay_all(races, labels, each, T) for each in replayed_plans(plan, 4)}
+    plan, labels = Plan(samples=60, least_samples=5, look_every=5), np.ones(40, dtype=int)
+    classifications = [replay(*grid(index, advantage=0.1), Plan(samples=60, pruning="none"), T) for index in range(40)]
+    found = {each: replay_all(classifications, labels, each, T) for each in replayed_plans(plan, 4)}
     hasty, patient = (
         next(row for each, row in found.items() if each.pruning == "t_test" and each.threshold == threshold)
         for threshold in (max(THRESHOLDS), min(THRESHOLDS))
@@ -93,7 +102,7 @@ def test_patience_costs_calls_and_agrees_more() -> None:
     assert hasty.saved == pytest.approx(240 / hasty.calls)
     assert hasty.same.value < patient.same.value
     assert hasty.same.count == 40
-    whole = replay_all(races, labels, Plan(draws=60, pruning="none"), T)
+    whole = replay_all(classifications, labels, Plan(samples=60, pruning="none"), T)
     assert (whole.calls, whole.saved, whole.same.value) == (240, 1, 1)
     (stages,) = (row for each, row in found.items() if each.pruning == "stages")
     assert stages.calls == 15 * 4 + 15 * 2 + 30 * 1 or stages.calls == 15 * 4 + 15 * 2
@@ -108,7 +117,7 @@ def test_plans_are_replayed_once_and_named() -> None:
     assert plan_words(Plan(pruning="none")) == "no pruning"
     own = Plan(pruning="stages")
     assert [each for each in replayed_plans(own, 10) if each.pruning == "stages"] == [own]
-    assert all(each.most_draws <= 3 for each in replayed_plans(Plan(draws=3), 10))
+    assert all(each.most_samples <= 3 for each in replayed_plans(Plan(samples=3), 10))
 
 
 def test_two_classifiers_on_the_same_images() -> None:
@@ -116,8 +125,8 @@ def test_two_classifiers_on_the_same_images() -> None:
     found = paired(labels, np.array([0, 1, 2, 0, 0, 0]), np.array([0, 0, 0, 3, 0, 0]))
     assert (found.both, found.only_first, found.only_second, found.neither) == (1, 2, 1, 2)
     assert found.p_value == 1
-    assert found.sentence("The race", "CLIP").startswith(
-        "CLIP is right on 1 image on which The race is wrong, and wrong on 2 on which The race is right: p = 1 "
+    assert found.sentence("Denoising", "CLIP").startswith(
+        "CLIP is right on 1 image on which Denoising is wrong, and wrong on 2 on which Denoising is right: p = 1 "
     )
     with pytest.raises(ShapeError, match="answers"):
         paired(labels, labels[:2], labels)
