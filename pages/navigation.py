@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.launch.queue import advance
-from core.paths import CHECKOUT
+from core.paths import ASSETS
 from pages.shared.address import tidy_address
 from pages.shared.errors import guard
 from pages.shared.layout import page_path
@@ -54,8 +54,8 @@ def take_up_runs() -> None:
     advance()
 
 
-st.set_page_config(page_title="Vitrine", page_icon=str(CHECKOUT / "assets" / "icon.svg"), layout="wide")
-st.logo(str(CHECKOUT / "assets" / "logo.svg"), size="large")
+st.set_page_config(page_title="Vitrine", page_icon=str(ASSETS / "icon.svg"), layout="wide")
+st.logo(str(ASSETS / "logo.svg"), size="large")
 # On top, so that the pictures get the width of the screen.
 chosen = st.navigation(SECTIONS, position="top")
 wait_for_imports()

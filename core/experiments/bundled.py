@@ -23,7 +23,7 @@ from typing import Any
 from core.configs import differences, parse_overrides
 from core.errors import CoreError, UnknownNameError
 from core.experiments.catalogue import find_recipe
-from core.paths import BUNDLED
+from core.paths import BUNDLED, INSTALLED
 from core.runs.store import RunFolder, RunSpec, create_run, list_runs, write_atomically
 
 
@@ -121,12 +121,20 @@ def bundled_run(name: str, overrides: tuple[str, ...] = ()) -> RunFolder:
     return existing
 
 
+def _only_in_a_checkout(checkpoints: Path) -> None:
+    if INSTALLED and checkpoints == BUNDLED:
+        raise CoreError(
+            "What pip has installed is not written to.", "Do this in a checkout; a finished run is in every picker anyway."
+        )
+
+
 def install(run: RunFolder, checkpoints: Path = BUNDLED) -> Path:
     """Put a finished run's model where the catalogue looks; returns the folder.
 
     Raises:
-        CoreError: the run is not finished.
+        CoreError: the run is not finished, or `checkpoints` belongs to an installed wheel.
     """
+    _only_in_a_checkout(checkpoints)
     if not (run.model / "card.json").is_file():
         raise CoreError(f"The run {run.name!r} has no finished model.", f"Train it: python -m core bundle {run.name}")
     target = checkpoints / run.name
@@ -144,6 +152,7 @@ def record_races(run: RunFolder, checkpoints: Path = BUNDLED) -> Path:
     """
     from core.experiments.diffusion_zero_shot import RESULT
 
+    _only_in_a_checkout(checkpoints)
     spec = run.read_spec()
     file = checkpoints / str(spec.config.get("model")) / "card.json"
     if spec.recipe != "diffusion_zero_shot" or not file.is_file():

@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
+from importlib.util import find_spec
 from statistics import median
 from typing import Any
 
@@ -245,6 +246,8 @@ class _Journal:
                         self._write()
 
     def _open_events(self, step: int) -> None:
+        if not _has_tensorboard():  # an extra: metrics.jsonl holds the same numbers
+            return
         from torch.utils.tensorboard import SummaryWriter
 
         # What an interrupted stretch wrote at or after this step is computed again and must not show twice.
@@ -253,10 +256,17 @@ class _Journal:
     def _add_scalars(self, values: dict[str, Any]) -> None:
         if self.events is None:
             self._open_events(values["step"])
+        if self.events is None:
+            return
         for name, value in values.items():
             if name not in ("step", "steps", "epoch", "epochs") and isinstance(value, int | float):
                 self.events.add_scalar(name, value, values["step"])
         self.events.flush()
+
+
+@cache
+def _has_tensorboard() -> bool:
+    return find_spec("tensorboard") is not None
 
 
 class _Pace:

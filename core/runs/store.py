@@ -20,7 +20,7 @@ from core.configs import differences, from_dict
 from core.errors import ConfigError, CoreError, UnknownNameError
 from core.files import switch
 from core.json_files import parse_json, read_json
-from core.paths import CHECKOUT, runs_root
+from core.paths import CHECKOUT, INSTALLED, runs_root, version
 
 MOST_PROCESSES = 1024
 _COUNTERS = ("step", "steps", "epoch", "epochs")
@@ -237,7 +237,9 @@ def list_runs() -> Iterator[RunFolder]:
 
 @cache
 def code_version() -> str:
-    """`git describe` of the checkout; nothing where there is no git."""
+    """`git describe` of the checkout, nothing where there is no git; the version of what is installed."""
+    if INSTALLED:  # the folder around it may be a checkout of something else
+        return version()
     command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--tags"]
     try:
         return subprocess.run(

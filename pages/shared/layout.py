@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from core.models.checkpoint import read_card
-from core.paths import BUNDLED, CHECKOUT
+from core.paths import ASSETS, BUNDLED, CHECKOUT
 
-CARDS = CHECKOUT / "assets" / "cards"
+CARDS = ASSETS / "cards"
 SECTIONS = {
     "see": ("What you see", ":material/visibility:"),
     "how": ("How it is computed", ":material/function:"),
