@@ -12,8 +12,8 @@ from core.errors import CoreError
 # Whence `core` and `pages` are imported: the checkout, or site-packages.
 CHECKOUT = Path(__file__).resolve().parent.parent
 INSTALLED = not (CHECKOUT / "pyproject.toml").is_file()
-# What is no code lies beside it in a checkout and in a folder of its own in a wheel (setup.py). Nothing is written there
-# but by `bundle --install`, in a checkout.
+# What is no code lies beside it in a checkout and in a folder of its own in a wheel (setup.py). Nothing is written
+# there but by `bundle --install`, in a checkout.
 FILES = CHECKOUT / "vitrine_files" if INSTALLED else CHECKOUT
 ASSETS = FILES / "assets"
 BUNDLED = FILES / "checkpoints"

@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 TOP = {
-    "configs", "device", "errors", "extras", "files", "finite", "intervals", "json_files", "notebook", "paths", "precision_choice", "reports",
-    "seeding", "shares",
+    "configs", "device", "errors", "extras", "files", "finite", "intervals", "json_files", "notebook", "paths",
+    "precision_choice", "reports", "seeding", "shares",
 }  # fmt: skip
 
 # Which packages of `core` a package may import, besides itself and the top level.

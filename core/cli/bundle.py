@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 
-
 def bundle(
     names: Annotated[list[str] | None, typer.Argument(help="Folders of checkpoints/, such as vit_p4.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value on top, repeatable.")] = None,

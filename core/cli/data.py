@@ -9,7 +9,6 @@ import typer
 
 from core.cli.bars import advance
 
-
 app = typer.Typer(no_args_is_help=True, help="Data sets on this machine.")
 
 

@@ -8,7 +8,6 @@ import typer
 
 from core.cli.bars import advance
 
-
 app = typer.Typer(no_args_is_help=True, help="What is on this machine, and fetching what is not.")
 OFFLINE_SET = ("vit_s14_saliency", "efficientnet_lite0")
 

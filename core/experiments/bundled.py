@@ -124,7 +124,8 @@ def bundled_run(name: str, overrides: tuple[str, ...] = ()) -> RunFolder:
 def _only_in_a_checkout(checkpoints: Path) -> None:
     if INSTALLED and checkpoints == BUNDLED:
         raise CoreError(
-            "What pip has installed is not written to.", "Do this in a checkout; a finished run is in every picker anyway."
+            "What pip has installed is not written to.",
+            "Use a checkout; every picker has finished runs anyway.",
         )
 
 

@@ -25,6 +25,7 @@ from torch import Tensor
 from core.configs import check_options, option
 from core.errors import ConfigError, CoreError
 from core.finite import require_finite
+from core.notebook import Drawn
 from core.seeding import published_stream, stream, torch_generator
 
 Objective = Literal["reconstruction", "noise"]
@@ -105,7 +106,7 @@ class Pruned:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Race:
+class Race(Drawn):
     """Where the race is.
 
     Attributes:

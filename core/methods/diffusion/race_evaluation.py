@@ -11,6 +11,7 @@ from core.errors import ShapeError
 from core.intervals import wilson_interval
 from core.methods.accuracy.confusion import Accuracy
 from core.methods.diffusion.diffusion_classifier import Plan, Race, replay
+from core.notebook import Drawn
 
 # p-values under which a prompt may leave the race, from hasty to patient.
 THRESHOLDS = (0.2, 0.05, 0.01, 2e-3, 1e-4)
@@ -18,7 +19,7 @@ MOST_BUDGETS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
-class BudgetCurve:
+class BudgetCurve(Drawn):
     """How many images are right if every race is stopped at a budget; all arrays are (budgets,).
 
     Attributes:
