@@ -19,8 +19,6 @@ import os
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -28,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.report import machine, write
+from benchmarks.report import machine, parse, write
 from core.data.catalogue import read_dataset, sample_images
 from core.data.prompts import dataset_labels, fill_template
 from core.data.transforms import to_batch
@@ -37,14 +35,14 @@ from core.experiments.diffusion_zero_shot import PREDICTIONS, RESULT
 from core.methods.diffusion.diffusion_batch import fitting_batch
 from core.methods.diffusion.diffusion_classifier import Plan, Race, classify, draw_time_steps, replay
 from core.methods.diffusion.race_evaluation import plan_words, replay_all, replayed_plans, trail
-from core.methods.embeddings.features import finish
 from core.methods.precision.memory_profile import MIB
 from core.methods.precision.resident_memory import peak_of, resident_bytes, settle
-from core.methods.precision.timing import wait_for
 from core.models.diffusion import LatentDiffusion
 from core.models.weights import load
 from core.paths import CHECKOUT, runs_root
+from core.reports import finish
 from core.runs.store import RunFolder
+from core.timing import seconds_of
 
 TEMPLATE = "a photo of a {}."
 
@@ -105,15 +103,6 @@ def prepare(name: str, dataset: str, images: int, draws: int) -> Bench:
         prompts = module.embed_prompts([fill_template(TEMPLATE, label) for label in labels])
         latents = module.encode(to_batch(pictures, model.network.preprocessing).to(module.device))
     return Bench(module=module, prompts=prompts, latents=latents, plan=Plan(pruning="none", draws=draws, look_every=20))
-
-
-def seconds_of(work: Callable[[], object], device: torch.device) -> float:
-    """Wall time from an idle device to an idle device."""
-    wait_for(device)
-    began = time.perf_counter()
-    work()
-    wait_for(device)
-    return time.perf_counter() - began
 
 
 def compare(bench: Bench, batch_size: int, repeats: int) -> dict[str, Any]:
@@ -212,7 +201,7 @@ def pruning(name: str) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure and write `results/diffusion_classifier.json`, or `results/diffusion_pruning.json` with a full grid."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="diffusion_small", help="Of the catalogue, or folder:PATH of a pipeline.")
@@ -225,7 +214,7 @@ def main() -> None:
     parser.add_argument("--memory-batches", default="1,8,32,128")
     parser.add_argument("--pruning-of", default="", metavar="RUN", help="A full grid; nothing else is measured then.")
     parser.add_argument("--memory-of", type=int, default=0, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    arguments = parse(parser, words, images=1, repeats=1, draws=20, memory_batches="1")
     torch.set_num_threads(arguments.threads)
     if arguments.memory_of:
         print(json.dumps({"mib": memory(prepare(arguments.model, arguments.dataset, 1, 20), arguments.memory_of)}))
@@ -256,6 +245,7 @@ def main() -> None:
             "mib_by_batch": memory_by_batch(arguments, sizes),
             "machine": {**where, "load_after": [round(value, 2) for value in os.getloadavg()]},
         },
+        quick=arguments.quick,
     )
 
 

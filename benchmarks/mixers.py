@@ -21,7 +21,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -32,7 +32,7 @@ from scipy import stats
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.report import machine, write
+from benchmarks.report import machine, parse, write
 from core.configs import parse_overrides
 from core.data.arrays import load_arrays
 from core.data.transforms import Normalisation, normalise
@@ -44,6 +44,7 @@ from core.methods.operators.receptive_field import network_receptive_field
 from core.models.checkpoint import ModelCard, load_model, read_card
 from core.models.mixer import MixerNetwork
 from core.runs.store import RunFolder, RunSpec, create_run, find_run, list_runs
+from core.timing import seconds_of
 
 ROWS = tuple(row for row in BUNDLED_RUNS if row.recipe == "mixer_scratch")
 FIELD_IMAGES = 64
@@ -85,7 +86,7 @@ def train(runs: Sequence[RunFolder], parallel: int, minutes: float) -> list[RunF
     """
     waiting = [run for run in runs if not (run.model / "card.json").is_file()]
     end, working = time.monotonic() + 60 * minutes, dict[subprocess.Popen[bytes], RunFolder]()
-    threads = str(max(1, (os.cpu_count() or 1) // parallel))
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // parallel))
     while waiting or working:
         while waiting and len(working) < parallel:
             run = waiting.pop(0)
@@ -160,18 +161,10 @@ def images_per_second(
             F.cross_entropy(logits.float(), labels).backward()
 
     with torch.set_grad_enabled(training):
-        seconds = [_timed(step, device) for _ in range(repeats + 3)][3:]
+        seconds = [seconds_of(step, device) for _ in range(repeats + 3)][3:]
     network.zero_grad()
     network.cpu().eval()
     return batch / min(seconds)
-
-
-def _timed(work: Callable[[], None], device: torch.device) -> float:
-    started = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - started
 
 
 def receptive_field(network: MixerNetwork, images: Tensor) -> dict[str, float]:
@@ -236,7 +229,7 @@ def describe(trained: Trained, device: torch.device, repeats: int) -> dict[str, 
 _MEASURED = ("accuracy", "interval_95", "count", "loss")
 
 
-def main() -> int:
+def main(words: list[str] | None = None) -> int:
     """Train what is missing; once nothing is, measure and write `results/mixers.json`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="auto")
@@ -248,7 +241,7 @@ def main() -> int:
     parser.add_argument("--parallel", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=1e6, help="stop then, saving checkpoints; call again")
     parser.add_argument("--repeats", type=int, default=20)
-    arguments = parser.parse_args()
+    arguments = parse(parser, words, seeds=1, epochs=1, prefix="quick_", repeats=1)
     settings = [*([f"training.epochs={arguments.epochs}"] if arguments.epochs else []), *arguments.settings]
     if settings and not arguments.prefix:
         parser.error("runs with other settings than the bundled models need a --prefix of their own")
@@ -273,13 +266,14 @@ def main() -> int:
         results[operator] = describe(Trained(operator=operator, folders=folders), device, arguments.repeats)
         print(operator, results[operator]["accuracy"], flush=True)
     write(
-        f"{arguments.prefix}mixers",
+        "mixers" if arguments.quick else f"{arguments.prefix}mixers",
         {
             "command": "python -m benchmarks.mixers " + " ".join(sys.argv[1:]),
             "field_images": f"{FIELD_IMAGES} of the validation images",
             "operators": results,
             "machine": machine(),
         },
+        quick=arguments.quick,
     )
     return 0
 

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from transformers import ViTConfig, ViTModel
 
-from benchmarks.report import machine, write
+from benchmarks.report import machine, parse, write
 from core.methods.attention.rollout import rollout_batch
 from core.models.transformers_vit import TransformersViT
+from core.timing import seconds_of
 
 
 def hook_loop(model: ViTModel, images: Tensor) -> Tensor:
@@ -48,24 +48,20 @@ def hook_loop(model: ViTModel, images: Tensor) -> Tensor:
     return torch.stack(maps)
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Seconds of one call."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure and write `results/rollout.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=5)
-    arguments = parser.parse_args()
+    parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument("--side", type=int, default=224, help="of the images, in pixels")
+    arguments = parse(parser, words, batch=2, repeats=1, layers=2, side=32)
     where = machine()
     torch.manual_seed(0)
-    reference = ViTModel(ViTConfig(attn_implementation="eager"), add_pooling_layer=False).eval()
+    config = ViTConfig(attn_implementation="eager", image_size=arguments.side, num_hidden_layers=arguments.layers)
+    reference = ViTModel(config, add_pooling_layer=False).eval()
     ours = TransformersViT(reference)
-    images = torch.randn(arguments.batch, 3, 224, 224)
+    images = torch.randn(arguments.batch, 3, arguments.side, arguments.side)
     variants: dict[str, Callable[[], object]] = {
         "hook_loop": lambda: hook_loop(reference, images),
         "rollout_batch": lambda: rollout_batch(ours, images),
@@ -84,12 +80,12 @@ def main() -> None:
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(arguments.repeats):
         for name, work in variants.items():
-            seconds[name].append(timed(work))
+            seconds[name].append(seconds_of(work, torch.device("cpu")))
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     write(
         "rollout",
         {
-            "model": "ViT-B/16, 224 px, 12 layers, 12 heads",
+            "model": f"ViT-B/16, {arguments.side} px, {arguments.layers} layers, 12 heads",
             "batch": arguments.batch,
             "repeats": arguments.repeats,
             "seconds": seconds,
@@ -99,6 +95,7 @@ def main() -> None:
             "mean_value": scale,
             "machine": where,
         },
+        quick=arguments.quick,
     )
 
 

@@ -9,6 +9,7 @@ from core.paths import ASSETS
 from pages.shared.address import tidy_address
 from pages.shared.errors import guard
 from pages.shared.layout import page_path
+from pages.shared.results import forget_changed_data
 from pages.shared.start import wait_for_imports
 
 
@@ -61,5 +62,6 @@ chosen = st.navigation(SECTIONS, position="top")
 wait_for_imports()
 tidy_address()
 with guard():
+    forget_changed_data()
     take_up_runs()
 chosen.run()

@@ -49,10 +49,10 @@ def start_sweep(
 ) -> None:
     """Try settings in short trainings; Ctrl-C stops, and the same command continues."""
     from core.configs import from_dict
-    from core.experiments.catalogue import find_recipe
     from core.experiments.space import usual_space
     from core.launch import queue, sweep
     from core.launch.launcher import LocalLauncher
+    from core.launch.recipes import find_recipe
     from core.runs.store import RunSpec, create_run, list_runs
 
     settings = {

@@ -31,7 +31,7 @@ def recipe_help(recipe: str) -> str:
         UnknownNameError: there is no such recipe.
     """
     from core.configs import list_settings
-    from core.experiments.catalogue import find_recipe
+    from core.launch.recipes import find_recipe
 
     found = find_recipe(recipe)
     rows = [
@@ -63,8 +63,8 @@ def train(
     """Train; Ctrl-C saves a checkpoint and stops, and the same command continues."""
     from core.configs import parse_overrides
     from core.errors import ConfigError
-    from core.experiments.catalogue import find_recipe
     from core.launch import queue
+    from core.launch.recipes import find_recipe
     from core.runs.store import RunSpec, create_run, list_runs
 
     if launcher not in ("local", "slurm"):
@@ -96,9 +96,9 @@ def estimate(
 ) -> None:
     """How long a training would take, measured over a few of its own steps."""
     from core.configs import parse_overrides
-    from core.experiments.catalogue import find_recipe
     from core.experiments.estimate import Estimate
     from core.experiments.estimate import estimate as measure
+    from core.launch.recipes import find_recipe
 
     found = find_recipe(recipe)
     config: object = parse_overrides(found.config, settings or [])

@@ -29,7 +29,7 @@ from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
 from pages.shared.layout import heading, teaching_cards
 from pages.shared.pickers import model_picker, own_model_form, second_model_picker
-from pages.shared.stoppable import Stopped
+from pages.shared.results import Stopped
 
 VIEWS = {"plane": "One plane", "layers": "Layer by layer", "models": "Two models"}
 # Whatever makes vectors of pictures.

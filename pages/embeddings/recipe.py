@@ -16,9 +16,9 @@ import numpy as np
 from core.figures.embedding import label_palette, plot_plane
 from core.methods.embeddings.embedding import PlaneConfig, align, place
 from core.methods.embeddings.embedding_quality import directions, faithfulness, nearest, neighbours_right, overlap
-from core.methods.embeddings.features import finish
 from core.methods.embeddings.layer_features import Cut, extract_layers, find_cuts
 from core.models.weights import load
+from core.reports import finish
 
 {pictures}
 config = PlaneConfig({config})

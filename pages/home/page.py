@@ -27,13 +27,13 @@ from pages.shared.cache import (
     maps_of,
     positional_of,
     rollout_of,
-    with_progress,
 )
 from pages.shared.errors import guard, show_error
 from pages.shared.foreign import plain
 from pages.shared.layout import accuracy_sentence, page_link
 from pages.shared.pickers import PREFERRED, Picture, image_picker
 from pages.shared.previews import augmented_photo
+from pages.shared.results import with_progress
 from pages.shared.run_views import all_views
 from pages.shared.zero_shot import BUNDLED_LABELS, relevance_of, scores_of
 

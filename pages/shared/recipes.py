@@ -200,7 +200,7 @@ from core.data.prompts import STRATEGIES
 from core.methods.modality_gap.alignment import VARIANTS
 from core.methods.modality_gap.modality_gap import compare_variants, finding
 from core.methods.modality_gap.modality_gap_pairs import embed_halves
-from core.methods.embeddings.features import finish
+from core.reports import finish
 from core.models.weights import load
 
 halves = finish(embed_halves(load({name!r}), {source!r}, STRATEGIES[{strategy!r}].templates, pairs={pairs}, by={by!r}))
@@ -236,7 +236,7 @@ def precision_recipe(
         "import torch",
         "from core.device import pick_device",
         "from core.methods.precision.agreement import agreement",
-        "from core.methods.embeddings.features import finish",
+        "from core.reports import finish",
         "from core.methods.precision.memory_profile import memory_profile",
         "from core.methods.precision.precision import FORMATS, cast, forward, logits_in, measure_latencies",
     ]
@@ -301,7 +301,7 @@ def train_recipe(recipe: str, overrides: list[str], name: str) -> str:
     return f'''"""Train {recipe}. Run it in Vitrine's folder: python train.py"""
 
 from core.configs import parse_overrides
-from core.experiments.catalogue import find_recipe
+from core.launch.recipes import find_recipe
 from core.launch.execute import execute
 from core.reports import Progress, as_line
 from core.runs.store import RunSpec, create_run

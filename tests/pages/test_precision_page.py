@@ -16,8 +16,8 @@ from core.errors import CoreError
 from core.methods.precision import precision_probe
 from pages.shared.recipes import precision_recipe
 from tests.clip_toy import save_tiny_clip
+from tests.pages.harness import open_page, text_of
 from tests.toy import save_toy
-from tests.ui.test_pages import open_page, text_of
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +44,7 @@ def test_it_opens_with_a_first_look_that_says_what_it_is() -> None:
     assert (table["runs"].dropna() >= 3).all()
 
 
+@pytest.mark.slow
 def test_other_formats_batches_and_images_change_what_is_shown() -> None:
     save_toy({"train": 40, "test": 40})
     app = precision()
@@ -60,6 +61,7 @@ def test_other_formats_batches_and_images_change_what_is_shown() -> None:
     assert any("Choose a format" in info.value for info in app.info)
 
 
+@pytest.mark.slow
 def test_the_whole_protocol_runs_through_the_probes_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def in_this_process(command: list[str], tick: Callable[[], None]) -> Iterator[dict[str, Any]]:
         printed = io.StringIO()

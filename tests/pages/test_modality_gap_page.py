@@ -11,8 +11,8 @@ from streamlit.testing.v1 import AppTest
 from core.methods.modality_gap.alignment import VARIANTS
 from pages.shared.recipes import modality_gap_recipe
 from tests.clip_toy import save_tiny_clip
+from tests.pages.harness import open_page, text_of
 from tests.toy import save_toy
-from tests.ui.test_pages import open_page, text_of
 
 
 @pytest.fixture(scope="module")

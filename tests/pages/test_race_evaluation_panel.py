@@ -18,8 +18,8 @@ from pages.diffusion.race_evaluation_panel import cost_sentence
 from pages.shared.recipes import evaluation_recipe
 from tests.clip_toy import save_tiny_clip
 from tests.diffusion_toy import save_tiny_pipeline
+from tests.pages.harness import open_page, text_of
 from tests.toy import save_toy
-from tests.ui.test_pages import open_page, text_of
 
 QUICK = Plan(draws=8, least_draws=4, look_every=2, threshold=0.3)
 

@@ -14,8 +14,8 @@ from core.runs.status import read_state
 from core.runs.store import RunSpec, create_run, find_run, list_runs
 from pages.shared.recipes import evaluation_recipe, similarity_recipe, zero_shot_recipe
 from tests.clip_toy import save_tiny_clip
+from tests.pages.harness import open_page, text_of
 from tests.toy import save_toy
-from tests.ui.test_pages import open_page, text_of
 
 MATRIX, DATASET = "Images × texts", "Whole data set"
 

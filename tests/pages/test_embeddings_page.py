@@ -17,10 +17,10 @@ from core.methods.embeddings.layer_features import Cut
 from pages.components.image_plane.image_plane import Chosen, _read
 from pages.embeddings.recipe import embeddings_recipe
 from pages.embeddings.spaces import Asked
-from pages.shared.stoppable import SharedResults
+from pages.shared.results import SharedResults
+from tests.pages.exports import run_recipe
+from tests.pages.harness import open_page, text_of
 from tests.toy import save_toy
-from tests.ui.test_pages import open_page, text_of
-from tests.ui.test_recipes import run_script
 
 QUICK = {"set": "views:6/0", "encoder": "cnn_small", "plane_method": "PCA"}
 
@@ -109,6 +109,7 @@ def test_two_models_stand_beside_each_other_with_what_they_share() -> None:
     assert given["colours"][-1]["title"] == "Neighbours in common"
 
 
+@pytest.mark.slow
 def test_layer_pooling_and_axes_can_be_chosen_and_are_in_the_address() -> None:
     app = open_page("embeddings", **{**QUICK, "encoder": "vit_p4"})
     app.selectbox(key="depth_choice").set_value(0).run()
@@ -164,11 +165,11 @@ def test_identical_pictures_are_said_to_be_identical() -> None:
 
 
 def test_stopped_work_stays_stopped_until_somebody_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    results = SharedResults()
-    monkeypatch.setattr("pages.shared.stoppable._results", lambda: results)
+    stores: dict[str, SharedResults] = {}
+    monkeypatch.setattr("pages.shared.results._stores", lambda: stores)
     app = open_page("embeddings", **{**QUICK, "set": "views:4/1"})
-    first = next(iter(results.found))
-    results.found.clear()
+    first = next((name, key) for name, store in stores.items() for key in store.found)
+    stores.clear()
     app.session_state["stopped_work"] = hashlib.sha256(repr(first).encode()).hexdigest()[:16]
     app.run()
     assert any("Stopped" in info.value for info in app.info)
@@ -177,10 +178,13 @@ def test_stopped_work_stays_stopped_until_somebody_goes_on(monkeypatch: pytest.M
     assert plane(app)["layout"]["count"] == 32
 
 
-def test_the_recipe_runs_and_names_its_pictures(tmp_path: Path) -> None:
+def test_the_recipe_runs_and_names_its_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     asked = [Asked(model="cnn_small", cut=Cut(layer=layer, pooling="mean")) for layer in (0, 4)]
     recipe = embeddings_recipe("views:3/0", asked, PlaneConfig(method="pca"), film=True)
-    printed = run_script(recipe, tmp_path)
+    printed = run_recipe(recipe, capsys)
     assert "stage 4 of 4, mean of all positions: (24, 192)" in printed
     assert "neighbours in common, first and last" in printed
     assert (tmp_path / "plane_2.html").stat().st_size > 10_000

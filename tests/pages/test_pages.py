@@ -11,8 +11,8 @@ from streamlit.testing.v1 import AppTest
 from core.errors import CoreError
 from core.paths import CHECKOUT
 from pages.shared.layout import page_path
+from tests.pages.harness import MAIN, open_page, text_of
 
-MAIN = CHECKOUT / "pages" / "navigation.py"
 PAGES = (
     "home", "attention", "masking", "anatomy", "clip", "diffusion", "embeddings", "train", "runs", "modality_gap",
     "precision",
@@ -24,24 +24,7 @@ def _empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
 
 
-def open_page(stem: str, **query: str) -> AppTest:
-    app = AppTest.from_file(str(MAIN), default_timeout=120)
-    for name, value in query.items():
-        app.query_params[name] = value
-    app.run()
-    if stem != "home":
-        app.switch_page(page_path(stem))
-        for name, value in query.items():
-            app.query_params[name] = value
-        app.run()
-    assert not app.exception, app.exception
-    return app
-
-
-def text_of(app: AppTest) -> str:
-    return " ".join(element.value for element in [*app.markdown, *app.caption, *app.error, *app.warning, *app.info])
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", PAGES)
 def test_pages_open_filled(stem: str) -> None:
     app = open_page(stem)
@@ -54,6 +37,7 @@ def test_every_file_in_pages_is_in_the_navigation() -> None:
     assert {path.parent.name for path in (CHECKOUT / "pages").glob("*/page.py")} == set(PAGES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", [stem for stem in PAGES if stem != "home"])
 def test_every_page_has_its_three_cards(stem: str) -> None:
     text = (CHECKOUT / "assets" / "cards" / f"{stem}.md").read_text(encoding="utf-8")

@@ -15,15 +15,15 @@ from streamlit.testing.v1 import AppTest
 
 from core.configs import check_options, option, parse_overrides
 from core.errors import ConfigError
-from core.experiments.catalogue import RECIPES
 from core.experiments.estimate import Estimate, Probe, estimate
+from core.launch.recipes import RECIPES
 from core.paths import CHECKOUT
 from core.precision_choice import Chosen
 from core.runs.status import TERMINAL, read_state
 from core.runs.store import find_run, list_runs
 from pages.shared.recipes import train_recipe
+from tests.pages.harness import open_page, text_of
 from tests.toy import save_toy
-from tests.ui.test_pages import open_page, text_of
 
 TINY = [
     "dataset=toy",
@@ -76,7 +76,7 @@ def form_script(recipe: str) -> None:
     """What AppTest runs: the form of one recipe, and the config that it makes."""
     import streamlit as st
 
-    from core.experiments.catalogue import RECIPES
+    from core.launch.recipes import RECIPES
     from pages.shared.forms import config_form
 
     st.session_state["made"] = config_form(RECIPES[recipe].config, "form")
@@ -123,7 +123,7 @@ def odd_script() -> None:
     import streamlit as st
 
     from pages.shared.forms import config_form
-    from tests.ui.test_train_page import Odd
+    from tests.pages.test_train_page import Odd
 
     st.session_state["made"] = config_form(Odd, "odd", Odd(share=0.5))
 

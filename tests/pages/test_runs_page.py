@@ -11,13 +11,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.configs import parse_overrides
-from core.experiments.catalogue import RECIPES
+from core.launch.recipes import RECIPES
 from core.runs.owner import this_host, this_process, write_owner
 from core.runs.status import RunState, read_state, write_state
 from core.runs.store import RunFolder, RunSpec, create_run, list_runs
 from pages.runs.run_panel import differing, missing_sentence
 from pages.shared.run_views import _Tails, age, bundled_views, comparable, flat_config, view_of
-from tests.ui.test_pages import open_page, text_of
+from tests.pages.harness import open_page, text_of
 
 
 @pytest.fixture(autouse=True)
