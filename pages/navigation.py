@@ -11,7 +11,7 @@ from typing import NamedTuple
 import streamlit as st
 
 from core.launch.queue import advance
-from core.paths import CHECKOUT
+from core.paths import ASSETS
 from pages.shared.address import renew_address, tidy_address
 from pages.shared.errors import guard
 from pages.shared.layout import page_path
@@ -82,8 +82,8 @@ def take_up_runs() -> None:
 
 def main() -> None:
     """One run of the app."""
-    st.set_page_config(page_title="Vitrine", page_icon=str(CHECKOUT / "assets" / "icon.svg"), layout="wide")
-    st.logo(str(CHECKOUT / "assets" / "logo.svg"), size="large")
+    st.set_page_config(page_title="Vitrine", page_icon=str(ASSETS / "icon.svg"), layout="wide")
+    st.logo(str(ASSETS / "logo.svg"), size="large")
     # On top, so that the pictures get the width of the screen.
     sections = {title: [streamlit_page(entry) for entry in entries] for title, entries in SECTIONS.items()}
     chosen = st.navigation(sections, position="top")

@@ -24,7 +24,7 @@ from core.configs import differences, parse_overrides
 from core.errors import CoreError, UnknownNameError
 from core.experiments.catalogue import find_recipe
 from core.files import write_json
-from core.paths import BUNDLED
+from core.paths import BUNDLED, INSTALLED
 from core.runs.store import RunFolder, RunSpec, create_run, list_runs
 
 
@@ -131,12 +131,21 @@ def bundled_run(name: str, overrides: tuple[str, ...] = ()) -> RunFolder:
     return existing
 
 
+def _only_in_a_checkout(checkpoints: Path) -> None:
+    if INSTALLED and checkpoints == BUNDLED:
+        raise CoreError(
+            "What pip has installed is not written to.",
+            "Use a checkout; every picker has finished runs anyway.",
+        )
+
+
 def install(run: RunFolder, checkpoints: Path = BUNDLED) -> Path:
     """Put a finished run's model where the catalogue looks; returns the folder.
 
     Raises:
-        CoreError: the run is not finished.
+        CoreError: the run is not finished, or `checkpoints` belongs to an installed wheel.
     """
+    _only_in_a_checkout(checkpoints)
     if not (run.model / "card.json").is_file():
         raise CoreError(f"The run {run.name!r} has no finished model.", f"Train it: python -m core bundle {run.name}")
     target = checkpoints / run.name
@@ -154,6 +163,7 @@ def record_evaluation(run: RunFolder, checkpoints: Path = BUNDLED) -> Path:
     """
     from core.experiments.evaluation import RESULT, read_summary
 
+    _only_in_a_checkout(checkpoints)
     spec = run.read_spec()
     file = checkpoints / str(spec.config.get("model")) / "card.json"
     if spec.recipe != "diffusion_zero_shot" or not file.is_file():

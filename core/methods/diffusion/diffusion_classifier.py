@@ -32,6 +32,7 @@ from core.methods.diffusion.sampling_plan import (
     sample_time_steps,
     usable_steps,
 )
+from core.notebook import Drawn
 
 # Calls after which a classification is reported, if they fill a batch: some seconds of the bundled pipeline on a CPU.
 _MOST_UNSEEN = 500
@@ -47,7 +48,7 @@ class Pruned:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classification:
+class Classification(Drawn):
     """Where the classification is.
 
     Attributes:

@@ -12,6 +12,7 @@ from core.intervals import wilson_interval
 from core.methods.accuracy.confusion import Accuracy
 from core.methods.diffusion.diffusion_classifier import Classification, replay
 from core.methods.diffusion.sampling_plan import Plan
+from core.notebook import Drawn
 
 # p-values under which a prompt is eliminated, from hasty to patient.
 THRESHOLDS = (0.2, 0.05, 0.01, 2e-3, 1e-4)
@@ -19,7 +20,7 @@ MOST_BUDGETS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
-class BudgetCurve:
+class BudgetCurve(Drawn):
     """How many images are right if every classification is stopped at a budget; all arrays are (budgets,).
 
     Attributes:

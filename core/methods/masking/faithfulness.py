@@ -30,6 +30,7 @@ from core.methods.masking.masking import (
     removal_shares,
     scores_on_grid,
 )
+from core.notebook import Drawn
 from core.reports import OnProgress, silent
 from core.seeding import stream
 
@@ -89,7 +90,7 @@ class RandomBaseline:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Faithfulness:
+class Faithfulness(Drawn):
     """Every explanation of one image beside the random baseline, over one set of shares (steps + 1,)."""
 
     shares: np.ndarray

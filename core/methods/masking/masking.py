@@ -21,6 +21,7 @@ from core.device import as_input_of
 from core.errors import ConfigError, ShapeError
 from core.finite import require_finite
 from core.methods.accuracy.targets import Target, target_confidence
+from core.notebook import Drawn
 from core.reports import OnProgress, silent
 from core.seeding import stream, stream_seed, torch_generator
 
@@ -68,7 +69,7 @@ class Responses:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskingCurve:
+class MaskingCurve(Drawn):
     """How confidence falls while patches disappear.
 
     Attributes:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from core.__main__ import app
+from core.cli.main import app
 from core.errors import CoreError, UnknownNameError
 from core.models.weights import load
 from core.paths import runs_root
