@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import threading
 from functools import singledispatch
+from typing import TypeAlias
 
 import numpy as np
 import plotly.graph_objects as go
@@ -33,7 +34,7 @@ from core.methods.diffusion.elimination_cost import BudgetCurve
 from core.methods.masking.faithfulness import Faithfulness
 from core.methods.masking.masking import MaskingCurve
 
-Drawing = go.Figure | np.ndarray | str
+Drawing: TypeAlias = go.Figure | np.ndarray | str
 
 _GREY = np.full((72, 72, 3), 128, dtype=np.uint8)
 _lock = threading.Lock()
