@@ -21,7 +21,7 @@ from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
 from pages.shared.layout import heading, teaching_cards
 from pages.shared.pickers import model_picker, own_model_form, second_model_picker
-from pages.shared.recipes import anatomy_recipe, comparison_recipe, positions_recipe
+from pages.shared.recipes import filled_recipe
 
 TABS = ("Parameters", "Positions", "Two models")
 
@@ -203,7 +203,7 @@ def make_export() -> Export:
     parts = anatomy_of(name)
     return Export(
         stem="anatomy",
-        recipe=anatomy_recipe(name),
+        recipe=filled_recipe("anatomy", model=name),
         figures={"tree": plot_anatomy(parts, spec.title), "roles": plot_roles(parts), "layers": plot_layers(parts)},
         table=table_of(parts),
         facts={"model": name, "total": parts.total, "roles": parts.by_role(), **parts.facts},
@@ -217,7 +217,7 @@ def positions_export() -> Export:
     profile = distance_profile(similarity)
     return Export(
         stem="positions",
-        recipe=positions_recipe(name, measure, row, column),
+        recipe=filled_recipe("anatomy", "positions", model=name, measure=measure, row=row, column=column),
         pictures={"positions": positional_tiles(similarity, scale=6)},
         figures={
             "tile": positional_tile(similarity, row, column),
@@ -234,7 +234,7 @@ def comparison_export(second: str) -> Export:
     ours, theirs = titles_with(second)
     return Export(
         stem="comparison",
-        recipe=comparison_recipe(name, second),
+        recipe=filled_recipe("anatomy", "comparison", first=name, second=second),
         figures={"mirror": plot_comparison(comparison, ours, theirs)},
         table=blocks_of(comparison, ours, theirs),
         facts={

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import get_args
 
 import numpy as np
@@ -47,7 +47,7 @@ from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
 from pages.shared.layout import heading, page_link, teaching_cards
 from pages.shared.pickers import Picture, image_picker, model_picker, own_model_form, second_model_picker
-from pages.shared.view_recipes import attention_recipe
+from pages.shared.recipes import filled_recipe, picture_setting
 from pages.shared.views import AttentionView, Beside, ComparedMap, Shown, facts_of
 
 FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
@@ -384,10 +384,13 @@ def make_export(view: AttentionView, shown: Shown) -> Export:
     """What is on the screen: the map that was chosen, and the tab that is open."""
     if attends:
         shown = look_part(view, picture).beside(shown)
+    settings = asdict(view) | {"image": picture_setting(view.image)}
+    if view.beside == "Another image" and view.other:
+        settings["other"] = picture_setting(view.other, "other")
     facts = {"headline": attention_sentence(view, picture), "title": picture.title, "sha256": picture.digest}
     return Export(
         stem="attention",
-        recipe=attention_recipe(view),
+        recipe=filled_recipe("attention", **settings),
         pictures=shown.pictures,
         figures=shown.figures,
         table=shown.table,

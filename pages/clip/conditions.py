@@ -25,6 +25,7 @@ from pages.shared.cache import loaded_model, shelved
 from pages.shared.errors import guard
 from pages.shared.export import Export
 from pages.shared.foreign import plain
+from pages.shared.recipes import filled_recipe
 from pages.shared.zero_shot import encoder, labels_seen, weights_of
 
 Source = Literal["made", "stored", "folder"]
@@ -117,7 +118,7 @@ def export(name: str) -> Export:
     found = answer(name, question)
     return Export(
         stem="conditions",
-        recipe=recipe(name, question),
+        recipe=filled_recipe("clip", "conditions", **recipe_settings(name, question)),
         figures={"accuracies": plot_conditions(found.result), "categories": plot_categories(found.result)},
         table=table(found.result),
         facts={
@@ -230,35 +231,19 @@ def table(result: ConditionResult) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def recipe(name: str, question: Question) -> str:
-    """A script that asks the same."""
-    if question.source == "made":
-        source = "example_pictures()" if question.data == EXAMPLES else f"dataset_pictures({question.data!r}, SPLIT)"
-        made = f"made_conditions({source}, {question.count}, {dict(question.strengths)!r})"
-    elif question.source == "stored":
-        made = f"stored_conditions(dataset_pictures({question.data!r}), {question.count})"
-    else:
-        made = f"stored_conditions(folder_pictures({question.data!r}), {question.count})"
-    if "SPLIT" in made:
-        made = made.replace("SPLIT", repr((usual_split(question.data),)))
-    return f'''"""Accuracy by condition. Run it in Vitrine's folder: python conditions.py"""
-
-from core.data.condition_sets import made_conditions, stored_conditions
-from core.data.labelled_pictures import dataset_pictures, example_pictures, folder_pictures
-from core.methods.clip.conditions import parse_references, tally
-from core.methods.accuracy.many_pictures import ask_about
-from core.methods.clip.zero_shot import text_classifier, unit
-from core.models.weights import load
-
-model = load({name!r})
-found = {made}
-answers = ask_about([each.open for each in found.pictures], model.network.preprocessing, model.module.embed)
-weights = text_classifier(model.module, found.categories, {list(question.templates)!r})
-predicted = (unit(answers.values) @ weights.T).argmax(axis=1)
-references = parse_references({question.references!r}, found.conditions)
-for row in tally(found, answers.kept, predicted, references).rows:
-    print(f"{{row.condition:20}} {{row.accuracy:6.1%}} of {{row.count}}, 95 % from", *row.interval, row.sentence())
-'''
+def recipe_settings(name: str, question: Question) -> dict[str, object]:
+    """What the recipe asks: the same."""
+    of_dataset = question.source == "made" and question.data != EXAMPLES
+    return {
+        "model": name,
+        "source": question.source,
+        "data": question.data,
+        "splits": (usual_split(question.data),) if of_dataset else (),
+        "count": question.count,
+        "strengths": dict(question.strengths),
+        "templates": list(question.templates),
+        "references": question.references,
+    }
 
 
 def _form() -> Question:

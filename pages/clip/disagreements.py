@@ -49,6 +49,7 @@ from pages.shared.errors import guard
 from pages.shared.export import Export
 from pages.shared.foreign import code, plain
 from pages.shared.pickers import second_model_picker
+from pages.shared.recipes import filled_recipe
 from pages.shared.zero_shot import encoder, labels_seen, weights_of
 
 Who = Literal["only_clip", "only_classifier"]
@@ -136,7 +137,7 @@ def export(name: str) -> Export:
     clip, classifier = titles(question)
     return Export(
         stem="disagreements",
-        recipe=recipe(question),
+        recipe=filled_recipe("clip", "disagreements", **recipe_settings(question)),
         figures={"outcomes": plot_outcomes(found.comparison, clip, classifier)},
         table=table(found, class_titles(name)),
         facts={
@@ -289,41 +290,21 @@ def divided_classes(
     )
 
 
-def recipe(question: Question) -> str:
-    """A script that compares the same."""
-    if question.data == FOLDER:
-        source = f"folder_pictures({question.folder!r})"
-    elif question.data == EXAMPLES:
-        source = "example_pictures()"
-    else:
-        source = f"dataset_pictures({question.data!r}, {(usual_split(question.data),)!r})"
-    templates = list(STRATEGIES[question.strategy].templates)  # type: ignore[index]
-    allowed = f"{seen_classes(question.clip)}" if question.only_seen else "None"
-    return f'''"""CLIP against ImageNet training. Run it in Vitrine's folder: python disagreements.py"""
-
-import numpy as np
-
-from core.data.labelled_pictures import dataset_pictures, example_pictures, folder_pictures
-from core.methods.clip.disagreements import choose_imagenet_pictures, class_names, find_disagreements
-from core.methods.accuracy.many_pictures import ask_about
-from core.methods.clip.zero_shot import Scale, text_classifier, zero_shot_scores
-from core.models.weights import load
-
-clip, classifier = load({question.clip!r}), load({question.classifier!r})
-# Of the 1000 classes, those whose pictures are asked about.
-allowed = {allowed}
-pictures, labels, _ = choose_imagenet_pictures({source}, {question.count}, allowed)
-openers = [each.open for each in pictures]
-seen = ask_about(openers, clip.network.preprocessing, clip.module.embed)
-said = ask_about(openers, classifier.network.preprocessing, classifier.module)
-names = class_names({wording(question.clip)!r})
-scores = zero_shot_scores(seen.values, text_classifier(clip.module, names, {templates!r}), names, Scale.of(clip.module))
-found = find_disagreements(scores.logits, said.values, np.array(labels)[seen.kept], {question.top})
-for who in ("both", "only_clip", "only_classifier", "neither"):
-    print(who, found.count(who))
-for each in found.verdicts:
-    print(each.who, pictures[seen.kept[each.picture]].title, names[each.label], each.clip_place, each.classifier_place)
-'''
+def recipe_settings(question: Question) -> dict[str, object]:
+    """What the recipe asks: the same."""
+    source = question.data if question.data in (FOLDER, EXAMPLES) else "data"
+    return {
+        "clip": question.clip,
+        "classifier": question.classifier,
+        "source": source,
+        "data": {FOLDER: question.folder, EXAMPLES: ""}.get(question.data, question.data),
+        "splits": (usual_split(question.data),) if source == "data" else (),
+        "count": question.count,
+        "allowed": seen_classes(question.clip) if question.only_seen else None,
+        "wording": wording(question.clip),
+        "templates": list(STRATEGIES[question.strategy].templates),  # type: ignore[index]
+        "top": question.top,
+    }
 
 
 def _form(name: str) -> Question | None:

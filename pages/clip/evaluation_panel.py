@@ -30,7 +30,7 @@ from pages.shared.export import Export
 from pages.shared.foreign import plain
 from pages.shared.forms import dataset_import
 from pages.shared.layout import page_link
-from pages.shared.recipes import evaluation_recipe
+from pages.shared.recipes import filled_recipe
 from pages.shared.tested_images import choose_images, label_area, read_labels
 
 CHOOSE = "choose"
@@ -209,7 +209,13 @@ def evaluation_export() -> Export:
     found = read_evaluation(run)
     return Export(
         stem="zero_shot_evaluation",
-        recipe=evaluation_recipe(list(run.read_spec().overrides), f"{run.name}-again"[:80]),
+        recipe=filled_recipe(
+            "shared",
+            "run",
+            recipe="zero_shot",
+            name=f"{run.name}-again"[:80],
+            overrides=list(run.read_spec().overrides),
+        ),
         figures=evaluation_figures(found),
         table=evaluation_table(found),
         facts=found.summary,

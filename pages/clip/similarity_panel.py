@@ -16,7 +16,7 @@ from pages.shared.cache import loaded_model, square_photo
 from pages.shared.errors import guard
 from pages.shared.export import Export
 from pages.shared.pickers import Picture, chosen_pictures, pictures_picker
-from pages.shared.recipes import similarity_recipe
+from pages.shared.recipes import filled_recipe, picture_setting
 from pages.shared.zero_shot import encoder, image_vector, sentence_vectors
 
 Measure = Literal["cosine", "texts", "images"]
@@ -112,8 +112,13 @@ def similarity_export(name: str) -> Export:
     table.insert(0, "image", [picture.title for picture in pictures])
     return Export(
         stem="similarity",
-        recipe=similarity_recipe(
-            name, [picture.key for picture in pictures], texts, st.session_state.get("measure", "cosine")
+        recipe=filled_recipe(
+            "clip",
+            "similarity",
+            model=name,
+            images=[picture_setting(picture.key, f"photo_{number}") for number, picture in enumerate(pictures, 1)],
+            texts=list(texts),
+            measure=st.session_state.get("measure", "cosine"),
         ),
         figures={"matrix": similarity_figure(name, pictures, values, texts)},
         table=table,

@@ -29,7 +29,7 @@ from pages.shared.errors import guard
 from pages.shared.export import Export
 from pages.shared.foreign import plain
 from pages.shared.pickers import Picture
-from pages.shared.recipes import zero_shot_recipe
+from pages.shared.recipes import filled_recipe, picture_setting
 from pages.shared.zero_shot import (
     BUNDLED_LABELS,
     best_template,
@@ -359,7 +359,13 @@ def zero_shot_export(name: str, picture: Picture) -> Export:
         pictures["relevance"] = overlay(photo, relevance_of(name, picture.digest, text, (), picture.image).patches)
     return Export(
         stem="zero_shot",
-        recipe=zero_shot_recipe(name, picture.key, question.labels, question.templates),
+        recipe=filled_recipe(
+            "clip",
+            model=name,
+            image=picture_setting(picture.key),
+            labels=list(question.labels),
+            templates=list(question.templates),
+        ),
         figures=figures,
         pictures=pictures,
         table=pd.DataFrame(

@@ -35,7 +35,7 @@ from pages.shared.errors import guard
 from pages.shared.export import Export
 from pages.shared.foreign import plain
 from pages.shared.pickers import Picture
-from pages.shared.recipes import diffusion_recipe
+from pages.shared.recipes import filled_recipe, picture_setting
 from pages.shared.zero_shot import read_model_card, scores_of
 
 DEFAULT_LABELS = "cat, dog, coffee, rocket, flower, motorcycle"
@@ -333,7 +333,14 @@ def diffusion_export(name: str, picture: Picture) -> Export:
         raise CoreError("There is no race to export yet.", "Wait for its first look.")
     return Export(
         stem="diffusion_race",
-        recipe=diffusion_recipe(name, picture.key, question.labels, question.template, _changed(question.plan)),
+        recipe=filled_recipe(
+            "diffusion",
+            model=name,
+            image=picture_setting(picture.key),
+            labels=list(question.labels),
+            template=question.template,
+            plan=_changed(question.plan),
+        ),
         pictures=_shown_pictures(question, picture, race),
         figures={
             "race": plot_race(race, question.labels),

@@ -38,7 +38,7 @@ from pages.shared.export import Export
 from pages.shared.foreign import plain
 from pages.shared.forms import dataset_import
 from pages.shared.layout import page_link
-from pages.shared.recipes import evaluation_recipe
+from pages.shared.recipes import filled_recipe
 from pages.shared.tested_images import choose_images, label_area, read_labels
 from pages.shared.zero_shot import read_model_card
 
@@ -84,8 +84,12 @@ def export(name: str) -> Export:
     found = read_race_evaluation(run)
     return Export(
         stem="diffusion_evaluation",
-        recipe=evaluation_recipe(
-            list(run.read_spec().overrides), f"{run.name}-again"[:80], recipe="diffusion_zero_shot"
+        recipe=filled_recipe(
+            "shared",
+            "run",
+            recipe="diffusion_zero_shot",
+            name=f"{run.name}-again"[:80],
+            overrides=list(run.read_spec().overrides),
         ),
         figures=race_evaluation_figures(found),
         table=race_evaluation_table(found),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import streamlit as st
 
 from core.errors import CoreError
@@ -12,7 +14,6 @@ from pages.embeddings.image_sets import current_set, is_small, set_popover
 from pages.embeddings.layer_picker import layer_picker
 from pages.embeddings.panels import chosen_now, depths, explore
 from pages.embeddings.plane_settings import fine_settings, plane_kind
-from pages.embeddings.recipe import embeddings_recipe
 from pages.embeddings.spaces import Shown, show_film, show_planes
 from pages.embeddings.words import (
     colours_of,
@@ -29,6 +30,7 @@ from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
 from pages.shared.layout import heading, teaching_cards
 from pages.shared.pickers import model_picker, own_model_form, second_model_picker
+from pages.shared.recipes import filled_recipe, set_setting
 from pages.shared.stoppable import Stopped
 
 VIEWS = {"plane": "One plane", "layers": "Layer by layer", "models": "Two models"}
@@ -88,7 +90,13 @@ def make_export(shown: Shown, config: PlaneConfig) -> Export:
             f"pictures_{number}": picture_plane(plane, shown.given.images.thumbnails, rims)
             for number, plane in enumerate(shown.planes, 1)
         },
-        recipe=embeddings_recipe(shown.given.address, shown.asked, config, film=shown.film),
+        recipe=filled_recipe(
+            "embeddings",
+            pictures=set_setting(shown.given.address),
+            cuts=[(each.model, each.cut.layer, each.cut.pooling) for each in shown.asked],
+            film=shown.film,
+            plane=asdict(config),
+        ),
         figures=figures,
         table=plane_table(shown, chosen),
         facts=facts(shown, config),

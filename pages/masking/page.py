@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pandas as pd
 import streamlit as st
 
@@ -32,7 +34,7 @@ from pages.shared.export import Export, export_popover
 from pages.shared.foreign import code, plain
 from pages.shared.layout import heading, teaching_cards
 from pages.shared.pickers import image_picker, model_picker, own_model_form
-from pages.shared.view_recipes import masking_recipe
+from pages.shared.recipes import filled_recipe, picture_setting
 from pages.shared.views import MaskingView, Removal, Shown, facts_of
 
 STEPS = 12
@@ -217,10 +219,11 @@ def make_export(view: MaskingView, tested: Shown) -> Export:
     """What is on the screen: the masked photo, the curves or the masks, and the maps put to the test."""
     part = by_hand_part(view, picture) if view.strategy == "hand" else curves_part(view, picture)
     shown = tested.beside(masked_part(view, picture)).beside(part)
+    settings = asdict(view) | {"image": picture_setting(view.image)}
     grid, tests = mask_grid(name, picture.digest, picture.image), tuple(entry.name for entry in methods)
     return Export(
         stem="masking",
-        recipe=masking_recipe(view, grid=grid, methods=tests),
+        recipe=filled_recipe("masking", **settings, grid=grid, methods=tests),
         figures=shown.figures,
         pictures=shown.pictures,
         table=shown.table,

@@ -19,7 +19,7 @@ from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
 from pages.shared.layout import heading, teaching_cards
 from pages.shared.pickers import model_picker, own_model_form
-from pages.shared.recipes import modality_gap_recipe
+from pages.shared.recipes import filled_recipe
 
 heading("Modality gap", "Do images and their captions live in the same place?")
 bar = st.columns([4, 5, 2, 2], vertical_alignment="bottom")
@@ -104,7 +104,15 @@ def make_export(
 
     return Export(
         stem="modality_gap",
-        recipe=modality_gap_recipe(name, question.source, question.strategy, question.pairs, question.by, variant),
+        recipe=filled_recipe(
+            "modality_gap",
+            model=name,
+            source=question.source,
+            strategy=question.strategy,
+            pairs=question.pairs,
+            by=question.by,
+            variant=variant,
+        ),
         figures={
             "shown": clouds(current),
             "before": clouds(0),

@@ -26,7 +26,7 @@ from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
 from pages.shared.layout import heading, teaching_cards
 from pages.shared.pickers import image_picker, model_picker, own_model_form
-from pages.shared.recipes import precision_recipe
+from pages.shared.recipes import filled_recipe, picture_setting
 
 heading("Precision", "What does half the bits cost?")
 bar = st.columns([3, 4, 2, 2], vertical_alignment="bottom")
@@ -104,12 +104,13 @@ def make_export(
         arrays |= {f"probabilities_{each}": result.reduced for each, result in results.items()}
     return Export(
         stem="precision",
-        recipe=precision_recipe(
-            name,
-            picture.key,
-            question.formats,
-            question.batch_size,
-            question.labels,
+        recipe=filled_recipe(
+            "precision",
+            model=name,
+            image=picture_setting(picture.key),
+            formats=list(question.formats),
+            batch_size=question.batch_size,
+            labels=list(question.labels),
             device=question.device,
             compared=source,
             count=count,

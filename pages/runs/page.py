@@ -22,7 +22,7 @@ from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
 from pages.shared.layout import heading, page_link, teaching_cards
-from pages.shared.recipes import runs_recipe
+from pages.shared.recipes import filled_recipe
 from pages.shared.run_views import RunView
 from pages.shared.train_address import open_train
 
@@ -78,7 +78,7 @@ def make_export() -> Export:
     _, chosen = current()
     return Export(
         stem="runs",
-        recipe=runs_recipe([(view.key, view.command) for view in chosen]),
+        recipe=filled_recipe("runs", commands={view.key: view.command for view in chosen}),
         figures=export_figures(chosen),
         table=metrics_table(chosen),
         facts={view.title: {"command": view.command, **view.settings} for view in chosen},

@@ -1,366 +1,104 @@
-"""Scripts that make a view again without the app; the tests run them."""
+"""The script that makes a view again: a page's own `recipe.py`, with the view's values in the settings at its top.
+
+A recipe is a file that runs as it stands, on a bundled example: `pages/PAGE/recipe.py`, or `recipe_VIEW.py` where a
+page has several; one that several pages hand out lies in `pages/shared`. It needs `core` alone. Between two marked
+lines stand its settings, each a name in capitals and a value that is written out; nothing else of the file changes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-_LOAD = '''"""{title}. Run it in Vitrine's folder: python {file}"""
-
+import ast
+from collections.abc import Iterator
 from pathlib import Path
+from pprint import pformat
 
 import numpy as np
-from PIL import Image
 
-{imports}
-
-model = load({name!r})
-image = {image}
-batch = to_batch([image], model.network.preprocessing)
-'''
-_IMPORTS = (
-    "from core.data.examples import load_example",
-    "from core.data.images import decode_image",
-    "from core.data.transforms import crop_to_square, to_batch",
-    "from core.models.weights import load",
-)
+PAGES = Path(__file__).resolve().parent.parent
+BEGIN, END = "# --- Settings ---", "# --- End of settings ---"
+_WIDTH = 100
 
 
-def zero_shot_recipe(name: str, image_key: str, labels: Sequence[str], templates: Sequence[str]) -> str:
-    """One photo against labels."""
-    head = _head(
-        "One photo against labels",
-        "zero_shot.py",
-        name,
-        image_key,
-        "from core.methods.clip.zero_shot import Scale, embed_images, text_classifier, zero_shot_scores",
-    )
-    return (
-        head
-        + f"""
-labels = {list(labels)!r}
-templates = {list(templates)!r}
-weights = text_classifier(model.module, labels, templates)
-scores = zero_shot_scores(embed_images(model.module, batch), weights, labels, Scale.of(model.module))
-for index in scores.order():
-    print(f"{{labels[index]:30}} {{scores.probabilities[0, index]:6.1%}}  cosine {{scores.cosines[0, index]:.4f}}")
-"""
-    )
+def recipe_files() -> list[Path]:
+    """Every recipe of every page."""
+    return sorted([*PAGES.glob("*/recipe.py"), *PAGES.glob("*/recipe_*.py")])
 
 
-def diffusion_recipe(
-    name: str, image_key: str, labels: Sequence[str], template: str, settings: Mapping[str, object]
-) -> str:
-    """One photo classified by denoising; `settings` of the plan that are not the usual ones."""
-    head = _head(
-        "One photo classified by denoising",
-        "diffusion.py",
-        name,
-        image_key,
-        "import torch",
-        "from core.data.prompts import prompts_for",
-        "from core.methods.diffusion.diffusion_classifier import Plan, classify, excess_error",
-    )
-    return (
-        head
-        + f"""
-labels = {list(labels)!r}
-plan = Plan(**{dict(settings)!r})
-pipeline = model.module
-with torch.inference_mode():
-    latent = pipeline.encode(batch)[0]
-    prompts = pipeline.embed_prompts(prompts_for(labels, [{template!r}]))
-for race in classify(pipeline.denoiser(prompts), latent, len(labels), pipeline.alphas_cumprod, plan):
-    print(race.step, "draws,", len(race.alive), "left, first:", labels[race.winner])
-(mean, half_width), draws = excess_error(race), race.draws
-for index in race.order():
-    last = draws[index] - 1
-    behind, width = mean[last, index], half_width[last, index]
-    print(f"{{labels[index]:30}} {{behind:+7.2%}} ± {{width:.2%}} after {{last + 1}} draws")
-print(race.calls, "calls,", round(race.seconds, 1), "seconds")
-"""
-    )
-
-
-def similarity_recipe(name: str, image_keys: Sequence[str], texts: Sequence[str], measure: str = "cosine") -> str:
-    """Several photos against several texts: cosines, or in per cent which of the texts or of the images."""
-    transposed = ".T" if measure == "images" else ""
-    shares = f"""
-scaling = Scale.of(model.module)
-logits = scaling.scale * values + scaling.bias
-values = 100 * probabilities(logits{transposed}, scaling.kind){transposed}"""
-    kinds = "Scale, embed_images, embed_texts, probabilities, similarity_matrix"
-    images = ",\n    ".join(_image_code(key) for key in image_keys)
-    imports = {line for key in image_keys for line in _image_imports(key)}
-    return f'''"""Photos against texts. Run it in Vitrine's folder: python similarity.py"""
-
-from pathlib import Path
-
-from core.data.examples import load_example
-from core.data.images import decode_image
-from core.data.transforms import to_batch
-from core.methods.clip.zero_shot import {
-        "embed_images, embed_texts, similarity_matrix" if measure == "cosine" else kinds
-    }
-from core.models.weights import load
-{"".join(line + chr(10) for line in sorted(imports))}
-model = load({name!r})
-images = [
-    {images},
-]
-texts = {list(texts)!r}
-batch = to_batch(images, model.network.preprocessing)
-values = similarity_matrix(embed_images(model.module, batch), embed_texts(model.module, texts)){
-        shares if measure != "cosine" else ""
-    }
-for row in values:
-    print("  ".join(f"{{value:6.3f}}" for value in row), " best:", texts[row.argmax()])
-'''
-
-
-def evaluation_recipe(overrides: list[str], name: str, *, recipe: str = "zero_shot") -> str:
-    """An evaluation of a whole data set in the foreground: `zero_shot`, or `diffusion_zero_shot`."""
-    return f'''"""Zero-shot on a whole data set. Run it in Vitrine's folder: python evaluation.py"""
-
-import json
-
-from core.configs import parse_overrides
-from core.experiments import {recipe}
-from core.launch.execute import execute
-from core.runs.store import RunSpec, create_run
-
-config = parse_overrides({recipe}.Config, {overrides!r})
-folder = create_run({name!r}, RunSpec.of("{recipe}", config))
-for report in execute(folder):
-    print(report, flush=True)
-print(json.loads((folder.path / {recipe}.RESULT).read_text())["test"])
-'''
-
-
-def positions_recipe(name: str, measure: str, row: int, column: int) -> str:
-    """How alike the positional embeddings of one model are; `row`, `column`: of the enlarged tile, from 0."""
-    return f'''"""Positional similarity. Run it in Vitrine's folder: python positions.py"""
-
-from pathlib import Path
-
-from core.figures.overlay import to_png
-from core.figures.positional import plot_distance_profile, positional_tile, positional_tiles
-from core.methods.anatomy.positional import distance_profile, positional_similarity
-from core.models.weights import load
-
-table, grid, prefix_tokens = load({name!r}).module.positions()
-similarity = positional_similarity(table.detach().float().cpu().numpy(), grid, prefix_tokens, {measure!r})
-Path("positions.png").write_bytes(to_png(positional_tiles(similarity)))
-positional_tile(similarity, {row}, {column}).write_html("tile.html")
-profile = distance_profile(similarity)
-plot_distance_profile(profile, {measure!r}).write_html("profile.html")
-for distance, alike in zip(profile.distances, profile.similarity):
-    print(f"{{distance:6.2f}} patches apart: {{alike:.4f}}")
-'''
-
-
-def comparison_recipe(first: str, second: str) -> str:
-    """Where two models differ."""
-    return f'''"""Two models side by side. Run it in Vitrine's folder: python comparison.py"""
-
-from core.methods.anatomy.anatomy import anatomy, compare_anatomy
-from core.models.weights import load
-
-comparison = compare_anatomy(anatomy(load({first!r}).module), anatomy(load({second!r}).module))
-for difference in comparison.differences:
-    print(difference.sentence)
-for row in comparison.rows:
-    block = "–" if row.layer is None else row.layer + 1
-    print(f"block {{block}}  {{row.role:24}} {{row.first:12,}} {{row.second:12,}}")
-'''
-
-
-def anatomy_recipe(name: str) -> str:
-    """The parameters of one model by role."""
-    return f'''"""Parameters of a model by role. Run it in Vitrine's folder: python anatomy.py"""
-
-from collections import Counter
-
-from core.methods.anatomy.anatomy import anatomy
-from core.models.weights import load
-
-parts = anatomy(load({name!r}).module)
-roles = Counter()
-for row in parts.rows:
-    roles[row.role] += row.parameters
-for role, parameters in roles.most_common():
-    print(f"{{role:24}} {{parameters:12,}}")
-'''
-
-
-def modality_gap_recipe(name: str, source: str, strategy: str, pairs: int, by: str, variant: str = "centred") -> str:
-    """Every alignment of images and captions, fitted on some pairs and measured on others."""
-    return f'''"""The modality gap and its alignments. Run it in Vitrine's folder: python modality_gap.py"""
-
-from core.data.prompts import STRATEGIES
-from core.methods.modality_gap.alignment import VARIANTS
-from core.methods.modality_gap.modality_gap import compare_variants, finding
-from core.methods.modality_gap.modality_gap_pairs import embed_halves
-from core.methods.embeddings.features import finish
-from core.models.weights import load
-
-halves = finish(embed_halves(load({name!r}), {source!r}, STRATEGIES[{strategy!r}].templates, pairs={pairs}, by={by!r}))
-print(halves.said)
-outcomes = compare_variants(halves.fitted, halves.held_out)
-for variant, outcome in outcomes.items():
-    low, high = outcome.interval
-    print(
-        f"{{VARIANTS[variant].title:40}} gap {{outcome.held_out.distance:.3f}}  "
-        f"cosine {{outcome.held_out.paired_cosine:.3f}}  accuracy {{outcome.accuracy:.1%}} ({{low:.1%}}–{{high:.1%}})"
-    )
-print(finding(outcomes["before"], outcomes[{variant!r}], seen_classes=halves.seen_classes))
-'''
-
-
-def precision_recipe(
-    name: str,
-    image_key: str,
-    formats: tuple[str, ...],
-    batch_size: int,
-    labels: tuple[str, ...],
-    *,
-    device: str = "auto",
-    compared: str = "",
-    count: int = 0,
-) -> str:
-    """Latency and memory of one photo in several number formats, and the answers to it and to the others compared.
+def filled_recipe(page: str, view: str = "", /, **settings: object) -> str:
+    """The recipe of a page with other settings.
 
     Args:
-        compared: "examples", or data set and split as in "cifar10/test", of which `count` random images are taken.
+        page: the folder in `pages/`.
+        view: of several recipes, which: that of `recipe_VIEW.py`.
+        settings: all that the block has, in small letters: texts, numbers, truth values, None, and lists, tuples and
+            dictionaries of them.
+
+    Raises:
+        ValueError: not the settings that the file has, or a value that cannot be written out. Either is a mistake of
+            the page.
     """
-    imports = [
-        "import torch",
-        "from core.device import pick_device",
-        "from core.methods.precision.agreement import agreement",
-        "from core.methods.embeddings.features import finish",
-        "from core.methods.precision.memory_profile import memory_profile",
-        "from core.methods.precision.precision import FORMATS, cast, forward, logits_in, measure_latencies",
-    ]
-    network = "network = model.module\n"
-    if labels:
-        imports += [
-            "from core.methods.precision.precision import ZeroShotNetwork",
-            "from core.methods.clip.zero_shot import text_classifier",
-        ]
-        network = (
-            f"labels = {list(labels)!r}\n"
-            'network = ZeroShotNetwork.of(model.module, text_classifier(model.module, labels, ("a photo of a {}.",)))\n'
-        )
-    if compared == "examples":
-        imports.append("from core.data.examples import EXAMPLES")
-    elif compared and not image_key.startswith("data:"):
-        imports.append("from core.data.catalogue import sample_images")
-    if compared:
-        imports.append("from core.data.images import image_digest")
-    head = _head("A network in shorter number formats", "precision.py", name, image_key, *imports)
-    others = ""
-    if compared == "examples":
-        others = "others = [load_example(each) for each in EXAMPLES]\n"
-    elif compared:
-        data, _, split = compared.partition("/")
-        others = f"others = [each for _, each in sample_images({data!r}, {split!r}, {count}, 0)]\n"
-    if others:
-        others += (
-            "others = [each for each in others if image_digest(each) != image_digest(image)]\n"
-            "compared = to_batch([image, *others], model.network.preprocessing)\n"
-        )
-    return (
-        head
-        + network
-        + (others or "compared = batch\n")
-        + f"""device = pick_device({device!r})
-formats = [FORMATS[each] for each in {["fp32", *formats]!r}]
-images = batch.repeat({batch_size}, 1, 1, 1)
-timing = finish(measure_latencies(network, images, formats, device=device, runs=20))
-print(timing.plan.conditions.sentence())
-for each in timing.plan.left_out.values():
-    print(each)
-reference = logits_in(cast(network, formats[0], device), compared, formats[0])
-for each in formats:
-    if each.name not in timing.latencies:
-        continue
-    found = timing.latencies[each.name]
-    copied = cast(network, each, device)
-    memory = memory_profile(copied, forward(copied, images, each), device)
-    same = agreement(reference, logits_in(copied, compared, each))
-    print(
-        f"{{each.title}}: median {{found.median:.2f}} ms, mean {{found.mean:.2f}} ± {{found.std:.2f}} ms, "
-        f"{{memory.total_mib:.1f}} MiB, same answer on {{same.same_answer.sum()}} of {{len(same)}}, "
-        f"largest |Δp| {{same.max_difference.max():.2g}}"
-    )
-"""
-    )
+    file = PAGES / page / (f"recipe_{view}.py" if view else "recipe.py")
+    return fill(file.read_text(encoding="utf-8"), settings)
 
 
-def train_recipe(recipe: str, overrides: list[str], name: str) -> str:
-    """A training in the foreground, epoch by epoch."""
-    return f'''"""Train {recipe}. Run it in Vitrine's folder: python train.py"""
-
-from core.configs import parse_overrides
-from core.experiments.catalogue import find_recipe
-from core.launch.execute import execute
-from core.reports import Progress, as_line
-from core.runs.store import RunSpec, create_run
-
-recipe = find_recipe({recipe!r})
-config = parse_overrides(recipe.config, {overrides!r})
-folder = create_run({name!r}, RunSpec.of(recipe.name, config))
-for report in execute(folder):
-    if not isinstance(report, Progress):
-        print(as_line(report), flush=True)
-print("The model is in", folder.model)
-'''
+def fill(source: str, settings: dict[str, object]) -> str:
+    """`source` with other values in its block of settings, whose names are those of `settings` in capitals."""
+    places = {name.lower(): value for name, value in values_in(source)}
+    if places.keys() != settings.keys():
+        raise ValueError(f"The recipe's settings are {sorted(places)}, and these were given: {sorted(settings)}.")
+    lines = source.encode().splitlines(keepends=True)
+    starts = np.cumsum([0, *map(len, lines)])
+    # The tree counts columns in bytes.
+    text = source.encode()
+    for name, node in sorted(places.items(), key=lambda item: -item[1].lineno):
+        begin = starts[node.lineno - 1] + node.col_offset
+        end = starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
+        text = text[:begin] + written(settings[name]).encode() + text[end:]
+    return text.decode()
 
 
-def runs_recipe(runs: list[tuple[str, str]]) -> str:
-    """The learning curves of runs and of bundled models; `runs`: (key, command that trains it again) each."""
-    commands = "\n".join(f"# {command}" for _, command in runs)
-    return f'''"""Learning curves. Run it in Vitrine's folder: python runs.py"""
+def values_in(source: str) -> Iterator[tuple[str, ast.expr]]:
+    """The names in the block of settings of a recipe, and where their values stand.
 
-from core.figures.curves import Curve, plot_learning_curves
-from core.models.checkpoint import read_card
-from core.paths import BUNDLED
-from core.runs.store import find_run
-
-# What trains them again:
-{commands}
-curves = []
-for key in {[key for key, _ in runs]!r}:
-    if key.startswith("bundled:"):
-        history = read_card(BUNDLED / key.removeprefix("bundled:")).history
-    else:
-        history = find_run(key).history()
-    curves.append(Curve(title=key, history=history))
-    print(key, len(history), "reports, the last:", history[-1] if history else "none")
-plot_learning_curves(curves, "accuracy").write_html("accuracy.html")
-plot_learning_curves(curves, "loss").write_html("loss.html")
-'''
+    Raises:
+        ValueError: there is not one such block, or something else than settings in it.
+    """
+    lines = [line.strip() for line in source.splitlines()]
+    if (lines.count(BEGIN), lines.count(END)) != (1, 1):
+        raise ValueError(f"A recipe has one line {BEGIN!r} and one line {END!r}.")
+    first, last = lines.index(BEGIN) + 1, lines.index(END) + 1
+    for node in ast.parse(source).body:
+        if not first < node.lineno < last:
+            continue
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        value = getattr(node, "value", None)
+        if not (isinstance(target, ast.Name) and target.id.isupper() and value is not None):
+            raise ValueError(f"Line {node.lineno} of the recipe is no setting: {ast.unparse(node)}")
+        ast.literal_eval(value)
+        yield target.id, value
 
 
-def _head(title: str, file: str, name: str, image_key: str, *imports: str) -> str:
-    return _LOAD.format(
-        title=title,
-        file=file,
-        name=name,
-        image=_image_code(image_key),
-        imports="\n".join(sorted((*_IMPORTS, *imports, *_image_imports(image_key)))),
-    )
+def written(value: object) -> str:
+    """A value as Python writes it, over several lines where it is long; whatever letters it has stay letters.
+
+    Raises:
+        ValueError: it cannot be written out: an object, or a number that is none.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    text = repr(value)
+    if len(text) > _WIDTH:
+        text = pformat(value, width=_WIDTH, sort_dicts=False)
+    if ast.literal_eval(text) != value:
+        raise ValueError(f"{text[:100]} cannot be a setting of a recipe.")
+    return text
 
 
-def _image_code(image_key: str) -> str:
-    """The expression that is the image behind an address."""
-    kind, _, rest = image_key.partition(":")
-    if kind == "example":
-        return f"load_example({rest!r})"
-    if kind == "data":
-        data, split, seed, position = rest.split("/")
-        return f"sample_images({data!r}, {split!r}, 12, {seed})[{position}][0]"
-    return 'decode_image(Path("photo.jpg").read_bytes())  # your upload, saved beside this script'
+def picture_setting(key: str, name: str = "photo") -> str:
+    """The picture behind a page's address as a recipe opens it: an upload is a file saved beside the script."""
+    return key if key.partition(":")[0] in ("example", "data") else f"{name}.jpg"
 
 
-def _image_imports(image_key: str) -> tuple[str, ...]:
-    return ("from core.data.catalogue import sample_images",) if image_key.startswith("data:") else ()
+def set_setting(address: str) -> str:
+    """The same of a set of pictures: one's own photos are a folder beside the script."""
+    return address if address.partition(":")[0] in ("views", "data") else "photos"

@@ -21,7 +21,7 @@ from pages.shared.forms import command_line, config_form
 from pages.shared.launch_panel import launch_panel, suggested_name
 from pages.shared.layout import heading, page_link, teaching_cards
 from pages.shared.previews import Preview, preview_of
-from pages.shared.recipes import train_recipe
+from pages.shared.recipes import filled_recipe
 from pages.shared.run_views import RunView, all_views, comparable, flat_config
 from pages.shared.train_address import arrival, base_config, write_address
 
@@ -135,7 +135,13 @@ def make_export() -> Export:
         figures["expected"] = found[1]
     return Export(
         stem="train",
-        recipe=train_recipe(recipe.name, differences(config), suggested_name(recipe.name, config)),
+        recipe=filled_recipe(
+            "shared",
+            "run",
+            recipe=recipe.name,
+            name=suggested_name(recipe.name, config),
+            overrides=differences(config),
+        ),
         figures=figures,
         pictures={"augmentation": preview.sheet[..., :3]},
         facts=json.loads(json.dumps(flat_config(config))),

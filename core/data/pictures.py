@@ -1,0 +1,77 @@
+"""Pictures by the addresses that pages and recipes name them with."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+from PIL import Image
+
+from core.data.catalogue import sample_images
+from core.data.examples import EXAMPLES, load_example
+from core.data.image_sets import ImageSet, dataset_sample, folder_photos, photo_set, view_set
+from core.data.images import decode_image
+from core.errors import CoreError
+from core.reports import Progress
+
+# Pictures of one draw of a split; an address names one of them by its place.
+SAMPLES = 12
+_MOST_PHOTOS = 10_000
+
+
+def open_picture(address: str) -> Image.Image:
+    """The picture at `example:NAME`, `data:DATASET/SPLIT/SEED/PLACE` (of twelve random ones), or in a file.
+
+    Raises:
+        CoreError: there is none, or it cannot be decoded.
+    """
+    kind, _, rest = address.partition(":")
+    if kind == "example":
+        return load_example(rest)
+    if kind == "data":
+        name, split, (seed, place) = _of_dataset(address, rest)
+        drawn = sample_images(name, split, SAMPLES, seed)
+        if place >= len(drawn):
+            raise CoreError(f"{address!r} names picture {place}, and {len(drawn)} were drawn.", "They count from 0.")
+        return drawn[place][0]
+    try:
+        data = Path(address).read_bytes()
+    except (OSError, ValueError) as error:
+        raise CoreError(
+            f"There is no picture {address!r} to read here.", "Save it under this name in the folder you are in."
+        ) from error
+    return decode_image(data, name=address)
+
+
+def open_set(address: str) -> Generator[Progress, None, ImageSet]:
+    """The pictures at `data:DATASET/SPLIT/COUNT/SEED`, `views:VIEWS/SEED` (of the bundled photos), or in a folder.
+
+    A folder's subfolders are its labels.
+
+    Raises:
+        CoreError: there are none.
+    """
+    kind, _, rest = address.partition(":")
+    if kind == "data":
+        name, split, (count, seed) = _of_dataset(address, rest)
+        return (yield from dataset_sample(name, split, count, seed))
+    if kind == "views":
+        views, seed = _numbers(address, rest.split("/"))
+        photos = [(example.title, load_example(example.name)) for example in EXAMPLES.values()]
+        title = f"Views of {len(photos)} photos"
+        return (yield from view_set(photos, views, seed=seed, name=address, title=title))
+    found, classes = folder_photos(address, _MOST_PHOTOS, 0)
+    return (yield from photo_set(found, classes, name=address, title=f"Photos in {address}"[:60], kind="folder"))
+
+
+def _of_dataset(address: str, rest: str) -> tuple[str, str, tuple[int, int]]:
+    """Data set, split, and the two numbers after them."""
+    name, _, others = rest.partition("/")
+    split, *numbers = others.split("/")
+    return name, split, _numbers(address, numbers)
+
+
+def _numbers(address: str, texts: list[str]) -> tuple[int, int]:
+    if len(texts) != 2 or not all(text.isascii() and text.isdecimal() and len(text) < 7 for text in texts):
+        raise CoreError(f"{address!r} names no pictures.", "Its last two parts are numbers, such as 3/0.")
+    return int(texts[0]), int(texts[1])
