@@ -76,7 +76,7 @@ def runs_panel() -> Callable[[], Export] | None:
             st.markdown(f"**{_CURVES[name]}**")
             st.plotly_chart(figure, width="stretch", key=f"curve_{name}", alt=f"{_CURVES[name]}, epoch by epoch.")
     table = contest_table(dict(zip(titles, cards, strict=True)), delta)
-    st.dataframe(table, hide_index=True, width="stretch")
+    st.dataframe(table, hide_index=True, width="stretch", height="content")
     _seeds()
 
     def export() -> Export:
@@ -132,7 +132,7 @@ def _seeds() -> None:
             "latents active, and all 20 with warm-up over 10 epochs and free bits of 0.05."
         )
         return
-    st.dataframe(seeds_table(result), hide_index=True, width="stretch")
+    st.dataframe(seeds_table(result), hide_index=True, width="stretch", height="content")
     st.caption(plain(seeds_words(result)))
 
 

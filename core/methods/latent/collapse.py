@@ -102,7 +102,7 @@ def contest_finding(first: ModelCard, second: ModelCard, delta: float = ACTIVE_D
         noise = 2 * math.hypot(*(each["elbo_standard_error"] for each in numbers))
         parts.append(f"the KL {_moved(rate)}, the reconstruction term {_moved(distortion)}")
         verdict = (
-            f"the ELBO is no different (by {elbo:+.2f}, within two standard errors)"
+            f"the ELBO is no different (by {abs(elbo):.2f} nats, within two standard errors)"
             if abs(elbo) <= noise
             else f"the ELBO is {abs(elbo):.2f} nats {'higher' if elbo > 0 else 'lower'}, "
             f"so pictures are explained {'better' if elbo > 0 else 'no better'}"
