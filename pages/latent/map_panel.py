@@ -97,7 +97,7 @@ def _controls(name: str, given: Given) -> tuple[tuple[int, int], Layout]:
             help="Equal distances show where pictures lie; equal shares give every part of the prior as much room.",
         )  # fmt: skip
         if latents > 2:
-            st.caption(f"All other {latents - 2} latents stay at 0.")
+            st.caption(f"All other {latents - 2:d} latents stay at 0.")
     return dimensions, cast(Layout, layout)
 
 
@@ -125,7 +125,8 @@ def _explore(name: str, given: Given, dimensions: tuple[int, int], layout: Layou
         )
     with right:
         picture = as_bytes(exact_of(name, latent))
-        words = ", ".join(f"z{dimension} = {value:.2f}" for dimension, value in zip(dimensions, at, strict=True))
+        (first, second), (across, up) = dimensions, at
+        words = f"z{first:d} = {across:.2f}, z{second:d} = {up:.2f}"
         st.markdown(f"**Decoded exactly** at {words}")
         st.image(sharp(picture_of(picture), 280), width=280, alt=f"The decoding at {words}")
         if given.address.startswith("data:"):

@@ -50,12 +50,12 @@ def walks_panel(name: str, given: Given) -> Callable[[], Export]:
     with left:
         st.markdown(f"**Every latent from −{EXTENT:g} to {EXTENT:g}**, the largest KL first")
         st.image(to_data_uri(sheet, quality=100), width="stretch", alt="A row for every latent, nine values each.")
-        shown = ", ".join(f"z{each}" for each in rows.dimensions)
+        shown = ", ".join(f"z{each:d}" for each in rows.dimensions)
         strongest = int(rows.dimensions[rows.change.argmax()])
-        rest = f" {config.latent_dim - _MOST_ROWS} more are not shown." if config.latent_dim > _MOST_ROWS else ""
+        rest = f" {config.latent_dim - _MOST_ROWS:d} more are not shown." if config.latent_dim > _MOST_ROWS else ""
         st.caption(
-            f"Rows: {shown}. The picture changes most with z{strongest}: by {rows.change.max():.3f} a pixel; least "
-            f"with z{int(rows.dimensions[rows.change.argmin()])}: by {rows.change.min():.3f}.{rest}"
+            f"Rows: {shown}. The picture changes most with z{strongest:d}: by {rows.change.max():.3f} a pixel; least "
+            f"with z{int(rows.dimensions[rows.change.argmin()]):d}: by {rows.change.min():.3f}.{rest}"
         )
     with right:
         st.markdown(f"**From {plain(known[begin])} to {plain(known[end])}**")

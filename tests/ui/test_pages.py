@@ -15,7 +15,7 @@ from pages.shared.layout import page_path
 MAIN = CHECKOUT / "pages" / "navigation.py"
 PAGES = (
     "home", "attention", "masking", "anatomy", "clip", "diffusion", "embeddings", "train", "runs", "modality_gap",
-    "precision",
+    "precision", "latent",
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from core.data.catalogue import read_dataset
 from core.data.images import decode_image
 from core.data.loading import load_images
 from core.errors import ConfigError, CoreError
+from core.finite import require_finite
 from core.methods.latent.drawing import draw
 from core.methods.latent.reencoding import fit_pictures
 from core.models.vae import VAE, VAEConfig
@@ -112,6 +113,7 @@ def own_pictures(model: VAE, count: int, seed: int) -> LatentPictures:
 
 def as_bytes(pictures: np.ndarray) -> np.ndarray:
     """Pictures in [0, 1] as uint8."""
+    require_finite("The pictures", pictures)
     return (np.clip(pictures, 0, 1) * 255).round().astype(np.uint8)
 
 
