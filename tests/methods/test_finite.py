@@ -33,7 +33,8 @@ from core.methods.clip import disagreements, image_text_relevance, zero_shot
 from core.methods.diffusion import denoising_view, diffusion_classifier
 from core.methods.embeddings import embedding, embedding_quality, features, layer_features, probes
 from core.methods.embeddings.features import Features, finish
-from core.methods.latent import bounds, collapse, drawing, passes
+from core.methods.latent import bounds, drawing, passes
+from core.methods.latent.pictures import as_bytes
 from core.methods.masking import faithfulness, masking
 from core.methods.modality_gap import alignment, modality_gap, modality_gap_way, procrustes
 from core.methods.operators import identity_trap, receptive_field, single_layer
@@ -423,7 +424,7 @@ ASKED |= {
     ],
     "drawing.spherical": [lambda bad: drawing.spherical(numbers(2, bad=bad), numbers(2, bad=False), SHARES)],
     "drawing.traverse": [lambda bad: drawing.traverse(vae(), numbers(2, bad=bad), [0])],
-    "pictures.as_bytes": [lambda bad: latent_pictures.as_bytes(numbers(2, bad=bad))],
+    "pictures.as_bytes": [lambda bad: as_bytes(numbers(2, bad=bad))],
     "passes.decoded": [lambda bad: passes.decoded(vae(), numbers(3, 2, bad=bad))],
     "identity_trap.identity_trap": [
         lambda bad: identity_trap.identity_trap(torch.from_numpy(numbers(1, 2, 3, 3, bad=bad)), [1.0])

@@ -243,15 +243,16 @@ def test_the_measurement_over_seeds_stands_beside_the_published_figures(
         return {"test_half_squared_error": half, "test_kl": kl, "test_elbo": -740.0, "test_active_units": active}
 
     result = {
-        "dataset": "MNIST", "split": "test, read once at the end", "count": 10_000, "summary": {"vae_collapsed": {}, "vae_warmup": {}},
-        "runs": {"vae_collapsed": [run(11, 7, 9), run(12, 8, 8)], "vae_warmup": [run(11, 7.5, 20), run(11, 7.5, 20)]},
+        "dataset": "MNIST", "split": "test, read once at the end", "count": 10_000,
+        "summary": {"vae_collapsed": {}, "vae_warmup": {}},
+        "runs": {"vae_collapsed": [run(11.25, 7.5, 9), run(12.5, 8, 8)], "vae_warmup": [run(11, 7.5, 20), run(11, 7.5, 20)]},
     }  # fmt: skip
     (tmp_path / "seeds.json").write_text(json.dumps(result), encoding="utf-8")
     monkeypatch.setattr(words, "SEEDS", tmp_path / "seeds.json")
     app = latent(latent_view="Two runs")
     table = app.dataframe[-1].value.set_index("")
     total = table.loc[words.QUANTITIES["sum"]]
-    assert total["vae_collapsed"] == "19.00 ± 1.41 (18.00 to 20.00)"
+    assert total["vae_collapsed"] == "19.62 ± 1.24 (18.75 to 20.50)"
     assert total["published, plain"] == "22.86"
     active = table.loc[words.QUANTITIES["test_active_units"]]
     assert active["vae_collapsed"] == "8.5 ± 0.71 (8 to 9)"

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from pages.shared.view_recipes import attention_recipe, masking_recipe
 
 from core.models.checkpoint import read_card
 from core.paths import BUNDLED, CHECKOUT
 from pages.shared.recipes import anatomy_recipe, runs_recipe
-from pages.shared.view_recipes import attention_recipe, masking_recipe
 from pages.shared.views import AttentionView, MaskingView
 
 CAT = {"model": "vit_p4", "image": "example:cat"}
