@@ -245,7 +245,7 @@ def test_the_measurement_over_seeds_stands_beside_the_published_figures(
     result = {
         "dataset": "MNIST", "split": "test, read once at the end", "count": 10_000,
         "summary": {"vae_collapsed": {}, "vae_warmup": {}},
-        "runs": {"vae_collapsed": [run(11.25, 7.5, 9), run(12.5, 8, 8)], "vae_warmup": [run(11, 7.5, 20), run(11, 7.5, 20)]},
+        "runs": {"vae_collapsed": [run(11.25, 7.5, 9), run(12.5, 8, 8)], "vae_warmup": [run(11, 7.5, 20)] * 2},
     }  # fmt: skip
     (tmp_path / "seeds.json").write_text(json.dumps(result), encoding="utf-8")
     monkeypatch.setattr(words, "SEEDS", tmp_path / "seeds.json")
@@ -313,7 +313,7 @@ def test_every_control_reaches_the_export_and_its_recipe_runs(
         "rate_of": first, "sample_count": "16",
     }  # fmt: skip
     changed = check_controls(
-        lambda: latent(**query), excused=SHARED, values={"rate_models": [second], "vae_a_choice": ("index", 0)}
+        lambda: latent(**query), excused=SHARED, values={"rate_models": [second], "vae_a_choice": ("index", 0), "delta": 0.5, "delta_runs": 0.5}
     )
     assert changed or view in ("Walks",)
     export = exported(latent(**query))
