@@ -166,8 +166,9 @@ def plot_rate_distortion(found: RateDistortion, *, height: int = 420) -> go.Figu
                 x=[point.rate for point in points],
                 y=[point.distortion if found.comparable else point.squared_error for point in points],
                 mode="markers+text",
-                text=[f"{point.title}<br>β = {point.beta:g}" for point in points],
-                textposition="middle right",
+                text=[f" {point.title}, β = {point.beta:g}" for point in points],
+                # In turns, so that the names of near points do not cover each other.
+                textposition=["top right" if place % 2 == 0 else "bottom right" for place in range(len(points))],
                 cliponaxis=False,
                 name=f"{kind[0]}, {kind[1]}",
                 marker={

@@ -313,7 +313,9 @@ def test_every_control_reaches_the_export_and_its_recipe_runs(
         "rate_of": first, "sample_count": "16",
     }  # fmt: skip
     changed = check_controls(
-        lambda: latent(**query), excused=SHARED, values={"rate_models": [second], "vae_a_choice": ("index", 0), "delta": 0.5, "delta_runs": 0.5}
+        lambda: latent(**query),
+        excused=SHARED,
+        values={"rate_models": [second], "vae_a_choice": ("index", 0), "delta": 0.5, "delta_runs": 0.5},
     )
     assert changed or view in ("Walks",)
     export = exported(latent(**query))
@@ -324,3 +326,16 @@ def test_the_configuration_fits_what_pages_read() -> None:
     assert VAEConfig().shape == (1, 28, 28)
     assert grid_side(784) == 41
     assert grid_side(3 * 128 * 128) == 9
+
+
+def test_latents_open_in_embeddings() -> None:
+    save_toy({"test": 40})
+    name = save_run("plane")
+    app = open_page("embeddings", encoder=name, set="data:toy/test/40/0", plane_method="PCA")
+    assert not app.error
+    assert not app.exception
+    assert "neighbours" in text_of(app) or "nearest" in text_of(app)
+    grey = save_run("grey", tiny(image_size=8, latent_dim=2))
+    app = open_page("embeddings", encoder=grey, set="data:toy/test/40/0", plane_method="PCA")
+    assert not app.error
+    assert not app.exception
