@@ -85,7 +85,7 @@ def train(runs: Sequence[RunFolder], parallel: int, minutes: float) -> list[RunF
     """
     waiting = [run for run in runs if not (run.model / "card.json").is_file()]
     end, working = time.monotonic() + 60 * minutes, dict[subprocess.Popen[bytes], RunFolder]()
-    threads = str(max(1, (os.cpu_count() or 1) // parallel))
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // parallel))
     while waiting or working:
         while waiting and len(working) < parallel:
             run = waiting.pop(0)
