@@ -164,9 +164,8 @@ def seeds_words(result: dict[str, Any]) -> str:
     return (
         f"{count} trainings of each on {result['dataset']}, other seeds and nothing else; mean ± standard deviation, "
         f"lowest to highest; {result['count']:,} images: {result['split']}. The published figures are of "
-        "Fashion-MNIST, whose pictures are other ones and harder, so the levels are not to be compared; reduction "
-        "(sums over pixels and latents, averaged over pictures) and the missing constant are the same as in the first "
-        "rows."
+        "Fashion-MNIST, whose pictures are other ones and harder, so the levels are not to be compared. They "
+        "are taken to be of the same reduction: sums over pixels and latents, averaged over pictures, no constant."
     )
 
 
