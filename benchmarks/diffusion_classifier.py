@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.report import machine, write
+from benchmarks.report import machine, parse, write
 from core.data.catalogue import read_dataset, sample_images
 from core.data.prompts import dataset_labels, fill_template
 from core.data.transforms import to_batch
@@ -212,7 +212,7 @@ def pruning(name: str) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure and write `results/diffusion_classifier.json`, or `results/diffusion_pruning.json` with a full grid."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="diffusion_small", help="Of the catalogue, or folder:PATH of a pipeline.")
@@ -225,7 +225,7 @@ def main() -> None:
     parser.add_argument("--memory-batches", default="1,8,32,128")
     parser.add_argument("--pruning-of", default="", metavar="RUN", help="A full grid; nothing else is measured then.")
     parser.add_argument("--memory-of", type=int, default=0, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    arguments = parse(parser, words, images=1, repeats=1, draws=20, memory_batches="1")
     torch.set_num_threads(arguments.threads)
     if arguments.memory_of:
         print(json.dumps({"mib": memory(prepare(arguments.model, arguments.dataset, 1, 20), arguments.memory_of)}))
@@ -256,6 +256,7 @@ def main() -> None:
             "mib_by_batch": memory_by_batch(arguments, sizes),
             "machine": {**where, "load_after": [round(value, 2) for value in os.getloadavg()]},
         },
+        quick=arguments.quick,
     )
 
 

@@ -11,7 +11,7 @@ import argparse
 import time
 from dataclasses import asdict
 
-from benchmarks.report import machine, write
+from benchmarks.report import machine, parse, write
 from core.data.catalogue import installed_datasets, sample_images
 from core.data.transforms import to_batch
 from core.methods.accuracy.targets import pick_target
@@ -25,7 +25,7 @@ def _same_class(predicted: str, label: str) -> bool:
     return predicted.lower().replace(" ", "_") == label.lower().replace(" ", "_")
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure one model and write `results/faithfulness_MODEL.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True)
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=4)
     parser.add_argument("--fill", default="mean")
     parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
+    arguments = parse(parser, words, count=2, steps=4, orders=2)
     where = machine()
     model = load(arguments.model)
     preprocessing = model.network.preprocessing
@@ -90,6 +90,7 @@ def main() -> None:
             "tracks": {name: asdict(track) for name, track in tracks.items()},
             "machine": where,
         },
+        quick=arguments.quick,
     )
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.gpu_computations import Arrays, Computation, computations, differences, save_noise
-from benchmarks.report import machine, write
+from benchmarks.report import machine, parse, write
 from core.device import device_of, pick_device
 from core.methods.precision.timing import wait_for
 from core.models.spec import LoadedModel
@@ -122,13 +122,13 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Compare, print the table, write `results/gpu.json`; exit 1 on any mismatch."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--only", default="", help="computations whose page or name contains this")
     parser.add_argument("--out", type=Path, default=None, help="a folder to write the table into, too")
-    arguments = parser.parse_args()
+    arguments = parse(parser, words, only="attention")
     device = str(pick_device(arguments.device))
     if device == "cpu":
         print("There is no GPU on this machine: nothing was compared.")
@@ -155,10 +155,9 @@ def main() -> None:
     if arguments.out is not None:
         arguments.out.mkdir(parents=True, exist_ok=True)
         (arguments.out / "gpu.txt").write_text(table(rows) + "\n", encoding="utf-8")
-    if not arguments.only:
-        write(
-            "gpu", {"machine": where, "device": device, "rows": [{**vars(row), "passed": row.passed} for row in rows]}
-        )
+    if not arguments.only or arguments.quick:
+        found = [{**vars(row), "passed": row.passed} for row in rows]
+        write("gpu", {"machine": where, "device": device, "rows": found}, quick=arguments.quick)
     sys.exit(1 if failed else 0)
 
 

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.report import machine, write
+from benchmarks.report import machine, parse, write
 from core.data.arrays import save_arrays
 from core.paths import CHECKOUT
 
@@ -134,13 +134,14 @@ def measured(page: Any, gesture: Callable[[], None]) -> dict[str, float]:
     }
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure and write `results/image_plane.json`."""
     from playwright.sync_api import sync_playwright
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=10_000)
-    count = parser.parse_args().images
+    arguments = parse(parser, words, images=200)
+    count = arguments.images
     where = machine()
     home = Path(tempfile.mkdtemp())
     save_drawn(home, count)
@@ -170,7 +171,7 @@ def main() -> None:
         server.terminate()
         server.wait()
         shutil.rmtree(home, ignore_errors=True)
-    write("image_plane", {"images": count, "gestures": result, "sent": sent, "machine": where})
+    write("image_plane", {"images": count, "gestures": result, "sent": sent, "machine": where}, quick=arguments.quick)
 
 
 if __name__ == "__main__":

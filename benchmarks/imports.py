@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import sys
 
-from benchmarks.report import machine, write
+from benchmarks.report import machine, parse, write
 
 HEAVY = (
     "torch",
@@ -40,11 +40,11 @@ print(json.dumps([seconds, [name for name in {heavy!r} if name in sys.modules]])
 """
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure each catalogue in fresh processes and write `results/imports.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
-    arguments = parser.parse_args()
+    arguments = parse(parser, words, repeats=1)
     where, results = machine(), {}
     for module in CATALOGUES:
         runs = []
@@ -62,7 +62,7 @@ def main() -> None:
             "seconds_max": max(seconds for seconds, _ in runs),
             "heavy_packages_loaded": runs[0][1],
         }
-    write("imports", {"repeats": arguments.repeats, "catalogues": results, "machine": where})
+    write("imports", {"repeats": arguments.repeats, "catalogues": results, "machine": where}, quick=arguments.quick)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from typing import Any
 
 from playwright.sync_api import Locator, Page, sync_playwright
 
-from benchmarks.report import machine, write
+from benchmarks.report import machine, parse, write
 
 # Watches a line of canvas pixels from a key press on; `window.__latency` is null until they change.
 WATCH = """
@@ -110,12 +110,12 @@ def first_paint(page: Page, address: str) -> float:
     return time.perf_counter() - started
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure and write `results/latency.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="vit_s14_saliency")
     parser.add_argument("--changes", type=int, default=60)
-    arguments = parser.parse_args()
+    arguments = parse(parser, words, model="vit_p4", changes=3)
     where: dict[str, Any] = machine()
     server, address = start_server()
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
@@ -165,6 +165,7 @@ def main() -> None:
             "first_paint_seconds": paints,
             "machine": where,
         },
+        quick=arguments.quick,
     )
 
 

@@ -32,7 +32,7 @@ from scipy import stats
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.report import machine, write
+from benchmarks.report import machine, parse, write
 from core.configs import parse_overrides
 from core.data.arrays import load_arrays
 from core.data.transforms import Normalisation, normalise
@@ -236,7 +236,7 @@ def describe(trained: Trained, device: torch.device, repeats: int) -> dict[str, 
 _MEASURED = ("accuracy", "interval_95", "count", "loss")
 
 
-def main() -> int:
+def main(words: list[str] | None = None) -> int:
     """Train what is missing; once nothing is, measure and write `results/mixers.json`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="auto")
@@ -248,7 +248,7 @@ def main() -> int:
     parser.add_argument("--parallel", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=1e6, help="stop then, saving checkpoints; call again")
     parser.add_argument("--repeats", type=int, default=20)
-    arguments = parser.parse_args()
+    arguments = parse(parser, words, seeds=1, epochs=1, prefix="quick_", repeats=1)
     settings = [*([f"training.epochs={arguments.epochs}"] if arguments.epochs else []), *arguments.settings]
     if settings and not arguments.prefix:
         parser.error("runs with other settings than the bundled models need a --prefix of their own")
@@ -273,13 +273,14 @@ def main() -> int:
         results[operator] = describe(Trained(operator=operator, folders=folders), device, arguments.repeats)
         print(operator, results[operator]["accuracy"], flush=True)
     write(
-        f"{arguments.prefix}mixers",
+        "mixers" if arguments.quick else f"{arguments.prefix}mixers",
         {
             "command": "python -m benchmarks.mixers " + " ".join(sys.argv[1:]),
             "field_images": f"{FIELD_IMAGES} of the validation images",
             "operators": results,
             "machine": machine(),
         },
+        quick=arguments.quick,
     )
     return 0
 

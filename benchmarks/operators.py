@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.report import machine, write
+from benchmarks.report import machine, parse, write
 from core.models.operators import (
     Mixed,
     attention_modulated_convolution,
@@ -73,14 +73,14 @@ def pairs(side: int, channels: int, kernel_size: int) -> dict[str, tuple[Callabl
     }
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure and write `results/operators.json`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=32)
     parser.add_argument("--channels", type=int, default=8)
     parser.add_argument("--kernel-size", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=7)
-    arguments = parser.parse_args()
+    arguments = parse(parser, words, side=6, channels=2, repeats=1)
     where, rows = machine(), {}
     for name, (fast, slow) in pairs(arguments.side, arguments.channels, arguments.kernel_size).items():
         fast()
@@ -94,7 +94,7 @@ def main() -> None:
             "largest_difference": float(np.abs(fast().output[0].numpy() - expected).max()),
         }
         print(name, rows[name], flush=True)
-    write("operators", {**vars(arguments), "operators": rows, "machine": where})
+    write("operators", {**vars(arguments), "operators": rows, "machine": where}, quick=arguments.quick)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.report import machine, write
+from benchmarks.report import machine, parse, write
 from core.data.catalogue import installed_datasets, sample_images
 from core.data.examples import EXAMPLES, load_example
 from core.data.transforms import to_batch
@@ -45,7 +45,7 @@ FIGURES = (
 )
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure, print one table a model, write `results/precision.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", default="vit_p4,efficientnet_lite0")
@@ -53,12 +53,16 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--images", type=int, default=128, help="Whose answers are compared.")
     parser.add_argument("--budget", type=float, default=120.0, help="Seconds that one format may take.")
-    arguments = parser.parse_args()
+    arguments = parse(parser, words, models="vit_p4", batch=1, runs=3, images=8, budget=5.0)
     where, results = machine(), {}
     for name in arguments.models.split(","):
         results[name] = _measure(name, arguments)
         _print(name, results[name])
-    write("precision", {"machine": where, "batch": arguments.batch, "runs": arguments.runs, "models": results})
+    write(
+        "precision",
+        {"machine": where, "batch": arguments.batch, "runs": arguments.runs, "models": results},
+        quick=arguments.quick,
+    )
 
 
 def _measure(name: str, arguments: Any) -> dict[str, Any]:

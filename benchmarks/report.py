@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import json
 import os
@@ -26,9 +27,23 @@ def machine() -> dict[str, Any]:
     }
 
 
-def write(name: str, result: dict[str, Any]) -> Path:
-    """Save `result` with its date as `results/NAME.json` and print it."""
-    result = {"date": datetime.date.today().isoformat(), **result}
+def parse(parser: argparse.ArgumentParser, words: list[str] | None = None, **quick: Any) -> argparse.Namespace:
+    """What was asked for; every benchmark knows `--quick`, which `tests/benchmarks` calls.
+
+    Args:
+        parser: the benchmark's own options.
+        words: instead of those of the command line.
+        quick: with `--quick` the defaults: the smallest sizes that go every way through the benchmark, in seconds.
+    """
+    parser.add_argument("--quick", action="store_true", help="the smallest sizes, to see that it works")
+    if parser.parse_known_args(words)[0].quick:
+        parser.set_defaults(**quick)
+    return parser.parse_args(words)
+
+
+def write(name: str, result: dict[str, Any], *, quick: bool = False) -> Path:
+    """Save `result` with its date as `results/NAME.json` (`NAME_quick.json`) and print it."""
+    name, result = f"{name}_quick" if quick else name, {"date": datetime.date.today().isoformat(), **result}
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from transformers import ViTConfig, ViTModel
 
-from benchmarks.report import machine, write
+from benchmarks.report import machine, parse, write
 from core.methods.attention.rollout import rollout_batch
 from core.models.transformers_vit import TransformersViT
 
@@ -55,17 +55,20 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure and write `results/rollout.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=5)
-    arguments = parser.parse_args()
+    parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument("--side", type=int, default=224, help="of the images, in pixels")
+    arguments = parse(parser, words, batch=2, repeats=1, layers=2, side=32)
     where = machine()
     torch.manual_seed(0)
-    reference = ViTModel(ViTConfig(attn_implementation="eager"), add_pooling_layer=False).eval()
+    config = ViTConfig(attn_implementation="eager", image_size=arguments.side, num_hidden_layers=arguments.layers)
+    reference = ViTModel(config, add_pooling_layer=False).eval()
     ours = TransformersViT(reference)
-    images = torch.randn(arguments.batch, 3, 224, 224)
+    images = torch.randn(arguments.batch, 3, arguments.side, arguments.side)
     variants: dict[str, Callable[[], object]] = {
         "hook_loop": lambda: hook_loop(reference, images),
         "rollout_batch": lambda: rollout_batch(ours, images),
@@ -89,7 +92,7 @@ def main() -> None:
     write(
         "rollout",
         {
-            "model": "ViT-B/16, 224 px, 12 layers, 12 heads",
+            "model": f"ViT-B/16, {arguments.side} px, {arguments.layers} layers, 12 heads",
             "batch": arguments.batch,
             "repeats": arguments.repeats,
             "seconds": seconds,
@@ -99,6 +102,7 @@ def main() -> None:
             "mean_value": scale,
             "machine": where,
         },
+        quick=arguments.quick,
     )
 
 

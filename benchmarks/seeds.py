@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from benchmarks.report import write
+from benchmarks.report import parse, write
 from core.models.checkpoint import ModelCard, read_card
 from core.runs.store import find_run
 
@@ -36,12 +36,12 @@ def summary(cards: list[ModelCard]) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Compare the first group with every other and write `results/seeds_NAME.json`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", required=True)
     parser.add_argument("--runs", action="append", required=True, metavar="LABEL=RUN,RUN,…")
-    arguments = parser.parse_args()
+    arguments = parse(parser, words)
     groups = {}
     for text in arguments.runs:
         label, _, names = text.partition("=")
@@ -67,6 +67,7 @@ def main() -> None:
             "groups": {label: summary(cards) for label, cards in groups.items()},
             "differences": differences,
         },
+        quick=arguments.quick,
     )
 
 

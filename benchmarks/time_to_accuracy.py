@@ -11,7 +11,7 @@ import argparse
 import json
 from typing import Any
 
-from benchmarks.report import write
+from benchmarks.report import parse, write
 from core.models.checkpoint import ModelCard, read_card
 from core.paths import BUNDLED
 
@@ -30,11 +30,11 @@ def course(card: ModelCard, accuracy: float) -> dict[str, Any]:
     return {**result, "minutes_in_all": seconds / 60, "optimizer": json.loads(card.recipe).get("optimizer", "adamw")}
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Write `results/time_to_accuracy.json`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--accuracy", type=float, default=0.8)
-    arguments = parser.parse_args()
+    arguments = parse(parser, words)
     cards = {file.parent.name: read_card(file.parent) for file in sorted(BUNDLED.glob("*/card.json"))}
     write(
         "time_to_accuracy",
@@ -43,6 +43,7 @@ def main() -> None:
             "hardware": "one core of a two-core EPYC virtual machine a run, bf16 (12-epoch AdamW runs: both cores)",
             "models": {name: course(card, arguments.accuracy) for name, card in cards.items()},
         },
+        quick=arguments.quick,
     )
 
 

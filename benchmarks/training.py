@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from benchmarks.report import machine, write
+from benchmarks.report import machine, parse, write
 from core.data.arrays import ArrayDataset
 from core.data.transforms import CIFAR10_NORMALISATION, standardise
 from core.device import Precision, autocast, pick_device
@@ -125,7 +125,6 @@ def _wait(device: torch.device) -> None:
 def main(words: list[str] | None = None) -> None:
     """Measure and write `results/training.json`, or `training_quick.json`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a small model, few steps: to see that it works")
     parser.add_argument("--regime", choices=PLAIN_REGIMES, default="randaugment")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--steps", type=int, default=20, help="batches per timing")
@@ -134,9 +133,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
     parser.add_argument("--probe-says", choices=["fp32", "bf16"], help="what auto finds, instead of measuring")
     parser.add_argument("--device", default="auto")
-    arguments = parser.parse_args(words)
-    if arguments.quick:
-        arguments.batch, arguments.steps, arguments.repeats = 128, 8, 2
+    arguments = parse(parser, words, steps=8, repeats=2)
     where, shape = machine(), SMALL if arguments.quick else LARGE
     device, batch, regime = pick_device(arguments.device), arguments.batch, arguments.regime
     began = time.perf_counter()
@@ -212,7 +209,7 @@ def main(words: list[str] | None = None) -> None:
         return statistics.median(a / b for a, b in zip(rates[first], rates[second], strict=True))
 
     write(
-        "training_quick" if arguments.quick else "training",
+        "training",
         {
             "quick": arguments.quick,
             "model": f"ViT {shape.embed_dim} wide, {shape.depth} deep, patch {shape.patch_size}, 32 px",
@@ -231,6 +228,7 @@ def main(words: list[str] | None = None) -> None:
             "recipe_data_over_plain_data": ratio("recipe_data", "plain_data"),
             "machine": where,
         },
+        quick=arguments.quick,
     )
 
 

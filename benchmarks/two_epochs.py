@@ -18,7 +18,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from benchmarks.report import machine, write
+from benchmarks.report import machine, parse, write
 from core.data.arrays import ArrayDataset
 from core.data.transforms import CIFAR10_NORMALISATION, standardise
 from core.models.vit import ViT, ViTConfig
@@ -58,12 +58,12 @@ def recipe_seconds(data: ArrayDataset) -> float:
     return time.perf_counter() - began
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure in turns and write `results/two_epochs.json`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=3072, help="a multiple of 128; pixels are random")
     parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
+    arguments = parse(parser, words, images=128, rounds=1)
     where, random = machine(), np.random.default_rng(0)
     data = ArrayDataset(
         name="noise",
@@ -87,6 +87,7 @@ def main() -> None:
             "recipe_over_bare_fp32": round(statistics.median(first / second for first, second in pairs), 3),
             "machine": where,
         },
+        quick=arguments.quick,
     )
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.report import machine, write
+from benchmarks.report import machine, parse, write
 from core.experiments.bundled import find_bundled
 from core.models.checkpoint import ModelCard, read_card
 from core.paths import CHECKOUT, runs_root
@@ -72,7 +72,7 @@ def spread(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     return found  # type: ignore[return-value]
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Train what is missing and write `results/vae_collapse.json`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
@@ -81,8 +81,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--set", dest="settings", action="append", default=[], help="key=value for all, repeatable")
-    parser.add_argument("--quick", action="store_true", help="a few images and epochs, under other names")
-    arguments = parser.parse_args()
+    arguments = parse(parser, words, seeds=1)
     where = machine()
     shared = [f"training.precision={arguments.precision}", f"dataset={arguments.dataset}", *arguments.settings]
     suffix = "_quick" if arguments.quick else ""
@@ -105,7 +104,7 @@ def main() -> None:
     }
     any_card = next(iter(cards.values()))
     write(
-        f"vae_collapse{suffix}",
+        "vae_collapse",
         {
             "quick": arguments.quick,
             "dataset": any_card.dataset,
@@ -120,6 +119,7 @@ def main() -> None:
             "runs": groups,
             "machine": where,
         },
+        quick=arguments.quick,
     )
 
 

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from benchmarks.report import machine, write
+from benchmarks.report import machine, parse, write
 from core.data.arrays import ArrayDataset
 from core.device import pick_device
 from core.experiments.vae import Config, unchanged
@@ -66,14 +66,14 @@ def rate(work: Callable[[], object], steps: int, batch: int, device: torch.devic
     return steps * batch / (time.perf_counter() - started)
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure and write `results/vae_training.json`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=7)
-    arguments = parser.parse_args()
+    arguments = parse(parser, words, batch=64, steps=2, repeats=1)
     where, shape = machine(), VAEConfig()
     device, batch, steps = pick_device(arguments.device), arguments.batch, arguments.steps
     random = np.random.default_rng(0)
@@ -127,6 +127,7 @@ def main() -> None:
             "recipe_over_with_average": ratio("recipe", "with_average"),
             "machine": where,
         },
+        quick=arguments.quick,
     )
 
 

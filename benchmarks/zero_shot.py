@@ -28,7 +28,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.report import machine, write
+from benchmarks.report import machine, parse, write
 from core.data.arrays import ArrayDataset
 from core.data.catalogue import list_files, read_dataset
 from core.data.loading import decode_split, limit_images, load_images
@@ -89,7 +89,6 @@ def ours(
             poolings=("embedding",),
             batch_size=BATCH,
             precision=precision,
-            device="cpu",
             side_by_side=True,
         )
     )["embedding"]
@@ -118,7 +117,7 @@ def _cpu_seconds() -> float:
     return sum(each.ru_utime + each.ru_stime for each in usage)
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure and write `results/zero_shot_DATASET.json`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="clip_small")
@@ -127,7 +126,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
+    arguments = parse(parser, words, images=16, repeats=1, threads=1)
     torch.set_num_threads(arguments.threads)
     where = machine()
     import open_clip
@@ -216,6 +215,7 @@ def main() -> None:
             },
             "machine": {**where, "load_after": [round(value, 2) for value in os.getloadavg()]},
         },
+        quick=arguments.quick,
     )
 
 

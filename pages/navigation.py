@@ -1,6 +1,12 @@
-"""The script that Streamlit runs for every page: navigation, then the page. `app.py` launches it."""
+"""The script that Streamlit runs for every page: navigation, then the page. `app.py` launches it.
+
+A page is a folder here with a `page.py`; what else it has is found there by name: `card.md` (its teaching cards),
+`recipe.py` (what it exports), `tiles.py` (what Home shows of it). Only its section and its place are said here.
+"""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import streamlit as st
 
@@ -12,19 +18,24 @@ from pages.shared.layout import page_path
 from pages.shared.start import wait_for_imports
 
 
-def page(stem: str, title: str, icon: str, *, default: bool = False) -> st.Page:
-    """One entry of the navigation; its address is its folder's name."""
-    return st.Page(
-        page_path(stem),
-        title=title,
-        icon=f":material/{icon}:",
-        url_path=None if default else stem,
-        default=default,
-    )
+class Entry(NamedTuple):
+    """One page: its folder, which is its address, too, its title, and its symbol."""
+
+    stem: str
+    title: str
+    icon: str
 
 
+def page(stem: str, title: str, icon: str) -> Entry:
+    """One line of the navigation."""
+    return Entry(stem, title, icon)
+
+
+# The first page is the one at the bare address.
 SECTIONS = {
-    "": [page("home", "Home", "home", default=True)],
+    "": [
+        page("home", "Home", "home"),
+    ],
     "Look inside": [
         page("attention", "Attention", "visibility"),
         page("masking", "Masking", "grid_off"),
@@ -47,6 +58,20 @@ SECTIONS = {
         page("runs", "Runs", "monitoring"),
     ],
 }
+ENTRIES = {entry.stem: entry for entries in SECTIONS.values() for entry in entries}
+HOME = next(iter(ENTRIES))
+
+
+def streamlit_page(entry: Entry) -> st.Page:
+    """An entry as Streamlit wants it."""
+    home = entry.stem == HOME
+    return st.Page(
+        page_path(entry.stem),
+        title=entry.title,
+        icon=f":material/{entry.icon}:",
+        url_path=None if home else entry.stem,
+        default=home,
+    )
 
 
 @st.cache_resource(show_spinner=False)
@@ -55,12 +80,19 @@ def take_up_runs() -> None:
     advance()
 
 
-st.set_page_config(page_title="Vitrine", page_icon=str(CHECKOUT / "assets" / "icon.svg"), layout="wide")
-st.logo(str(CHECKOUT / "assets" / "logo.svg"), size="large")
-# On top, so that the pictures get the width of the screen.
-chosen = st.navigation(SECTIONS, position="top")
-wait_for_imports()
-tidy_address()
-with guard():
-    take_up_runs()
-chosen.run()
+def main() -> None:
+    """One run of the app."""
+    st.set_page_config(page_title="Vitrine", page_icon=str(CHECKOUT / "assets" / "icon.svg"), layout="wide")
+    st.logo(str(CHECKOUT / "assets" / "logo.svg"), size="large")
+    # On top, so that the pictures get the width of the screen.
+    sections = {title: [streamlit_page(entry) for entry in entries] for title, entries in SECTIONS.items()}
+    chosen = st.navigation(sections, position="top")
+    wait_for_imports()
+    tidy_address()
+    with guard():
+        take_up_runs()
+    chosen.run()
+
+
+if __name__ == "__main__":  # a page that asks for the order imports this file
+    main()

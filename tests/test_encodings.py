@@ -99,7 +99,7 @@ import importlib, locale
 from pathlib import Path
 assert locale.getpreferredencoding(False).upper() not in ("UTF-8", "UTF8")
 for path in sorted([*Path("core").rglob("*.py"), *Path("pages").rglob("*.py")]):
-    if path.name not in ("__main__.py", "page.py", "navigation.py"):
+    if path.name not in ("__main__.py", "page.py", "recipe.py") and not path.name.startswith("recipe_"):  # these run
         importlib.import_module(".".join(path.with_suffix("").parts).removesuffix(".__init__"))
 """
 

@@ -417,4 +417,4 @@ with guard():
 with bar[3]:
     if on_screen:
         export_popover(lambda: make_export(*on_screen[0]), key="export")
-teaching_cards("attention" if attends else "gradcam")
+teaching_cards("attention", "" if attends else "gradcam")

@@ -61,4 +61,4 @@ else:
     zero_shot_panel(name, pictures[0])
 with last:
     export_popover(make_export, key="export")
-teaching_cards(CARDS.get(view, "clip"))
+teaching_cards("clip", CARDS.get(view, ""))

@@ -96,7 +96,7 @@ show = bar[0].segmented_control(
 )  # fmt: skip
 if show == "Sweeps":
     sweep_panel(show_runs)
-    teaching_cards("sweeps")
+    teaching_cards("runs", "sweeps")
     st.stop()
 with bar[0]:
     if not any(view.folder for view in views_for(trials=True)):

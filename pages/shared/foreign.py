@@ -2,7 +2,7 @@ r"""Text that this project did not write: the one way in which it reaches a page
 
 Names of files, classes, runs, data sets and models, addresses, typed labels, answers of other machines: Streamlit takes
 nearly every string for Markdown, and Markdown fetches pictures, draws links and sets formulae. `plain` takes it
-literally; `tests/ui/test_foreign.py` finds every place that forgets to ask.
+literally; `tests/test_foreign.py` finds every place that forgets to ask.
 
 Backslashes alone are not enough: icons (`:material/home:`), emoji (`:bug:`), arrows and bare addresses are replaced in
 the text that is left *after* Markdown has been read, escapes and all. There an invisible character that joins what it

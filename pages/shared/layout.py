@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from core.models.checkpoint import read_card
 from core.paths import BUNDLED, CHECKOUT
 
-CARDS = CHECKOUT / "assets" / "cards"
 SECTIONS = {
     "see": ("What you see", ":material/visibility:"),
     "how": ("How it is computed", ":material/function:"),
@@ -47,16 +48,21 @@ def accuracy_sentence(name: str) -> str:
     )
 
 
-def teaching_cards(stem: str) -> None:
-    """Three cards under the picture, from `assets/cards/STEM.md` with a `## see|how|caveat` heading each."""
-    texts = _parse(stem)
+def teaching_cards(stem: str, view: str = "") -> None:
+    """Three cards under the picture, from the page's `card.md`, or `card_VIEW.md`: see, how and caveat."""
+    texts = _parse(card_path(stem, view))
     for column, (name, (title, icon)) in zip(st.columns(3), SECTIONS.items(), strict=True):
         with column, st.container(border=True, height="stretch"):
             st.markdown(f"{icon} **{title}**")  # ours: SECTIONS above
-            st.markdown(texts[name])  # ours: the cards in assets
+            st.markdown(texts[name])  # ours: the cards of the pages
+
+
+def card_path(stem: str, view: str = "") -> Path:
+    """Where the text of the cards is, a `## see|how|caveat` heading for each."""
+    return CHECKOUT / "pages" / stem / (f"card_{view}.md" if view else "card.md")
 
 
 @st.cache_data(show_spinner=False)
-def _parse(stem: str) -> dict[str, str]:
-    parts = (CARDS / f"{stem}.md").read_text(encoding="utf-8").split("\n## ")
+def _parse(path: Path) -> dict[str, str]:
+    parts = path.read_text(encoding="utf-8").split("\n## ")
     return {part.partition("\n")[0].strip(): part.partition("\n")[2].strip() for part in parts[1:]}

@@ -57,6 +57,11 @@ def fill(source: str, settings: dict[str, object]) -> str:
     return text.decode()
 
 
+def without_settings(source: str) -> str:
+    """A recipe as it is apart from the values of its settings."""
+    return fill(source, {name.lower(): None for name, _ in values_in(source)})
+
+
 def values_in(source: str) -> Iterator[tuple[str, ast.expr]]:
     """The names in the block of settings of a recipe, and where their values stand.
 
@@ -74,7 +79,6 @@ def values_in(source: str) -> Iterator[tuple[str, ast.expr]]:
         value = getattr(node, "value", None)
         if not (isinstance(target, ast.Name) and target.id.isupper() and value is not None):
             raise ValueError(f"Line {node.lineno} of the recipe is no setting: {ast.unparse(node)}")
-        ast.literal_eval(value)
         yield target.id, value
 
 
@@ -89,7 +93,11 @@ def written(value: object) -> str:
     text = repr(value)
     if len(text) > _WIDTH:
         text = pformat(value, width=_WIDTH, sort_dicts=False)
-    if ast.literal_eval(text) != value:
+    try:
+        same = ast.literal_eval(text) == value
+    except (ValueError, SyntaxError):
+        same = False
+    if not same:
         raise ValueError(f"{text[:100]} cannot be a setting of a recipe.")
     return text
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -28,6 +28,7 @@ from core.data.catalogue import list_files, read_dataset
 from core.data.extract import Limits, extract_archive
 from core.data.layout import read_layout
 from core.errors import ArchiveError, CoreError
+from tests.examples import examples
 
 REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
@@ -214,7 +215,7 @@ PART = st.text("ab_1 ä", min_size=1, max_size=3)
 
 
 @given(st.sets(st.lists(PART, min_size=1, max_size=5).map(tuple), min_size=1, max_size=20))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_every_path_is_in_one_split_or_named_as_skipped(names):
     try:
         layout = read_layout(list(names))
@@ -588,7 +589,7 @@ def test_garbage_between_members_is_no_end(tmp_path):
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.xz"])
 @given(edits=st.lists(st.tuples(st.integers(0, 100_000), st.integers(0, 255)), min_size=1, max_size=4))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_damaged_archives_unpack_or_are_refused(kind, edits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("damaged")
     source = pack(kind, folder, SPLIT_FILES)

@@ -12,13 +12,14 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from core.data import images
 from core.data.images import decode_image, image_digest
 from core.errors import ImageError
+from tests.examples import examples
 
 
 def encode(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -193,7 +194,7 @@ def test_a_large_jpeg_is_decoded_at_a_fraction(monkeypatch: pytest.MonkeyPatch) 
 
 
 @given(width=st.integers(2, 300), height=st.integers(2, 300), max_side=st.integers(2, 320))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_longer_side_is_bounded_and_never_enlarged(width: int, height: int, max_side: int) -> None:
     if max(width, height) > images.MAX_ASPECT * min(width, height):
         return
@@ -325,7 +326,7 @@ def assert_picture_or_sentence(data: bytes) -> None:
 
 
 @given(data=st.binary(max_size=200))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_any_bytes_give_a_picture_or_a_sentence(data: bytes) -> None:
     assert_picture_or_sentence(data)
 
@@ -347,7 +348,7 @@ _SEEDS = [
     seed=st.sampled_from(_SEEDS),
     edits=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=6),
 )
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_damaged_files_give_a_picture_or_a_sentence(seed: bytes, edits: list[tuple[int, int]]) -> None:
     data = bytearray(seed)
     for position, value in edits:

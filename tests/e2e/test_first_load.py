@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-PAGES = {
-    "/": "See inside vision models",
-    "/attention": "What does each part of the picture look at?",
-    "/masking": "What does the model need to see?",
-    "/anatomy": "What is the model made of",
-    "/clip": "Which of these words fits the picture?",
-    "/diffusion": "Under which prompt is the noise in the picture predicted best?",
-    "/train": "What will it see, and how long will it take?",
-    "/runs": "Is it learning, and when is it done?",
-}
+from pages.navigation import ENTRIES, HOME
+
+PAGES = sorted(path.parent.name for path in (Path(__file__).parents[2] / "pages").glob("*/page.py"))
 
 
-@pytest.mark.parametrize(("path", "text"), PAGES.items(), ids=list(PAGES))
-def test_first_request_is_a_deep_link(start_server: Callable[[], str], page: Any, path: str, text: str) -> None:
+@pytest.mark.parametrize("stem", PAGES)
+def test_first_request_is_a_deep_link(start_server: Callable[[], str], page: Any, stem: str) -> None:
+    path, text = (f"/{stem}", ENTRIES[stem].title) if stem != HOME else ("/", "See inside vision models")
     base = start_server()
     outside: list[str] = []
     page.on(
@@ -30,7 +25,7 @@ def test_first_request_is_a_deep_link(start_server: Callable[[], str], page: Any
         ),
     )
     page.goto(base + path)
-    page.get_by_text(text).first.wait_for()
+    page.get_by_role("heading").filter(has_text=text).first.wait_for()
     page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
     # The navigation is there, so the page did not run without it, and no "Page not found" lies over it.
     assert page.get_by_text("Look inside").count() >= 1

@@ -148,8 +148,15 @@ def test_the_first_images_of_a_larger_run_are_those_of_a_smaller_one(config: Con
     assert image_seed(config, 0) != image_seed(replace(config, plan=replace(SMALL, seed=1)), 0)
 
 
-@pytest.mark.parametrize("end", ["stopped", "killed"])
-@pytest.mark.parametrize("full_grid", [False, True])
+@pytest.mark.parametrize(
+    ("end", "full_grid"),
+    [
+        ("stopped", False),
+        ("killed", True),
+        pytest.param("stopped", True, marks=pytest.mark.slow),
+        pytest.param("killed", False, marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_that_was_cut_off_ends_in_the_same_numbers(
     config: Config, end: str, full_grid: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,6 +216,7 @@ def test_a_damaged_race_is_run_again(config: Config) -> None:
     assert [line["step"] for line in folder.history()] == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.slow
 def test_a_full_grid_gives_the_pruned_run_s_answers_and_every_threshold(config: Config) -> None:
     config = replace(config, compare_with=(), batch_size=1, images=4, plan=replace(SMALL, draws=16))
     _, pruned, columns = evaluate(config, "pruned")

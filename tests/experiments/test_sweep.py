@@ -198,6 +198,7 @@ def test_two_workers_share_a_study_and_one_takes_over_what_the_other_left_when_k
     assert len(read_study("study").trials) == 6
 
 
+@pytest.mark.slow
 def test_a_killed_worker_resumes_its_trial(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     folder = begin("study", trials=3, base=(f"gate={gate}",))

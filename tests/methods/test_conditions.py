@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from core.data.condition_sets import ConditionSet, Shown
 from core.errors import ConfigError
 from core.intervals import wilson_interval
-from core.methods.clip.conditions import accuracy_by_condition, parse_references
+from core.methods.clip.conditions import accuracy_by_condition, parse_references, tally
 
 NAMES = ("Whole", "Silhouette", "Blurred")
 
@@ -89,3 +91,23 @@ def test_reference_values_as_they_are_typed(text, expected):
 def test_other_text_is_refused(text):
     with pytest.raises(ConfigError):
         parse_references(text, NAMES)
+
+
+def test_a_set_of_which_not_every_picture_could_be_shown_is_counted_by_what_was():
+    shown = [(0, 0, 0), (0, 1, 1), (1, 0, 0), (1, 1, 1)]  # condition, category, thing
+    found = ConditionSet(
+        title="Cut",
+        conditions=("As it is", "Blurred"),
+        categories=("cat", "dog"),
+        pictures=tuple(
+            Shown(condition=condition, category=category, thing=thing, title="", open=Image.Image)
+            for condition, category, thing in shown
+        ),
+    )
+    result = tally(found, np.array([0, 2, 3]), np.array([0, 1, 1]), (0.9, None))
+    assert [(row.condition, row.correct, row.count) for row in result.rows] == [
+        ("As it is", 1, 1), ("Blurred", 1, 2),
+    ]  # fmt: skip
+    assert [row.reference for row in result.rows] == [0.9, None]
+    assert result.categories == ("cat", "dog")
+    assert result.chance == 0.5

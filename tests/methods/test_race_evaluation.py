@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import ShapeError
@@ -20,6 +20,7 @@ from core.methods.diffusion.race_evaluation import (
     replayed_plans,
     trail,
 )
+from tests.examples import examples
 
 T = 1000
 
@@ -35,7 +36,7 @@ def grid(
     return noise, noise * 2, steps
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(seed=st.integers(0, 1000), pruning=st.sampled_from(["t_test", "stages", "none"]))
 def test_a_trail_is_the_race_had_it_been_stopped(seed: int, pruning: Any) -> None:
     plan = Plan(
@@ -67,7 +68,7 @@ def test_accuracy_against_calls_by_hand() -> None:
         budget_curve(np.array([1]), leaders, calls)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(seed=st.integers(0, 1000))
 def test_the_curve_ends_in_the_races_results_and_never_spends_more_than_allowed(seed: int) -> None:
     races = [replay(*grid(seed + index), Plan(draws=60, threshold=0.1), T) for index in range(8)]

@@ -9,7 +9,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.data.prompts import EIGHTY_TEMPLATES, SEVEN_TEMPLATES, prompts_for
@@ -28,6 +28,7 @@ from core.methods.clip.zero_shot import (
 )
 from core.models.weights import load
 from tests.clip_toy import save_tiny_clip
+from tests.examples import examples
 
 LABELS = ["cat", "dog", "red car", "truck", "blue ship", "frog", "horse", "deer", "plane", "bird", "drawing", "it"]
 SIGMOID = ("softmax", "sigmoid")
@@ -92,7 +93,7 @@ def test_a_sigmoid_model_may_accept_every_label_or_none() -> None:
     np.testing.assert_allclose(probabilities(logits, "softmax").sum(axis=1), 1, rtol=1e-6)
 
 
-@settings(deadline=None, max_examples=15)
+@examples(15)
 @given(
     order=st.permutations(range(len(LABELS))),
     count=st.integers(1, len(LABELS)),
@@ -115,7 +116,7 @@ def test_order_company_and_batch_size_change_nothing(
     np.testing.assert_allclose(shuffled.probabilities, whole.probabilities[:, order], atol=1e-6)
 
 
-@settings(deadline=None, max_examples=10)
+@examples(10)
 @given(st.lists(st.sampled_from(LABELS), min_size=1, max_size=20), st.integers(1, 7))
 def test_a_sentence_that_occurs_again_is_the_same_and_computed_once(module: Any, texts: list[str], batch: int) -> None:
     calls: list[int] = []

@@ -14,6 +14,7 @@ import pytest
 
 from core.experiments.catalogue import RECIPES
 from core.launch import queue
+from core.launch.execute import execute
 from core.launch.launcher import family
 from core.runs.owner import is_alive, read_owner
 from core.runs.status import RunState, read_state
@@ -75,6 +76,14 @@ def make_run(name: str, **settings: Any) -> RunFolder:
     return create_run(name, RunSpec.of("counting", counting.Config(**settings), **{"device": "cpu", **rest}))
 
 
+def undisturbed(**settings: Any) -> list[dict[str, Any]]:
+    """The metrics of a run that nothing happened to, in this process."""
+    whole = make_run("whole", **{**settings, "step_s": 0.0})
+    for _ in execute(whole):
+        pass
+    return whole.history()
+
+
 def wait_for(folder: RunFolder, *statuses: str, timeout_s: float = 300) -> RunState:
     """The state of the run once it is one of `statuses`."""
     what = f"{folder.name}: {statuses}"
@@ -87,5 +96,5 @@ def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 300) 
     while time.monotonic() < deadline:
         if found := condition():
             return found
-        time.sleep(0.02)
+        time.sleep(0.05)
     raise AssertionError(f"after {timeout_s} s still not: {what}")

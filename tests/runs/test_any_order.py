@@ -13,7 +13,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
 from core.errors import CoreError
@@ -24,6 +24,7 @@ from core.runs import owner
 from core.runs.owner import Owner, read_owner, this_host, write_owner
 from core.runs.status import RESUMABLE, TERMINAL, read_state, stored_state, write_state
 from core.runs.store import RunFolder, list_runs
+from tests.examples import examples
 from tests.runs import counting
 from tests.runs.conftest import make_run
 
@@ -192,6 +193,4 @@ class Runs(RuleBasedStateMachine):
 
 
 TestAnyOrder = Runs.TestCase
-TestAnyOrder.settings = settings(
-    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestAnyOrder.settings = examples(40, stateful_step_count=30, suppress_health_check=list(HealthCheck))

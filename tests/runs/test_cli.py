@@ -53,6 +53,7 @@ def test_from_train_in_the_background_to_delete() -> None:
     assert wait_for(run, "running").status == "running"
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_the_foreground_saves_and_the_same_command_continues() -> None:
     arguments = ["train", "counting", "--name", "here", "--device", "cpu", "--set", "steps=40", "--set", "step_s=0.05"]
     process = subprocess.Popen(

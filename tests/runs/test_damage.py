@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -26,6 +26,7 @@ from core.runs.store import RunFolder, RunSpec, create_run, list_runs
 from core.runs.studies import list_studies, read_study
 from pages.runs.run_panel import metrics_table, missing_sentence
 from pages.shared.run_views import all_views, comparable, differing
+from tests.examples import examples
 from tests.runs import counting
 
 FILES = ("spec.json", "state.json", "proc.json", "metrics.jsonl", "failure.json", "model/card.json")
@@ -96,7 +97,7 @@ def check(home: Path, file: str, data: bytes) -> None:
     assert states["sound"] == RunState(status="finished", step=7, steps=7)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(file=st.sampled_from(FILES), values=anything)
 @example("metrics.jsonl", {"step": None})
 @example("metrics.jsonl", {"step": 3, "val_accuracy": [1], "images_per_second": "many"})

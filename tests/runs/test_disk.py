@@ -17,7 +17,7 @@ from core.launch import control, queue
 from core.runs.owner import is_alive, read_owner
 from core.runs.status import read_state
 from core.runs.store import RunFolder, list_runs
-from tests.runs.conftest import end_all, make_run, wait_for, wait_until
+from tests.runs.conftest import end_all, make_run, undisturbed, wait_for, wait_until
 
 
 @pytest.fixture
@@ -55,6 +55,7 @@ def test_a_checkpoint_too_large_for_the_disk(disk: Path) -> None:
     wait_for(beside, "finished")
 
 
+@pytest.mark.slow
 def test_a_disk_without_a_byte_left_and_the_same_numbers_once_there_is_room(disk: Path) -> None:
     run = make_run("full", steps=60, step_s=0.03)
     queue.submit(run)
@@ -68,12 +69,10 @@ def test_a_disk_without_a_byte_left_and_the_same_numbers_once_there_is_room(disk
     (disk / "ballast").unlink()
     control.resume(run)
     assert wait_for(run, "finished", "failed").status == "finished"
-    whole = make_run("whole", steps=60)
-    queue.submit(whole)
-    wait_for(whole, "finished")
-    assert run.history() == whole.history()
+    assert run.history() == undisturbed(steps=60)
 
 
+@pytest.mark.slow
 def test_a_read_only_disk_is_listed_and_refuses_in_a_sentence(disk: Path) -> None:
     stopped, running = make_run("stopped"), make_run("running", steps=400, step_s=0.02)
     queue.submit(running)

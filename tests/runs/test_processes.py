@@ -17,12 +17,13 @@ import pytest
 
 from core.errors import CoreError
 from core.launch import control, queue
+from core.launch.execute import execute
 from core.launch.launcher import LocalLauncher
 from core.paths import CHECKOUT
 from core.runs.owner import OwnedElsewhereError, Owner, is_alive, is_held, read_owner, this_host, write_owner
 from core.runs.status import RunState, eta_seconds, read_state, stored_state, write_state
 from core.runs.store import RunFolder
-from tests.runs.conftest import make_run, wait_for, wait_until
+from tests.runs.conftest import make_run, undisturbed, wait_for, wait_until
 
 pytestmark = pytest.mark.usefixtures("cheap")
 
@@ -47,13 +48,6 @@ def patched_owner(folder: RunFolder, owner: Owner) -> Iterator[None]:
         folder.proc.write_bytes(kept)
 
 
-def metrics_of_an_undisturbed_run(**settings: object) -> list[dict[str, object]]:
-    whole = make_run("whole", **{**settings, "step_s": 0.0})
-    queue.submit(whole)
-    assert wait_for(whole, "finished", "failed").status == "finished"
-    return whole.history()
-
-
 def test_a_killed_worker_is_interrupted_and_resumes_to_the_same_numbers() -> None:
     run = make_run("killed", steps=60, step_s=0.03)
     queue.submit(run)
@@ -70,7 +64,7 @@ def test_a_killed_worker_is_interrupted_and_resumes_to_the_same_numbers() -> Non
     control.resume(run)
     assert wait_for(run, "finished", "failed").status == "finished"
     assert 2 <= done < 12
-    assert run.history() == metrics_of_an_undisturbed_run(steps=60)
+    assert run.history() == undisturbed(steps=60)
 
 
 @pytest.mark.slow
@@ -92,6 +86,7 @@ def test_a_worker_outlives_its_launcher_and_its_terminal(tmp_path: Path) -> None
     assert wait_for(run, "finished", "interrupted", "failed").status == "finished"
 
 
+@pytest.mark.slow
 def test_launcher_and_worker_killed_together() -> None:
     run = make_run("both", steps=60, step_s=0.03)
     code = "from core.launch import queue; from core.runs.store import find_run\n"
@@ -104,7 +99,7 @@ def test_launcher_and_worker_killed_together() -> None:
     assert queue.reconcile() == [run]
     control.resume(run)
     wait_for(run, "finished")
-    assert run.history() == metrics_of_an_undisturbed_run(steps=60)
+    assert run.history() == undisturbed(steps=60)
 
 
 def test_stop_from_another_process_saves_first_and_resumes() -> None:
@@ -127,7 +122,9 @@ def test_stop_from_another_process_saves_first_and_resumes() -> None:
         control.request_stop(run)
 
 
-@pytest.mark.parametrize("way", ["submitted again", "found queued", "second worker"])
+@pytest.mark.parametrize(
+    "way", ["submitted again", "found queued", pytest.param("second worker", marks=pytest.mark.slow)]
+)
 def test_whoever_is_refused_leaves_the_live_training_as_it_was(way: str) -> None:
     run = make_run("live", steps=4000, step_s=0.02)
     queue.submit(run)
@@ -290,34 +287,46 @@ def test_a_broken_installation_is_a_failed_run(tmp_path: Path, monkeypatch: pyte
     assert "core.experiments.spec" in state.traceback
 
 
-@pytest.mark.parametrize(
-    ("trouble", "cause", "remedy"),
-    [
-        ("nan", "The loss became nan", "learning rate"),
-        ("missing", "'nowhere' is not on this machine", "data import"),
-        ("memory", "not enough memory", "smaller batch"),
-        ("full", "The disk is full", "Free some space, then resume"),
-        ("locked", "last.pt cannot be written to", "Make it writable"),
-        ("bug", "ZeroDivisionError", "traceback"),
-    ],
-)
-def test_trouble_ends_in_a_sentence_and_leaves_the_run_beside_it_alone(
-    trouble: str, cause: str, remedy: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(queue, "devices", lambda: ("mps", "cpu"))
-    beside = make_run("beside", steps=30, step_s=0.03, spec={"device": "mps"})
-    run = make_run("troubled", trouble=trouble)
-    queue.submit(beside)
-    queue.submit(run)
-    state = wait_for(run, "failed", "interrupted", "finished")
+TROUBLES = {
+    "nan": ("The loss became nan", "learning rate"),
+    "missing": ("'nowhere' is not on this machine", "data import"),
+    "memory": ("not enough memory", "smaller batch"),
+    "full": ("The disk is full", "Free some space, then resume"),
+    "locked": ("last.pt cannot be written to", "Make it writable"),
+    "bug": ("ZeroDivisionError", "traceback"),
+}
+
+
+def check_trouble(run: RunFolder, trouble: str) -> None:
+    """What the run's folder says of its end."""
+    cause, remedy = TROUBLES[trouble]
+    state = stored_state(run)
     assert state.status == "failed"
     assert cause in state.cause
     assert remedy in state.remedy
     assert "Traceback" in state.traceback
     assert state.step == 8
     assert [line["step"] for line in run.history()] == [5]
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_trouble_ends_in_a_sentence(trouble: str) -> None:
+    run = make_run("troubled", trouble=trouble)
+    with pytest.raises(Exception):  # noqa: B017, PT011 — whatever it was; what is said of it is asked below
+        list(execute(run))
+    check_trouble(run, trouble)
+
+
+def test_trouble_of_a_worker_leaves_the_run_beside_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "devices", lambda: ("mps", "cpu"))
+    beside = make_run("beside", steps=30, step_s=0.03, spec={"device": "mps"})
+    run = make_run("troubled", trouble="full")
+    queue.submit(beside)
+    queue.submit(run)
+    wait_for(run, "failed", "interrupted", "finished")
+    check_trouble(run, "full")
     wait_until(lambda: not is_alive(read_owner(run)), "the worker's end")  # type: ignore[arg-type]
-    assert cause in run.log.read_text(encoding="utf-8")
+    assert TROUBLES["full"][0] in run.log.read_text(encoding="utf-8")
     assert wait_for(beside, "finished", "failed", "interrupted").status == "finished"
 
 

@@ -100,3 +100,8 @@ def test_what_cannot_be_is_refused(picture):
         single_layer(picture, "convolution", OperatorSettings(), (6, 0))
     with pytest.raises(ShapeError, match="height, width, colours"):
         single_layer(picture[..., 0], "convolution", OperatorSettings())
+
+
+def test_without_a_position_the_field_is_that_of_the_centre():
+    wide = np.random.default_rng(1).random((5, 9, 3), dtype=np.float32)
+    assert single_layer(wide, "convolution", OperatorSettings()).field.position == (2, 4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,20 @@ from streamlit.testing.v1 import AppTest
 
 from core.errors import CoreError
 from core.methods.precision import precision_probe
-from pages.shared.recipes import precision_recipe
+from pages.shared.recipes import filled_recipe
 from tests.clip_toy import save_tiny_clip
+from tests.pages.exports import run_recipe
+from tests.pages.harness import open_page, text_of
 from tests.toy import save_toy
-from tests.ui.test_pages import open_page, text_of
+
+RECIPE = {
+    "image": "example:cat",
+    "formats": ["bf16"],
+    "batch_size": 2,
+    "device": "auto",
+    "compared": "",
+    "count": 32,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +55,7 @@ def test_it_opens_with_a_first_look_that_says_what_it_is() -> None:
     assert (table["runs"].dropna() >= 3).all()
 
 
+@pytest.mark.slow
 def test_other_formats_batches_and_images_change_what_is_shown() -> None:
     save_toy({"train": 40, "test": 40})
     app = precision()
@@ -60,6 +72,7 @@ def test_other_formats_batches_and_images_change_what_is_shown() -> None:
     assert any("Choose a format" in info.value for info in app.info)
 
 
+@pytest.mark.slow
 def test_the_whole_protocol_runs_through_the_probes_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def in_this_process(command: list[str], tick: Callable[[], None]) -> Iterator[dict[str, Any]]:
         printed = io.StringIO()
@@ -133,8 +146,8 @@ def test_a_model_of_texts_is_asked_with_labels(tmp_path: Path, capsys: pytest.Ca
     assert not app.exception
     next(each for each in app.text_input if each.label == "Labels to choose from").set_value(" ; ").run()
     assert any("There are no labels" in error.value for error in app.error)
-    exec(precision_recipe(model, "example:cat", ("bf16",), 2, ("cat", "dog")), {})
-    assert "bf16: median" in capsys.readouterr().out
+    printed = run_recipe(filled_recipe("precision", model=model, labels=["cat", "dog"], **RECIPE), capsys)
+    assert "bf16: median" in printed
 
 
 def test_an_address_that_makes_no_sense_shows_the_page_all_the_same() -> None:
@@ -145,7 +158,9 @@ def test_an_address_that_makes_no_sense_shows_the_page_all_the_same() -> None:
 
 
 def test_the_recipe_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    exec(precision_recipe("vit_p4", "example:cat", ("bf16",), 1, ()), {})
-    printed = capsys.readouterr().out
+    save_toy({"test": 20})
+    asked = {**RECIPE, "compared": "toy/test", "count": 8}
+    printed = run_recipe(filled_recipe("precision", model="vit_p4", labels=[], **asked), capsys)
+    assert re.search(r"bf16: .* of 9, ", printed)
     assert "fp32: median" in printed
     assert "bf16: median" in printed

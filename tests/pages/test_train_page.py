@@ -21,9 +21,9 @@ from core.paths import CHECKOUT
 from core.precision_choice import Chosen
 from core.runs.status import TERMINAL, read_state
 from core.runs.store import find_run, list_runs
-from pages.shared.recipes import train_recipe
+from pages.shared.recipes import filled_recipe
+from tests.pages.harness import open_page, text_of
 from tests.toy import save_toy
-from tests.ui.test_pages import open_page, text_of
 
 TINY = [
     "dataset=toy",
@@ -123,7 +123,7 @@ def odd_script() -> None:
     import streamlit as st
 
     from pages.shared.forms import config_form
-    from tests.ui.test_train_page import Odd
+    from tests.pages.test_train_page import Odd
 
     st.session_state["made"] = config_form(Odd, "odd", Odd(share=0.5))
 
@@ -288,7 +288,7 @@ def test_a_run_that_is_over_before_the_probe_is_reported_as_measured() -> None:
 @pytest.mark.slow
 def test_the_recipe_that_the_page_hands_out_trains(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", train_recipe("vit_scratch", TINY, "by-hand")],
+        [sys.executable, "-c", filled_recipe("shared", "run", recipe="vit_scratch", name="by-hand", overrides=TINY)],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
         capture_output=True,

@@ -9,10 +9,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.methods.modality_gap.alignment import VARIANTS
-from pages.shared.recipes import modality_gap_recipe
+from pages.shared.recipes import filled_recipe
 from tests.clip_toy import save_tiny_clip
+from tests.pages.exports import run_recipe
+from tests.pages.harness import open_page, text_of
 from tests.toy import save_toy
-from tests.ui.test_pages import open_page, text_of
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +94,8 @@ def test_images_of_one_class_are_a_sentence(model: str) -> None:
 
 def test_the_recipe_runs(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     save_toy({"all": 30})
-    exec(modality_gap_recipe(model, "toy/all", "photo", 100, "images"), {})
-    printed = capsys.readouterr().out
+    asked = {"source": "toy/all", "strategy": "photo", "pairs": 100, "by": "images", "variant": "centred"}
+    printed = run_recipe(filled_recipe("modality_gap", model=model, **asked), capsys)
     assert "fitted on 15 pairs, measured on 15 other images" in printed
     assert "Procrustes, L2, centred" in printed
     assert "paired interval" in printed

@@ -1,4 +1,4 @@
-"""The Embeddings page in small, for Home: views of the chosen photo among views of the bundled ones."""
+"""Embeddings on Home: views of the chosen photo among views of the bundled ones, and which of them lie nearest."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ from core.methods.embeddings.embedding import PlaneConfig, place_once
 from core.methods.embeddings.embedding_quality import directions, nearest
 from core.methods.embeddings.features import extract_features, finish
 from pages.shared.cache import loaded_model
+from pages.shared.foreign import plain
+from pages.shared.pickers import Picture
+from pages.shared.tiles import Tiles, tile
 
 _VIEWS = 12
 _MODEL = "cnn_small"
+TOUR = ("**Embeddings**: click a picture that lies among strangers; then play the film from pixels to the last layer.",)
 
 
 @dataclass(frozen=True)
-class Tile:
+class Drawn:
     """Pictures: the plane, and the first view of the photo with its eight nearest, three by three."""
 
     plane: np.ndarray
@@ -29,7 +33,7 @@ class Tile:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def embeddings_tile(digest: str, title: str, _image: Image.Image) -> Tile:
+def drawn_views(digest: str, title: str, _image: Image.Image) -> Drawn:
     """Computed once for a photo."""
     others = [(example.title, load_example(example.name)) for example in EXAMPLES.values() if example.title != title]
     views: ImageSet = finish(
@@ -53,4 +57,28 @@ def embeddings_tile(digest: str, title: str, _image: Image.Image) -> Tile:
     rows = [0, *nearest(directions(features.vectors), 8).indices[0]]
     sheet = gallery(views.thumbnails[rows], [rims[row] for row in rows], columns=3)
     drawn = picture_plane(plane.coordinates, views.thumbnails, rims, width=1200, side=56, paper="#FFFFFF00")
-    return Tile(plane=drawn, nearest=sheet)
+    return Drawn(plane=drawn, nearest=sheet)
+
+
+def plane(picture: Picture) -> None:
+    """All views where the network puts them."""
+    tile(
+        drawn_views(picture.digest, picture.title, picture.image).plane,
+        "Embeddings",
+        "Views of this photo and of others, cut and recoloured, where "
+        f"{plain(loaded_model(_MODEL).spec.title)} puts them: near is what it finds alike.",
+        "embeddings",
+    )
+
+
+def neighbours(picture: Picture) -> None:
+    """Those that are nearest to the photo."""
+    tile(
+        drawn_views(picture.digest, picture.title, picture.image).nearest,
+        "Neighbours",
+        "The photo, first, and the eight views that are nearest to it.",
+        "embeddings",
+    )
+
+
+TILES: Tiles = ((2, plane), (1, neighbours))

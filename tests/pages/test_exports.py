@@ -14,10 +14,13 @@ from streamlit.testing.v1 import AppTest
 from pages.modality_gap.modality_gap_panel import STOPS
 from tests.clip_toy import save_tiny_clip
 from tests.diffusion_toy import save_tiny_pipeline
+from tests.pages.exports import check_controls, choose, data_of, exported, keep_exports, run_recipe
+from tests.pages.harness import open_page
+from tests.pages.test_condition_panels import save_tiny_classifier
 from tests.toy import save_toy
-from tests.ui.exports import check_controls, choose, data_of, exported, keep_exports, run_recipe
-from tests.ui.test_condition_panels import save_tiny_classifier
-from tests.ui.test_pages import open_page
+
+# Every control of every page is changed, one after the other.
+pytestmark = pytest.mark.slow
 
 # What every page has and no export depends on.
 SHARED = {

@@ -12,10 +12,10 @@ from core.experiments import zero_shot
 from core.launch.execute import execute
 from core.runs.status import read_state
 from core.runs.store import RunSpec, create_run, find_run, list_runs
-from pages.shared.recipes import evaluation_recipe, similarity_recipe, zero_shot_recipe
+from pages.shared.recipes import filled_recipe
 from tests.clip_toy import save_tiny_clip
+from tests.pages.harness import open_page, text_of
 from tests.toy import save_toy
-from tests.ui.test_pages import open_page, text_of
 
 MATRIX, DATASET = "Images × texts", "Whole data set"
 
@@ -230,11 +230,14 @@ def test_recipes_run(
         exec(compile(recipe, "recipe.py", "exec"), {"__name__": "__main__"})
         return capsys.readouterr().out
 
-    assert "it's" in printed(zero_shot_recipe(model, "example:cat", ["cat", "it's"], ["a {}."]))
-    matrix = similarity_recipe(model, ["example:cat", "data:toy/test/0/1"], ["a cat", "a dog"])
-    assert printed(matrix).count("best:") == 2
+    labels = {"labels": ["cat", "it's"], "templates": ["a {}."]}
+    assert "it's" in printed(filled_recipe("clip", model=model, image="example:cat", **labels))
+    matrix = {"images": ["example:cat", "data:toy/test/0/1"], "texts": ["a cat", "a dog"], "measure": "cosine"}
+    assert printed(filled_recipe("clip", "similarity", model=model, **matrix)).count("best:") == 2
     overrides = [f"model={model}", "dataset=toy", "strategy=photo"]
-    assert "test_accuracy" in printed(evaluation_recipe(overrides, "mine"))
+    assert "test_accuracy" in printed(
+        filled_recipe("shared", "run", recipe="zero_shot", name="mine", overrides=overrides)
+    )
     assert read_state(find_run("mine")).status == "finished"  # a run like any other, not one that never ends
 
 

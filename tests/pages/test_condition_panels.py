@@ -18,8 +18,8 @@ from core.data.wordnet import imagenet_wnids
 from core.methods.clip.disagreements import class_names
 from pages.clip import conditions, disagreements
 from tests.clip_toy import save_tiny_clip
+from tests.pages.harness import text_of
 from tests.toy import save_toy
-from tests.ui.test_pages import text_of
 
 SCRIPT = """
 import streamlit as st
@@ -85,6 +85,7 @@ def folder_of(tmp_path: Path, groups: dict[str, int]) -> Path:
     return tmp_path / "pictures"
 
 
+@pytest.mark.slow
 def test_conditions_open_filled_with_the_bundled_photos(model: str) -> None:
     app = open_panel("conditions", model)
     assert not app.error

@@ -18,10 +18,10 @@ from core.methods.diffusion.diffusion_classifier import Plan, Race, replay
 from pages.diffusion import diffusion_classifier as races
 from pages.diffusion.diffusion_classifier import Question, known_race, run_race
 from pages.diffusion.diffusion_classifier_panel import race_sentence, shown_prompts
-from pages.shared.recipes import diffusion_recipe
+from pages.shared.recipes import filled_recipe
 from tests.diffusion_toy import save_tiny_pipeline
-from tests.ui.test_pages import open_page, text_of
-from tests.ui.test_recipes import run_script
+from tests.pages.exports import run_recipe
+from tests.pages.harness import open_page, text_of
 
 QUICK = {"draws": "24", "least_draws": "8"}
 
@@ -125,6 +125,7 @@ def test_one_label_has_nothing_to_race_against(model: str) -> None:
     assert "nothing to compare" in text_of(app)
 
 
+@pytest.mark.slow
 def test_a_thousand_labels_are_raced(model: str) -> None:
     labels = ", ".join(f"thing {number}" for number in range(1000))
     app = diffusion(model, race_labels=labels, draws="8", least_draws="4", threshold="0.5")
@@ -144,6 +145,7 @@ def test_pictures_of_every_kind(model: str) -> None:
         assert words in text_of(app)
 
 
+@pytest.mark.slow
 def test_a_model_that_does_not_draw_is_replaced_by_one_that_does(model: str) -> None:
     app = diffusion("vit_p4")
     assert not app.exception
@@ -200,12 +202,16 @@ def test_a_race_that_failed_is_free_for_the_next_one(model: str, monkeypatch: py
     assert ended.finished
 
 
-def test_the_recipe_runs(model: str, tmp_path: Path) -> None:
-    printed = run_script(
-        diffusion_recipe(model, "example:cat", ["ship", "horse"], "a photo of a {}.", {"draws": 12, "pruning": "none"}),
-        tmp_path,
+def test_the_recipe_runs(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = filled_recipe(
+        "diffusion",
+        model=model,
+        image="example:cat",
+        labels=["ship", "horse"],
+        template="a photo of a {}.",
+        plan={"draws": 12, "pruning": "none"},
     )
-    assert "24 calls" in printed
+    assert "24 calls" in run_recipe(recipe, capsys)
 
 
 def test_the_chosen_prompt_takes_the_last_place() -> None:

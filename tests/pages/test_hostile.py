@@ -15,13 +15,13 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from PIL import Image
 from streamlit.testing.v1 import AppTest
-from streamlit.util import calc_hash
 
 from core.paths import CHECKOUT
 from core.runs.status import RunState, write_state
 from core.runs.store import RunSpec, create_run
+from tests.pages.harness import open_page
+from tests.pages.test_pages import PAGES
 from tests.toy import save_toy
-from tests.ui.test_pages import MAIN, PAGES
 
 MARK = "![x](http://evil.test/p.png)"
 HOSTILE = f"{MARK} [l](http://evil.test) $x^2$ :material/bug_report: :red[x] <img src=http://evil.test/i.png> `x` **x**"
@@ -115,30 +115,18 @@ def _hostile_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run.path.rename(run.path.with_name(name))
 
 
-def open_page(stem: str, query: dict[str, str]) -> AppTest:
-    app = AppTest.from_file(str(MAIN), default_timeout=180)
-    if stem != "home":
-        # Before the first run: a session that has been anywhere remembers that, and asks the address nothing more.
-        # Until then the harness knows pages by their files' names alone, which are all "page".
-        app._page_hash = calc_hash(stem)
-    for name, value in query.items():
-        app.query_params[name] = value
-    app.run()
-    assert (stem == "home") == any("See inside vision models" in each.value for each in app.markdown)
-    return app
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("value", VALUES)
 @pytest.mark.parametrize("stem", PAGES)
 def test_no_address_breaks_a_page_or_is_interpreted(stem: str, value: str) -> None:
-    app = open_page(stem, dict.fromkeys(sorted(parameters()), VALUES[value]))
+    app = open_page(stem, **dict.fromkeys(sorted(parameters()), VALUES[value]))
     assert not app.exception, app.exception
     assert interpreted(app) == []
 
 
 def test_hostile_names_on_the_runs_page_are_letters() -> None:
     name = HOSTILE.replace("/", "_")[:150]
-    app = open_page("runs", {"run": name})
+    app = open_page("runs", **{"run": name})
     assert not app.exception, app.exception
     assert any("failed" in element.value for element in app.markdown)
     for part in ("Settings", "Metrics", "Samples", "Log"):
@@ -148,7 +136,7 @@ def test_hostile_names_on_the_runs_page_are_letters() -> None:
 
 
 def test_hostile_labels_and_templates_are_letters() -> None:
-    app = open_page("clip", {"labels": f"{HOSTILE}\na cat", "strategy": "custom", "templates": f"{HOSTILE} {{}}"})
+    app = open_page("clip", **{"labels": f"{HOSTILE}\na cat", "strategy": "custom", "templates": f"{HOSTILE} {{}}"})
     assert not app.exception, app.exception
     assert interpreted(app) == []
 

@@ -12,15 +12,14 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.data.examples import EXAMPLES
-from core.methods.embeddings.embedding import PlaneConfig
-from core.methods.embeddings.layer_features import Cut
+from core.data.pictures import open_picture, open_set
+from core.methods.embeddings.features import finish
 from pages.components.image_plane.image_plane import Chosen, _read
-from pages.embeddings.recipe import embeddings_recipe
-from pages.embeddings.spaces import Asked
+from pages.shared.recipes import filled_recipe
 from pages.shared.stoppable import SharedResults
+from tests.pages.exports import run_recipe
+from tests.pages.harness import open_page, text_of
 from tests.toy import save_toy
-from tests.ui.test_pages import open_page, text_of
-from tests.ui.test_recipes import run_script
 
 QUICK = {"set": "views:6/0", "encoder": "cnn_small", "plane_method": "PCA"}
 
@@ -109,6 +108,7 @@ def test_two_models_stand_beside_each_other_with_what_they_share() -> None:
     assert given["colours"][-1]["title"] == "Neighbours in common"
 
 
+@pytest.mark.slow
 def test_layer_pooling_and_axes_can_be_chosen_and_are_in_the_address() -> None:
     app = open_page("embeddings", **{**QUICK, "encoder": "vit_p4"})
     app.selectbox(key="depth_choice").set_value(0).run()
@@ -177,14 +177,15 @@ def test_stopped_work_stays_stopped_until_somebody_goes_on(monkeypatch: pytest.M
     assert plane(app)["layout"]["count"] == 32
 
 
-def test_the_recipe_runs_and_names_its_pictures(tmp_path: Path) -> None:
-    asked = [Asked(model="cnn_small", cut=Cut(layer=layer, pooling="mean")) for layer in (0, 4)]
-    recipe = embeddings_recipe("views:3/0", asked, PlaneConfig(method="pca"), film=True)
-    printed = run_script(recipe, tmp_path)
+def test_the_recipe_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    cuts = [("cnn_small", 0, "mean"), ("cnn_small", 4, "mean")]
+    recipe = filled_recipe("embeddings", pictures="views:3/0", cuts=cuts, film=True, plane={"method": "pca"})
+    printed = run_recipe(recipe, capsys)
     assert "stage 4 of 4, mean of all positions: (24, 192)" in printed
     assert "neighbours in common, first and last" in printed
     assert (tmp_path / "plane_2.html").stat().st_size > 10_000
-    assert "dataset_sample('toy', 'test', 5, 1)" in embeddings_recipe(
-        "data:toy/test/5/1", asked, PlaneConfig(), film=False
-    )
-    assert 'folder_photos("photos"' in embeddings_recipe("photos:012/1/0", asked, PlaneConfig(), film=False)
+    open_picture("example:cat").save(tmp_path / "cat.png")
+    save_toy({"test": 20})
+    for pictures, count in (("data:toy/test/5/1", 5), (str(tmp_path), 1)):
+        assert len(finish(open_set(pictures))) == count

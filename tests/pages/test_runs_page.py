@@ -17,7 +17,7 @@ from core.runs.status import RunState, read_state, write_state
 from core.runs.store import RunFolder, RunSpec, create_run, list_runs
 from pages.runs.run_panel import differing, missing_sentence
 from pages.shared.run_views import _Tails, age, bundled_views, comparable, flat_config, view_of
-from tests.ui.test_pages import open_page, text_of
+from tests.pages.harness import open_page, text_of
 
 
 @pytest.fixture(autouse=True)

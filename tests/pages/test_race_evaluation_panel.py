@@ -15,11 +15,11 @@ from core.methods.diffusion.diffusion_classifier import Plan
 from core.runs.store import RunSpec, create_run, find_run, list_runs
 from pages.diffusion.race_evaluation import Pace, earlier_pace, race_evaluation_table, read_race_evaluation
 from pages.diffusion.race_evaluation_panel import cost_sentence
-from pages.shared.recipes import evaluation_recipe
+from pages.shared.recipes import filled_recipe
 from tests.clip_toy import save_tiny_clip
 from tests.diffusion_toy import save_tiny_pipeline
+from tests.pages.harness import open_page, text_of
 from tests.toy import save_toy
-from tests.ui.test_pages import open_page, text_of
 
 QUICK = Plan(draws=8, least_draws=4, look_every=2, threshold=0.3)
 
@@ -165,7 +165,8 @@ def test_the_exported_recipe_gives_the_same_answers(models: dict[str, str], caps
     save_toy()
     evaluate(models, compare_with=())
     run = find_run("toys")
-    code = evaluation_recipe(list(run.read_spec().overrides), "mine", recipe="diffusion_zero_shot")
+    overrides = list(run.read_spec().overrides)
+    code = filled_recipe("shared", "run", recipe="diffusion_zero_shot", name="mine", overrides=overrides)
     exec(compile(code, "recipe.py", "exec"), {"__name__": "__main__"})
     assert "'accuracy'" in capsys.readouterr().out
     one, other = (read_race_evaluation(find_run(name)) for name in ("toys", "mine"))

@@ -195,6 +195,7 @@ def change_each(page: Page, model: str, check: Any, folder: Path, done: set[str]
     return done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["vit_p4", "differential_vit_p4", "cnn_small"])
 def test_every_control_of_attention_is_in_what_is_exported(model: str, attention: Page, tmp_path: Path) -> None:
     page = attention.open(**START | {"model": model})
@@ -222,6 +223,7 @@ def test_every_control_of_attention_is_in_what_is_exported(model: str, attention
     assert any(key.startswith("class_") for key in changed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "chosen",
     [
@@ -288,6 +290,7 @@ def check_masking(page: Page, export: Export) -> None:
         assert marked.y[0] == pytest.approx(curve[step])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["vit_p4", "cnn_small", "clip_small"])
 def test_every_control_of_masking_is_in_what_is_exported(model: str, masking: Page, tmp_path: Path) -> None:
     page = masking.open(**START | {"model": model})
@@ -299,6 +302,7 @@ def test_every_control_of_masking_is_in_what_is_exported(model: str, masking: Pa
     assert ("ranked_by" in changed) == (model != "cnn_small")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chosen", [
     {"strategy": "least_attended", "ranked_by": "relevance", "fill": "noise", "share": 50.0},
     {"strategy": "random", "fill": "blur", "share": 100.0},
@@ -313,6 +317,7 @@ def test_several_choices_of_masking_at_once(chosen: dict[str, Any], masking: Pag
     check_recipe(export, tmp_path / "recipe")
 
 
+@pytest.mark.slow
 def test_what_is_painted_is_what_is_exported(masking: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     painted = [0, 9, 63]
     monkeypatch.setattr("pages.components.patch_canvas.patch_canvas.painted_patches", lambda key, grid: painted)

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from streamlit.proto.Checkbox_pb2 import Checkbox
+from streamlit.proto.NumberInput_pb2 import NumberInput
+from streamlit.proto.Slider_pb2 import Slider
+from streamlit.proto.TextArea_pb2 import TextArea
+from streamlit.proto.TextInput_pb2 import TextInput
 from streamlit.testing.v1 import AppTest
 
 from core.errors import CoreError
 from core.paths import CHECKOUT
+from pages.navigation import ENTRIES, HOME, SECTIONS
 from pages.shared.layout import page_path
+from pages.shared.recipes import recipe_files, without_settings
+from tests.pages.exports import data_of, exported, keep_exports
+from tests.pages.harness import MAIN, open_page, text_of
 
-MAIN = CHECKOUT / "pages" / "navigation.py"
-PAGES = (
-    "home", "attention", "masking", "anatomy", "clip", "diffusion", "embeddings", "train", "runs", "modality_gap",
-    "precision", "latent",
-)  # fmt: skip
+PAGES = sorted(path.parent.name for path in (CHECKOUT / "pages").glob("*/page.py"))
 
 
 @pytest.fixture(autouse=True)
@@ -24,43 +31,98 @@ def _empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
 
 
-def open_page(stem: str, **query: str) -> AppTest:
-    app = AppTest.from_file(str(MAIN), default_timeout=120)
-    for name, value in query.items():
-        app.query_params[name] = value
-    app.run()
-    if stem != "home":
-        app.switch_page(page_path(stem))
-        for name, value in query.items():
-            app.query_params[name] = value
-        app.run()
-    assert not app.exception, app.exception
-    return app
-
-
-def text_of(app: AppTest) -> str:
-    return " ".join(element.value for element in [*app.markdown, *app.caption, *app.error, *app.warning, *app.info])
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", PAGES)
 def test_pages_open_filled(stem: str) -> None:
     app = open_page(stem)
     assert not app.error
     assert len(text_of(app)) > 200
     assert r"\*\*" not in text_of(app)  # a sentence of ours with bold words went through the escaper
+    if stem != HOME:
+        assert any(each.value.startswith(f"### {ENTRIES[stem].title} ") for each in app.markdown)
+        for title in ("What you see", "How it is computed", "Caveat"):
+            assert title in text_of(app)
 
 
-def test_every_file_in_pages_is_in_the_navigation() -> None:
-    assert {path.parent.name for path in (CHECKOUT / "pages").glob("*/page.py")} == set(PAGES)
+def test_every_page_has_its_line_in_the_navigation() -> None:
+    assert sorted(ENTRIES) == PAGES
+    assert len(ENTRIES) == sum(map(len, SECTIONS.values()))
 
 
-@pytest.mark.parametrize("stem", [stem for stem in PAGES if stem != "home"])
-def test_every_page_has_its_three_cards(stem: str) -> None:
-    text = (CHECKOUT / "assets" / "cards" / f"{stem}.md").read_text(encoding="utf-8")
-    assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == ["see", "how", "caveat"]
-    app = open_page(stem)
-    for title in ("What you see", "How it is computed", "Caveat"):
-        assert title in text_of(app)
+def test_every_page_has_its_cards_and_every_card_is_whole() -> None:
+    cards = list((CHECKOUT / "pages").glob("*/card*.md"))
+    assert {path.parent.name for path in cards if path.name == "card.md"} == set(PAGES) - {HOME}
+    for path in cards:
+        parts = re.findall(r"^## (.*)\n([\s\S]*?)(?=^## |\Z)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        assert [title for title, _ in parts] == ["see", "how", "caveat"], path
+        assert all(text.strip() for _, text in parts), path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stem", [stem for stem in PAGES if stem != HOME])
+def test_every_page_exports_and_its_recipe_is_one_of_its_files(stem: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_exports(monkeypatch)
+    export = exported(open_page(stem))
+    assert any(data_of(export).values())
+    own = [path for path in recipe_files() if path.parent.name in (stem, "shared")]
+    assert without_settings(export.recipe) in [without_settings(path.read_text(encoding="utf-8")) for path in own]
+
+
+def bound_controls(app: AppTest) -> dict[str, Any]:
+    """What Streamlit tells the browser of every control that can be used and is in the address, by its name there."""
+    messages = [getattr(element, "proto", None) for element in app._tree]
+    return {
+        each.query_param_key: each
+        for each in messages
+        if getattr(each, "query_param_key", "") and not getattr(each, "disabled", False)
+    }
+
+
+def another_choice(control: Any) -> str:
+    """A choice that is not the usual one, as an address says it; nothing where there is no other."""
+    if isinstance(control, Checkbox):
+        return str(not control.default).lower()
+    if isinstance(control, TextInput | TextArea):
+        return f"{control.default}, zebra"
+    usual = control.default if hasattr(control.default, "__len__") else [control.default]
+    options = [getattr(option, "content", option) for option in getattr(control, "options", ())]
+    if options:
+        return next((str(option) for place, option in enumerate(options) if place not in usual), "")
+    return f"{control.min if usual[0] != control.min else usual[0] + control.step:g}"
+
+
+def restored(control: Any, choice: str) -> bool:
+    """Whether a control came up with this choice."""
+    if isinstance(control, Checkbox):
+        return str(control.value).lower() == choice
+    if isinstance(control, Slider | NumberInput) and not getattr(control, "options", ()):
+        value = control.value[0] if isinstance(control, Slider) else control.value
+        return f"{value:g}" == choice
+    if isinstance(control, Slider):  # of options
+        return choice in control.raw_value
+    held = list(getattr(control, "raw_values", ())) or [getattr(control, "raw_value", "") or control.value]
+    return choice in held
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stem", PAGES)
+def test_the_address_alone_restores_every_control_that_it_names(stem: str) -> None:
+    first = open_page(stem)
+    kept = {name: "example:cat" if name == "image" else value for name, value in first.query_params.items()}
+    choices = {name: another_choice(control) for name, control in bound_controls(first).items()}
+    left = {name: choice for name, choice in choices.items() if choice}
+    assert kept or left
+    while True:
+        app = open_page(stem, **kept, **left)
+        assert kept.items() <= dict(app.query_params.items()).items()
+        found = bound_controls(app)
+        assert [name for name in left.keys() & found.keys() if not restored(found[name], left[name])] == []
+        # What one choice hides is asked for without it.
+        hidden = {name: choice for name, choice in left.items() if name not in found}
+        assert len(hidden) < max(1, len(left))
+        if not hidden:
+            return
+        left = hidden
 
 
 def test_the_headline_is_computed_from_the_chosen_image() -> None:
