@@ -19,8 +19,6 @@ import os
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -37,14 +35,14 @@ from core.experiments.diffusion_zero_shot import PREDICTIONS, RESULT
 from core.methods.diffusion.diffusion_batch import fitting_batch
 from core.methods.diffusion.diffusion_classifier import Plan, Race, classify, draw_time_steps, replay
 from core.methods.diffusion.race_evaluation import plan_words, replay_all, replayed_plans, trail
-from core.methods.embeddings.features import finish
 from core.methods.precision.memory_profile import MIB
 from core.methods.precision.resident_memory import peak_of, resident_bytes, settle
-from core.methods.precision.timing import wait_for
 from core.models.diffusion import LatentDiffusion
 from core.models.weights import load
 from core.paths import CHECKOUT, runs_root
+from core.reports import finish
 from core.runs.store import RunFolder
+from core.timing import seconds_of
 
 TEMPLATE = "a photo of a {}."
 
@@ -105,15 +103,6 @@ def prepare(name: str, dataset: str, images: int, draws: int) -> Bench:
         prompts = module.embed_prompts([fill_template(TEMPLATE, label) for label in labels])
         latents = module.encode(to_batch(pictures, model.network.preprocessing).to(module.device))
     return Bench(module=module, prompts=prompts, latents=latents, plan=Plan(pruning="none", draws=draws, look_every=20))
-
-
-def seconds_of(work: Callable[[], object], device: torch.device) -> float:
-    """Wall time from an idle device to an idle device."""
-    wait_for(device)
-    began = time.perf_counter()
-    work()
-    wait_for(device)
-    return time.perf_counter() - began
 
 
 def compare(bench: Bench, batch_size: int, repeats: int) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from core.methods.clip.zero_shot import Scale, embed_images, text_classifier, ze
 from core.methods.diffusion.denoising_view import advantage_map, denoising_view
 from core.methods.diffusion.diffusion_batch import fitting_batch
 from core.methods.diffusion.diffusion_classifier import Plan, classify
-from core.methods.embeddings.features import extract_features, finish
+from core.methods.embeddings.features import extract_features
 from core.methods.embeddings.layer_features import Cut, extract_layers, find_cuts
 from core.methods.masking.faithfulness import faithfulness
 from core.methods.masking.masking import masked_responses, masking_curve, masking_order, random_band
@@ -49,6 +49,7 @@ from core.models.diffusion import LatentDiffusion
 from core.models.spec import LoadedModel
 from core.models.weights import availability, load
 from core.paths import data_root
+from core.reports import finish
 from core.runs.store import RunSpec, create_run
 
 Arrays = dict[str, np.ndarray]

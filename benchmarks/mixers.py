@@ -21,7 +21,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -44,6 +44,7 @@ from core.methods.operators.receptive_field import network_receptive_field
 from core.models.checkpoint import ModelCard, load_model, read_card
 from core.models.mixer import MixerNetwork
 from core.runs.store import RunFolder, RunSpec, create_run, find_run, list_runs
+from core.timing import seconds_of
 
 ROWS = tuple(row for row in BUNDLED_RUNS if row.recipe == "mixer_scratch")
 FIELD_IMAGES = 64
@@ -160,18 +161,10 @@ def images_per_second(
             F.cross_entropy(logits.float(), labels).backward()
 
     with torch.set_grad_enabled(training):
-        seconds = [_timed(step, device) for _ in range(repeats + 3)][3:]
+        seconds = [seconds_of(step, device) for _ in range(repeats + 3)][3:]
     network.zero_grad()
     network.cpu().eval()
     return batch / min(seconds)
-
-
-def _timed(work: Callable[[], None], device: torch.device) -> float:
-    started = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - started
 
 
 def receptive_field(network: MixerNetwork, images: Tensor) -> dict[str, float]:

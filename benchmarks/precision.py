@@ -21,13 +21,13 @@ from core.data.examples import EXAMPLES, load_example
 from core.data.transforms import to_batch
 from core.device import pick_device
 from core.intervals import wilson_interval
-from core.methods.embeddings.features import finish
 from core.methods.precision.agreement import agreement
 from core.methods.precision.memory_profile import memory_profile
 from core.methods.precision.precision import FORMATS, cast, forward, logits_in, measure_latencies
 from core.models.spec import LoadedModel
 from core.models.weights import load
 from core.paths import CHECKOUT
+from core.reports import finish
 
 FIGURES = (
     "format",

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
 
 import torch
@@ -21,6 +20,7 @@ from transformers import ViTConfig, ViTModel
 from benchmarks.report import machine, parse, write
 from core.methods.attention.rollout import rollout_batch
 from core.models.transformers_vit import TransformersViT
+from core.timing import seconds_of
 
 
 def hook_loop(model: ViTModel, images: Tensor) -> Tensor:
@@ -46,13 +46,6 @@ def hook_loop(model: ViTModel, images: Tensor) -> Tensor:
         for hook in hooks:
             hook.remove()
     return torch.stack(maps)
-
-
-def timed(work: Callable[[], object]) -> float:
-    """Seconds of one call."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 def main(words: list[str] | None = None) -> None:
@@ -87,7 +80,7 @@ def main(words: list[str] | None = None) -> None:
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(arguments.repeats):
         for name, work in variants.items():
-            seconds[name].append(timed(work))
+            seconds[name].append(seconds_of(work, torch.device("cpu")))
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     write(
         "rollout",

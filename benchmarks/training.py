@@ -41,6 +41,7 @@ from core.device import Precision, autocast, pick_device
 from core.models.vit import ViT, ViTConfig
 from core.precision_choice import Chosen, choose_precision
 from core.reports import Progress
+from core.timing import seconds_of
 from core.training.augment import REGIMES, Regime
 from core.training.batches import Batches
 from core.training.config import TrainingConfig
@@ -109,17 +110,7 @@ def forever(make: Callable[[int], Iterable[Pair]]) -> Generator[Pair, None, None
 
 def images_per_second(work: Callable[[], object], steps: int, batch: int, device: torch.device) -> float:
     """Of `steps` calls, each of which is a batch; waits for the GPU at both ends."""
-    _wait(device)
-    started = time.perf_counter()
-    for _ in range(steps):
-        work()
-    _wait(device)
-    return steps * batch / (time.perf_counter() - started)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    return steps * batch / seconds_of(lambda: [work() for _ in range(steps)], device)
 
 
 def main(words: list[str] | None = None) -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import copy
 import statistics
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -22,6 +21,7 @@ from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from benchmarks.report import machine, parse, write
+from benchmarks.training import images_per_second
 from core.data.arrays import ArrayDataset
 from core.device import pick_device
 from core.experiments.vae import Config, unchanged
@@ -52,18 +52,6 @@ class BareStep:
         if self.average is not None:
             with torch.no_grad():
                 get_ema_multi_avg_fn(0.999)(list(self.average.parameters()), list(model.parameters()), 0)
-
-
-def rate(work: Callable[[], object], steps: int, batch: int, device: torch.device) -> float:
-    """Images a second of `steps` calls; waits for the GPU at both ends."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    started = time.perf_counter()
-    for _ in range(steps):
-        work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return steps * batch / (time.perf_counter() - started)
 
 
 def main(words: list[str] | None = None) -> None:
@@ -104,11 +92,11 @@ def main(words: list[str] | None = None) -> None:
         "recipe": lambda: next(recipe),
     }
     for each in work.values():
-        rate(each, 10, batch, device)
+        images_per_second(each, 10, batch, device)
     rates: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(arguments.repeats):
         for name, each in work.items():
-            rates[name].append(rate(each, steps, batch, device))
+            rates[name].append(images_per_second(each, steps, batch, device))
 
     def ratio(first: str, second: str) -> float:
         return statistics.median(a / b for a, b in zip(rates[first], rates[second], strict=True))

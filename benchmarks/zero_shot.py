@@ -35,11 +35,12 @@ from core.data.loading import decode_split, limit_images, load_images
 from core.data.prompts import SEVEN_TEMPLATES, dataset_labels
 from core.device import Precision
 from core.methods.clip.zero_shot import Scale, text_classifier, zero_shot_scores
-from core.methods.embeddings.features import extract_features, finish
+from core.methods.embeddings.features import extract_features
 from core.models.catalogue import find_model
 from core.models.spec import LoadedModel
 from core.models.weights import load, resolve
 from core.paths import cache_root
+from core.reports import finish
 
 BATCH = 64
 

@@ -135,8 +135,8 @@ def train(
 
     from core.configs import parse_overrides
     from core.errors import ConfigError
-    from core.experiments.catalogue import find_recipe
     from core.launch import queue
+    from core.launch.recipes import find_recipe
     from core.runs.store import RunSpec, create_run, list_runs
 
     if launcher not in ("local", "slurm"):
@@ -182,10 +182,10 @@ def start_sweep(
 ) -> None:
     """Try settings in short trainings; Ctrl-C stops, and the same command continues."""
     from core.configs import from_dict
-    from core.experiments.catalogue import find_recipe
     from core.experiments.space import usual_space
     from core.launch import queue, sweep
     from core.launch.launcher import LocalLauncher
+    from core.launch.recipes import find_recipe
     from core.runs.store import RunSpec, create_run, list_runs
 
     settings = {
@@ -321,9 +321,9 @@ def estimate(
     from dataclasses import asdict
 
     from core.configs import parse_overrides
-    from core.experiments.catalogue import find_recipe
     from core.experiments.estimate import Estimate
     from core.experiments.estimate import estimate as measure
+    from core.launch.recipes import find_recipe
 
     found = find_recipe(recipe)
     config: object = parse_overrides(found.config, settings or [])

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import ConfigError
-from core.files import switch
+from core.files import write_json
 from core.paths import settings_file
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -76,11 +76,7 @@ def choose_device(name: str) -> None:
     """
     if name != "auto":
         _checked(name)
-    file = settings_file()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}.part")
-    partial.write_text(json.dumps({"device": name}) + "\n", encoding="utf-8")
-    switch(partial, file)
+    write_json(settings_file(), {"device": name})
 
 
 def known_devices() -> tuple[str, ...]:

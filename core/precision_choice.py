@@ -16,12 +16,14 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from core.errors import ConfigError
-from core.files import switch
+from core.files import write_json
 from core.paths import cache_root
+from core.timing import in_turns
 
 if TYPE_CHECKING:  # torch takes seconds to import
     import torch
@@ -100,14 +102,12 @@ def measure_formats(device: torch.device, work: Work = "training") -> tuple[list
     """
     block, images = _block(device)
     seconds: dict[str, list[float]] = {"fp32": [], "bf16": []}
+    works = {precision: partial(_pass, block, images, precision, work) for precision in seconds}
+    began = time.perf_counter()
     try:
-        for precision in seconds:
-            _time(block, images, precision, work)  # kernels are chosen, memory is allocated
-        began = time.perf_counter()
-        for number in range(_ROUNDS):
-            for precision, times in seconds.items():
-                times.append(_time(block, images, precision, work))
-            if number >= 2 and time.perf_counter() - began > _BUDGET_S:
+        for done, (precision, took) in enumerate(in_turns(works, device, rounds=_ROUNDS), 1):
+            seconds[precision].append(took)
+            if done % 2 == 0 and done >= 6 and time.perf_counter() - began > _BUDGET_S:
                 break
     except RuntimeError:  # no bf16 on this device at all
         return [], []
@@ -198,12 +198,8 @@ def _read(key: dict[str, str | int]) -> Chosen | None:
 
 
 def _write(key: dict[str, str | int], chosen: Chosen) -> None:
-    path = _place(key)
-    partial = path.with_suffix(f".{os.getpid()}.part")
     with suppress(OSError):  # a home that cannot be written to: measured again next time
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps({"key": key, "chosen": asdict(chosen)}, indent=1) + "\n", encoding="utf-8")
-        switch(partial, path)
+        write_json(_place(key), {"key": key, "chosen": asdict(chosen)})
 
 
 def _block(device: torch.device) -> tuple[torch.nn.Module, torch.Tensor]:
@@ -218,19 +214,15 @@ def _block(device: torch.device) -> tuple[torch.nn.Module, torch.Tensor]:
     return block.to(device), tokens.to(device)
 
 
-def _time(block: torch.nn.Module, tokens: torch.Tensor, precision: str, work: Work) -> float:
+def _pass(block: torch.nn.Module, tokens: torch.Tensor, precision: str, work: Work) -> None:
     import torch
 
     from core.device import autocast
 
     training = work == "training"
     block.zero_grad(set_to_none=True)
-    began = time.perf_counter()
     # `train` and gradients keep torch from its fused kernel for inference, which no network here uses.
     with torch.set_grad_enabled(training), autocast(tokens.device, precision):  # type: ignore[arg-type]
         out = block.train()(tokens)
     if training:
         out.float().square().mean().backward()
-    if tokens.device.type == "mps":
-        torch.mps.synchronize()
-    return time.perf_counter() - began

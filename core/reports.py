@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 Result = TypeVar("Result")
 
@@ -30,30 +30,58 @@ class Progress:
     text: str = ""
 
 
+class OnProgress(Protocol):
+    """Who is told how far a long computation is that is no generator; may raise, which cancels it."""
+
+    def __call__(self, share: float, text: str, /) -> None:
+        """`share` of the work is done, in [0, 1], and `text` is going on."""
+
+
+def silent(share: float, text: str, /) -> None:
+    """Nobody is told."""
+
+
+def told(on_progress: OnProgress) -> Callable[[Progress], None]:
+    """What makes the reports of a generator known to `on_progress`."""
+    return lambda report: on_progress(report.step / max(1, report.steps), report.text)
+
+
+def finish(progress: Generator[Any, None, Any], consume: Callable[[Any], object] = lambda report: None) -> Any:
+    """Run a generator that returns a result to its end; `consume` sees what it yields."""
+    while True:
+        try:
+            consume(next(progress))
+        except StopIteration as end:
+            return end.value
+
+
 def shifted(progress: Generator[Progress, None, Result], done: int, steps: int) -> Generator[Progress, None, Result]:
     """The same generator, its steps counted within a longer computation of `steps`, of which `done` are behind it."""
+    return (
+        yield from _retold(progress, lambda report: Progress(step=done + report.step, steps=steps, text=report.text))
+    )
+
+
+def still(progress: Generator[Progress, None, Result], step: int, steps: int) -> Generator[Progress, None, Result]:
+    """The same generator where its steps are none of the whole computation's, which stands at `step`."""
+    return (yield from _retold(progress, lambda report: Progress(step=step, steps=steps, text=report.text)))
+
+
+def _retold(
+    progress: Generator[Progress, None, Result], tell: Callable[[Progress], Progress]
+) -> Generator[Progress, None, Result]:
     while True:
         try:
             report = next(progress)
         except StopIteration as end:
             return end.value
-        yield Progress(step=done + report.step, steps=steps, text=report.text)
+        yield tell(report)
 
 
 def as_values(report: Any) -> dict[str, Any]:
     """A report as one flat line of metrics: what it has in `extras`, by name, stands beside its other fields."""
     values = asdict(report)
     return values | values.pop("extras", {})
-
-
-def still(progress: Generator[Progress, None, Result], step: int, steps: int) -> Generator[Progress, None, Result]:
-    """The same generator where its steps are none of the whole computation's, which stands at `step`."""
-    while True:
-        try:
-            report = next(progress)
-        except StopIteration as end:
-            return end.value
-        yield Progress(step=step, steps=steps, text=report.text)
 
 
 def watched(work: Callable[[], Result], report: Progress) -> Generator[Progress, None, Result]:

@@ -15,6 +15,7 @@ from core.paths import CHECKOUT
 from pages.shared.address import tidy_address
 from pages.shared.errors import guard
 from pages.shared.layout import page_path
+from pages.shared.results import forget_changed_data
 from pages.shared.start import wait_for_imports
 
 
@@ -90,6 +91,7 @@ def main() -> None:
     wait_for_imports()
     tidy_address()
     with guard():
+        forget_changed_data()
         take_up_runs()
     chosen.run()
 

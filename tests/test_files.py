@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from core import files
-from core.files import switch
-from core.runs.store import write_atomically
+from core.files import replaced, switch, write_atomically
 
 
 def refusing(monkeypatch: pytest.MonkeyPatch, times: int) -> list[int]:
@@ -47,12 +46,30 @@ def test_what_stays_forbidden_is_an_error(tmp_path: Path, monkeypatch: pytest.Mo
     assert (len(attempts) > 1) == on_windows
 
 
+def test_a_file_that_is_given_up_halfway_leaves_the_old_one_and_nothing_beside_it(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "weights.npz"
+    write_atomically(target, b"old")
+
+    class Cancelled(BaseException):
+        pass
+
+    def give_up() -> None:
+        with replaced(target) as file:
+            file.write(b"half of the new")
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        give_up()
+    assert target.read_bytes() == b"old"
+    assert [path.name for path in target.parent.iterdir()] == ["weights.npz"]
+
+
 def test_every_rename_goes_through_one_place() -> None:
     core = Path(files.__file__).parent
     strays = [
         str(path.relative_to(core))
         for path in core.rglob("*.py")
         if path.name != "files.py"
-        and any(word in path.read_text(encoding="utf-8") for word in ("os.replace(", "os.rename("))
+        and any(word in path.read_text(encoding="utf-8") for word in ("os.replace(", "os.rename(", '.part"'))
     ]
     assert strays == []

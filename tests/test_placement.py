@@ -18,7 +18,7 @@ from torch import nn
 from benchmarks.gpu_computations import RECIPE_STEPS, WITHOUT_STEPS, computations
 from core.device import as_input_of, choose_device, device_of, known_devices, pick_device, weights_dtype, wished_device
 from core.errors import ConfigError
-from core.experiments.catalogue import RECIPES
+from core.launch.recipes import RECIPES
 from core.paths import CHECKOUT
 
 PAGES = {path.parent.name for path in (CHECKOUT / "pages").glob("*/page.py")}

@@ -133,7 +133,7 @@ def test_a_device_without_bf16_gets_fp32(monkeypatch: pytest.MonkeyPatch) -> Non
             raise RuntimeError("BFloat16 is not supported on this device")
         return 0.1
 
-    monkeypatch.setattr(precision_choice, "_time", refuse)
+    monkeypatch.setattr(precision_choice, "_pass", refuse)
     assert choose_precision("auto", CPU) == Chosen(precision="fp32", reason="bf16 does not run on this device")
 
 

@@ -34,7 +34,7 @@ import numpy as np
 
 from core.data.arrays import save_arrays
 from core.data.catalogue import DATASETS, imported_title
-from core.data.extract import DISK_FULL, Limits, Parts, Progress, extract_archive, printable
+from core.data.extract import DISK_FULL, Limits, Parts, extract_archive, printable
 from core.data.formats import HEAD_BYTES, describe, image_format
 from core.data.images import MAX_BYTES, decode_image
 from core.data.layout import Layout, read_layout
@@ -42,6 +42,7 @@ from core.data.spec import check_dataset_name
 from core.errors import ArchiveError, CoreError, ImageError
 from core.files import switch
 from core.paths import data_root
+from core.reports import OnProgress, silent
 
 ARRAY_SIDE = 96
 ARRAY_BYTES = 8 * 2**30
@@ -53,7 +54,7 @@ _TITLES_BYTES = 4 * 2**20
 _STALE_SECONDS = 24 * 3600
 
 
-def import_archive(source: Path, name: str, on_progress: Progress | None = None) -> Path:
+def import_archive(source: Path, name: str, on_progress: OnProgress = silent) -> Path:
     """Import an archive (.zip, .tar, .tar.gz, .tar.xz) or a folder of images as the data set `name`.
 
     Everything is built beside the target and moved there in one step, so an import that is interrupted leaves nothing
@@ -76,17 +77,18 @@ def import_archive(source: Path, name: str, on_progress: Progress | None = None)
     _remove_stale(name)
     workshop = target.parent / f".{name}.importing-{uuid.uuid4().hex[:8]}"
     workshop.mkdir()
-    report = on_progress or (lambda share, text: None)
     try:
         files: _Files
         if source.is_dir():
             files, start = _Folder(source), 0.0
         else:
-            files = extract_archive(source, workshop / "spool", LIMITS, lambda share, text: report(0.4 * share, text))
+            files = extract_archive(
+                source, workshop / "spool", LIMITS, lambda share, text: on_progress(0.4 * share, text)
+            )
             start = 0.4
         with closing(files):
             builder = _Builder(files, workshop / "built")
-            builder.build(name, source.name, lambda share, text: report(start + (1 - start) * share, text))
+            builder.build(name, source.name, lambda share, text: on_progress(start + (1 - start) * share, text))
         try:
             switch(workshop / "built", target)
         except OSError as error:
@@ -97,7 +99,7 @@ def import_archive(source: Path, name: str, on_progress: Progress | None = None)
         raise CoreError(f"The disk that holds {target.parent} is full.", "Free some space and retry.") from error
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
-    report(1.0, "Done")
+    on_progress(1.0, "Done")
     return target
 
 
@@ -172,7 +174,7 @@ class _Builder:
         self._target = target
         self._lossy = False
 
-    def build(self, name: str, source: str, report: Progress) -> None:
+    def build(self, name: str, source: str, report: OnProgress) -> None:
         """Read, decode and write everything; `dataset.json` last."""
         found = _sort_files(self._files, source)
         if not found.images:
@@ -216,7 +218,7 @@ class _Builder:
         (self._target / "dataset.json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
 
     def _decode(
-        self, layout: Layout, report: Progress
+        self, layout: Layout, report: OnProgress
     ) -> tuple[dict[str, list[tuple[Parts, int]]], dict[Parts, str], tuple[int, int] | None]:
         """Decode every image once: to find the broken ones, and to arrays for as long as all have one small size.
 

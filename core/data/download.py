@@ -9,7 +9,6 @@ import urllib.error
 import urllib.request
 import uuid
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,7 @@ from core.data.spec import DatasetSpec
 from core.errors import ArchiveError, CoreError, OfflineError, UnknownNameError
 from core.files import switch
 from core.paths import data_root
-
-Progress = Callable[[float, str], None]
+from core.reports import OnProgress, silent
 
 _ANSWER_SECONDS = 10
 _CHUNK = 1 << 20
@@ -31,7 +29,7 @@ _IDX_BYTES = 200 << 20
 _DOWNLOAD_SHARE = 0.8
 
 
-def get_dataset(name: str, source: Path | None = None, on_progress: Progress | None = None) -> Path:
+def get_dataset(name: str, source: Path | None = None, on_progress: OnProgress = silent) -> Path:
     """Download the data set `name` through torchvision's addresses, or convert its published files from `source`.
 
     Args:
@@ -55,23 +53,22 @@ def get_dataset(name: str, source: Path | None = None, on_progress: Progress | N
     spec, target = DATASETS[name], data_root() / name
     if target.exists():
         raise CoreError(f"There is already a data set named {name!r}.", f"Delete {target} first.")
-    report = on_progress or (lambda share, text: None)
     target.parent.mkdir(parents=True, exist_ok=True)
     workshop = target.parent / f".{name}.importing-{uuid.uuid4().hex[:8]}"
     try:
         files = _published_files(spec)
         if source is None:
             for number, (urls, place) in enumerate(files):
-                _download(spec, urls, workshop / place, _section(report, number, len(files)))
+                _download(spec, urls, workshop / place, _section(on_progress, number, len(files)))
         else:
             for _, place in files:
                 _copy(Path(source), workshop / place, spec)
-        report(_DOWNLOAD_SHARE, f"Converting {spec.title}")
+        on_progress(_DOWNLOAD_SHARE, f"Converting {spec.title}")
         _convert(spec, workshop, workshop / "built", "torchvision" if source is None else Path(source).name)
         switch(workshop / "built", target)
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
-    report(1.0, "Done")
+    on_progress(1.0, "Done")
     return target
 
 
@@ -92,7 +89,7 @@ def _published_files(spec: DatasetSpec) -> list[tuple[list[str], str]]:
     return [([kind.url], kind.filename)]
 
 
-def _download(spec: DatasetSpec, urls: list[str], target: Path, report: Progress) -> None:
+def _download(spec: DatasetSpec, urls: list[str], target: Path, report: OnProgress) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     reason: object = None
     for url in urls:
@@ -113,7 +110,7 @@ def _download(spec: DatasetSpec, urls: list[str], target: Path, report: Progress
     )
 
 
-def _section(report: Progress, number: int, files: int) -> Progress:
+def _section(report: OnProgress, number: int, files: int) -> OnProgress:
     """The progress of one file as a part of all downloads."""
     return lambda share, text: report(_DOWNLOAD_SHARE * (number + share) / files, text)
 

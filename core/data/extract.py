@@ -16,16 +16,16 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from core.data.formats import HEAD_BYTES, describe
 from core.errors import ArchiveError
+from core.reports import OnProgress, silent
 
 Parts = tuple[str, ...]
-Progress = Callable[[float, str], None]
 _Unpacked = IO[bytes] | gzip.GzipFile | lzma.LZMAFile
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -106,7 +106,7 @@ class _Member:
     share: float
 
 
-def extract_archive(source: Path, spool: Path, limits: Limits, on_progress: Progress | None = None) -> Unpacked:
+def extract_archive(source: Path, spool: Path, limits: Limits, on_progress: OnProgress = silent) -> Unpacked:
     """Unpack the zip or tar archive `source` into the one file `spool`.
 
     Raises:
@@ -118,7 +118,7 @@ def extract_archive(source: Path, spool: Path, limits: Limits, on_progress: Prog
     try:
         for number, member in enumerate(_members(source, limits)):
             unpacked.add(member.parts, member.stream, limits)
-            if on_progress is not None and number % _REPORT_EVERY == 0:
+            if number % _REPORT_EVERY == 0:
                 on_progress(member.share, f"Unpacking: {number:,} files")
     except _DAMAGE as error:
         unpacked.close()

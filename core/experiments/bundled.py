@@ -23,8 +23,9 @@ from typing import Any
 from core.configs import differences, parse_overrides
 from core.errors import CoreError, UnknownNameError
 from core.experiments.catalogue import find_recipe
+from core.files import write_json
 from core.paths import BUNDLED
-from core.runs.store import RunFolder, RunSpec, create_run, list_runs, write_atomically
+from core.runs.store import RunFolder, RunSpec, create_run, list_runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,5 +179,5 @@ def record_races(run: RunFolder, checkpoints: Path = BUNDLED) -> Path:
         "test_compared": [{key: row[key] for key in compared} for row in found["others"]],
         "test_command": spec.command(run.name),
     }
-    write_atomically(file, json.dumps(card, indent=1) + "\n")
+    write_json(file, card)
     return file

@@ -1,4 +1,4 @@
-"""Every recipe that `python -m core train` and the Train page know, by name."""
+"""Every recipe that computes something by itself, by name; `core.launch.recipes` adds the one that starts others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from core.experiments import (
     zero_shot,
 )
 from core.experiments.spec import Recipe
-from core.launch import sweep
 
 RECIPES: dict[str, Recipe] = {
     "vit_scratch": Recipe(
@@ -91,13 +90,6 @@ RECIPES: dict[str, Recipe] = {
         summary="How many images a text-to-image model names right by denoising them under the name of every class",
         config=diffusion_zero_shot.Config,
         run=diffusion_zero_shot.run,
-    ),
-    "sweep": Recipe(
-        name="sweep",
-        title="Hyperparameter sweep",
-        summary="Many short trainings of another recipe, each chosen by what the earlier ones reached",
-        config=sweep.Config,
-        run=sweep.run,
     ),
 }
 

@@ -9,7 +9,7 @@ import torch
 
 from core.errors import CoreError
 from core.experiments.samples import write_augmented, write_mistakes
-from core.files import switch
+from core.files import replaced
 from core.reports import Progress
 from core.runs.store import RunFolder
 from core.training.distributed import is_main
@@ -69,10 +69,5 @@ def _save(folder: RunFolder, fit: Fit) -> None:
     """Replace the checkpoint; the previous one stays until the new one is complete."""
     if not is_main():
         return
-    folder.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.checkpoint.with_suffix(".part")
-    try:
-        torch.save(fit.state(), partial)
-        switch(partial, folder.checkpoint)
-    finally:
-        partial.unlink(missing_ok=True)  # on a full disk half a checkpoint would keep it full
+    with replaced(folder.checkpoint) as file:
+        torch.save(fit.state(), file)

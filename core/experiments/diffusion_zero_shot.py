@@ -12,7 +12,6 @@ thresholds.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
@@ -35,6 +34,7 @@ from core.data.transforms import Preprocessing, to_batch
 from core.errors import ConfigError, CoreError
 from core.experiments.run_precision import settle_precision
 from core.experiments.zero_shot import choose_labels, evaluated_splits
+from core.files import replaced, write_atomically, write_json
 from core.methods.accuracy.confusion import Accuracy, accuracy, class_accuracies, confusion_matrix
 from core.methods.accuracy.paired import paired
 from core.methods.accuracy.same_images import answers, class_order
@@ -46,7 +46,7 @@ from core.models.spec import LoadedModel
 from core.models.weights import load
 from core.precision_choice import PrecisionChoice
 from core.reports import Progress, still
-from core.runs.store import RunFolder, write_atomically
+from core.runs.store import RunFolder
 from core.seeding import published_stream, stream
 
 RESULT, PREDICTIONS, RACES = "result.json", "predictions.npz", "races"
@@ -241,16 +241,15 @@ class _Store:
 
     def write(self, place: int, race: Race) -> None:
         """Keep the errors; all else follows from them."""
-        buffer = io.BytesIO()
-        np.savez_compressed(
-            buffer,
-            allow_pickle=False,
-            noise_error=race.noise_error,
-            reconstruction_error=race.reconstruction_error,
-            time_steps=race.time_steps,
-            spent=np.array([race.seconds, race.batches]),
-        )
-        write_atomically(self._file(place), buffer.getvalue())
+        with replaced(self._file(place)) as file:
+            np.savez_compressed(
+                file,
+                allow_pickle=False,
+                noise_error=race.noise_error,
+                reconstruction_error=race.reconstruction_error,
+                time_steps=race.time_steps,
+                spent=np.array([race.seconds, race.batches]),
+            )
 
     def read(self, most: int) -> list[Race]:
         """The races up to the first that is missing or damaged."""
@@ -441,8 +440,7 @@ def _save(
             "reconstruction_error": np.stack([race.reconstruction_error for race in races]),
             "time_steps": np.stack([race.time_steps for race in races]),
         }
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **columns)
-    write_atomically(folder.path / PREDICTIONS, buffer.getvalue())
+    with replaced(folder.path / PREDICTIONS) as file:
+        np.savez_compressed(file, allow_pickle=False, **columns)
     facts = {"model": config.model, "dataset": config.dataset, "command": folder.read_spec().command(folder.name)}
-    write_atomically(folder.path / RESULT, json.dumps({**facts, **summary}, indent=1) + "\n")
+    write_json(folder.path / RESULT, {**facts, **summary})

@@ -17,8 +17,9 @@ from core.device import device_title
 from core.errors import CoreError
 from core.experiments.run_precision import read_precision
 from core.experiments.spec import Recipe
+from core.files import write_atomically
 from core.reports import roughly
-from core.runs.store import RunFolder, RunSpec, write_atomically
+from core.runs.store import RunFolder, RunSpec
 
 # The first steps pay for compilation, caches and the first touch of memory.
 WARM_UP = 2

@@ -10,7 +10,6 @@ is missing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -20,12 +19,13 @@ from core.configs import check_options, option
 from core.data.catalogue import read_dataset
 from core.data.loading import choose_splits, decode_split, limit_images, load_splits
 from core.experiments.run_precision import precision_facts, settle_precision
+from core.files import write_json
 from core.methods.embeddings.features import FeaturePooling, Features, extract_features, feature_poolings
 from core.methods.embeddings.probes import ProbeResult, linear_probe, nearest_neighbours
 from core.models.weights import load
 from core.precision_choice import PrecisionChoice
 from core.reports import Progress, shifted, watched
-from core.runs.store import RunFolder, write_atomically
+from core.runs.store import RunFolder
 
 _FITS = 16
 
@@ -145,7 +145,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | ProbeReport]:
         "skipped": splits.skipped,
         "command": folder.read_spec().command(folder.name),
     }
-    write_atomically(folder.path / "result.json", json.dumps(summary, indent=1) + "\n")
+    write_json(folder.path / "result.json", summary)
 
 
 def _report(

@@ -11,8 +11,9 @@ from filelock import FileLock
 from core.configs import from_dict
 from core.device import pick_device
 from core.errors import CoreError
+from core.files import write_atomically
 from core.precision_choice import Chosen, PrecisionChoice, Work, choose_precision
-from core.runs.store import RunFolder, write_atomically
+from core.runs.store import RunFolder
 from core.training.config import TrainingConfig
 
 FILE = "precision.json"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from core.runs.store import write_atomically
+from core.files import write_atomically, write_json
 from core.training.loop import Fit
 
 _SIDE = 64  # small images are enlarged to about this many pixels
@@ -45,7 +44,7 @@ def write_mistakes(samples: Path, fit: Fit, count: int = 16) -> None:
         }
         for index in worst
     ]
-    write_atomically(samples / "mistakes.json", json.dumps(rows, indent=1) + "\n")
+    write_json(samples / "mistakes.json", rows)
     if rows:
         write_atomically(samples / "mistakes.png", _png(np.asarray(fit.val_set.images[worst])))
     else:

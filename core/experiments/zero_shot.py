@@ -11,8 +11,6 @@ image.
 
 from __future__ import annotations
 
-import io
-import json
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -28,6 +26,7 @@ from core.data.loading import Rows, decode_split, load_images, skipped_images
 from core.data.prompts import STRATEGIES, StrategyName, check_template, dataset_labels, strategy_templates
 from core.errors import ConfigError, UnknownNameError
 from core.experiments.run_precision import settle_precision
+from core.files import replaced, write_json
 from core.methods.accuracy.confusion import Accuracy, accuracy
 from core.methods.clip.zero_shot import Scale, text_classifier, zero_shot_scores
 from core.methods.embeddings.features import Features, extract_features
@@ -36,7 +35,7 @@ from core.models.spec import LoadedModel
 from core.models.weights import load
 from core.precision_choice import PrecisionChoice
 from core.reports import Progress, shifted, watched
-from core.runs.store import RunFolder, write_atomically
+from core.runs.store import RunFolder
 from core.seeding import published_stream
 
 # Where nothing but what is tested on is there to choose a strategy by.
@@ -212,11 +211,10 @@ def run(config: Config, folder: RunFolder) -> Iterator[Report]:
 
 def _save(folder: RunFolder, config: Config, summary: dict[str, Any], answer: dict[str, np.ndarray]) -> None:
     """Write every answer, and then the summary, which says that all is there."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **answer)
-    write_atomically(folder.path / PREDICTIONS, buffer.getvalue())
+    with replaced(folder.path / PREDICTIONS) as file:
+        np.savez_compressed(file, allow_pickle=False, **answer)
     facts = {"model": config.model, "dataset": config.dataset, "command": folder.read_spec().command(folder.name)}
-    write_atomically(folder.path / RESULT, json.dumps({**facts, **summary}, indent=1) + "\n")
+    write_json(folder.path / RESULT, {**facts, **summary})
 
 
 def choose_labels(given: tuple[str, ...], info: dict[str, Any]) -> tuple[str, ...]:

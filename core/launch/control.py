@@ -10,9 +10,9 @@ from typing import Any
 
 from core.configs import from_dict, parse_overrides
 from core.errors import CoreError
-from core.experiments.catalogue import find_recipe
 from core.files import switch
 from core.launch.queue import launcher_of, queue_lock, submit
+from core.launch.recipes import find_recipe
 from core.paths import runs_root
 from core.runs.owner import is_claimed, unwritable
 from core.runs.status import RESUMABLE, TERMINAL, read_state, stored_state, write_state

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from core.configs import check_options, option, parse_overrides
 from core.errors import ConfigError, CoreError, RunFailedError
+from core.experiments.catalogue import RECIPES, find_recipe
 from core.experiments.space import (
     DEFAULT_SPACE,
     Parameter,
@@ -35,11 +36,13 @@ from core.experiments.space import (
     setting_names,
 )
 from core.experiments.spec import Recipe
+from core.files import write_json
+from core.launch.supervise import supervise
 from core.paths import runs_root
 from core.reports import Progress
 from core.runs.owner import OwnedElsewhereError
 from core.runs.status import read_state, stored_state, write_state
-from core.runs.store import RunFolder, RunSpec, create_run, write_atomically
+from core.runs.store import RunFolder, RunSpec, create_run
 from core.runs.studies import StudySummary, is_abandoned, journal_file, read_study, score_text, storage
 
 if TYPE_CHECKING:
@@ -140,11 +143,9 @@ def base_config(config: Config) -> Any:
 
 def sweepable() -> dict[str, Recipe]:
     """The recipes whose trainings can be shortened and kept away from the test split, by name."""
-    from core.experiments.catalogue import RECIPES
-
     found = {}
     for name, recipe in RECIPES.items():
-        names = setting_names(recipe.config()) if name != "sweep" else []
+        names = setting_names(recipe.config())
         if all(any(key in names for key in keys) for keys in (EPOCHS, IMAGES, READS_TEST)):
             found[name] = recipe
     return found
@@ -194,9 +195,6 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | TrialReport]:
 
 
 def _recipe(name: str) -> Recipe:
-    # The catalogue lists this file.
-    from core.experiments.catalogue import find_recipe
-
     if name == "sweep":
         raise ConfigError("A sweep cannot sweep sweeps.", "Choose a recipe that trains a model.")
     return find_recipe(name)
@@ -331,11 +329,8 @@ def _run_of(trial: optuna.Trial, values: dict[str, Value], config: Config, name:
 
 def _epochs(trial: optuna.Trial, folder: RunFolder, config: Config) -> Iterator[str]:
     """Train, telling the study of every epoch, until the end or until the pruner has seen enough."""
-    # It looks recipes up in the catalogue, which lists this file.
-    from core.launch.execute import execute
-
     known, score = set(_frozen(trial).intermediate_values), _recipe(config.recipe).score
-    run_reports = cast(Generator[Any, None, None], execute(folder))
+    run_reports = cast(Generator[Any, None, None], supervise(folder, find_recipe))
     with closing(run_reports) as reports:
         for report in reports:
             value = getattr(report, score, None)
@@ -444,7 +439,7 @@ def _write_best(folder: RunFolder, summary: StudySummary) -> None:
             for status in ("finished", "pruned", "failed", "running", "stopped")
         },
     }
-    write_atomically(folder.path / "best.json", json.dumps(values, indent=1) + "\n")
+    write_json(folder.path / "best.json", values)
 
 
 def _give_up_if_hopeless(summary: StudySummary) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,7 @@ from core.models.model_folder import (
     read_shards,
     weight_files,
 )
-
-Progress = Callable[[float, str], None]
+from core.reports import OnProgress, silent
 
 CONFIGS = (OPEN_CLIP_CONFIG, "config.json", "preprocessor_config.json", "processor_config.json")
 _TOKENIZERS = (
@@ -53,7 +52,7 @@ def cached_model(repository: str) -> Path | None:
     return None
 
 
-def fetch_model(repository: str, on_progress: Progress | None = None) -> Path:
+def fetch_model(repository: str, on_progress: OnProgress = silent) -> Path:
     """Download configuration and weights of `repository` into the local Hub cache; return the folder.
 
     An exception out of `on_progress` stops the download; what was received is kept and continued next time.
@@ -64,8 +63,7 @@ def fetch_model(repository: str, on_progress: Progress | None = None) -> Path:
     """
     from huggingface_hub import HfApi, hf_hub_download
 
-    report = on_progress or (lambda fraction, text: None)
-    report(0.0, f"Asking the Hub for {check_repository(repository)}")
+    on_progress(0.0, f"Asking the Hub for {check_repository(repository)}")
     try:
         info = HfApi().model_info(repository, files_metadata=True, timeout=_ANSWER_SECONDS)
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
@@ -76,7 +74,7 @@ def fetch_model(repository: str, on_progress: Progress | None = None) -> Path:
         folder = Path()
         while names:
             name = names.pop(0)
-            bar = _progress_bar(repository, received, total, report)
+            bar = _progress_bar(repository, received, total, on_progress)
             path = Path(hf_hub_download(repository, name, etag_timeout=_ANSWER_SECONDS, tqdm_class=bar))
             folder = path.parents[name.count("/")]
             received += sizes.get(name, 0)
@@ -90,7 +88,7 @@ def fetch_model(repository: str, on_progress: Progress | None = None) -> Path:
             raise
         # `from None`: what the HTTP client says below adds pages and no information.
         raise explained from None
-    report(1.0, f"{repository} is ready")
+    on_progress(1.0, f"{repository} is ready")
     return folder
 
 
@@ -135,7 +133,7 @@ def _wanted(repository: str, sizes: Mapping[str, int]) -> tuple[list[str], str]:
     return [*names, *(name for name in _TOKENIZERS if name in sizes), weights], weights
 
 
-def _progress_bar(repository: str, received: int, total: int, report: Progress) -> Any:
+def _progress_bar(repository: str, received: int, total: int, report: OnProgress) -> Any:
     """A tqdm class that draws nothing and reports bytes instead."""
     from tqdm import tqdm
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from core.errors import IncompatibleError, MissingWeightsError
-from core.models.spec import Capability
+from core.errors import MissingWeightsError
 
 Layout = Literal["own", "transformers", "transformers_clip", "timm", "torchvision", "open_clip", "diffusers"]
 
@@ -22,16 +20,6 @@ WEIGHTS = (
     "pytorch_model.bin.index.json",
 )
 WEIGHT_FILES = (".safetensors", ".pt", ".pth")
-_OWN: dict[str, frozenset[Capability]] = {
-    "vit": frozenset({"classifier", "attention", "positions"}),
-    "differential_vit": frozenset({"classifier", "attention", "signed_attention", "positions"}),
-    "small_cnn": frozenset({"classifier", "convolution"}),
-    "vae": frozenset({"latent"}),
-    # Whatever mixes them, what the head reads the mean of is a map.
-    "mixer": frozenset({"classifier", "convolution"}),
-}
-_WITH_POSITION_TABLE = ("vit", "deit", "dinov2", "dinov2_with_registers", "vit_msn")
-_TIMM_VIT = re.compile(r"(vit_(?!relpos|srelpos)|deit|flexivit)")
 _IMAGE_TEXT = ("clip", "siglip")
 PIPELINE_CONFIG = "model_index.json"
 _PIPELINE_WEIGHTS = (
@@ -74,40 +62,6 @@ def find_layout(path: Path) -> Layout:
         f"config.json of {path.name} names neither a timm architecture nor a transformers model type.",
         "Expected a folder in transformers or timm format.",
     )
-
-
-def find_capabilities(path: Path, layout: Layout) -> frozenset[Capability]:
-    """What a model of this layout can be asked, before it is loaded."""
-    if layout == "torchvision":
-        return frozenset({"classifier", "convolution"})
-    if layout == "diffusers":
-        return frozenset({"text_to_image"})
-    if layout == "transformers_clip":
-        return frozenset({"image_text", "attention", "positions"})
-    if layout == "open_clip":
-        vision = (read_config(path, OPEN_CLIP_CONFIG).get("model_cfg") or {}).get("vision_cfg") or {}
-        plain = isinstance(vision.get("layers"), int) and not vision.get("timm_model_name")
-        return frozenset({"image_text", "attention", "positions"} if plain else {"image_text"})
-    config = read_config(path, "card.json" if layout == "own" else "config.json")
-    if layout == "own":
-        family = config.get("family")
-        if family == "transfer":
-            stored = (config.get("config") or {}).get("capabilities") or ()
-            return frozenset(each for each in get_args(Capability) if each in stored)
-        if family not in _OWN:
-            raise IncompatibleError(f"{path.name} holds a {family!r} model, which other pages use.", "Choose another.")
-        return _OWN[family]
-    found: set[Capability] = set()
-    if layout == "timm":
-        name = str(config["architecture"])
-        found |= {"attention", "positions"} if _TIMM_VIT.match(name) else {"convolution"}
-        return frozenset(found | ({"classifier"} if config.get("num_classes", 1000) else set()))
-    found.add("attention")
-    if is_classifier(config):
-        found.add("classifier")
-    if config["model_type"] in _WITH_POSITION_TABLE:
-        found.add("positions")
-    return frozenset(found)
 
 
 def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:

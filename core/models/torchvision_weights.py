@@ -9,17 +9,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from core.errors import MissingWeightsError, OfflineError, UnknownNameError
-from core.files import switch
-
-Progress = Callable[[float, str], None]
+from core.files import replaced
+from core.reports import OnProgress, silent
 
 # The catalogue's rows, so that their availability can be shown without the library; a test compares with torchvision.
 FILES = {
@@ -40,7 +37,7 @@ def cached_weights(location: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def fetch_weights(location: str, on_progress: Progress | None = None) -> Path:
+def fetch_weights(location: str, on_progress: OnProgress = silent) -> Path:
     """Download the file of `BUILDER.WEIGHTS` into torch's cache; it appears there complete and verified or not at all.
 
     An exception out of `on_progress` stops the download and leaves nothing behind.
@@ -49,34 +46,26 @@ def fetch_weights(location: str, on_progress: Progress | None = None) -> Path:
         OfflineError: the server does not answer.
         MissingWeightsError: the received file has another hash than its name promises.
     """
-    report = on_progress or (lambda fraction, text: None)
     url = _url(location)
     target = _cache() / url.rsplit("/", 1)[1]
-    target.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
-    report(0.0, f"Asking {url.split('/')[2]} for {target.name}")
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as partial:
-        try:
-            with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS) as answer:
-                total = int(answer.headers.get("Content-Length") or 0)
-                while chunk := answer.read(_CHUNK):
-                    partial.write(chunk)
-                    digest.update(chunk)
-                    done = partial.tell()
-                    text = f"Downloading {target.name}: {done / 2**20:.0f} of {total / 2**20:.0f} MiB"
-                    report(min(1.0, done / total) if total else 0.0, text)
-            partial.close()
+    on_progress(0.0, f"Asking {url.split('/')[2]} for {target.name}")
+    try:
+        with replaced(target) as partial, urllib.request.urlopen(url, timeout=_ANSWER_SECONDS) as answer:
+            total = int(answer.headers.get("Content-Length") or 0)
+            while chunk := answer.read(_CHUNK):
+                partial.write(chunk)
+                digest.update(chunk)
+                done = partial.tell()
+                text = f"Downloading {target.name}: {done / 2**20:.0f} of {total / 2**20:.0f} MiB"
+                on_progress(min(1.0, done / total) if total else 0.0, text)
             _check_hash(target.name, digest.hexdigest())
-            switch(partial.name, target)
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-            reason = getattr(error, "reason", error)
-            raise OfflineError(
-                f"{target.name} is not on this machine, and {url.split('/')[2]} does not answer ({reason}).",
-                f"Connect to the internet, or copy the file to {target}.",
-            ) from None
-        finally:
-            partial.close()
-            Path(partial.name).unlink(missing_ok=True)
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        reason = getattr(error, "reason", error)
+        raise OfflineError(
+            f"{target.name} is not on this machine, and {url.split('/')[2]} does not answer ({reason}).",
+            f"Connect to the internet, or copy the file to {target}.",
+        ) from None
     return target
 
 

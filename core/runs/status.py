@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from dataclasses import asdict, dataclass, fields, replace
@@ -10,9 +9,10 @@ from typing import Any, Literal, get_args
 
 from core.configs import from_dict
 from core.errors import CoreError
+from core.files import write_json
 from core.json_files import read_json
 from core.runs.owner import is_alive, is_held, read_owner
-from core.runs.store import RunFolder, write_atomically
+from core.runs.store import RunFolder
 
 Status = Literal["queued", "running", "stopped", "finished", "failed", "interrupted"]
 TERMINAL: frozenset[Status] = frozenset({"stopped", "finished", "failed", "interrupted"})
@@ -120,7 +120,7 @@ def stored_state(folder: RunFolder) -> RunState:
 
 def write_state(folder: RunFolder, state: RunState) -> None:
     """Replace `state.json`; readers see the old or the new one."""
-    write_atomically(folder.state, json.dumps(asdict(state), indent=1) + "\n")
+    write_json(folder.state, asdict(state))
 
 
 def eta_seconds(folder: RunFolder) -> float | None:

@@ -8,7 +8,6 @@ import os
 import re
 import shlex
 import subprocess
-import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -18,7 +17,7 @@ from typing import Any, Literal
 
 from core.configs import differences, from_dict
 from core.errors import ConfigError, CoreError, UnknownNameError
-from core.files import switch
+from core.files import write_atomically, write_json
 from core.json_files import parse_json, read_json
 from core.paths import CHECKOUT, runs_root
 
@@ -33,7 +32,7 @@ class RunSpec:
     """What a run is: written once when it is created, never changed.
 
     Attributes:
-        recipe: key of `core.experiments.catalogue.RECIPES`.
+        recipe: key of `core.launch.recipes.RECIPES`.
         config: the recipe's config as plain values.
         overrides: the `key=value` texts in which it differs from the recipe's defaults.
         device: "auto", "cpu", "cuda" or "cuda:1".
@@ -198,7 +197,7 @@ def create_run(name: str, spec: RunSpec) -> RunFolder:
         raise CoreError(
             f"No run can be created in {runs_root()} ({error.strerror}).", "Make it writable, or set VITRINE_HOME."
         ) from error
-    write_atomically(folder.spec, json.dumps(asdict(spec), indent=1) + "\n")
+    write_json(folder.spec, asdict(spec))
     return folder
 
 
@@ -212,19 +211,6 @@ def find_run(name: str) -> RunFolder:
     if name not in runs:
         raise UnknownNameError("run", name, runs)
     return runs[name]
-
-
-def write_atomically(path: Path, data: str | bytes) -> None:
-    """Replace `path` so that a reader sees the old or the new content, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Two threads of a process may write the same file: each has a partial file of its own.
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
-    try:
-        partial.write_bytes(data.encode() if isinstance(data, str) else data)
-        switch(partial, path)
-    except OSError:
-        partial.unlink(missing_ok=True)  # on a full disk half a checkpoint would keep it full
-        raise
 
 
 def list_runs() -> Iterator[RunFolder]:

@@ -19,13 +19,15 @@ from core.figures.conditions import Tile, condition_sheet, plot_categories, plot
 from core.methods.accuracy.many_pictures import Answers, ask_about
 from core.methods.clip.conditions import ConditionResult, parse_references, tally
 from core.methods.clip.zero_shot import unit
+from core.reports import OnProgress, silent
 from core.shares import FEW, difference_words, share
 from pages.shared.address import bound
-from pages.shared.cache import loaded_model, shelved
+from pages.shared.cache import loaded_model
 from pages.shared.errors import guard
 from pages.shared.export import Export
 from pages.shared.foreign import plain
 from pages.shared.recipes import filled_recipe
+from pages.shared.results import shared
 from pages.shared.zero_shot import encoder, labels_seen, weights_of
 
 Source = Literal["made", "stored", "folder"]
@@ -173,24 +175,27 @@ def picture_set(question: Question) -> ConditionSet:
 
 def answer(name: str, question: Question) -> Found:
     """What the model says of every picture; computed once for the pictures, again for other words."""
-    module, model = encoder(name), loaded_model(name)
     found = picture_set(question)
-
-    def work(on_progress: object) -> Answers:
-        return ask_about(
-            [each.open for each in found.pictures],
-            model.network.preprocessing,
-            module.embed,
-            lock=model.lock,
-            on_progress=on_progress,  # type: ignore[arg-type]
-        )
-
-    answers: Answers = shelved(("conditions", name, *question.pictures), "Looking at the pictures …", work)
+    answers = _answers(name, question.pictures, found)
     weights = weights_of(name, found.categories, question.templates)
     predicted = (unit(answers.values) @ weights.T).argmax(axis=1)
     references = parse_references(question.references, found.conditions)
     return Found(
         set=found, answers=answers, predicted=predicted, result=tally(found, answers.kept, predicted, references)
+    )
+
+
+@shared("Looking at the pictures …")
+def _answers(
+    name: str, pictures: tuple[object, ...], _set: ConditionSet, *, on_progress: OnProgress = silent
+) -> Answers:
+    module, model = encoder(name), loaded_model(name)
+    return ask_about(
+        [each.open for each in _set.pictures],
+        model.network.preprocessing,
+        module.embed,
+        lock=model.lock,
+        on_progress=on_progress,
     )
 
 

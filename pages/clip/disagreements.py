@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 import streamlit as st
+from PIL import Image
 
 from core.data.catalogue import installed_datasets, usual_split
 from core.data.labelled_pictures import (
@@ -30,7 +31,7 @@ from core.figures.disagreements import (
     plot_class_tree,
     plot_outcomes,
 )
-from core.methods.accuracy.many_pictures import Answers, Progress, ask_about
+from core.methods.accuracy.many_pictures import Answers, ask_about
 from core.methods.clip.disagreements import (
     Disagreements,
     Verdict,
@@ -42,14 +43,16 @@ from core.methods.clip.disagreements import (
     imagenet_index,
 )
 from core.methods.clip.zero_shot import Scale, zero_shot_scores
+from core.reports import OnProgress, silent
 from core.shares import FEW, counted, difference_words, interval_words, share, share_of
 from pages.shared.address import bound
-from pages.shared.cache import in_use, loaded_model, shelved
+from pages.shared.cache import in_use, loaded_model
 from pages.shared.errors import guard
 from pages.shared.export import Export
 from pages.shared.foreign import code, plain
 from pages.shared.pickers import second_model_picker
 from pages.shared.recipes import filled_recipe
+from pages.shared.results import shared
 from pages.shared.zero_shot import encoder, labels_seen, weights_of
 
 Who = Literal["only_clip", "only_classifier"]
@@ -59,6 +62,8 @@ EXAMPLES, FOLDER = "examples", "folder"
 PREFERRED = ("imagenet_samples", "tiny_imagenet")
 ASKED_AS = ("photo", "plain", "ensemble")
 SHOWN = 12
+
+Opener = Callable[[], Image.Image]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +206,39 @@ def chosen_pictures(question: Question) -> tuple[tuple[LabelledPicture, ...], tu
     return choose_imagenet_pictures(_source(question), question.count, allowed)
 
 
+@shared(lambda name, *_: f"{loaded_model(name).spec.title} looks …")
+def _seen(
+    name: str,
+    pictures: tuple[object, ...],
+    _open: Sequence[Opener],
+    *,
+    on_progress: OnProgress = silent,
+) -> Answers:
+    """What an encoder of images and texts sees in the pictures."""
+    module, model = encoder(name), loaded_model(name)
+    return ask_about(_open, model.network.preprocessing, module.embed, lock=model.lock, on_progress=on_progress)
+
+
+@shared(lambda name, *_: f"{loaded_model(name).spec.title} looks …")
+def _said(
+    name: str,
+    pictures: tuple[object, ...],
+    _open: Sequence[Opener],
+    *,
+    on_progress: OnProgress = silent,
+) -> Answers:
+    """What a classifier says about them."""
+    model = loaded_model(name)
+    return ask_about(
+        _open,
+        model.network.preprocessing,
+        model.module,
+        lock=model.lock,
+        with_thumbnails=False,
+        on_progress=on_progress,
+    )
+
+
 def compare(question: Question) -> Found:
     """Both models' answers for the same pictures; each is asked once.
 
@@ -210,35 +248,11 @@ def compare(question: Question) -> Found:
     _check(question.classifier)
     pictures, labels, without = chosen_pictures(question)
     key = (question.data, question.folder, question.count, question.only_seen and question.clip)
-    module, model = encoder(question.clip), loaded_model(question.clip)
-    classifier = loaded_model(question.classifier)
+    module = encoder(question.clip)
     openers = [each.open for each in pictures]
 
-    def look(on_progress: Progress) -> Answers:
-        title = model.spec.title
-        return ask_about(
-            openers,
-            model.network.preprocessing,
-            module.embed,
-            lock=model.lock,
-            on_progress=lambda share, text: on_progress(share, f"{title}: {text}"),
-        )
-
-    def classify(on_progress: Progress) -> Answers:
-        title = classifier.spec.title
-        return ask_about(
-            openers,
-            classifier.network.preprocessing,
-            classifier.module,
-            lock=classifier.lock,
-            with_thumbnails=False,
-            on_progress=lambda share, text: on_progress(share, f"{title}: {text}"),
-        )
-
-    seen: Answers = shelved(("disagreements_clip", question.clip, *key), f"{model.spec.title} looks …", look)
-    said: Answers = shelved(
-        ("disagreements_classifier", question.classifier, *key), f"{classifier.spec.title} looks …", classify
-    )
+    seen = _seen(question.clip, key, openers)
+    said = _said(question.classifier, key, openers)
     names = class_titles(question.clip)
     templates = STRATEGIES[question.strategy].templates  # type: ignore[index]
     weights = weights_of(question.clip, names, templates)

@@ -31,7 +31,7 @@ from core.models.diffusion import LatentDiffusion
 from core.models.weights import availability
 from core.shares import counted
 from pages.shared.cache import in_use, loaded_model
-from pages.shared.stoppable import SharedResults
+from pages.shared.results import SharedResults
 
 # Draws times prompts up to which a simulation takes a few seconds at most.
 MOST_SIMULATED = 200_000

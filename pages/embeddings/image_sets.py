@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import streamlit as st
@@ -15,15 +15,14 @@ from core.data.image_sets import ImageSet, dataset_sample, folder_photos, photo_
 from core.data.images import decode_image, image_digest
 from core.errors import CoreError
 from core.figures.embedding import thumbnail_sheet
-from core.methods.embeddings.features import finish
 from core.paths import data_root
-from core.reports import Progress as Report
+from core.reports import OnProgress, Progress, finish, silent, told
 from pages.components.image_plane.image_plane import Pictures
 from pages.shared.address import remember, remembered
 from pages.shared.errors import show_error
 from pages.shared.foreign import plain
 from pages.shared.pickers import UPLOAD_TYPES
-from pages.shared.stoppable import Progress, Stopped, computed
+from pages.shared.results import Stopped, shared
 
 COUNTS = (100, 200, 500, 1000, 2000, 5000, 10_000)
 MOST_UPLOADS = 300
@@ -116,20 +115,20 @@ def _given(address: str) -> Given:
         card = data_root() / parts[0] / "dataset.json" if parts[0] in installed_datasets() else None
         stamp = card.stat().st_mtime_ns if card else 0
         count = min(numbers[2], COUNTS[-1])
-        return _read(address, lambda: dataset_sample(parts[0], parts[1], count, numbers[3]), stamp)
+        return _read(address, stamp, lambda: dataset_sample(parts[0], parts[1], count, numbers[3]))
     if kind == "views" and len(parts) == 2 and 1 <= numbers[0] <= 200 and numbers[1] >= 0:
         title = f"Views of {len(EXAMPLES)} photos"
-        return _read(address, lambda: view_set(_examples(), numbers[0], seed=numbers[1], name=address, title=title))
+        return _read(address, 0, lambda: view_set(_examples(), numbers[0], seed=numbers[1], name=address, title=title))
     photos: dict[str, tuple[str, Image.Image]] = st.session_state.get("set_photos", {})
     if kind == "photos" and len(parts) == 3 and parts[0] == _digest(photos) and photos and numbers[1] >= 1:
         shown = [*photos.values()]
         title = "My photos" if numbers[1] == 1 else f"Views of my {len(photos)} photos"
-        return _read(address, lambda: view_set(shown, numbers[1], seed=numbers[2], name=address, title=title))
+        return _read(address, 0, lambda: view_set(shown, numbers[1], seed=numbers[2], name=address, title=title))
     folder: str = st.session_state.get("set_folder", "")
     if kind == "folder" and len(parts) == 3 and parts[0] == _short(folder) and folder:
         found, classes = folder_photos(folder, max(1, numbers[1]), max(0, numbers[2]))
         title = f"Photos in {folder}"[:60]
-        return _read(address, lambda: photo_set(found, classes, name=address, title=title, kind="folder"))
+        return _read(address, 0, lambda: photo_set(found, classes, name=address, title=title, kind="folder"))
     if kind in ("photos", "folder"):
         raise CoreError(
             "This address points to photos that only the session which chose them can see.",
@@ -138,28 +137,29 @@ def _given(address: str) -> Given:
     raise CoreError(f"The address names unknown pictures, {address!r}.", "Others are shown instead.")
 
 
-def _read(address: str, make: object, stamp: int = 0) -> Given:
-    def work(on_progress: Progress) -> Given:
-        def consume(report: Report) -> None:
-            on_progress(report.step / max(1, report.steps), report.text)
-
-        generator: Generator[Report, None, ImageSet] = make()  # type: ignore[operator]
-        images: ImageSet = finish(generator, consume)
-        sheet, columns = thumbnail_sheet(images.thumbnails)
-        digest = hashlib.blake2b(images.thumbnails.tobytes(), digest_size=8)
-        digest.update(repr((address, images.ids)).encode())
-        pictures = Pictures(
-            signature=digest.hexdigest(),
-            sheet=sheet,
-            tile=images.thumbnails.shape[1],
-            columns=columns,
-            ids=images.ids,
-            labels=images.labels,
-            classes=images.classes,
-        )
-        return Given(address=address, images=images, pictures=pictures)
-
-    return computed(("set", address, stamp), "Reading the pictures", work)
+@shared("Reading the pictures", most=8, stoppable=True)
+def _read(
+    address: str,
+    stamp: int,
+    _make: Callable[[], Generator[Progress, None, ImageSet]],
+    *,
+    on_progress: OnProgress = silent,
+) -> Given:
+    """The pictures that `_make` reads; `stamp` tells a data set from one that had its name before."""
+    images: ImageSet = finish(_make(), told(on_progress))
+    sheet, columns = thumbnail_sheet(images.thumbnails)
+    digest = hashlib.blake2b(images.thumbnails.tobytes(), digest_size=8)
+    digest.update(repr((address, images.ids)).encode())
+    pictures = Pictures(
+        signature=digest.hexdigest(),
+        sheet=sheet,
+        tile=images.thumbnails.shape[1],
+        columns=columns,
+        ids=images.ids,
+        labels=images.labels,
+        classes=images.classes,
+    )
+    return Given(address=address, images=images, pictures=pictures)
 
 
 def _choose_data(name: str, address: str) -> None:

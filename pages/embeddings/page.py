@@ -31,7 +31,7 @@ from pages.shared.foreign import plain
 from pages.shared.layout import heading, teaching_cards
 from pages.shared.pickers import model_picker, own_model_form, second_model_picker
 from pages.shared.recipes import filled_recipe, set_setting
-from pages.shared.stoppable import Stopped
+from pages.shared.results import Stopped
 
 VIEWS = {"plane": "One plane", "layers": "Layer by layer", "models": "Two models"}
 # Whatever makes vectors of pictures.

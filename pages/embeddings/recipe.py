@@ -8,9 +8,10 @@ from core.data.pictures import open_set
 from core.figures.embedding import label_palette, plot_plane
 from core.methods.embeddings.embedding import TITLES, PlaneConfig, align, place
 from core.methods.embeddings.embedding_quality import directions, faithfulness, nearest, neighbours_right, overlap
-from core.methods.embeddings.features import FeaturePooling, finish
+from core.methods.embeddings.features import FeaturePooling
 from core.methods.embeddings.layer_features import Cut, extract_layers, find_cuts
 from core.models.weights import load
+from core.reports import finish
 
 # --- Settings ---
 PICTURES = "views:3/0"  # VIEWS/SEED of the bundled photos, or data:DATASET/SPLIT/COUNT/SEED, or a folder

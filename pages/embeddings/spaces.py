@@ -19,13 +19,13 @@ from core.methods.embeddings.embedding_quality import (
     nearest,
     neighbours_right,
 )
-from core.methods.embeddings.features import Features, finish
+from core.methods.embeddings.features import Features
 from core.methods.embeddings.layer_features import Cut, Cuts, Depth, extract_layers, find_cuts
-from core.reports import Progress as Report
+from core.reports import OnProgress, finish, silent, told
 from core.seeding import stream
 from pages.embeddings.image_sets import Given
 from pages.shared.cache import in_use, loaded_model
-from pages.shared.stoppable import Progress, computed
+from pages.shared.results import shared
 
 NEAR = 10
 DEPTHS: tuple[Depth, ...] = ("pixels", "early", "middle", "late")
@@ -147,25 +147,26 @@ def cuts_of(name: str) -> Cuts:
 
 def spaces_of(name: str, cuts: Sequence[Cut], given: Given) -> list[Space]:
     """One space for each cut of a model; all are read in one pass over the pictures."""
-    wanted = tuple(dict.fromkeys(cuts))
-    key = ("spaces", given.signature, name, wanted)
-
-    def work(on_progress: Progress) -> dict[Cut, Space]:
-        features = _features(name, wanted, given, lambda share, text: on_progress(0.8 * share, text))
-        spaces = {}
-        for number, (cut, found) in enumerate(features.items()):
-            begun = 0.8 + 0.2 * number / len(wanted)
-            near = nearest(
-                directions(found.vectors),
-                NEAR,
-                lambda share, text, begun=begun: on_progress(begun + 0.2 * share / len(wanted), text),  # type: ignore[misc]
-            )
-            right = neighbours_right(near, given.images.labels, NEAR) if given.images.labelled else None
-            spaces[cut] = Space(vectors=found.vectors, near=near, right=right)
-        return spaces
-
-    found = computed(key, f"Features of {loaded_model(name).spec.title}", work)
+    found = _spaces(name, tuple(dict.fromkeys(cuts)), given.signature, given)
     return [found[cut] for cut in cuts]
+
+
+@shared(lambda name, *_: f"Features of {loaded_model(name).spec.title}", most=12, stoppable=True)
+def _spaces(
+    name: str, cuts: tuple[Cut, ...], signature: str, _given: Given, *, on_progress: OnProgress = silent
+) -> dict[Cut, Space]:
+    features = _features(name, cuts, _given, lambda share, text: on_progress(0.8 * share, text))
+    spaces = {}
+    for number, (cut, found) in enumerate(features.items()):
+        begun = 0.8 + 0.2 * number / len(cuts)
+        near = nearest(
+            directions(found.vectors),
+            NEAR,
+            lambda share, text, begun=begun: on_progress(begun + 0.2 * share / len(cuts), text),  # type: ignore[misc]
+        )
+        right = neighbours_right(near, _given.images.labels, NEAR) if _given.images.labelled else None
+        spaces[cut] = Space(vectors=found.vectors, near=near, right=right)
+    return spaces
 
 
 def drawing_of(
@@ -177,27 +178,34 @@ def drawing_of(
     begin: Drawing | None = None,
 ) -> Drawing:
     """The plane of a space; it starts from `begin`, the drawing of the last of `before`, if there is one."""
+    return _drawing(given.signature, asked, config, before, space, given, begin)
 
-    def work(on_progress: Progress) -> Drawing:
-        plane = place_once(
-            space.vectors,
-            config,
-            start=None if begin is None else begin.plane.coordinates,
-            on_progress=lambda share, text: on_progress(0.95 * share, text),
-        )
-        on_progress(0.96, "how faithful the plane is")
-        near = nearest(plane.coordinates, NEAR)
-        return Drawing(
-            plane=plane,
-            quality=faithfulness(directions(space.vectors), plane.coordinates, NEAR) if plane.spread else None,
-            near=near,
-            right=neighbours_right(near, given.images.labels, NEAR) if given.images.labelled else None,
-        )
 
-    return computed(
-        ("plane", given.signature, asked, config, before),
-        f"{TITLES[config.method]} of {asked.title}",
-        work,
+@shared(lambda _, asked, config, *__: f"{TITLES[config.method]} of {asked.title}", most=24, stoppable=True)
+def _drawing(
+    signature: str,
+    asked: Asked,
+    config: PlaneConfig,
+    before: tuple[Asked, ...],
+    _space: Space,
+    _given: Given,
+    _begin: Drawing | None,
+    *,
+    on_progress: OnProgress = silent,
+) -> Drawing:
+    plane = place_once(
+        _space.vectors,
+        config,
+        start=None if _begin is None else _begin.plane.coordinates,
+        on_progress=lambda share, text: on_progress(0.95 * share, text),
+    )
+    on_progress(0.96, "how faithful the plane is")
+    near = nearest(plane.coordinates, NEAR)
+    return Drawing(
+        plane=plane,
+        quality=faithfulness(directions(_space.vectors), plane.coordinates, NEAR) if plane.spread else None,
+        near=near,
+        right=neighbours_right(near, _given.images.labels, NEAR) if _given.images.labelled else None,
     )
 
 
@@ -215,20 +223,22 @@ def similarity_of(shown: Shown) -> float | None:
     if count < 4:
         return None
     rows = np.sort(stream("similarity sample").permutation(count)[: LIMIT // 2])
-    return computed(
-        ("cka", shown.given.signature, *shown.asked),
-        "How alike the two spaces are",
-        lambda _: debiased_cka(*(directions(space.vectors)[rows] for space in shown.spaces)),
+    return _alike(
+        shown.given.signature, tuple(shown.asked), [directions(space.vectors)[rows] for space in shown.spaces]
     )
 
 
-def _features(name: str, cuts: tuple[Cut, ...], given: Given, on_progress: Progress) -> dict[Cut, Features]:
+@shared("How alike the two spaces are", stoppable=True)
+def _alike(
+    signature: str, asked: tuple[Asked, ...], _vectors: list[np.ndarray], *, on_progress: OnProgress = silent
+) -> float:
+    return debiased_cka(*_vectors)
+
+
+def _features(name: str, cuts: tuple[Cut, ...], given: Given, on_progress: OnProgress) -> dict[Cut, Features]:
     """Features from the cache on disk, or from the model, which other sessions may use between two batches."""
     model = loaded_model(name)
     preprocessing = model.network.preprocessing
-
-    def consume(report: Report) -> None:
-        on_progress(report.step / max(1, report.steps), report.text)
 
     extraction = extract_layers(
         model.module,
@@ -240,5 +250,5 @@ def _features(name: str, cuts: tuple[Cut, ...], given: Given, on_progress: Progr
         normalisation=preprocessing.normalisation,
         lock=model.lock,
     )
-    found: dict[Cut, Features] = finish(extraction, consume)
+    found: dict[Cut, Features] = finish(extraction, told(on_progress))
     return found

@@ -13,7 +13,8 @@ from core.data.image_sets import ImageSet, view_set
 from core.figures.embedding import gallery, label_palette, picture_plane
 from core.methods.embeddings.embedding import PlaneConfig, place_once
 from core.methods.embeddings.embedding_quality import directions, nearest
-from core.methods.embeddings.features import extract_features, finish
+from core.methods.embeddings.features import extract_features
+from core.reports import finish
 from pages.shared.cache import loaded_model
 from pages.shared.foreign import plain
 from pages.shared.pickers import Picture

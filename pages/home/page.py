@@ -15,11 +15,11 @@ from core.models.catalogue import MODELS
 from core.models.weights import availability, fetch
 from pages.home.device_choice import device_choice
 from pages.navigation import ENTRIES
-from pages.shared.cache import with_progress
 from pages.shared.errors import guard, show_error
 from pages.shared.foreign import plain
 from pages.shared.layout import accuracy_sentence
 from pages.shared.pickers import Picture, image_picker
+from pages.shared.results import with_progress
 from pages.shared.tiles import Tiles
 
 COLUMNS = 3

@@ -31,10 +31,11 @@ from core.models.catalogue import find_model
 from core.models.checkpoint import ModelCard, read_card
 from core.models.vae import VAE, VAEConfig
 from core.models.weights import resolve
-from core.paths import data_root
+from core.reports import OnProgress, silent
 from core.runs.store import list_runs
 from pages.components.latent_map.latent_map import grid_side
-from pages.shared.cache import in_use, loaded_model, shelved
+from pages.shared.cache import in_use, loaded_model
+from pages.shared.results import shared
 
 OWN = "own:500/0"
 BUNDLED_VAES = ("vae_2d", "vae_collapsed", "vae_warmup", "vae_bernoulli")
@@ -73,34 +74,23 @@ def default_address(name: str) -> str:
     return f"data:{dataset}/{usual_split(dataset)}/2000/0"
 
 
-def pictures_of(name: str, address: str) -> LatentPictures:
+@shared("Reading pictures …")
+def pictures_of(name: str, address: str, *, on_progress: OnProgress = silent) -> LatentPictures:
     """The pictures behind an address, as the model takes them.
 
     Raises:
         CoreError: there are none.
     """
-    dataset = address.removeprefix("data:").partition("/")[0]
-    card = data_root() / dataset / "dataset.json" if dataset in installed_datasets() else None
-    stamp = card.stat().st_mtime_ns if card and address.startswith("data:") else 0
-
-    def work(on_progress: object) -> LatentPictures:
-        with in_use(name) as model:
-            return open_pictures(cast(VAE, model.module), address)
-
-    found: LatentPictures = shelved(("latent", "pictures", name, address, stamp), "Reading pictures …", work)
-    return found
+    with in_use(name) as model:
+        return open_pictures(cast(VAE, model.module), address)
 
 
-def statistics_of(name: str, address: str) -> LatentStatistics:
+@shared("Encoding …")
+def statistics_of(name: str, address: str, *, on_progress: OnProgress = silent) -> LatentStatistics:
     """The posteriors of all pictures of a set."""
-    pictures = pictures_of(name, address)
-
-    def work(on_progress: object) -> LatentStatistics:
-        with in_use(name) as model:
-            return latent_statistics(cast(VAE, model.module), pictures.images)
-
-    found: LatentStatistics = shelved(("latent", "statistics", name, address, len(pictures.images)), "Encoding …", work)
-    return found
+    images = pictures_of(name, address).images
+    with in_use(name) as model:
+        return latent_statistics(cast(VAE, model.module), images)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -125,18 +115,14 @@ def reencoded_of(name: str, passes: int, digest: str, _images: np.ndarray) -> Re
         return reencode(cast(VAE, model.module), _images, passes)
 
 
-def drawn_of(name: str, source: Source, count: int, seed: int, scale: float, address: str) -> Drawn:
+@shared("Drawing …")
+def drawn_of(
+    name: str, source: Source, count: int, seed: int, scale: float, address: str, *, on_progress: OnProgress = silent
+) -> Drawn:
     """Pictures of latents from a distribution; `address`: whose posteriors, where it is drawn from those."""
-    of_pictures = source in ("posterior", "mixture")
-    statistics = statistics_of(name, address) if of_pictures else None
-
-    def work(on_progress: object) -> Drawn:
-        with in_use(name) as model:
-            return draw(cast(VAE, model.module), source, count, seed=seed, scale=scale, statistics=statistics)
-
-    key = ("latent", "drawn", name, source, count, seed, scale, address if of_pictures else "")
-    found: Drawn = shelved(key, "Drawing …", work)
-    return found
+    statistics = statistics_of(name, address) if source in ("posterior", "mixture") else None
+    with in_use(name) as model:
+        return draw(cast(VAE, model.module), source, count, seed=seed, scale=scale, statistics=statistics)
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)

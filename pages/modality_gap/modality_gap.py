@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from core.data.prompts import STRATEGIES
-from core.methods.embeddings.features import finish
 from core.methods.modality_gap.alignment import VARIANTS, find_variant
 from core.methods.modality_gap.modality_gap import Budget, Outcome, compare_variants, pair_budget, points
 from core.methods.modality_gap.modality_gap_pairs import By, Halves, embed_halves
 from core.methods.modality_gap.modality_gap_way import Station, along_the_way
+from core.reports import OnProgress, finish, silent, told
 from core.shares import FEW, interval_words
-from pages.shared.cache import loaded_model, shelved
+from pages.shared.cache import loaded_model
+from pages.shared.results import shared
 
 # How often the control is fitted, each time with other captions.
 SHUFFLES = 5
@@ -34,68 +34,51 @@ class Question:
     seed: int = 0
 
 
-def halves_of(question: Question) -> Halves:
+@shared("Reading images …")
+def halves_of(question: Question, *, on_progress: OnProgress = silent) -> Halves:
     """The embeddings of a question.
 
     Raises:
         CoreError: see `embed_halves`.
     """
-
-    def work(on_progress: Callable[[float, str], None]) -> Halves:
-        templates = STRATEGIES[question.strategy].templates  # type: ignore[index]
-        embedding = embed_halves(
-            loaded_model(question.name),
-            question.source,
-            templates,
-            pairs=question.pairs,
-            by=question.by,
-            seed=question.seed,
-        )
-        found: Halves = finish(embedding, lambda report: on_progress(report.step / report.steps, report.text))
-        return found
-
-    halves: Halves = shelved(("modality_gap", "pairs", question), "Reading images …", work)
-    return halves
+    embedding = embed_halves(
+        loaded_model(question.name),
+        question.source,
+        STRATEGIES[question.strategy].templates,  # type: ignore[index]
+        pairs=question.pairs,
+        by=question.by,
+        seed=question.seed,
+    )
+    found: Halves = finish(embedding, told(on_progress))
+    return found
 
 
-def outcomes_of(question: Question) -> dict[str, Outcome]:
+@shared("Fitting …")
+def outcomes_of(question: Question, *, on_progress: OnProgress = silent) -> dict[str, Outcome]:
     """Every variant on the pairs of a question."""
-
-    def work(on_progress: Callable[[float, str], None]) -> dict[str, Outcome]:
-        halves = halves_of(question)
-        return compare_variants(halves.fitted, halves.held_out, shuffles=SHUFFLES, on_progress=on_progress)
-
-    outcomes: dict[str, Outcome] = shelved(("modality_gap", "variants", question), "Fitting …", work)
-    return outcomes
+    halves = halves_of(question)
+    return compare_variants(halves.fitted, halves.held_out, shuffles=SHUFFLES, on_progress=on_progress)
 
 
-def stations_of(question: Question, variant: str) -> list[Station]:
+@shared("Going the way …")
+def stations_of(question: Question, variant: str, *, on_progress: OnProgress = silent) -> list[Station]:
     """The way from nothing to a variant."""
-
-    def work(on_progress: Callable[[float, str], None]) -> list[Station]:
-        halves = halves_of(question)
-        return along_the_way(
-            halves.fitted,
-            halves.held_out,
-            find_variant(variant),
-            steps=STEPS,
-            shuffles=SHUFFLES,
-            on_progress=on_progress,
-        )
-
-    stations: list[Station] = shelved(("modality_gap", "way", question, variant), "Going the way …", work)
-    return stations
+    halves = halves_of(question)
+    return along_the_way(
+        halves.fitted,
+        halves.held_out,
+        find_variant(variant),
+        steps=STEPS,
+        shuffles=SHUFFLES,
+        on_progress=on_progress,
+    )
 
 
-def budget_of(question: Question, variant: str) -> list[Budget]:
+@shared("Fitting fewer pairs …")
+def budget_of(question: Question, variant: str, *, on_progress: OnProgress = silent) -> list[Budget]:
     """A variant fitted on ever more of the pairs."""
-
-    def work(on_progress: Callable[[float, str], None]) -> list[Budget]:
-        halves = halves_of(question)
-        return pair_budget(halves.fitted, halves.held_out, find_variant(variant))
-
-    rows: list[Budget] = shelved(("modality_gap", "budget", question, variant), "Fitting fewer pairs …", work)
-    return rows
+    halves = halves_of(question)
+    return pair_budget(halves.fitted, halves.held_out, find_variant(variant))
 
 
 def table_of(outcomes: dict[str, Outcome]) -> pd.DataFrame:

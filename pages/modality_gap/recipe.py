@@ -1,11 +1,11 @@
 """The modality gap and its alignments. Run it in Vitrine's folder: python modality_gap.py"""
 
 from core.data.prompts import STRATEGIES
-from core.methods.embeddings.features import finish
 from core.methods.modality_gap.alignment import VARIANTS
 from core.methods.modality_gap.modality_gap import compare_variants, finding
 from core.methods.modality_gap.modality_gap_pairs import By, embed_halves
 from core.models.weights import load
+from core.reports import finish
 
 # --- Settings ---
 MODEL = "clip_small"

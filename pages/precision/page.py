@@ -65,7 +65,7 @@ def show() -> None:
     pictures = [picture, *(each for each in compared_pictures(source, count) if each.digest != picture.digest)]
     titles = [each.title for each in pictures]
     with right:
-        results = answers(question, source, pictures, measured)
+        results = answers(question, pictures, measured)
         classes = question.labels or model.classes
         if results:
             st.plotly_chart(

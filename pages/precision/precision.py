@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -37,9 +37,11 @@ from core.methods.precision.precision import (
 from core.methods.precision.precision_probe import ProcessMemory
 from core.methods.precision.timing import Conditions, Latencies, TimedRun
 from core.models.spec import LoadedModel
+from core.reports import OnProgress, silent
 from pages.precision.probe_process import printed_by
-from pages.shared.cache import in_use, loaded_model, on_shelf, shelved
+from pages.shared.cache import in_use, loaded_model
 from pages.shared.pickers import Picture
+from pages.shared.results import shared
 from pages.shared.zero_shot import weights_of
 
 RUNS, WARMUPS = 100, 10
@@ -85,56 +87,47 @@ def network_of(model: LoadedModel, labels: tuple[str, ...]) -> nn.Module:
     return ZeroShotNetwork.of(model.module, weights_of(model.spec.name, labels, TEMPLATES))
 
 
-def first_look(question: Question, image: Image.Image) -> Measured:
+@shared("A first look …")
+def first_look(question: Question, _image: Image.Image, *, on_progress: OnProgress = silent) -> Measured:
     """A few runs in this very process, so that the page opens with something to see."""
-
-    def work(on_progress: Callable[[float, str], None]) -> Measured:
-        model = loaded_model(question.name)
-        network, batch = network_of(model, question.labels), _batch(model, question, image)
-        device = pick_device(question.device)
-        with in_use(question.name):
-            plan: TimingPlan | None = None
-            runs: dict[str, list[float]] = {}
-            for report in measure_latencies(
-                network,
-                batch,
-                [FORMATS[name] for name in question.formats],
-                device=device,
-                runs=12,
-                warmups=1,
-                budget_s=2 * FIRST_SECONDS,
-                pass_budget_s=FIRST_PASS_SECONDS,
-            ):
-                if isinstance(report, TimingPlan):
-                    plan = report
-                    continue
-                runs.setdefault(report.name, []).append(report.milliseconds)
-                on_progress(0.8 * report.done / report.total, f"A first look: run {report.done} of {report.total}")
-                # Enough of a slow network, once every format has had a few turns.
-                spent = sum(map(sum, runs.values())) / 1e3
-                assert plan is not None
-                if (
-                    spent > FIRST_SECONDS
-                    and report.done >= 3 * len(plan.formats)
-                    and report.done % len(plan.formats) == 0
-                ):
-                    break
+    model = loaded_model(question.name)
+    network, batch = network_of(model, question.labels), _batch(model, question, _image)
+    device = pick_device(question.device)
+    with in_use(question.name):
+        plan: TimingPlan | None = None
+        runs: dict[str, list[float]] = {}
+        for report in measure_latencies(
+            network,
+            batch,
+            [FORMATS[name] for name in question.formats],
+            device=device,
+            runs=12,
+            warmups=1,
+            budget_s=2 * FIRST_SECONDS,
+            pass_budget_s=FIRST_PASS_SECONDS,
+        ):
+            if isinstance(report, TimingPlan):
+                plan = report
+                continue
+            runs.setdefault(report.name, []).append(report.milliseconds)
+            on_progress(0.8 * report.done / report.total, f"A first look: run {report.done} of {report.total}")
+            # Enough of a slow network, once every format has had a few turns.
+            spent = sum(map(sum, runs.values())) / 1e3
             assert plan is not None
-            profiles = {}
-            for number, name in enumerate(plan.formats):
-                on_progress(0.8 + 0.2 * number / len(plan.formats), f"Following the memory of {FORMATS[name].title}")
-                copied = cast(network, FORMATS[name], device)
-                profiles[name] = memory_profile(copied, forward(copied, batch, FORMATS[name]), device)
-        return Measured(timing=_timing(plan, runs), profiles=profiles, memory={}, whole=False)
-
-    measured: Measured = shelved(("precision", "first", question), "A first look …", work)
-    return measured
+            if spent > FIRST_SECONDS and report.done >= 3 * len(plan.formats) and report.done % len(plan.formats) == 0:
+                break
+        assert plan is not None
+        profiles = {}
+        for number, name in enumerate(plan.formats):
+            on_progress(0.8 + 0.2 * number / len(plan.formats), f"Following the memory of {FORMATS[name].title}")
+            copied = cast(network, FORMATS[name], device)
+            profiles[name] = memory_profile(copied, forward(copied, batch, FORMATS[name]), device)
+    return Measured(timing=_timing(plan, runs), profiles=profiles, memory={}, whole=False)
 
 
 def whole_measurement(question: Question) -> Measured | None:
     """The protocol's figures, if they were taken; or what this session had when it stopped them."""
-    found: Measured | None = on_shelf(("precision", "whole", question))
-    if found is not None:
+    if (found := _measure_whole.known(question, None, {})) is not None:
         return found
     kept: tuple[Question, Measured] | None = st.session_state.get(PARTIAL)
     return kept[1] if kept is not None and kept[0] == question else None
@@ -154,31 +147,33 @@ def measure_whole(question: Question, image: Image.Image, profiles: dict[str, Me
         _measuring().release()
 
 
-def _measure_whole(question: Question, image: Image.Image, profiles: dict[str, MemoryProfile]) -> Measured:
-    model = loaded_model(question.name)
-
-    def work(on_progress: Callable[[float, str], None]) -> Measured:
-        with tempfile.TemporaryDirectory(prefix="vitrine-precision-") as folder:
-            command = _command(question, model, image, Path(folder))
-            timing = _time(question, command, profiles, on_progress)
-            memory = {}
-            for number, name in enumerate(timing.plan.formats):
-                share = 0.7 + 0.3 * number / len(timing.plan.formats)
-                tick = partial(on_progress, share, f"{FORMATS[name].title}: memory of a fresh process")
-                tick()
-                for values in printed_by([*command[:3], "memory", *command[4:], "--formats", name], tick):
-                    memory[name] = from_dict(ProcessMemory, values)
-        return Measured(timing=timing, profiles=profiles, memory=memory, whole=True)
-
-    measured: Measured = shelved(("precision", "whole", question), "Starting a process of its own …", work)
-    return measured
+@shared("Starting a process of its own …")
+def _measure_whole(
+    question: Question,
+    _image: Image.Image | None,
+    _profiles: dict[str, MemoryProfile],
+    *,
+    on_progress: OnProgress = silent,
+) -> Measured:
+    assert _image is not None
+    with tempfile.TemporaryDirectory(prefix="vitrine-precision-") as folder:
+        command = _command(question, loaded_model(question.name), _image, Path(folder))
+        timing = _time(question, command, _profiles, on_progress)
+        memory = {}
+        for number, name in enumerate(timing.plan.formats):
+            share = 0.7 + 0.3 * number / len(timing.plan.formats)
+            tick = partial(on_progress, share, f"{FORMATS[name].title}: memory of a fresh process")
+            tick()
+            for values in printed_by([*command[:3], "memory", *command[4:], "--formats", name], tick):
+                memory[name] = from_dict(ProcessMemory, values)
+    return Measured(timing=timing, profiles=_profiles, memory=memory, whole=True)
 
 
 def _time(
     question: Question,
     command: list[str],
     profiles: dict[str, MemoryProfile],
-    on_progress: Callable[[float, str], None],
+    on_progress: OnProgress,
 ) -> Timing:
     """The timing process; what is there so far is kept for this session after every run."""
     plan: TimingPlan | None = None
@@ -202,39 +197,41 @@ def _time(
     return _timing(plan, runs)
 
 
+@shared(lambda name, labels, device, number_format, *_: f"Asking in {FORMATS[number_format].title} …")
 def logits_of_set(
-    question: Question, number_format: str, source: str, pictures: list[Picture], seconds_per_image: float = 0.0
+    name: str,
+    labels: tuple[str, ...],
+    device: str,
+    number_format: str,
+    digests: tuple[str, ...],
+    _pictures: Sequence[Picture],
+    _seconds_per_image: float = 0.0,
+    *,
+    on_progress: OnProgress = silent,
 ) -> np.ndarray:
     """(pictures, classes) float64 in one format; stops between two batches when somebody clicks elsewhere.
 
-    `seconds_per_image`: a batch of a slow format is kept short.
+    `_seconds_per_image`: a batch of a slow format is kept short.
     """
-
-    def work(on_progress: Callable[[float, str], None]) -> np.ndarray:
-        model = loaded_model(question.name)
-        network, chosen = network_of(model, question.labels), FORMATS[number_format]
-        device = pick_device(question.device)
-        size = 1 if seconds_per_image > 0.5 else 8
-        parts = []
-        with in_use(question.name):
-            copied = cast(network, chosen, device)
-            for start in range(0, len(pictures), size):
-                on_progress(start / len(pictures), f"{chosen.title}: image {start + 1} of {len(pictures)}")
-                images = [picture.image for picture in pictures[start : start + size]]
-                parts.append(logits_in(copied, to_batch(images, model.network.preprocessing), chosen, batch_size=size))
-        return np.concatenate(parts)
-
-    key = ("precision", "logits", question.name, question.labels, question.device, number_format, source, len(pictures))
-    logits: np.ndarray = shelved((*key, pictures[0].digest), f"Asking in {FORMATS[number_format].title} …", work)
-    return logits
+    model = loaded_model(name)
+    network, chosen = network_of(model, labels), FORMATS[number_format]
+    size = 1 if _seconds_per_image > 0.5 else 8
+    parts = []
+    with in_use(name):
+        copied = cast(network, chosen, pick_device(device))
+        for start in range(0, len(_pictures), size):
+            on_progress(start / len(_pictures), f"{chosen.title}: image {start + 1} of {len(_pictures)}")
+            images = [picture.image for picture in _pictures[start : start + size]]
+            parts.append(logits_in(copied, to_batch(images, model.network.preprocessing), chosen, batch_size=size))
+    return np.concatenate(parts)
 
 
-def agreement_of(
-    question: Question, number_format: str, source: str, pictures: list[Picture], slow: float
-) -> Agreement:
+def agreement_of(question: Question, number_format: str, pictures: Sequence[Picture], slow: float) -> Agreement:
     """The answers in fp32 and in `number_format`; `slow`: predicted seconds an image."""
-    reference = logits_of_set(question, "fp32", source, pictures)
-    return agreement(reference, logits_of_set(question, number_format, source, pictures, slow))
+    asked = (question.name, question.labels, question.device)
+    digests = tuple(picture.digest for picture in pictures)
+    reference = logits_of_set(*asked, "fp32", digests, pictures)
+    return agreement(reference, logits_of_set(*asked, number_format, digests, pictures, slow))
 
 
 def seconds_an_image(timing: Timing, number_format: str) -> float:

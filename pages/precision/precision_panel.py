@@ -108,7 +108,7 @@ def measuring(question: Question, picture: Picture) -> Measured:
     return measured
 
 
-def answers(question: Question, source: str, pictures: list[Picture], measured: Measured) -> dict[str, Agreement]:
+def answers(question: Question, pictures: list[Picture], measured: Measured) -> dict[str, Agreement]:
     """What each format says; a slow one waits for a click."""
     results = {}
     for each in question.formats:
@@ -122,7 +122,7 @@ def answers(question: Question, source: str, pictures: list[Picture], measured: 
                 continue
             st.session_state[slow] = True
         with guard():
-            results[each] = agreement_of(question, each, source, pictures, seconds)
+            results[each] = agreement_of(question, each, pictures, seconds)
     return results
 
 

@@ -9,12 +9,12 @@ from core.data.pictures import open_picture
 from core.data.transforms import to_batch
 from core.device import pick_device
 from core.methods.clip.zero_shot import text_classifier
-from core.methods.embeddings.features import finish
 from core.methods.precision.agreement import agreement
 from core.methods.precision.memory_profile import memory_profile
 from core.methods.precision.precision import FORMATS as KNOWN
 from core.methods.precision.precision import ZeroShotNetwork, cast, forward, logits_in, measure_latencies
 from core.models.weights import load
+from core.reports import finish
 
 # --- Settings ---
 MODEL = "vit_p4"

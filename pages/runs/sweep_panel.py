@@ -10,7 +10,6 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import CoreError
-from core.experiments.catalogue import RECIPES
 from core.experiments.space import usual_space
 from core.figures.sweep import (
     plot_epochs,
@@ -22,6 +21,7 @@ from core.figures.sweep import (
 )
 from core.figures.theme import Figure
 from core.launch.queue import submit
+from core.launch.recipes import RECIPES
 from core.launch.sweep import Config, attach, sweepable
 from core.paths import runs_root
 from core.runs.status import read_state

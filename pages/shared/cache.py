@@ -6,12 +6,9 @@ under their lock, so that a hook or a switched attention path of one session is 
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -40,7 +37,6 @@ from core.methods.masking.faithfulness import Faithfulness, faithfulness
 from core.methods.masking.masking import (
     Fill,
     MaskingCurve,
-    Progress,
     RandomBand,
     Responses,
     Strategy,
@@ -55,7 +51,8 @@ from core.methods.masking.masking import (
 from core.models.spec import LoadedModel
 from core.models.trace import reader_name as name_of_reader
 from core.models.weights import load
-from pages.shared.foreign import plain
+from core.reports import OnProgress, silent
+from pages.shared.results import shared
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
@@ -189,52 +186,6 @@ def data_uri(pixels: np.ndarray, key: str) -> str:
     return _encoded(key, pixels)
 
 
-class _Shelf:
-    """Results of long computations, kept by key for all sessions; the oldest go first.
-
-    `st.cache_resource` cannot hold these: a cached function may not move a progress bar that lies outside of it.
-    """
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.lock = threading.Lock()
-        self.results: OrderedDict[tuple[Hashable, ...], Any] = OrderedDict()
-
-    def peek(self, key: tuple[Hashable, ...]) -> Any:
-        """The result for `key`, or None if there is none yet."""
-        with self.lock:
-            return self.results.get(key)
-
-    def get(self, key: tuple[Hashable, ...], text: str, work: Callable[[Progress], Any]) -> Any:
-        """The result for `key`, computed by `work(on_progress)` under a bar that says `text` if it is new."""
-        with self.lock:
-            if key in self.results:
-                self.results.move_to_end(key)
-                return self.results[key]
-        holder = []
-        with_progress(text, lambda on_progress: holder.append(work(on_progress)))
-        with self.lock:
-            self.results[key] = holder[0]
-            while len(self.results) > self.size:
-                self.results.popitem(last=False)
-        return holder[0]
-
-
-@st.cache_resource(show_spinner=False)
-def _shelf() -> _Shelf:
-    return _Shelf(size=256)
-
-
-def shelved(key: tuple[Hashable, ...], text: str, work: Callable[[Progress], Any]) -> Any:
-    """The result for `key` (first the feature's name), made by `work(on_progress)` under a bar if it is new."""
-    return _shelf().get(key, text, work)
-
-
-def on_shelf(key: tuple[Hashable, ...]) -> Any:
-    """What `shelved` has for `key`, or None: nothing is computed."""
-    return _shelf().peek(key)
-
-
 @dataclass(frozen=True)
 class MaskingQuestion:
     """What the masking page asks: which model, which photo, which class, which filling, how finely."""
@@ -262,30 +213,33 @@ def mask_grid(name: str, digest: str, image: Image.Image) -> tuple[int, int]:
     return side, side
 
 
+@shared("Removing patches …")
 def masking_of(
-    question: MaskingQuestion, strategy: Strategy, method: str, seed: int, image: Image.Image
+    question: MaskingQuestion,
+    strategy: Strategy,
+    method: str,
+    seed: int,
+    _image: Image.Image,
+    *,
+    on_progress: OnProgress = silent,
 ) -> MaskingCurve:
     """The masking curve of one strategy; `method` is the explanation that ranks the patches."""
-
-    def work(on_progress: Progress) -> MaskingCurve:
-        grid = mask_grid(question.name, question.digest, image)
-        # Before the model is locked: a cached function has a lock of its own, which others take first.
-        order = order_of(question, strategy, method, seed, image)
-        with in_use(question.name) as model:
-            batch, target = question.prepare(model, image)
-            return masking_curve(
-                model.module,
-                batch,
-                target,
-                order,
-                grid=grid,
-                fill=question.fill,
-                steps=question.steps,
-                normalisation=model.network.preprocessing.normalisation,
-                on_progress=on_progress,
-            )
-
-    return shelved(("curve", question, strategy, method, seed), "Removing patches …", work)
+    grid = mask_grid(question.name, question.digest, _image)
+    # Before the model is locked: a cached function has a lock of its own, which others take first.
+    order = order_of(question, strategy, method, seed, _image)
+    with in_use(question.name) as model:
+        batch, target = question.prepare(model, _image)
+        return masking_curve(
+            model.module,
+            batch,
+            target,
+            order,
+            grid=grid,
+            fill=question.fill,
+            steps=question.steps,
+            normalisation=model.network.preprocessing.normalisation,
+            on_progress=on_progress,
+        )
 
 
 def order_of(question: MaskingQuestion, strategy: Strategy, method: str, seed: int, image: Image.Image) -> np.ndarray:
@@ -298,97 +252,84 @@ def order_of(question: MaskingQuestion, strategy: Strategy, method: str, seed: i
     return masking_order(strategy, grid, scores=scores, seed=seed)
 
 
-def band_of(question: MaskingQuestion, orders: int, image: Image.Image) -> RandomBand:
+@shared("Removing patches at random …")
+def band_of(
+    question: MaskingQuestion, orders: int, _image: Image.Image, *, on_progress: OnProgress = silent
+) -> RandomBand:
     """The random baseline of the masking curves."""
-
-    def work(on_progress: Progress) -> RandomBand:
-        grid = mask_grid(question.name, question.digest, image)
-        with in_use(question.name) as model:
-            batch, target = question.prepare(model, image)
-            return random_band(
-                model.module,
-                batch,
-                target,
-                grid=grid,
-                fill=question.fill,
-                steps=question.steps,
-                orders=orders,
-                normalisation=model.network.preprocessing.normalisation,
-                on_progress=on_progress,
-            )
-
-    return shelved(("band", question, orders), "Removing patches at random …", work)
+    grid = mask_grid(question.name, question.digest, _image)
+    with in_use(question.name) as model:
+        batch, target = question.prepare(model, _image)
+        return random_band(
+            model.module,
+            batch,
+            target,
+            grid=grid,
+            fill=question.fill,
+            steps=question.steps,
+            orders=orders,
+            normalisation=model.network.preprocessing.normalisation,
+            on_progress=on_progress,
+        )
 
 
-def masked_photo_of(question: MaskingQuestion, removed: tuple[int, ...], image: Image.Image) -> np.ndarray:
+@shared("Removing patches …", most=256)
+def masked_photo_of(
+    question: MaskingQuestion, removed: tuple[int, ...], _image: Image.Image, *, on_progress: OnProgress = silent
+) -> np.ndarray:
     """What the model is shown when the patches `removed` are gone: the very pixels, (size, size, 3) uint8."""
-    grid = mask_grid(question.name, question.digest, image)
-
-    def work(on_progress: Progress) -> np.ndarray:
-        preprocessing = loaded_model(question.name).network.preprocessing
-        keep = keep_from_patches(removed, grid)
-        batch = to_batch([image], preprocessing)
-        return masked_pixels(batch, keep, question.fill, normalisation=preprocessing.normalisation)
-
-    return shelved(("pixels", question, removed), "Removing patches …", work)
+    preprocessing = loaded_model(question.name).network.preprocessing
+    keep = keep_from_patches(removed, mask_grid(question.name, question.digest, _image))
+    return masked_pixels(
+        to_batch([_image], preprocessing), keep, question.fill, normalisation=preprocessing.normalisation
+    )
 
 
-def response_of(question: MaskingQuestion, removed: tuple[int, ...], image: Image.Image) -> Responses:
+@shared("Asking the model …", most=256)
+def response_of(
+    question: MaskingQuestion, removed: tuple[int, ...], _image: Image.Image, *, on_progress: OnProgress = silent
+) -> Responses:
     """What the model says without the patches `removed`."""
-
-    def work(on_progress: Progress) -> Responses:
-        grid = mask_grid(question.name, question.digest, image)
-        with in_use(question.name) as model:
-            batch, target = question.prepare(model, image)
-            return masked_responses(
-                model.module,
-                batch,
-                target,
-                keep_from_patches(removed, grid)[None],
-                fill=question.fill,
-                normalisation=model.network.preprocessing.normalisation,
-            )
-
-    return shelved(("response", question, removed), "Asking the model …", work)
+    grid = mask_grid(question.name, question.digest, _image)
+    with in_use(question.name) as model:
+        batch, target = question.prepare(model, _image)
+        return masked_responses(
+            model.module,
+            batch,
+            target,
+            keep_from_patches(removed, grid)[None],
+            fill=question.fill,
+            normalisation=model.network.preprocessing.normalisation,
+            on_progress=on_progress,
+        )
 
 
+@shared("Deleting and inserting patches …")
 def faithfulness_of(
-    question: MaskingQuestion, methods: tuple[str, ...], orders: int, image: Image.Image
+    question: MaskingQuestion,
+    methods: tuple[str, ...],
+    orders: int,
+    _image: Image.Image,
+    *,
+    on_progress: OnProgress = silent,
 ) -> Faithfulness:
     """Deletion and insertion curves of every explanation, beside random orders."""
-
-    def work(on_progress: Progress) -> Faithfulness:
-        grid = mask_grid(question.name, question.digest, image)
-        scores = {
-            method: explanation_of(question.name, question.digest, method, question.class_index, image)
-            for method in methods
-        }
-        with in_use(question.name) as model:
-            batch, target = question.prepare(model, image)
-            return faithfulness(
-                model.module,
-                batch,
-                target,
-                scores,
-                grid=grid,
-                fill=question.fill,
-                steps=question.steps,
-                random_orders=orders,
-                normalisation=model.network.preprocessing.normalisation,
-                on_progress=on_progress,
-            )
-
-    return shelved(("faithfulness", question, methods, orders), "Deleting and inserting patches …", work)
-
-
-def with_progress(text: str, work: Callable[[Progress], object]) -> None:
-    """Run `work(on_progress)` under a bar that says what is happening."""
-    bar = st.progress(0.0, text=plain(text))
-
-    def on_progress(share: float, message: str) -> None:
-        bar.progress(min(1.0, max(0.0, share)), text=plain(message))
-
-    try:
-        work(on_progress)
-    finally:
-        bar.empty()
+    grid = mask_grid(question.name, question.digest, _image)
+    scores = {
+        method: explanation_of(question.name, question.digest, method, question.class_index, _image)
+        for method in methods
+    }
+    with in_use(question.name) as model:
+        batch, target = question.prepare(model, _image)
+        return faithfulness(
+            model.module,
+            batch,
+            target,
+            scores,
+            grid=grid,
+            fill=question.fill,
+            steps=question.steps,
+            random_orders=orders,
+            normalisation=model.network.preprocessing.normalisation,
+            on_progress=on_progress,
+        )

@@ -18,16 +18,17 @@ import streamlit as st
 from core.configs import from_dict
 from core.data.archives import import_archive
 from core.data.catalogue import DATASETS, installed_datasets
-from core.data.download import Progress, get_dataset
+from core.data.download import get_dataset
 from core.errors import CoreError
 from core.experiments.preview import decided_by
 from core.models.catalogue import MODELS
 from core.models.weights import availability, fetch
 from core.paths import local_path
+from core.reports import OnProgress
 from core.runs.store import RunSpec
-from pages.shared.cache import with_progress
 from pages.shared.errors import guard, show_error
 from pages.shared.foreign import plain
+from pages.shared.results import with_progress
 
 Config = TypeVar("Config")
 
@@ -321,7 +322,7 @@ def _dataset_title(name: str) -> str:
     return DATASETS[name].title if name in DATASETS else name
 
 
-def _fetch_dataset(name: str, work: Callable[[Progress], object]) -> None:
+def _fetch_dataset(name: str, work: Callable[[OnProgress], object]) -> None:
     """Bring a data set here under a progress bar; what goes wrong is a sentence."""
     with guard():
         with_progress(f"Getting {name} …", work)

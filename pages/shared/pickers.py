@@ -20,9 +20,10 @@ from core.models.weights import Availability, availability, fetch, resolve
 from core.paths import local_path
 from core.runs.store import list_runs
 from pages.shared.address import remember, remembered, whole_number
-from pages.shared.cache import loaded_model, with_progress
+from pages.shared.cache import loaded_model
 from pages.shared.errors import guard, show_error
 from pages.shared.foreign import literal, plain
+from pages.shared.results import forget_if_changed, with_progress
 
 UPLOAD_TYPES = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"]
 MOST_PICTURES = 16
@@ -307,16 +308,7 @@ def _forget_if_changed(name: str) -> None:
     location = Path(resolve(find_model(name)))
     files = sorted(location.iterdir()) if location.is_dir() else [location]
     stamp = tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
-    if _stamps().get(name, stamp) != stamp:
-        st.cache_resource.clear()
-        st.cache_data.clear()
-    _stamps()[name] = stamp
-
-
-@st.cache_resource(show_spinner=False)
-def _stamps() -> dict[str, tuple[tuple[str, int, int], ...]]:
-    """What the files of each own model looked like when they were last used."""
-    return {}
+    forget_if_changed(f"model:{name}", stamp)
 
 
 def _download(spec: ModelSpec) -> None:

@@ -19,8 +19,8 @@ import streamlit as st
 
 from core.configs import parse_overrides
 from core.errors import CoreError
-from core.experiments.catalogue import RECIPES
 from core.figures.curves import Curve
+from core.launch.recipes import RECIPES
 from core.models.checkpoint import ModelCard, read_card
 from core.paths import BUNDLED
 from core.reports import roughly

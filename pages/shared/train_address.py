@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.configs import differences, from_dict, parse_overrides
 from core.errors import CoreError
-from core.experiments.catalogue import RECIPES, find_recipe
+from core.launch.recipes import RECIPES, find_recipe
 from pages.shared.address import all_asked, asked
 from pages.shared.layout import page_path
 from pages.shared.run_views import RunView

@@ -36,7 +36,9 @@ from core.methods.masking.masking import keep_from_order, masked_responses, mask
 from core.models.catalogue import find_model
 from core.models.clip import ImageTextEncoder
 from core.models.weights import resolve
-from pages.shared.cache import in_use, loaded_model, shelved, with_progress
+from core.reports import OnProgress, silent
+from pages.shared.cache import in_use, loaded_model
+from pages.shared.results import shared, with_progress
 
 # A word for each of the bundled photos.
 BUNDLED_LABELS = "cat, espresso, motorcycle, astronaut, rocket, photographer, pagoda, flower"
@@ -105,9 +107,9 @@ def sentence_vectors(name: str, texts: Sequence[str]) -> np.ndarray:
     missing = store.missing(name, texts)
     module = encoder(name)
 
-    def work(on_progress: object = None) -> None:
+    def work(on_progress: OnProgress = silent) -> None:
         with in_use(name):
-            store.put(name, missing, embed_texts(module, missing, on_progress=on_progress))  # type: ignore[arg-type]
+            store.put(name, missing, embed_texts(module, missing, on_progress=on_progress))
 
     if len(missing) > SLOW:
         with_progress(f"Reading {len(missing):,} sentences …", work)
@@ -124,13 +126,17 @@ def weights_of(name: str, labels: tuple[str, ...], templates: tuple[str, ...]) -
     if len(labels) * len(templates) <= MOST_AT_ONCE:
         vectors = sentence_vectors(name, prompts_for(labels, templates))
         return class_weights(vectors.reshape(len(labels), len(templates), -1))
+    return _class_weights(name, labels, templates)
+
+
+@shared("Reading the labels …")
+def _class_weights(
+    name: str, labels: tuple[str, ...], templates: tuple[str, ...], *, on_progress: OnProgress = silent
+) -> np.ndarray:
+    """`weights_of` for more sentences than are kept one by one."""
     module = encoder(name)
-
-    def work(on_progress: object) -> np.ndarray:
-        with in_use(name):
-            return text_classifier(module, labels, templates, on_progress=on_progress)  # type: ignore[arg-type]
-
-    return shelved(("zero_shot_weights", name, labels, templates), "Reading the labels …", work)
+    with in_use(name):
+        return text_classifier(module, labels, templates, on_progress=on_progress)
 
 
 @st.cache_resource(max_entries=512, show_spinner=False)

@@ -11,9 +11,9 @@ import streamlit as st
 from core.configs import differences
 from core.data.catalogue import DATASETS, installed_datasets
 from core.errors import CoreError
-from core.experiments.catalogue import RECIPES, find_recipe
 from core.figures.curves import plot_learning_curves, plot_schedule
 from core.figures.theme import Figure
+from core.launch.recipes import RECIPES, find_recipe
 from pages.shared.errors import guard, show_error
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain

@@ -10,22 +10,15 @@ from PIL import Image
 
 from core.data.arrays import save_arrays
 from core.data.examples import load_example
-from core.data.image_sets import Drawn, ImageSet, Photo, _short, dataset_sample, folder_photos, photo_set, view_set
+from core.data.image_sets import Drawn, Photo, _short, dataset_sample, folder_photos, photo_set, view_set
 from core.errors import CoreError, UnknownNameError
+from core.reports import finish
 from tests.toy import save_toy
 
 
 @pytest.fixture(autouse=True)
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
-
-
-def finish(generator) -> ImageSet:
-    while True:
-        try:
-            next(generator)
-        except StopIteration as end:
-            return end.value
 
 
 def test_a_sample_is_of_the_split_and_the_same_for_a_seed() -> None:

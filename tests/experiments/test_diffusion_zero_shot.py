@@ -22,10 +22,9 @@ from core.experiments import diffusion_zero_shot
 from core.experiments.diffusion_zero_shot import PREDICTIONS, RACES, RESULT, Config, RaceReport, image_seed
 from core.launch import execute
 from core.methods.diffusion.diffusion_classifier import Plan, classify
-from core.methods.embeddings.features import finish
 from core.models.diffusion import LatentDiffusion
 from core.models.weights import load
-from core.reports import Progress
+from core.reports import Progress, finish
 from core.runs.status import read_state
 from core.runs.store import RunFolder, RunSpec, create_run
 from tests.clip_toy import save_tiny_clip

@@ -15,13 +15,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from core.errors import RunFailedError, UnknownNameError
 from core.experiments.catalogue import RECIPES
-from core.launch import execute as module
+from core.launch import journal
 from core.launch.execute import execute
 from core.paths import runs_root
 from core.reports import Progress
 from core.runs import status
 from core.runs.failures import explain
-from core.runs.owner import OwnedElsewhereError
+from core.runs.owner import OwnedElsewhereError, claim
 from core.runs.status import read_state
 from core.runs.store import RunFolder, RunSpec, create_run
 from tests.runs import counting
@@ -203,7 +203,7 @@ def test_two_cannot_work_on_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run("owned")
     reports = until(execute(run), 5)
     before = run.state.read_text(encoding="utf-8")
-    with pytest.raises(OwnedElsewhereError, match="is being worked on by process"), module.claim(run, wait_s=0):
+    with pytest.raises(OwnedElsewhereError, match="is being worked on by process"), claim(run, wait_s=0):
         pass
     assert run.state.read_text(encoding="utf-8") == before
     list(reports)
@@ -213,13 +213,13 @@ def test_two_cannot_work_on_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_fast_steps_do_not_wear_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     written = []
     write = status.write_state
-    monkeypatch.setattr(module, "write_state", lambda *state: (written.append(state), write(*state)))
+    monkeypatch.setattr(journal, "write_state", lambda *state: (written.append(state), write(*state)))
     list(execute(make_run("fast", steps=2000, per_epoch=100)))
     assert len(written) < 20
 
 
 def test_the_heart_beats_while_a_step_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BEAT_EVERY_S", 0.05)
+    monkeypatch.setattr(journal, "BEAT_EVERY_S", 0.05)
     run = make_run("slow", steps=2, step_s=0.6)
     reports = execute(run)
     next(reports)
@@ -236,7 +236,7 @@ def test_the_heart_beats_while_a_step_takes_long(monkeypatch: pytest.MonkeyPatch
 def test_one_long_pause_does_not_move_the_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    pace = module._Pace()
+    pace = journal.Pace()
     for step in range(1, 30):
         now[0] += 300 if step == 12 else 2
         pace.note(step, counted=False)

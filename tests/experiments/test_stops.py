@@ -25,7 +25,7 @@ from core.experiments import (
     zero_shot,
 )
 from core.experiments.catalogue import RECIPES
-from core.launch import sweep
+from core.launch import recipes, sweep
 from core.launch.execute import execute
 from core.methods.diffusion.diffusion_classifier import Plan
 from core.models.checkpoint import ModelCard, build, save_model
@@ -196,7 +196,7 @@ def test_no_stretch_is_longer_than_a_step_and_a_stop_ends_it_there(
 
 def test_every_recipe_has_a_case() -> None:
     # The scratch recipes share their loop.
-    assert {recipe for recipe, _ in CASES.values()} | {"cnn_scratch", "mixer_scratch", "toy"} == set(RECIPES)
+    assert {recipe for recipe, _ in CASES.values()} | {"cnn_scratch", "mixer_scratch", "toy"} == set(recipes.RECIPES)
 
 
 def test_what_cannot_report_is_left_alone_when_somebody_stops() -> None:

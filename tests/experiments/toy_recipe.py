@@ -14,8 +14,9 @@ from core.configs import check_options, option
 from core.errors import RunFailedError
 from core.experiments.catalogue import RECIPES
 from core.experiments.spec import Recipe
+from core.files import write_atomically
 from core.reports import Progress
-from core.runs.store import RunFolder, write_atomically
+from core.runs.store import RunFolder
 
 STEPS = 3
 

@@ -17,6 +17,8 @@ from core.figures.overlay import (
     to_data_uri,
     to_png,
 )
+from core.figures.positional import positional_tile, positional_tiles
+from core.methods.anatomy.positional import PositionalSimilarity
 
 GREY = np.full((64, 64, 3), 128, dtype=np.uint8)
 
@@ -41,6 +43,29 @@ def test_signed_zero_is_neutral_and_signs_differ() -> None:
     assert positive[0] > positive[2]
     assert negative[2] > negative[0]
     assert np.ptp(zero) < 12
+
+
+def test_a_signed_scale_is_symmetric_also_where_the_values_are_not() -> None:
+    values = np.array([[3.0, 0.0, -1.0]])
+    low, high = scale_of(values, signed=True)
+    assert low == -high
+    assert high > 2.9
+    drawn = overlay(np.full((30, 90, 3), 128, np.uint8), values, signed=True, smooth=False).astype(int)
+    positive, zero, negative = drawn[15, 15], drawn[15, 45], drawn[15, 75]
+    assert np.ptp(zero) < 12  # zero has no colour
+    assert positive[0] > positive[2]
+    assert negative[2] > negative[0]
+    assert np.ptp(positive) > np.ptp(negative)  # and a third of the value a paler one
+
+
+def test_cosines_are_drawn_about_zero() -> None:
+    tiles = np.full((1, 2, 1, 2), 0.9)
+    tiles[0, 1] = 0.0
+    similarity = PositionalSimilarity(matrix=tiles.reshape(2, 2), tiles=tiles, grid=(1, 2), measure="cosine")
+    sheet = positional_tiles(similarity, scale=4).astype(int)
+    assert np.ptp(sheet[2, -2]) < 12
+    figure = positional_tile(similarity, 0, 0)
+    assert (figure.data[0].zmin, figure.data[0].zmid, figure.data[0].zmax) == (-1, 0, 1)
 
 
 def test_a_shared_scale_dims_the_weaker_map() -> None:

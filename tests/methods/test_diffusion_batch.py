@@ -51,7 +51,7 @@ def test_it_is_measured_once_and_never_more_than_there_are() -> None:
 def test_slow_networks_are_not_tried_with_large_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     moments = iter(float(each) for each in range(1000))
     # Every pass takes a second in this clock, and then five.
-    monkeypatch.setattr("core.methods.diffusion.diffusion_batch.time.perf_counter", lambda: next(moments) * 5)
+    monkeypatch.setattr("core.timing.time.perf_counter", lambda: next(moments) * 5)
     denoise = Counting()
     assert fitting_batch(denoise, LATENT, most=64) == 1
     assert set(denoise.sizes) == {1}

@@ -26,7 +26,7 @@ from core.methods.diffusion.diffusion_classifier import (
     paired_p_value,
     replay,
 )
-from core.methods.embeddings.features import finish
+from core.reports import finish
 
 T = 1000
 # Stable Diffusion's schedule: linear in the square roots of beta.

@@ -15,12 +15,13 @@ from transformers import ViTConfig as HubViTConfig
 from core.data.arrays import ArrayDataset
 from core.data.transforms import HALF_NORMALISATION, normalise
 from core.errors import IncompatibleError
-from core.methods.embeddings.features import extract_features, feature_poolings, finish
+from core.methods.embeddings.features import extract_features, feature_poolings
 from core.models.differential import DifferentialViT
 from core.models.small_cnn import SmallCNN, SmallCNNConfig
 from core.models.timm_vit import TimmViT
 from core.models.transformers_vit import TransformersViT
 from core.models.vit import ViT, ViTConfig
+from core.reports import finish
 
 TINY = ViTConfig(image_size=16, patch_size=8, embed_dim=16, depth=2, num_heads=2, classes=3)
 HUB = {"image_size": 16, "patch_size": 8, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -123,6 +124,20 @@ def test_computed_once_and_again_when_anything_changes(monkeypatch):
     with torch.no_grad():
         module.head.bias += 1
     assert calls_of() == 5
+
+
+def test_a_data_set_that_was_imported_anew_has_other_features():
+    """One image is enough, whichever it is; name, labels and size are the same."""
+    before = images(400)
+    after = ArrayDataset(**{**vars(before), "images": before.images.copy()})
+    unsampled = next(row for row in range(400) if row not in np.linspace(0, 399, 256).astype(np.int64))
+    after.images[unsampled] = 255 - after.images[unsampled]
+    module = networks()["vit"][0]
+    first = extract(module, before)["class_token"].vectors
+    second = extract(module, after)["class_token"].vectors
+    changed = np.abs(first - second).max(axis=1)
+    assert changed[unsampled] > 1e-4
+    assert np.delete(changed, unsampled).max() < 1e-5
 
 
 def test_an_interrupted_extraction_goes_on(monkeypatch):

@@ -32,7 +32,7 @@ from core.methods.attention import attention, gradcam, relevance, rollout
 from core.methods.clip import disagreements, image_text_relevance, zero_shot
 from core.methods.diffusion import denoising_view, diffusion_classifier
 from core.methods.embeddings import embedding, embedding_quality, features, layer_features, probes
-from core.methods.embeddings.features import Features, finish
+from core.methods.embeddings.features import Features
 from core.methods.latent import bounds, drawing, passes
 from core.methods.latent.pictures import as_bytes
 from core.methods.masking import faithfulness, masking
@@ -44,6 +44,7 @@ from core.models.mixer import MixerConfig, MixerNetwork
 from core.models.small_cnn import SmallCNN, SmallCNNConfig
 from core.models.vae import VAE, VAEConfig
 from core.models.vit import ViT, ViTConfig
+from core.reports import finish
 
 # What an argument or a parameter of a network's kind is called in a signature.
 NUMBERS = re.compile(

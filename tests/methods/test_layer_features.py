@@ -12,13 +12,14 @@ from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersModel
 
 from core.data.transforms import HALF_NORMALISATION, normalise
 from core.errors import IncompatibleError
-from core.methods.embeddings.features import extract_features, finish
+from core.methods.embeddings.features import extract_features
 from core.methods.embeddings.layer_features import Cut, extract_layers, find_cuts
 from core.models.open_clip_folder import load_open_clip
 from core.models.small_cnn import SmallCNN, SmallCNNConfig
 from core.models.timm_vit import TimmViT
 from core.models.transformers_vit import TransformersViT
 from core.models.vit import ViT, ViTConfig
+from core.reports import finish
 from tests.clip_toy import save_tiny_clip
 from tests.methods.test_features import HUB, TINY, images
 

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from core.device import DTYPES
 from core.errors import IncompatibleError, UnknownNameError
-from core.methods.embeddings.features import finish
 from core.methods.precision import precision_probe
 from core.methods.precision.agreement import agreement
 from core.methods.precision.memory_profile import MIB, parameter_bytes
@@ -32,6 +31,7 @@ from core.methods.precision.precision import (
 )
 from core.models.weights import load
 from core.paths import CHECKOUT
+from core.reports import finish
 from tests.clip_toy import save_tiny_clip
 
 CPU = torch.device("cpu")

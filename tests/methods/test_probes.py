@@ -9,8 +9,9 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from core.errors import ShapeError
 from core.intervals import wilson_interval
-from core.methods.embeddings.features import Features, finish
+from core.methods.embeddings.features import Features
 from core.methods.embeddings.probes import C_GRID, fit_linear, linear_probe, nearest_neighbours
+from core.reports import finish
 
 
 def clusters(count: int, *, seed: int, spread: float = 1.0, classes: int = 3, dim: int = 6) -> Features:

@@ -11,9 +11,9 @@ import torch
 
 from core.data.prompts import fill_template
 from core.methods.diffusion.diffusion_classifier import Plan, classify
-from core.methods.embeddings.features import finish
 from core.models.weights import load
 from core.paths import BUNDLED
+from core.reports import finish
 
 FOLDER = BUNDLED / "diffusion_small"
 

@@ -7,11 +7,14 @@ import sys
 
 import pytest
 
-from core.models.catalogue import BUNDLED_SPECS, MODELS, find_model, gather
+from core.models.bundled_models import BUNDLED_SPECS
+from core.models.capabilities import find_capabilities
+from core.models.catalogue import MODELS, find_model, gather
 from core.models.hub import check_repository
+from core.models.model_folder import find_layout
 from core.models.torchvision_weights import FILES
 from core.models.wheels import read_wheels
-from core.paths import CHECKOUT
+from core.paths import BUNDLED, CHECKOUT
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -32,6 +35,13 @@ def test_rows_are_complete(name):
         if source.kind == "wheel":
             assert source.location in read_wheels()
         assert (source.size_mib is None) == (source.kind == "bundled")
+
+
+@pytest.mark.parametrize("name", [name for name, spec in MODELS.items() if spec.sources[0].kind == "bundled"])
+def test_a_row_and_the_models_own_files_say_the_same_of_what_it_can_do(name):
+    """So that a run of the same architecture is offered where the bundled model is, and nowhere else."""
+    path = BUNDLED / name
+    assert find_capabilities(path, find_layout(path)) == MODELS[name].capabilities
 
 
 def test_titles_are_unique():

@@ -14,11 +14,11 @@ from diffusers import StableDiffusionPipeline
 
 from core.errors import IncompatibleError, MissingWeightsError, ShapeError
 from core.methods.diffusion.diffusion_classifier import Plan, classify
-from core.methods.embeddings.features import finish
 from core.models.catalogue import find_model
 from core.models.diffusion import load_diffusers
 from core.models.hub import _wanted
 from core.models.weights import availability, load
+from core.reports import finish
 from tests.diffusion_toy import save_tiny_pipeline
 
 

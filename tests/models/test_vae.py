@@ -228,8 +228,9 @@ def test_what_does_not_fit_is_said() -> None:
 
 
 def test_the_catalogue_opens_what_was_saved(tmp_path) -> None:
-    from core.models.catalogue import find_model, load_any
+    from core.models.catalogue import find_model
     from core.models.checkpoint import ModelCard, save_model
+    from core.models.loading import load_any
 
     torch.manual_seed(0)
     config, model = tiny(channels=1, sigma=0.3), VAE(tiny(channels=1, sigma=0.3))

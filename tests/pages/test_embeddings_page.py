@@ -13,10 +13,10 @@ from streamlit.testing.v1 import AppTest
 
 from core.data.examples import EXAMPLES
 from core.data.pictures import open_picture, open_set
-from core.methods.embeddings.features import finish
+from core.reports import finish
 from pages.components.image_plane.image_plane import Chosen, _read
 from pages.shared.recipes import filled_recipe
-from pages.shared.stoppable import SharedResults
+from pages.shared.results import SharedResults
 from tests.pages.exports import run_recipe
 from tests.pages.harness import open_page, text_of
 from tests.toy import save_toy
@@ -164,11 +164,11 @@ def test_identical_pictures_are_said_to_be_identical() -> None:
 
 
 def test_stopped_work_stays_stopped_until_somebody_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    results = SharedResults()
-    monkeypatch.setattr("pages.shared.stoppable._results", lambda: results)
+    stores: dict[str, SharedResults] = {}
+    monkeypatch.setattr("pages.shared.results._stores", lambda: stores)
     app = open_page("embeddings", **{**QUICK, "set": "views:4/1"})
-    first = next(iter(results.found))
-    results.found.clear()
+    first = next((name, key) for name, store in stores.items() for key in store.found)
+    stores.clear()
     app.session_state["stopped_work"] = hashlib.sha256(repr(first).encode()).hexdigest()[:16]
     app.run()
     assert any("Stopped" in info.value for info in app.info)

@@ -21,9 +21,9 @@ from pages.components.draw_canvas.draw_canvas import SIDE, read_drawing
 from pages.components.latent_map.latent_map import grid_side, read_place
 from pages.latent import words
 from tests.methods.latent.toy_vae import tiny
-from tests.toy import save_toy
 from tests.pages.exports import check_controls, exported, keep_exports, run_recipe
 from tests.pages.harness import open_page, text_of
+from tests.toy import save_toy
 
 VIEWS = ("Map", "Reconstructions", "Samples", "Latents", "Walks", "Two runs", "Rate and distortion")
 

@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.configs import parse_overrides
-from core.experiments.catalogue import RECIPES
+from core.launch.recipes import RECIPES
 from core.runs.owner import this_host, this_process, write_owner
 from core.runs.status import RunState, read_state, write_state
 from core.runs.store import RunFolder, RunSpec, create_run, list_runs

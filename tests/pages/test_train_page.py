@@ -15,8 +15,8 @@ from streamlit.testing.v1 import AppTest
 
 from core.configs import check_options, option, parse_overrides
 from core.errors import ConfigError
-from core.experiments.catalogue import RECIPES
 from core.experiments.estimate import Estimate, Probe, estimate
+from core.launch.recipes import RECIPES
 from core.paths import CHECKOUT
 from core.precision_choice import Chosen
 from core.runs.status import TERMINAL, read_state
@@ -76,7 +76,7 @@ def form_script(recipe: str) -> None:
     """What AppTest runs: the form of one recipe, and the config that it makes."""
     import streamlit as st
 
-    from core.experiments.catalogue import RECIPES
+    from core.launch.recipes import RECIPES
     from pages.shared.forms import config_form
 
     st.session_state["made"] = config_form(RECIPES[recipe].config, "form")

@@ -26,12 +26,12 @@ SITE = """
 import sys, types
 writer = type("SummaryWriter", (), {"__init__": lambda *a, **k: None, "__getattr__": lambda *a: lambda *a, **k: None})
 sys.modules["torch.utils.tensorboard"] = types.SimpleNamespace(SummaryWriter=writer)
-catalogue = types.ModuleType("core.experiments.catalogue")
+catalogue = types.ModuleType("core.launch.recipes")
 def find_recipe(name):
     from tests.runs import counting
     return counting.find_recipe(name)
 catalogue.find_recipe = find_recipe
-sys.modules["core.experiments.catalogue"] = catalogue
+sys.modules["core.launch.recipes"] = catalogue
 """
 
 

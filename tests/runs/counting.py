@@ -15,8 +15,9 @@ from typing import Literal
 from core.configs import check_options, option
 from core.errors import CoreError, RunFailedError, UnknownNameError
 from core.experiments.spec import Recipe
+from core.files import write_atomically
 from core.reports import Progress
-from core.runs.store import RunFolder, write_atomically
+from core.runs.store import RunFolder
 
 Trouble = Literal["none", "nan", "missing", "memory", "full", "locked", "bug", "deaf"]
 

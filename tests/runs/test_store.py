@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.errors import CoreError
-from core.runs.store import RunFolder, RunSpec, code_version, create_run, list_runs, write_atomically
+from core.files import write_atomically
+from core.runs.store import RunFolder, RunSpec, code_version, create_run, list_runs
 
 
 def test_a_half_written_line_is_left_out(tmp_path: Path) -> None:
@@ -63,12 +66,15 @@ def test_a_write_that_fails_leaves_the_old_content_and_no_part(tmp_path: Path, m
     target = tmp_path / "state.json"
     write_atomically(target, "old")
 
-    def full(self: Path, data: bytes) -> int:
-        with self.open("wb") as file:
-            file.write(data[:2])
-        raise OSError(28, "No space left on device")
+    class Full(io.FileIO):
+        def write(self, data: Any) -> int:
+            super().write(data[:2])
+            raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    real = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda path, mode="r", **rest: Full(path, "w") if mode == "wb" else real(path, mode, **rest)
+    )
     with pytest.raises(OSError, match="No space left"):
         write_atomically(target, "new content")
     assert target.read_text(encoding="utf-8") == "old"

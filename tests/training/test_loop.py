@@ -193,6 +193,25 @@ def test_the_seed_decides_the_batches():
     assert first != other
 
 
+@pytest.mark.parametrize("most", [0.05, 1e6])
+def test_no_step_is_longer_than_the_clip_says(most):
+    """The norm over all parameters together is cut to `gradient_clip`; shorter gradients stay what they are."""
+    fit = _fit(gradient_clip=most, epochs=1)
+    norms: list[float] = []
+
+    def note(*_: object) -> None:
+        found = [parameter.grad.norm() for parameter in fit.model.parameters() if parameter.grad is not None]
+        norms.append(float(torch.stack(found).norm()))
+
+    fit.optimizer.optimizer.register_step_pre_hook(note)
+    list(fit.run())
+    assert len(norms) == fit.steps_per_epoch
+    if most < 1:
+        assert norms == pytest.approx([most] * len(norms), rel=1e-3)
+    else:
+        assert min(norms) > 0.1
+
+
 def test_a_loss_that_is_no_number_fails_the_run():
     fit = _fit()
     with torch.no_grad():

@@ -15,8 +15,7 @@ from core.data.transforms import Preprocessing, crop_to_square, to_batch
 from core.device import as_input_of
 from core.errors import CoreError
 from core.finite import require_finite
-
-Progress = Callable[[float, str], None]
+from core.reports import OnProgress, silent
 
 BATCH_SIZE = 32
 THUMBNAIL = 96
@@ -46,7 +45,7 @@ def ask_about(
     *,
     lock: threading.RLock | None = None,
     with_thumbnails: bool = True,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress = silent,
 ) -> Answers:
     """What `ask` says of every picture.
 
@@ -80,9 +79,8 @@ def ask_about(
                 batch = as_input_of(getattr(ask, "__self__", ask), to_batch(opened, preprocessing))
                 values.append(ask(batch).float().cpu().numpy())
             require_finite("The model's answers", values[-1])
-        if on_progress is not None:
-            done = min(start + BATCH_SIZE, len(pictures))
-            on_progress(done / len(pictures), f"{done:,} of {len(pictures):,} pictures")
+        done = min(start + BATCH_SIZE, len(pictures))
+        on_progress(done / len(pictures), f"{done:,} of {len(pictures):,} pictures")
     if not kept:
         why = next(iter(skipped.values()), "there are none")
         raise CoreError(f"None of the {len(pictures):,} pictures can be read: {why}", "Choose others.")

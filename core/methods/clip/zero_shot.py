@@ -6,7 +6,7 @@ For models trained with the sigmoid loss (Zhai et al. 2023, arXiv:2303.15343) ev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,9 +20,9 @@ from core.errors import ConfigError
 from core.finite import require_finite
 from core.methods.accuracy.predictions import softmax
 from core.models.clip import ImageTextEncoder
+from core.reports import OnProgress, silent
 
 Kind = Literal["softmax", "sigmoid"]
-Progress = Callable[[float, str], None]
 
 # Sentences in one pass of the text encoder.
 BATCH_SIZE = 64
@@ -76,7 +76,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 @torch.inference_mode()
 def embed_texts(
-    module: ImageTextEncoder, texts: Sequence[str], *, batch_size: int = BATCH_SIZE, on_progress: Progress | None = None
+    module: ImageTextEncoder, texts: Sequence[str], *, batch_size: int = BATCH_SIZE, on_progress: OnProgress = silent
 ) -> np.ndarray:
     """(texts, dim) float32, projected and not normalised; a sentence that occurs again is computed once."""
     distinct = list(dict.fromkeys(texts))
@@ -92,9 +92,8 @@ def embed_texts(
         for start in range(0, len(distinct), together):
             batch = distinct[start : start + together]
             found += streams.map(encode, module.tokenise(batch).ids.split(batch_size))
-            if on_progress is not None:
-                done = start + len(batch)
-                on_progress(done / len(distinct), f"Reading {done:,} of {len(distinct):,} sentences")
+            done = start + len(batch)
+            on_progress(done / len(distinct), f"Reading {done:,} of {len(distinct):,} sentences")
     rows = {text: row for row, text in enumerate(distinct)}
     vectors = np.concatenate(found)
     require_finite("The text embeddings", vectors)
@@ -124,7 +123,7 @@ def text_classifier(
     templates: Sequence[str],
     *,
     batch_size: int = BATCH_SIZE,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress = silent,
 ) -> np.ndarray:
     """The weights of a classifier for `labels`, (labels, dim) unit vectors; nothing is trained.
 
@@ -140,9 +139,8 @@ def text_classifier(
         batch = labels[start : start + chunk]
         embedded = embed_texts(module, prompts_for(batch, templates), batch_size=batch_size)
         weights.append(class_weights(embedded.reshape(len(batch), len(templates), -1)))
-        if on_progress is not None:
-            done = start + len(batch)
-            on_progress(done / len(labels), f"Reading labels: {done:,} of {len(labels):,}")
+        done = start + len(batch)
+        on_progress(done / len(labels), f"Reading labels: {done:,} of {len(labels):,}")
     return np.concatenate(weights)
 
 

@@ -8,15 +8,14 @@ fifths of what is free are filled. A race that runs out of memory all the same h
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Hashable
 
 import torch
 from torch import Tensor
 
 from core.methods.diffusion.diffusion_classifier import Denoiser
-from core.methods.precision.timing import wait_for
 from core.seeding import stream_seed, torch_generator
+from core.timing import seconds_of
 
 SIZES = (1, 4, 8, 16, 32, 64, 128)
 # A pass as long as this is long enough: a larger batch would only make stopping slow.
@@ -98,8 +97,4 @@ def pass_seconds(denoise: Denoiser, latent: Tensor, size: int) -> float:
         latent.device
     )
     zeros = torch.zeros(size, dtype=torch.int64, device=latent.device)
-    wait_for(latent.device)
-    began = time.perf_counter()
-    denoise(noise, zeros, zeros)
-    wait_for(latent.device)
-    return time.perf_counter() - began
+    return seconds_of(lambda: denoise(noise, zeros, zeros), latent.device)

@@ -15,10 +15,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import threading
 import warnings
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -26,14 +24,14 @@ import numpy as np
 
 from core.configs import check_options, option
 from core.errors import CoreError, NotFiniteError, ShapeError
-from core.files import switch
+from core.files import replaced
 from core.finite import require_finite
 from core.methods.embeddings.embedding_quality import Neighbours, directions, nearest
 from core.paths import cache_root
+from core.reports import OnProgress, silent
 from core.seeding import stream
 
 Method = Literal["pca", "tsne", "umap"]
-Progress = Callable[[float, str], None]
 
 TITLES: dict[Method, str] = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 
@@ -93,7 +91,7 @@ def place(
     config: PlaneConfig,
     *,
     start: np.ndarray | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress = silent,
 ) -> Plane:
     """Coordinates of every image; the same on the same machine for the same seed.
 
@@ -109,10 +107,9 @@ def place(
         ShapeError: the features are no matrix, or `start` is not one point for each.
     """
     points, note = _check(vectors, start, config)
-    say = on_progress or (lambda share, text: None)
     if note:
         return Plane(coordinates=np.zeros((len(points), config.dimensions), np.float32), note=note)
-    say(0.0, "principal components")
+    on_progress(0.0, "principal components")
     components, explained = principal_components(points, max(_PCA_FIRST, config.dimensions), seed=config.seed)
     axes = _padded(components, config.dimensions)
     if config.method == "pca":
@@ -128,7 +125,7 @@ def place(
         )
     begin = _scaled(axes if start is None else start)
     run = _tsne if config.method == "tsne" else _umap
-    coordinates, note = run(points, components, begin, config, say)
+    coordinates, note = run(points, components, begin, config, on_progress)
     return Plane(coordinates=_scaled(coordinates), note=note)
 
 
@@ -137,7 +134,7 @@ def place_once(
     config: PlaneConfig,
     *,
     start: np.ndarray | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress = silent,
 ) -> Plane:
     """`place`, from the cache on disk where the same features were placed in the same way before."""
     digest = hashlib.blake2b(digest_size=16)
@@ -153,12 +150,8 @@ def place_once(
                 explained=tuple(map(float, stored["explained"])),
             )
     plane = place(vectors, config, start=start, on_progress=on_progress)
-    buffer = io.BytesIO()
-    np.savez(buffer, coordinates=plane.coordinates, note=np.array(plane.note), explained=np.array(plane.explained))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
-    partial.write_bytes(buffer.getvalue())
-    switch(partial, path)
+    with replaced(path) as file:
+        np.savez(file, coordinates=plane.coordinates, note=np.array(plane.note), explained=np.array(plane.explained))
     return plane
 
 
@@ -221,7 +214,7 @@ def _check(vectors: np.ndarray, start: np.ndarray | None, config: PlaneConfig) -
 
 
 def _tsne(
-    points: np.ndarray, components: np.ndarray, begin: np.ndarray, config: PlaneConfig, say: Progress
+    points: np.ndarray, components: np.ndarray, begin: np.ndarray, config: PlaneConfig, say: OnProgress
 ) -> tuple[np.ndarray, str]:
     from openTSNE import TSNE
     from openTSNE.affinity import PerplexityBasedNN
@@ -265,7 +258,7 @@ def _tsne(
 
 
 def _umap(
-    points: np.ndarray, components: np.ndarray, begin: np.ndarray, config: PlaneConfig, say: Progress
+    points: np.ndarray, components: np.ndarray, begin: np.ndarray, config: PlaneConfig, say: OnProgress
 ) -> tuple[np.ndarray, str]:
     count = min(config.neighbours, len(points) - 1)
     note = ""
@@ -300,7 +293,7 @@ def _umap(
 class _Epochs(io.TextIOBase):
     """The file that UMAP's progress bar is written to: the only place from which it can be watched or stopped."""
 
-    def __init__(self, say: Progress) -> None:
+    def __init__(self, say: OnProgress) -> None:
         self.say = say
 
     def write(self, text: str) -> int:

@@ -8,16 +8,15 @@ In the original space images are compared by the cosine of their features, on a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from core.errors import ShapeError
 from core.finite import require_finite
+from core.reports import OnProgress, silent
 from core.seeding import stream
-
-Progress = Callable[[float, str], None]
 
 # Every pair is looked at, so above this many images a fixed sample stands for all.
 LIMIT = 5000
@@ -73,7 +72,7 @@ def directions(vectors: np.ndarray) -> np.ndarray:
     return unit - unit.mean(axis=0, dtype=np.float64).astype(np.float32) if len(unit) else unit
 
 
-def nearest(points: np.ndarray, k: int, on_progress: Progress | None = None) -> Neighbours:
+def nearest(points: np.ndarray, k: int, on_progress: OnProgress = silent) -> Neighbours:
     """The `k` nearest others of every row of (images, dim) by Euclidean distance, exactly."""
     require_finite("The points", points)
     count = len(points)
@@ -87,8 +86,7 @@ def nearest(points: np.ndarray, k: int, on_progress: Progress | None = None) -> 
             order = np.lexsort((near, values), axis=1)
             indices[start : start + len(squared)] = np.take_along_axis(near, order, axis=1)
             distances[start : start + len(squared)] = np.sqrt(np.take_along_axis(values, order, axis=1))
-        if on_progress:
-            on_progress((start + len(squared)) / count, f"neighbours of {start + len(squared):,} of {count:,} images")
+        on_progress((start + len(squared)) / count, f"neighbours of {start + len(squared):,} of {count:,} images")
     return Neighbours(indices=indices, distances=distances)
 
 

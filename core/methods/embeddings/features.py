@@ -7,8 +7,6 @@ last norm; the mean is over patches alone, without class token and registers.
 from __future__ import annotations
 
 import hashlib
-import io
-import os
 import threading
 from collections.abc import Callable, Generator, Hashable, Mapping
 from dataclasses import asdict, dataclass
@@ -24,7 +22,7 @@ from core.data.arrays import ArrayDataset
 from core.data.transforms import Normalisation, resize, standardise
 from core.device import Streams, as_input_of, autocast, device_of
 from core.errors import IncompatibleError
-from core.files import switch
+from core.files import replaced
 from core.finite import require_finite
 from core.paths import cache_root
 from core.precision_choice import PrecisionChoice, choose_precision
@@ -36,6 +34,8 @@ Name = TypeVar("Name", bound=Hashable)
 # One file holds this many images, so that an interrupted extraction goes on where it was.
 _CHUNK = 512
 _SAMPLE = 256
+# Bytes of images that are read for their name: half a second.
+_MOST_READ = 1 << 29
 # Features of images that were resized in floating point are others.
 _RESIZING = b"bytes"
 
@@ -190,15 +190,6 @@ def _resized(images: Tensor, size: int) -> Tensor:
     return resize(planes.float(), size).round().clamp(0, 255) / 255
 
 
-def finish(progress: Generator[Any, None, Any], consume: Callable[[Any], object] = lambda report: None) -> Any:
-    """Run a generator that returns a result to its end; `consume` sees what it yields."""
-    while True:
-        try:
-            consume(next(progress))
-        except StopIteration as end:
-            return end.value
-
-
 def pool_last(module: Any, images: Tensor, poolings: list[FeaturePooling]) -> dict[FeaturePooling, Tensor]:
     """Normalised images → (batch, dim) for each of `poolings`, read where the network ends."""
     if poolings == ["embedding"]:
@@ -224,9 +215,11 @@ def _key(module: nn.Module, data: ArrayDataset, model: str, **transform: Any) ->
         digest.update(name.encode())
         digest.update(tensor.detach().contiguous().cpu().flatten().view(torch.uint8).numpy())
     digest.update(np.asarray(data.labels).tobytes())
-    # A sample tells one selection of images from another.
-    rows = np.linspace(0, len(data) - 1, min(_SAMPLE, len(data))).astype(np.int64)
-    digest.update(data.images[rows].tobytes())
+    if isinstance(data.images, np.ndarray) and data.images.nbytes <= _MOST_READ:
+        digest.update(np.ascontiguousarray(data.images).data)
+    else:  # drawn one by one, or too many to be read for a name: a sample tells one selection from another
+        rows = np.linspace(0, len(data) - 1, min(_SAMPLE, len(data))).astype(np.int64)
+        digest.update(data.images[rows].tobytes())
     return digest.hexdigest()
 
 
@@ -236,9 +229,5 @@ def _file(folder: Path, start: int) -> Path:
 
 def _save(path: Path, vectors: np.ndarray) -> None:
     """Complete or not at all: another process may write the same."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    buffer = io.BytesIO()
-    np.save(buffer, vectors)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
-    partial.write_bytes(buffer.getvalue())
-    switch(partial, path)
+    with replaced(path) as file:
+        np.save(file, vectors)

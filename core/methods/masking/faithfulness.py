@@ -23,7 +23,6 @@ from core.methods.accuracy.targets import Target
 from core.methods.masking.masking import (
     Fill,
     MaskingCurve,
-    Progress,
     RandomBand,
     masked_responses,
     masking_order,
@@ -31,6 +30,7 @@ from core.methods.masking.masking import (
     removal_shares,
     scores_on_grid,
 )
+from core.reports import OnProgress, silent
 from core.seeding import stream
 
 Outcome = Literal["beats random", "no better than random", "worse than random"]
@@ -200,7 +200,7 @@ def faithfulness(
     seed: int = 0,
     normalisation: Normalisation,
     batch_size: int = 32,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress = silent,
 ) -> Faithfulness:
     """Deletion and insertion curves of each explanation in `scores`, and of random orders as the baseline.
 

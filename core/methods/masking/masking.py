@@ -7,7 +7,7 @@ patch needs something in its place, and every choice is visible to the model: se
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,13 +21,13 @@ from core.device import as_input_of
 from core.errors import ConfigError, ShapeError
 from core.finite import require_finite
 from core.methods.accuracy.targets import Target, target_confidence
+from core.reports import OnProgress, silent
 from core.seeding import stream, stream_seed, torch_generator
 
 # What a hidden patch shows: the image's own mean colour; the image blurred with a deviation of a sixteenth of its
 # longer side; black; or uniform noise.
 Fill = Literal["mean", "blur", "black", "noise"]
 Strategy = Literal["most_attended", "least_attended", "random", "centre"]
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,7 +235,7 @@ def masked_responses(
     normalisation: Normalisation,
     seed: int = 0,
     batch_size: int = 32,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress = silent,
 ) -> Responses:
     """What the model says about `image` under each of `keeps`, equal masks computed once.
 
@@ -262,9 +262,8 @@ def masked_responses(
             best = spread.max(dim=1)
             classes.append(best.indices)
             probabilities.append(best.values)
-        if on_progress is not None:
-            done = min(start + batch_size, len(masks))
-            on_progress(done / len(masks), f"{done} of {len(masks)} masked images")
+        done = min(start + batch_size, len(masks))
+        on_progress(done / len(masks), f"{done} of {len(masks)} masked images")
     back = back.ravel()
     answered = torch.cat(confidence).float().cpu().numpy()
     require_finite("The model's answers to masked images", answered)
@@ -287,7 +286,7 @@ def masking_curve(
     normalisation: Normalisation,
     seed: int = 0,
     batch_size: int = 32,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress = silent,
 ) -> MaskingCurve:
     """Remove the patches of `image` (1, channels, height, width) in `order`, in `steps` equal steps.
 
@@ -325,7 +324,7 @@ def random_band(
     normalisation: Normalisation,
     seed: int = 0,
     batch_size: int = 32,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress = silent,
 ) -> RandomBand:
     """The masking curve of `orders` random orders, seeded `seed`, `seed + 1`, …"""
     shares = removal_shares(grid[0] * grid[1], steps)

@@ -8,7 +8,7 @@ Source: Liang et al. 2022, arXiv:2203.02053; reference code Weixin-Liang/Modalit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -19,10 +19,9 @@ from core.finite import require_finite
 from core.intervals import paired_interval, wilson_interval
 from core.methods.modality_gap.alignment import VARIANTS, Alignment, Variant, check_pairs, fit_alignment
 from core.methods.modality_gap.procrustes import unit
+from core.reports import OnProgress, silent
 from core.seeding import stream
 from core.shares import FEW, counted
-
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,13 +234,12 @@ def compare_variants(
     *,
     shuffles: int = 5,
     seed: int = 0,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress = silent,
 ) -> dict[str, Outcome]:
     """Every variant on the same pairs, by name."""
     outcomes = {}
     for number, variant in enumerate(variants):
-        if on_progress is not None:
-            on_progress(number / len(variants), f"{variant.title}: {number + 1} of {len(variants)}")
+        on_progress(number / len(variants), f"{variant.title}: {number + 1} of {len(variants)}")
         outcomes[variant.name] = measure(fitted, held_out, variant, shuffles=shuffles, seed=seed)
     return outcomes
 

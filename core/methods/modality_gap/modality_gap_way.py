@@ -8,8 +8,9 @@ from typing import Literal
 import numpy as np
 
 from core.methods.modality_gap.alignment import Variant, Walk, fit_alignment
-from core.methods.modality_gap.modality_gap import Gap, Pairs, Progress, accuracy_of, classify, modality_gap
+from core.methods.modality_gap.modality_gap import Gap, Pairs, accuracy_of, classify, modality_gap
 from core.methods.modality_gap.procrustes import unit
+from core.reports import OnProgress, silent
 
 Plane = Literal["gap", "pca"]
 
@@ -61,7 +62,7 @@ def along_the_way(
     steps: int = 10,
     shuffles: int = 5,
     seed: int = 0,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress = silent,
 ) -> list[Station]:
     """The held-out pairs at every stop of `way`, seen in planes that stay the same over the whole way."""
     walks = [Walk(fit_alignment(fitted.images, fitted.texts, variant))]
@@ -72,8 +73,7 @@ def along_the_way(
     images, texts = [], []
     figures = []
     for number, (centring, rotating) in enumerate(stops):
-        if on_progress is not None:
-            on_progress(number / len(stops), f"Stop {number + 1} of {len(stops)}")
+        on_progress(number / len(stops), f"Stop {number + 1} of {len(stops)}")
         own, *others = walks
         moved = own.images(held_out.images, centring, rotating), own.texts(held_out.texts, centring)
         images.append(unit(moved[0]))

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from core.device import DTYPES, autocast
 from core.errors import CoreError, IncompatibleError, UnknownNameError
 from core.methods.anatomy.anatomy import text_tensors
-from core.methods.precision.timing import Conditions, Latencies, TimedRun, conditions, interleaved_runs, timed
+from core.methods.precision.timing import Conditions, Latencies, TimedRun, conditions, interleaved_runs
 from core.reports import roughly
+from core.timing import seconds_of
 
 # A format that takes up to so many times as long as fp32 is never left out: fp32 is measured in any case.
 TOLERATED_FACTOR = 3.0
@@ -277,6 +278,10 @@ def why_left_out(number_format: NumberFormat, found: Probe, passes: int, device:
     return reason
 
 
+def _milliseconds(work: Callable[[], object], device: torch.device) -> float:
+    return 1e3 * seconds_of(work, device)
+
+
 def probe(
     reference: Callable[[], object],
     reduced: Callable[[], object],
@@ -290,14 +295,14 @@ def probe(
     fp16 has no fast kernels on most CPUs and is dozens of times slower there, so on a CPU a small product and a small
     convolution are timed first; where they predict a pass longer than the budget, no pass is made.
     """
-    base = min(timed(reference, device) for _ in range(2))
+    base = min(_milliseconds(reference, device) for _ in range(2))
     if device.type == "cpu":
         factor = _kernel_factor(DTYPES[number_format.computes])
         if base * factor > pass_budget_s * 1e3 and factor > TOLERATED_FACTOR:
             return Probe(pass_ms=base * factor, factor=factor, measured=False)
-    pass_ms = timed(reduced, device)
+    pass_ms = _milliseconds(reduced, device)
     if pass_ms < pass_budget_s * 1e3:  # a first pass is partly preparation
-        pass_ms = min(pass_ms, timed(reduced, device))
+        pass_ms = min(pass_ms, _milliseconds(reduced, device))
     return Probe(pass_ms=pass_ms, factor=pass_ms / base, measured=True)
 
 
@@ -314,5 +319,5 @@ def _kernel_factor(dtype: torch.dtype) -> float:
             lambda first=first: first @ first,  # type: ignore[misc]
             lambda picture=picture, weights=weights: nn.functional.conv2d(picture, weights),  # type: ignore[misc]
         ]
-        times.append([min(timed(work, cpu) for _ in range(5)) for work in works])
+        times.append([min(seconds_of(work, cpu) for _ in range(5)) for work in works])
     return float(np.exp(np.mean(np.log(np.array(times[1]) / np.array(times[0])))))

@@ -25,9 +25,9 @@ from core.errors import CoreError
 from core.methods.precision.memory_profile import MIB
 from core.methods.precision.precision import TimingPlan, ZeroShotNetwork, cast, find_format, forward, measure_latencies
 from core.methods.precision.resident_memory import peak_of, resident_bytes, settle
-from core.methods.precision.timing import wait_for
 from core.models.weights import load
 from core.seeding import stream_seed, torch_generator
+from core.timing import wait_for
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,13 +1,8 @@
-"""How long a forward pass takes: the whole distribution, measured so that the numbers can be compared.
-
-The input is fixed and on its device, warm-ups are not counted, the passes that are compared take turns within every
-round (so that a machine that gets busy slows all of them), and a GPU is waited for around every pass.
-"""
+"""How long a forward pass takes: the whole distribution, by `core.timing`, and under which conditions."""
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +10,7 @@ import numpy as np
 import torch
 
 from core.precision_choice import processor_name
+from core.timing import in_turns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,39 +108,16 @@ def conditions(device: torch.device) -> Conditions:
     )
 
 
-def timed(work: Callable[[], object], device: torch.device) -> float:
-    """Milliseconds of one call, from an idle device to an idle device."""
-    wait_for(device)
-    started = time.perf_counter()
-    work()
-    wait_for(device)
-    return (time.perf_counter() - started) * 1e3
-
-
-def wait_for(device: torch.device) -> None:
-    """Return when the device has done all that it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
-
-
 def interleaved_runs(
     passes: Mapping[str, Callable[[], object]], *, runs: int, warmups: int, device: torch.device
 ) -> Generator[TimedRun, None, dict[str, Latencies]]:
     """Time each of `passes` `runs` times, in turns; yields after every run, where it can be stopped.
 
-    A caller that stops early has what was yielded. Who begins a round changes from round to round.
+    A caller that stops early has what was yielded.
     """
-    names = list(passes)
-    for name in names:
-        for _ in range(warmups):
-            passes[name]()
-    found: dict[str, list[float]] = {name: [] for name in names}
-    for number in range(runs):
-        first = number % len(names)
-        for name in names[first:] + names[:first]:
-            found[name].append(timed(passes[name], device))
-            done = sum(map(len, found.values()))
-            yield TimedRun(name=name, milliseconds=found[name][-1], done=done, total=runs * len(names))
+    found: dict[str, list[float]] = {name: [] for name in passes}
+    turns = in_turns(passes, device, rounds=runs, warmups=warmups)
+    for done, (name, seconds) in enumerate(turns, 1):
+        found[name].append(1e3 * seconds)
+        yield TimedRun(name=name, milliseconds=found[name][-1], done=done, total=runs * len(passes))
     return {name: Latencies(milliseconds=np.array(values, dtype=np.float32)) for name, values in found.items()}

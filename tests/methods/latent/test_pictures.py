@@ -10,9 +10,9 @@ from PIL import Image
 
 from core.data.image_sets import dataset_sample
 from core.errors import ConfigError, CoreError
-from core.methods.embeddings.features import finish
 from core.methods.latent.pictures import as_bytes, as_digit, fit_words, open_files, open_pictures
 from core.models.vae import VAEConfig
+from core.reports import finish
 from tests.methods.latent.toy_vae import SIDE, tiny
 from tests.toy import save_toy
 

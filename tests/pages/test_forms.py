@@ -1,0 +1,68 @@
+"""A form offers what its config accepts: the bounds of every number are the option's own."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from core.configs import option, parse_overrides
+from core.errors import ConfigError
+from core.launch.recipes import RECIPES
+from pages.shared import forms
+
+NUMBERS = [
+    pytest.param(entry, id=f"{name}: {'.'.join(entry.path)}")
+    for name, recipe in RECIPES.items()
+    for entry in forms._fields(recipe.config, "")
+    if entry.hint in (int, float)
+]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What number inputs are made with."""
+    calls: list[dict[str, Any]] = []
+
+    def number_input(label: str, **options: Any) -> Any:
+        calls.append(options)
+        return options["value"]
+
+    monkeypatch.setattr(forms.st, "number_input", number_input)
+    monkeypatch.setattr(forms.st, "toggle", lambda *_, **__: True)
+    return calls
+
+
+@pytest.mark.parametrize("entry", NUMBERS)
+def test_a_number_of_a_recipe_has_its_options_bounds(entry: forms._Field, asked: list[dict[str, Any]]) -> None:
+    forms._widget(entry, forms._first_value(entry), "form")
+    low, high = entry.metadata.get("minimum"), entry.metadata.get("maximum")
+    assert [(each["min_value"], each["max_value"]) for each in asked] == [(low, high)]
+    kinds = {type(each[name]) for each in asked for name in ("min_value", "max_value") if each[name] is not None}
+    assert kinds <= {entry.hint}
+
+
+def test_bounds_stand_in_the_catalogue_at_all() -> None:
+    bounded = [entry.values[0] for entry in NUMBERS]
+    assert sum("minimum" in each.metadata for each in bounded) > 0.8 * len(bounded)  # type: ignore[attr-defined]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Half:
+    count: int = option(3, "Count", minimum=0.5, maximum=4.5)
+
+
+def test_whole_numbers_keep_within_bounds_that_are_none(asked: list[dict[str, Any]]) -> None:
+    (entry,) = forms._fields(Half, "")
+    forms._widget(entry, 3, "form")
+    assert (asked[0]["min_value"], asked[0]["max_value"]) == (1, 4)
+
+
+@pytest.mark.parametrize("entry", NUMBERS)
+def test_what_lies_outside_is_refused_by_the_config(entry: forms._Field) -> None:
+    recipe = next(recipe for recipe in RECIPES.values() if entry in forms._fields(recipe.config, ""))
+    for bound, step in (("minimum", -1), ("maximum", 1)):
+        if (limit := entry.metadata.get(bound)) is not None:
+            with pytest.raises(ConfigError, match=entry.name):
+                parse_overrides(recipe.config, [f"{'.'.join(entry.path)}={limit + step}"])

@@ -1,0 +1,105 @@
+"""Models are shared by all sessions: nothing that a page computes runs one without holding its lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.data.condition_sets import made_conditions
+from core.data.labelled_pictures import example_pictures
+from core.methods.attention.explanations import EXPLANATIONS
+from pages.clip import conditions, disagreements
+from pages.embeddings import spaces
+from pages.precision import precision
+from pages.shared import cache, zero_shot
+from pages.shared.cache import MaskingQuestion, loaded_model
+from pages.shared.pickers import Picture
+
+VIT, CNN, CLIP = "vit_p4", "cnn_small", "clip_small"
+PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8))
+QUESTION = MaskingQuestion(VIT, "noise", 3, "blur", 2)
+LABELS = ("cat", "rocket")
+
+
+def first_look() -> object:
+    question = precision.Question(CNN, "noise", 1, ("bf16",), "cpu", ())
+    return precision.first_look(question, PHOTO)
+
+
+def answers_about_pictures() -> object:
+    pictures = example_pictures()
+    return disagreements._said(CNN, ("examples",), [each.open for each in pictures.groups["examples"][:2]])
+
+
+COMPUTATIONS: dict[str, Callable[[], object]] = {
+    "maps": lambda: cache.maps_of(VIT, "noise", PHOTO),
+    "logits": lambda: cache.logits_of(VIT, "noise", PHOTO),
+    "masking": lambda: cache.masking_of(QUESTION, "random", "", 0, PHOTO),
+    "masking by attention": lambda: cache.masking_of(QUESTION, "most_attended", "rollout", 0, PHOTO),
+    "band": lambda: cache.band_of(QUESTION, 2, PHOTO),
+    "response": lambda: cache.response_of(QUESTION, (0, 1), PHOTO),
+    "faithfulness": lambda: cache.faithfulness_of(QUESTION, ("rollout",), 2, PHOTO),
+    "image vector": lambda: zero_shot.image_vector(CLIP, "noise", PHOTO),
+    "sentences": lambda: zero_shot.sentence_vectors(CLIP, ["a cat", "a rocket"]),
+    "class weights": lambda: zero_shot._class_weights(CLIP, LABELS, ("a {}", "the {}")),
+    "relevance": lambda: zero_shot.relevance_of(CLIP, "noise", "a cat", (), PHOTO),
+    "hiding": lambda: zero_shot.hiding_check(CLIP, "noise", "a cat", (), PHOTO),
+    "cuts": lambda: spaces.cuts_of(CNN),
+    "first look": first_look,
+    "conditions": lambda: conditions._answers(CLIP, ("made",), made_conditions(example_pictures(), 1, {"blur": 1.0})),
+    "answers about pictures": answers_about_pictures,
+    "logits of a set": lambda: precision.logits_of_set(
+        CNN, (), "cpu", "fp32", ("noise",), [Picture(key="noise", title="Noise", image=PHOTO, digest="noise")]
+    ),
+    **{
+        f"explanation by {method.name}": lambda method=method, name=VIT if method.needs == "attention" else CNN: (
+            cache.explanation_of(name, "noise", method.name, 3, PHOTO)
+        )
+        for method in EXPLANATIONS.values()
+        if method.needs in ("attention", "convolution")
+    },
+}
+
+
+@contextmanager
+def watched(name: str) -> Iterator[list[bool]]:
+    """Whether the lock was held, at every pass through any part of the model."""
+    model, held = loaded_model(name), []
+
+    def note(*_: object) -> None:
+        held.append(model.lock._is_owned())  # type: ignore[attr-defined]
+
+    hooks = [part.register_forward_pre_hook(note) for part in model.module.modules()]
+    try:
+        yield held
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@pytest.mark.parametrize("name", COMPUTATIONS)
+def test_the_lock_is_held_while_a_model_computes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stores: dict[str, object] = {}
+    monkeypatch.setattr("pages.shared.results._stores", lambda: stores)
+    for function in (cache.maps_of, cache.logits_of, cache.explanation_of, zero_shot.image_vector, spaces.cuts_of,
+                     zero_shot.relevance_of, zero_shot.hiding_check, zero_shot._sentences):  # fmt: skip
+        function.clear()
+    with ExitStack() as stack:
+        held = [stack.enter_context(watched(each)) for each in (VIT, CNN, CLIP)]
+        COMPUTATIONS[name]()
+    passes = [owned for each in held for owned in each]
+    assert passes, "no model was asked: this test sees nothing"
+    assert all(passes)
+
+
+def test_a_pass_without_the_lock_would_be_seen() -> None:
+    with watched(CNN) as held:
+        model = loaded_model(CNN)
+        model.module(cache.to_batch([PHOTO], model.network.preprocessing))
+        with cache.in_use(CNN):
+            model.module(cache.to_batch([PHOTO], model.network.preprocessing))
+    assert held == [False] * (len(held) // 2) + [True] * (len(held) // 2)
