@@ -49,6 +49,7 @@ SECTIONS = {
     "Representations": [
         page("embeddings", "Embeddings", "scatter_plot"),
         page("modality_gap", "Modality gap", "join"),
+        page("latent", "Latent space", "blur_on"),
     ],
     "Stress tests": [
         page("precision", "Precision", "memory_alt"),

@@ -34,6 +34,7 @@ from core.methods.diffusion import denoising_view, diffusion_classifier, samplin
 from core.methods.embeddings import embedding, embedding_quality, features, layer_features, probes
 from core.methods.embeddings.features import Features
 from core.methods.latent import bounds, drawing, passes
+from core.methods.latent.pictures import as_bytes
 from core.methods.masking import faithfulness, masking
 from core.methods.modality_gap import alignment, modality_gap, modality_gap_way, procrustes
 from core.methods.operators import identity_trap, receptive_field, single_layer
@@ -56,6 +57,7 @@ EXCUSED = {
     "classify_files.classify_files": "asks zero_shot.embed_images and text_classifier",
     "conditions.accuracy_by_condition": "whole numbers",
     "conditions.tally": "whole numbers",
+    "pictures.as_digit": "bytes",
     "confusion.accuracy": "whole numbers",
     "confusion.class_accuracies": "whole numbers",
     "confusion.classes_by_error": "whole numbers",
@@ -406,13 +408,25 @@ def mixer() -> MixerNetwork:
     return MixerNetwork(MixerConfig(image_size=8, patch_size=4, embed_dim=8, depth=1, num_heads=2, classes=3)).eval()
 
 
+def broken_vae() -> VAE:
+    """One weight of its decoder is no number."""
+    model = vae()
+    with torch.no_grad():
+        next(model.decoder.parameters())[0] = float("nan")
+    return model
+
+
 SHARES = np.linspace(0, 1, 3, dtype=np.float32)
 ASKED |= {
     "bounds.standard_error": [lambda bad: bounds.standard_error(numbers(4, bad=bad))],
     "drawing.interpolate": [lambda bad: drawing.interpolate(vae(), numbers(2, bad=bad), numbers(2, bad=False))],
     "drawing.linear": [lambda bad: drawing.linear(numbers(2, bad=bad), numbers(2, bad=False), SHARES)],
+    "drawing.manifold": [
+        lambda bad: drawing.manifold(vae(), 2, dimensions=(0, 1)) if not bad else drawing.manifold(broken_vae(), 2)
+    ],
     "drawing.spherical": [lambda bad: drawing.spherical(numbers(2, bad=bad), numbers(2, bad=False), SHARES)],
     "drawing.traverse": [lambda bad: drawing.traverse(vae(), numbers(2, bad=bad), [0])],
+    "pictures.as_bytes": [lambda bad: as_bytes(numbers(2, bad=bad))],
     "passes.decoded": [lambda bad: passes.decoded(vae(), numbers(3, 2, bad=bad))],
     "identity_trap.identity_trap": [
         lambda bad: identity_trap.identity_trap(torch.from_numpy(numbers(1, 2, 3, 3, bad=bad)), [1.0])
