@@ -41,6 +41,7 @@ SECTIONS = {
         page("attention", "Attention", "visibility"),
         page("masking", "Masking", "grid_off"),
         page("anatomy", "Anatomy", "account_tree"),
+        page("operators", "Operators", "function"),
     ],
     "Zero-shot": [
         page("clip", "CLIP", "translate"),

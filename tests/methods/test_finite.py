@@ -37,7 +37,7 @@ from core.methods.latent import bounds, drawing, passes
 from core.methods.latent.pictures import as_bytes
 from core.methods.masking import faithfulness, masking
 from core.methods.modality_gap import alignment, modality_gap, modality_gap_way, procrustes
-from core.methods.operators import identity_trap, receptive_field, single_layer
+from core.methods.operators import identity_trap, learned_layer, picture, receptive_field, single_layer, trap_curves
 from core.methods.precision import agreement
 from core.models.differential import DifferentialViT
 from core.models.mixer import MixerConfig, MixerNetwork
@@ -441,6 +441,28 @@ ASKED |= {
     ],
     "receptive_field.network_receptive_field": [
         lambda bad: receptive_field.network_receptive_field(mixer(), torch.from_numpy(numbers(1, 3, 8, 8, bad=bad)))
+    ],
+    "learned_layer.learned_layer": [
+        lambda bad: learned_layer.learned_layer(
+            mixer(), torch.from_numpy(numbers(1, 3, 8, 8, bad=bad)), block=0, head=0
+        )
+    ],
+    "picture.colour_readout": [
+        lambda bad: picture.colour_readout(numbers(2, 3, 3, bad=bad), numbers(3, 3, 3, bad=False)),
+        lambda bad: picture.colour_readout(numbers(2, 3, 3, bad=False), numbers(3, 3, 3, bad=bad)),
+    ],
+    "picture.picture_contrast": [lambda bad: picture.picture_contrast(numbers(3, 3, 3, bad=bad))],
+    "picture.read_colours": [
+        lambda bad: picture.read_colours(numbers(2, 3, 3, bad=bad), np.ones((3, 2)), numbers(3, 3, 3, bad=False))
+    ],
+    "trap_curves.trap_curves": [
+        lambda bad: trap_curves.trap_curves([], [1.0], picture=numbers(8, 8, 3, bad=bad)),
+    ],
+    "single_layer.patch_map": [lambda bad: single_layer.patch_map(numbers(4, 4, 3, bad=bad))],
+    "single_layer.random_layers": [
+        lambda bad: single_layer.random_layers(
+            np.clip(numbers(4, 4, 3, bad=bad), 0, 1), single_layer.OperatorSettings()
+        )
     ],
     "single_layer.single_layer": [
         lambda bad: single_layer.single_layer(
