@@ -25,10 +25,10 @@ import torch
 from benchmarks.gpu_computations import Arrays, Computation, computations, differences, save_noise
 from benchmarks.report import machine, parse, write
 from core.device import device_of, pick_device
-from core.methods.precision.timing import wait_for
 from core.models.spec import LoadedModel
 from core.models.weights import load
 from core.paths import weights_root
+from core.timing import wait_for
 
 REPEATS = 3
 

@@ -18,15 +18,14 @@ from torch import Tensor, nn
 
 from core.configs import check_options, option
 from core.errors import ConfigError, ShapeError
+from core.models.kernels import Padding, check_kernel_size
 from core.models.operators import (
     Activation,
     Mixed,
     Modulation,
     Outside,
-    Padding,
     Window,
     attention_modulated_convolution,
-    check_kernel_size,
     convolution_modulated_attention,
     depthwise_convolution,
     post_normalisation,

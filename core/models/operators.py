@@ -11,14 +11,11 @@ Differs from the papers: a temperature and projections are explicit, where CoAtN
 kernels may be smaller than the map, and what is outside of one is stated; Conv2Former's GELU, which its code has
 and its equation has not, is a choice.
 
-An even kernel has no centre and is refused. Borders: "zero" has nothing beyond the border, "circular" continues on the
-other side. Kernels are in one of two orders: "convolution", indexed by i - j as the equations are, or "correlation",
-indexed by j - i as torch's layers that are called convolutions.
+Kernels, their orders and borders: `core.models.kernels`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import torch
@@ -26,9 +23,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.errors import ConfigError, ShapeError
+from core.models.kernels import (
+    KernelOrder,
+    Padding,
+    as_correlation,
+    check_kernel_size,
+    in_windows,
+    offset_weights,
+    pad_sides,
+    radius_of,
+    shifted,
+    window_mask,
+)
 
-Padding = Literal["zero", "circular"]
-KernelOrder = Literal["convolution", "correlation"]
 Outside = Literal["zero", "excluded"]
 Window = Literal["whole", "renormalised"]
 Modulation = Literal["none", "softmax", "softmax_rescaled"]
@@ -63,11 +70,11 @@ def depthwise_convolution(
         ShapeError: the axes do not belong together.
     """
     _check(x, kernel, padding, shared=False)
-    filters = _as_correlation(kernel, order).to(x.dtype).flatten(0, -3)[:, None]
+    filters = as_correlation(kernel, order).to(x.dtype).flatten(0, -3)[:, None]
     maps = x.flatten(1, -3)
-    radius = _radius(kernel)
+    radius = radius_of(kernel)
     if padding == "circular":
-        maps = F.pad(maps, _sides(radius), mode="circular")
+        maps = F.pad(maps, pad_sides(radius), mode="circular")
         radius = (0, 0)
     return Mixed(F.conv2d(maps, filters, padding=radius, groups=len(filters)).reshape(x.shape))
 
@@ -176,12 +183,12 @@ def attention_modulated_convolution(
         weights = _softmax(similarity.masked_fill(~inside, -torch.inf))
     else:
         weights = _softmax(similarity) * inside
-    taps = _as_correlation(kernel, order).to(x.dtype)[..., None, None]  # ([heads,] channels, rows, columns, 1, 1)
-    modulating = _in_windows(weights, kernel, _grid(x), padding).to(x.dtype).unsqueeze(-5)
+    taps = as_correlation(kernel, order).to(x.dtype)[..., None, None]  # ([heads,] channels, rows, columns, 1, 1)
+    modulating = in_windows(weights, kernel, _grid(x), padding).to(x.dtype).unsqueeze(-5)
     output = torch.zeros_like(x)
     # Tap by tap: all windows at once are as many times larger as there are taps, and took 3 times as long on a CPU
     # (64 maps of 80 × 8 × 8, 25 taps, forward and backward).
-    for row, column, read in _shifted(x, kernel, padding):
+    for row, column, read in shifted(x, kernel, padding):
         output = output + read * modulating[..., row, column, :, :] * taps[..., row, column, :, :]
     return Mixed(output, weights)
 
@@ -224,81 +231,6 @@ def convolution_modulated_attention(
     return Mixed(modulation * (x if value is None else value), modulation=modulation)
 
 
-def offset_weights(
-    kernel: Tensor,
-    grid: tuple[int, int],
-    *,
-    padding: Padding = "zero",
-    order: KernelOrder = "convolution",
-    outside: float = 0.0,
-) -> Tensor:
-    """w_{i-j} of every pair of positions, (..., positions, positions), of a kernel (..., rows, columns).
-
-    Multiplied with a map it is the convolution; added to similarities, their relative bias.
-
-    Args:
-        outside: of pairs further apart than the kernel reaches.
-    """
-    table = _as_correlation(kernel, order)
-    for dim, size in ((-2, grid[0]), (-1, grid[1])):
-        table = _offsets_of_axis(table, dim, size, padding, outside)
-    # Entry (a, b) of the table is offset j - i = (a - rows + 1, b - columns + 1): of query row i the keys 0, 1, …
-    # are the entries from rows - 1 - i on.
-    pairs = (
-        table.unfold(-2, grid[0], 1).unfold(-2, grid[1], 1).flip(-4, -3)
-    )  # (…, rows i, columns i, rows j, columns j)
-    positions = grid[0] * grid[1]
-    return pairs.reshape(*kernel.shape[:-2], positions, positions)
-
-
-def window_mask(
-    kernel_size: tuple[int, ...], grid: tuple[int, int], *, padding: Padding, device: torch.device | None = None
-) -> Tensor:
-    """Which positions j are in the window L(i) of each i: (positions, positions) of truth values."""
-    ones = torch.ones(kernel_size, device=device)
-    return offset_weights(ones, grid, padding=padding, order="correlation") > 0
-
-
-def _offsets_of_axis(table: Tensor, dim: int, size: int, padding: Padding, outside: float) -> Tensor:
-    """The axis `dim` of a centred kernel as offsets j - i from -(size - 1) to size - 1."""
-    radius = table.shape[dim] // 2
-    if padding == "circular":
-        # Offset d is the same as d - size: one period from -radius on, rolled to begin at -(size - 1) ≡ 1.
-        period = _pad_axis(table, dim, 0, size - table.shape[dim], outside)
-        period = period.roll(-radius - 1, dims=dim)
-        return torch.cat([period, period.narrow(dim, 0, size - 1)], dim=dim)
-    reach = min(radius, size - 1)
-    table = table.narrow(dim, radius - reach, 2 * reach + 1)
-    return _pad_axis(table, dim, size - 1 - reach, size - 1 - reach, outside)
-
-
-def _pad_axis(table: Tensor, dim: int, before: int, after: int, value: float) -> Tensor:
-    sides = (before, after) if dim == -1 else (0, 0, before, after)
-    return F.pad(table, sides, value=value)
-
-
-def _shifted(x: Tensor, kernel: Tensor, padding: Padding) -> Iterator[tuple[int, int, Tensor]]:
-    """For each tap of the kernel, in the order of a correlation, its row and column and what every position reads."""
-    mode = "circular" if padding == "circular" else "constant"
-    padded = F.pad(x.flatten(1, -3), _sides(_radius(kernel)), mode=mode).unflatten(1, x.shape[1:-2])
-    for row in range(kernel.shape[-2]):
-        for column in range(kernel.shape[-1]):
-            yield row, column, padded[..., row : row + x.shape[-2], column : column + x.shape[-1]]
-
-
-def _in_windows(weights: Tensor, kernel: Tensor, grid: tuple[int, int], padding: Padding) -> Tensor:
-    """Weights between positions by tap: (..., rows, columns, height, width), 0 beyond a border."""
-    device, (height, width), (above, left) = weights.device, grid, _radius(kernel)
-    row = torch.arange(-above, above + 1, device=device)[:, None] + torch.arange(height, device=device)
-    column = torch.arange(-left, left + 1, device=device)[:, None] + torch.arange(width, device=device)
-    key = (row % height)[:, None, :, None] * width + (column % width)[None, :, None, :]
-    taken = weights.transpose(-2, -1).gather(-2, key.reshape(-1, height * width).expand(*weights.shape[:-2], -1, -1))
-    if padding == "zero":
-        beyond = ((row < 0) | (row >= height))[:, None, :, None] | ((column < 0) | (column >= width))[None, :, None, :]
-        taken = taken.masked_fill(beyond.reshape(-1, height * width), 0)
-    return taken.unflatten(-1, grid).unflatten(-3, tuple(kernel.shape[-2:]))
-
-
 def _similarity(x: Tensor, query: Tensor | None, key: Tensor | None, temperature: float) -> Tensor:
     """q_i·k_j / T, (batch, [heads,] positions, positions)."""
     if not temperature > 0:
@@ -325,36 +257,8 @@ def _mix(weights: Tensor, x: Tensor) -> Tensor:
     return (x.flatten(-2) @ weights.to(x.dtype).transpose(-2, -1)).reshape(x.shape)
 
 
-def _as_correlation(kernel: Tensor, order: KernelOrder) -> Tensor:
-    return kernel if order == "correlation" else kernel.flip(-2, -1)
-
-
-def _radius(kernel: Tensor) -> tuple[int, int]:
-    return kernel.shape[-2] // 2, kernel.shape[-1] // 2
-
-
-def _sides(radius: tuple[int, int]) -> tuple[int, int, int, int]:
-    """As `F.pad` wants them."""
-    return radius[1], radius[1], radius[0], radius[0]
-
-
 def _grid(x: Tensor) -> tuple[int, int]:
     return x.shape[-2], x.shape[-1]
-
-
-def check_kernel_size(size: tuple[int, ...], grid: tuple[int, int], padding: Padding) -> None:
-    """Raise `ConfigError` unless a kernel of these rows and columns has a centre and, circular, fits into the map."""
-    if any(side % 2 == 0 for side in size):
-        raise ConfigError(
-            f"The kernel has {' × '.join(map(str, size))} taps, and an even one has no centre.",
-            "Choose an odd size, such as 3, 5 or 7.",
-        )
-    if padding == "circular" and any(side > length for side, length in zip(size, grid, strict=True)):
-        raise ConfigError(
-            f"A circular kernel of {' × '.join(map(str, size))} meets itself on a map of "
-            f"{' × '.join(map(str, grid))} positions.",
-            "Choose a smaller kernel or zero padding.",
-        )
 
 
 def _check(x: Tensor, kernel: Tensor, padding: Padding, *, shared: bool) -> None:

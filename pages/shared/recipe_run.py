@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from core.configs import parse_overrides
-from core.experiments.catalogue import find_recipe
 from core.launch.execute import execute
+from core.launch.recipes import find_recipe
 from core.reports import Progress, as_line
 from core.runs.store import RunSpec, create_run
 

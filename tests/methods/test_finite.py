@@ -30,14 +30,14 @@ from core.methods.accuracy import confusion, many_pictures, predictions, targets
 from core.methods.anatomy import positional
 from core.methods.attention import attention, gradcam, relevance, rollout
 from core.methods.clip import disagreements, image_text_relevance, zero_shot
-from core.methods.diffusion import denoising_view, diffusion_classifier
+from core.methods.diffusion import denoising_view, diffusion_classifier, sampling_plan
 from core.methods.embeddings import embedding, embedding_quality, features, layer_features, probes
 from core.methods.embeddings.features import Features
 from core.methods.latent import bounds, drawing, passes
 from core.methods.latent.pictures import as_bytes
 from core.methods.masking import faithfulness, masking
 from core.methods.modality_gap import alignment, modality_gap, modality_gap_way, procrustes
-from core.methods.operators import identity_trap, receptive_field, single_layer
+from core.methods.operators import identity_trap, learned_layer, picture, receptive_field, single_layer, trap_curves
 from core.methods.precision import agreement
 from core.models.differential import DifferentialViT
 from core.models.mixer import MixerConfig, MixerNetwork
@@ -67,7 +67,8 @@ EXCUSED = {
     "diffusion_batch.fitting_batch": "measures time alone",
     "diffusion_batch.pass_seconds": "measures time alone",
     "diffusion_classifier.replay": "NaN is what was not measured; it refuses to look there",
-    "diffusion_classifier.usable_steps": "a comparison leaves NaN out, which is its answer",
+    "sampling_plan.reconstruction_weights": "whole numbers",
+    "sampling_plan.usable_steps": "a comparison leaves NaN out, which is its answer",
     "embedding_quality.agreement": "whole numbers",
     "embedding_quality.neighbours_right": "whole numbers",
     "embedding_quality.shared": "whole numbers",
@@ -87,8 +88,8 @@ EXCUSED = {
     "precision.logits_in": "what leaves its range there is what agreement.agreement reports",
     "precision.measure_latencies": "measures time alone",
     "precision_probe.process_memory": "bytes alone",
-    "race_evaluation.budget_curve": "whole numbers",
-    "race_evaluation.replay_all": "asks diffusion_classifier.replay",
+    "elimination_cost.budget_curve": "whole numbers",
+    "elimination_cost.replay_all": "asks diffusion_classifier.replay",
     "same_images.answers": "asks predictions.predict_logits and zero_shot.embed_images",
     "same_images.class_order": "names of classes",
     "targets.trace_score": "is differentiated; its callers look at the gradients",
@@ -220,9 +221,9 @@ def cached(bad: bool) -> Any:
     )  # fmt: skip
 
 
-def race(bad: bool) -> Any:
+def classification(bad: bool) -> Any:
     latent = torch.from_numpy(numbers(2, 4, 4, bad=bad))
-    plan = diffusion_classifier.Plan(draws=4, pruning="none")
+    plan = sampling_plan.Plan(samples=4, pruning="none")
     return finish(
         diffusion_classifier.classify(lambda noised, *_: noised * 0.5, latent, 2, Diffuser.alphas_cumprod, plan)
     )
@@ -271,7 +272,7 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
     ],
     "denoising_view.advantage_map": shown(denoising_view.advantage_map),
     "denoising_view.denoising_view": shown(denoising_view.denoising_view, 5),
-    "diffusion_classifier.classify": [race],
+    "diffusion_classifier.classify": [classification],
     "diffusion_classifier.paired_p_value": [lambda bad: diffusion_classifier.paired_p_value(numbers(9, bad=bad))],
     "disagreements.find_disagreements": both(
         lambda a, b: disagreements.find_disagreements(a, b, np.zeros(3, int), 1), (3, 5), (3, 5)
@@ -440,6 +441,28 @@ ASKED |= {
     ],
     "receptive_field.network_receptive_field": [
         lambda bad: receptive_field.network_receptive_field(mixer(), torch.from_numpy(numbers(1, 3, 8, 8, bad=bad)))
+    ],
+    "learned_layer.learned_layer": [
+        lambda bad: learned_layer.learned_layer(
+            mixer(), torch.from_numpy(numbers(1, 3, 8, 8, bad=bad)), block=0, head=0
+        )
+    ],
+    "picture.colour_readout": [
+        lambda bad: picture.colour_readout(numbers(2, 3, 3, bad=bad), numbers(3, 3, 3, bad=False)),
+        lambda bad: picture.colour_readout(numbers(2, 3, 3, bad=False), numbers(3, 3, 3, bad=bad)),
+    ],
+    "picture.picture_contrast": [lambda bad: picture.picture_contrast(numbers(3, 3, 3, bad=bad))],
+    "picture.read_colours": [
+        lambda bad: picture.read_colours(numbers(2, 3, 3, bad=bad), np.ones((3, 2)), numbers(3, 3, 3, bad=False))
+    ],
+    "trap_curves.trap_curves": [
+        lambda bad: trap_curves.trap_curves([], [1.0], picture=numbers(8, 8, 3, bad=bad)),
+    ],
+    "single_layer.patch_map": [lambda bad: single_layer.patch_map(numbers(4, 4, 3, bad=bad))],
+    "single_layer.random_layers": [
+        lambda bad: single_layer.random_layers(
+            np.clip(numbers(4, 4, 3, bad=bad), 0, 1), single_layer.OperatorSettings()
+        )
     ],
     "single_layer.single_layer": [
         lambda bad: single_layer.single_layer(

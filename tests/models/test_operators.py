@@ -12,16 +12,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from core.errors import ConfigError, ShapeError
+from core.models.kernels import offset_weights, window_mask
 from core.models.operators import (
     Mixed,
     attention_modulated_convolution,
     convolution_modulated_attention,
     depthwise_convolution,
-    offset_weights,
     post_normalisation,
     pre_normalisation,
     self_attention,
-    window_mask,
 )
 from tests.models import direct_operators as direct
 

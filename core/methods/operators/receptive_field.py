@@ -17,8 +17,9 @@ from torch import Tensor
 
 from core.errors import ConfigError
 from core.finite import require_finite
-from core.models.mixer import MixerConfig, MixerNetwork
-from core.models.operators import Padding, window_mask
+from core.models.kernels import Padding, window_mask
+from core.models.mixer import MixerConfig, MixerNetwork, OperatorName
+from core.models.operators import Modulation, Outside, Window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +96,7 @@ def network_receptive_field(
 def network_reach(config: MixerConfig, position: tuple[int, int]) -> np.ndarray:
     """(image_size, image_size), bool: the pixels that all blocks together can bring to the patch at `position`."""
     _check(position, config.grid)
-    if is_local(config):
+    if is_local(config.operator, outside=config.outside, window=config.window, modulation=config.modulation):
         reached = np.zeros(config.grid, dtype=bool)
         reached[position] = True
         size = (config.kernel_size, config.kernel_size)
@@ -107,16 +108,16 @@ def network_reach(config: MixerConfig, position: tuple[int, int]) -> np.ndarray:
     return reached.repeat(config.patch_size, axis=0).repeat(config.patch_size, axis=1)
 
 
-def is_local(config: MixerConfig) -> bool:
-    """Whether a mixer reads only its window; a softmax over all positions depends on all of them."""
+def is_local(operator: OperatorName, *, outside: Outside, window: Window, modulation: Modulation) -> bool:
+    """Whether an operator reads only its window; a softmax over all positions depends on all of them."""
     return {
         "convolution": True,
         "attention": False,
         "post": False,
-        "pre": config.outside == "excluded",
-        "attention_modulated_convolution": config.window == "renormalised",
-        "convolution_modulated_attention": config.modulation == "none",
-    }[config.operator]
+        "pre": outside == "excluded",
+        "attention_modulated_convolution": window == "renormalised",
+        "convolution_modulated_attention": modulation == "none",
+    }[operator]
 
 
 def _check(position: tuple[int, int], grid: tuple[int, int]) -> None:

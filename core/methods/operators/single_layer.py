@@ -1,48 +1,36 @@
 """The six operators, one layer each, on one picture: what goes out, what is read, and from where.
 
 Nothing is trained here: kernels and projections are drawn from a seed, and are the same for all six, so that what
-differs is the operator. Learned ones are in the traces of `core.models.mixer.MixerNetwork`.
+differs is the operator. Learned ones: `core.methods.operators.learned_layer`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from core.configs import check_options, option
 from core.errors import ConfigError, ShapeError
 from core.finite import require_finite
 from core.methods.operators.identity_trap import normalise_positions
-from core.methods.operators.receptive_field import ReceptiveField, gradient_field, is_local, window_field
-from core.models.mixer import MixerConfig, OperatorName
-from core.models.operators import (
-    Activation,
-    Mixed,
-    Modulation,
-    ModulationAxis,
-    Outside,
-    Padding,
-    Window,
-    attention_modulated_convolution,
-    check_kernel_size,
-    convolution_modulated_attention,
-    depthwise_convolution,
-    post_normalisation,
-    pre_normalisation,
-    self_attention,
-)
+from core.methods.operators.layer import OperatorLayer, OperatorResult, Projection, run_layer
+from core.models.kernels import Padding, check_kernel_size
+from core.models.mixer import OperatorName
+from core.models.operators import Activation, Modulation, ModulationAxis, Outside, Window
 from core.seeding import torch_generator
 
+OPERATORS: tuple[OperatorName, ...] = get_args(OperatorName)
 # Attention between all pairs: 64 × 64 positions are 16.8 million weights, 64 MiB.
 MOST_POSITIONS = 64 * 64
 
 KernelKind = Literal["random", "gaussian"]
 Projections = Literal["none", "random"]
+Neighbourhood = Literal[1, 3, 5]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +39,14 @@ class OperatorSettings:
 
     kernel_size: int = option(3, "Kernel size", "Positions per side of the window; odd.", minimum=1, maximum=63)
     kernel: KernelKind = option("random", "Kernel", "Drawn from the seed, or a bell that falls off from its centre.")
+    weight: float = option(1.0, "Weight of the kernel", "What it is multiplied by.", minimum=-1e3, maximum=1e3)
     temperature: float = option(1.0, "Temperature", "What similarities are divided by.", minimum=1e-3, maximum=1e3)
-    channels: int = option(8, "Channels", "Of the map that a random projection makes of the colours.", minimum=1)
+    channels: int = option(
+        8, "Channels", "Of the map that a random projection makes of the colours of its neighbourhood.", minimum=1
+    )
+    neighbourhood: Neighbourhood = option(
+        1, "Pixels a side", "Of the square that a random projection makes the channels of a position of."
+    )
     projections: Projections = option(
         "random", "Queries, keys and values", "Random orthogonal projections, or the map itself for all three."
     )
@@ -72,37 +66,13 @@ class OperatorSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OperatorResult:
-    """One operator's column.
-
-    Attributes:
-        operator: which.
-        inputs: (channels, height, width), what it was given as values.
-        output: (channels, height, width).
-        weights: (positions, positions) by which positions were mixed; None where there is no softmax between them.
-        modulation: (channels, height, width), or None but for convolution-modulated attention.
-        kernel: (channels, rows, columns), or (rows, columns) where channels share one, in the order of a convolution;
-            None for attention.
-        field: what the output at `field.position` depends on, in the input of the operator.
-    """
-
-    operator: OperatorName
-    inputs: np.ndarray
-    output: np.ndarray
-    weights: np.ndarray | None
-    modulation: np.ndarray | None
-    kernel: np.ndarray | None
-    field: ReceptiveField
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Drawn:
     """What comes from the seed."""
 
     colours: Tensor  # (channels, colours)
-    query: Tensor | None  # (channels, channels)
-    key: Tensor | None
-    value: Tensor | None
+    query: Projection | None
+    key: Projection | None
+    value: Projection | None
     kernels: Tensor  # (channels, rows, columns)
     shared: Tensor  # (rows, columns)
 
@@ -110,11 +80,16 @@ class _Drawn:
 def single_layer(
     picture: np.ndarray, operator: OperatorName, settings: OperatorSettings, position: tuple[int, int] | None = None
 ) -> OperatorResult:
-    """`picture`: (height, width, colours), float in [0, 1]; `position`: row and column, by default the centre.
+    """One of `random_layers` at one position, by default the centre."""
+    return run_layer(random_layers(picture, settings)[operator], position)
+
+
+def random_layers(picture: np.ndarray, settings: OperatorSettings) -> dict[OperatorName, OperatorLayer]:
+    """`picture`: (height, width, colours), float in [0, 1].
 
     Raises:
         ShapeError: the picture has other axes.
-        ConfigError: the picture is too large, or the kernel or the position does not fit it.
+        ConfigError: the picture is too large, or the kernel does not fit it.
     """
     if picture.ndim != 3:
         raise ShapeError(f"The picture has axes {picture.shape}; expected (height, width, colours).")
@@ -125,85 +100,66 @@ def single_layer(
             f"A picture of {width} × {height} has {height * width:,} positions, and attention compares all pairs.",
             f"Make it smaller, to at most {MOST_POSITIONS:,} positions (64 × 64).",
         )
-    position = (height // 2, width // 2) if position is None else position
-    drawn = _draw(picture.shape[2], settings)
-    pixels = torch.from_numpy(np.ascontiguousarray(picture, dtype=np.float32)).permute(2, 0, 1)[None]
-    maps = _project(pixels - pixels.mean(dim=(2, 3), keepdim=True), drawn.colours)
-    apply = _bind(operator, drawn, settings)
-    start = normalise_positions(maps) if settings.normalise else maps
-    with torch.inference_mode():
-        mixed = apply(start)
-    kernel = {"attention": None, "post": drawn.shared, "pre": drawn.shared}.get(operator, drawn.kernels)
-    return OperatorResult(
-        operator=operator,
-        inputs=_array(_project(start, drawn.value)),
-        output=_array(mixed.output),
-        weights=None if mixed.weights is None else _array(mixed.weights),
-        modulation=None if mixed.modulation is None else _array(mixed.modulation),
-        kernel=None if kernel is None else kernel.numpy(),
-        field=ReceptiveField(
-            gradient=gradient_field(lambda x: apply(x).output, start, position),
-            theoretical=_reach(operator, settings, (height, width), position),
-            position=position,
-        ),
-    )
-
-
-def _bind(operator: OperatorName, drawn: _Drawn, settings: OperatorSettings) -> Callable[[Tensor], Mixed]:
-    """The operator as a function of the map alone."""
-
-    def apply(x: Tensor) -> Mixed:
-        value = _project(x, drawn.value)
-        query = _project(x, drawn.query)
-        attention: dict[str, Any] = {
-            "query": query,
-            "key": _project(x, drawn.key),
-            "temperature": settings.temperature,
-        }
-        if operator == "attention":
-            return self_attention(value, **attention)
-        if operator == "convolution":
-            return depthwise_convolution(value, drawn.kernels, padding=settings.padding)
-        if operator == "post":
-            return post_normalisation(value, drawn.shared, **attention, padding=settings.padding)
-        if operator == "pre":
-            return pre_normalisation(
-                value, drawn.shared, **attention, padding=settings.padding, outside=settings.outside
-            )
-        if operator == "attention_modulated_convolution":
-            return attention_modulated_convolution(
-                value, drawn.kernels, **attention, padding=settings.padding, window=settings.window
-            )
-        return convolution_modulated_attention(
-            query,
-            drawn.kernels,
-            value=value,
+    check_kernel_size((settings.kernel_size,) * 2, (height, width), settings.padding)
+    side = settings.neighbourhood
+    drawn = _draw(picture.shape[2] * side**2, settings)
+    maps = Projection(weight=drawn.colours)(_squares(picture, side, step=1, padding=side // 2))
+    start = (normalise_positions(maps) if settings.normalise else maps)[0]
+    own: dict[OperatorName, Tensor | None] = {"attention": None, "post": drawn.shared, "pre": drawn.shared}
+    return {
+        operator: OperatorLayer(
+            operator=operator,
+            inputs=start,
+            query=drawn.query,
+            key=drawn.key,
+            value=drawn.value,
+            kernel=own.get(operator, drawn.kernels),
+            weight=settings.weight,
+            temperature=settings.temperature,
             padding=settings.padding,
-            normalisation=settings.modulation,
+            outside=settings.outside,
+            window=settings.window,
+            modulation=settings.modulation,
             axis=settings.axis,
             activation=settings.activation,
         )
+        for operator in OPERATORS
+    }
 
-    return apply
+
+def patch_map(picture: np.ndarray, *, patch_size: int = 4, channels: int = 64, seed: int = 0) -> Tensor:
+    """The picture in patches as a ViT cuts them, randomly projected, after a layer norm.
+
+    What is left over at the right and below is cut off.
+
+    Returns:
+        (1, channels, rows, columns).
+
+    Raises:
+        ShapeError: the picture is no whole patch, or has other axes.
+    """
+    require_finite("The picture", picture)
+    if picture.ndim != 3 or min(picture.shape[:2]) < patch_size:
+        raise ShapeError(f"The picture has axes {picture.shape}; expected (height, width, colours), a patch at least.")
+    patches = _squares(picture, patch_size, step=patch_size, padding=0)
+    weight = torch.randn(channels, patches.shape[1], generator=torch_generator(seed)) / patches.shape[1] ** 0.5
+    return normalise_positions(Projection(weight=weight)(patches))
 
 
-def _reach(
-    operator: OperatorName, settings: OperatorSettings, grid: tuple[int, int], position: tuple[int, int]
-) -> np.ndarray:
-    config = MixerConfig(operator=operator, outside=settings.outside, window=settings.window)
-    if settings.axis == "space":  # a softmax over channels stays where it is
-        config = replace(config, modulation=settings.modulation)
-    if is_local(config):
-        size = (settings.kernel_size, settings.kernel_size)
-        return window_field(size, grid, position, padding=settings.padding)
-    return np.ones(grid, dtype=bool)
+def _squares(picture: np.ndarray, side: int, *, step: int, padding: int) -> Tensor:
+    """Squares of the picture less its mean colour: (1, colours of a square, rows, columns); 0 beyond the border."""
+    pixels = torch.from_numpy(np.ascontiguousarray(picture, dtype=np.float32)).permute(2, 0, 1)[None]
+    pixels = pixels - pixels.mean(dim=(2, 3), keepdim=True)
+    columns = F.unfold(pixels, side, stride=step, padding=padding)
+    rows = (picture.shape[0] + 2 * padding - side) // step + 1
+    return columns.unflatten(-1, (rows, -1))
 
 
 def _draw(colours: int, settings: OperatorSettings) -> _Drawn:
     generator = torch_generator(settings.seed)
     channels, size = settings.channels, settings.kernel_size
     mixing = torch.randn(channels, colours, generator=generator) / colours**0.5
-    turned = [_orthogonal(channels, generator) for _ in range(3)]
+    turned = [Projection(weight=_orthogonal(channels, generator)) for _ in range(3)]
     query, key, value = turned if settings.projections == "random" else (None, None, None)
     if settings.kernel == "random":
         kernels = torch.randn(channels, size, size, generator=generator) / size
@@ -219,12 +175,3 @@ def _draw(colours: int, settings: OperatorSettings) -> _Drawn:
 def _orthogonal(size: int, generator: torch.Generator) -> Tensor:
     """A random rotation: similarities between projected positions keep their scale."""
     return torch.linalg.qr(torch.randn(size, size, generator=generator))[0]
-
-
-def _project(x: Tensor, weight: Tensor | None) -> Tensor:
-    return x if weight is None else torch.einsum("oc,bchw->bohw", weight, x)
-
-
-def _array(x: Tensor) -> np.ndarray:
-    """The only one of a batch, without the batch axis."""
-    return x[0].float().numpy()

@@ -52,6 +52,8 @@ CHANGES: list[tuple[str, dict[str, Any]]] = [
     ("attention", {"projections": "none"}),
     ("attention", {"normalise": False}),
     ("post", {"seed": 1}),
+    ("post", {"weight": 2.0}),
+    ("attention", {"neighbourhood": 3}),
     ("pre", {"outside": "excluded"}),
     ("attention_modulated_convolution", {"window": "whole"}),
     ("convolution_modulated_attention", {"modulation": "softmax"}),
