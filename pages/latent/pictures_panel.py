@@ -10,7 +10,7 @@ import streamlit as st
 
 from core.figures.overlay import to_data_uri
 from core.figures.patches import image_sheet
-from core.methods.latent.drawing import Source
+from core.methods.latent.drawing import Drawn, Source
 from core.methods.latent.pictures import as_bytes
 from core.models.priors import UNIT_VARIANCE
 from pages.latent.given import SHOWN, Given, digest_of, my_panel
@@ -109,7 +109,7 @@ def samples_panel(name: str, given: Given) -> Callable[[], Export]:
         source: image_sheet(np.split(as_bytes(each.pictures), int(side)), cell=48, gap=3, first_apart=False)
         for source, each in drawn.items()
     }
-    trained = "normal" if config.prior == "normal" else "laplace"
+    trained: Source = "normal" if config.prior == "normal" else "laplace"
     st.markdown(f"##### {plain(_sample_words(drawn, trained))}")
     for column, (source, sheet) in zip(st.columns(4, gap="medium"), sheets.items(), strict=True):
         with column:
@@ -124,7 +124,7 @@ def samples_panel(name: str, given: Given) -> Callable[[], Export]:
             recipe=filled_recipe(
                 "latent", "samples", model=name, pictures=given.address, count=int(count), seed=int(seed), scale=exact
             ),
-            pictures=dict(sheets),
+            pictures={str(source): sheet for source, sheet in sheets.items()},
             facts={"model": name, "pictures": given.address, "seed": seed, "laplace_scale": exact},
             arrays={f"latents_{source}": each.latents for source, each in drawn.items()},
         )
@@ -132,15 +132,12 @@ def samples_panel(name: str, given: Given) -> Callable[[], Export]:
     return export
 
 
-def _sample_words(drawn: dict[Source, object], trained: str) -> str:
+def _sample_words(drawn: dict[Source, Drawn], trained: Source) -> str:
     """How far from the centre each distribution goes, from the latents that were drawn."""
-    lengths = {
-        source: float(np.linalg.norm(each.latents, axis=1).mean())  # type: ignore[attr-defined]
-        for source, each in drawn.items()
-    }
+    lengths = {source: float(np.linalg.norm(each.latents, axis=1).mean()) for source, each in drawn.items()}
     return (
         f"Pictures lie {lengths['posterior']:.2f} from the centre on average; the {trained.capitalize()} prior, which "
-        f"the model was trained for, draws at {lengths[trained]:.2f}."  # type: ignore[index]
+        f"the model was trained for, draws at {lengths[trained]:.2f}."
     )
 
 

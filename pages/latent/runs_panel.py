@@ -50,7 +50,7 @@ def runs_panel() -> Callable[[], Export] | None:
         return None
     delta = delta_slider("delta_runs")
     cards = [card_of(first), card_of(second)]
-    finding = contest_finding(*cards, delta)
+    finding = contest_finding(cards[0], cards[1], delta)
     st.markdown(f"##### {plain(finding)}")
     titles = _titles(first, second)
     bars: dict[str, Figure] = {}

@@ -15,10 +15,10 @@ from core.methods.latent.reencoding import Reencoded
 from core.methods.latent.statistics import LatentStatistics
 from core.models.checkpoint import ModelCard
 from core.models.vae import VAEConfig
-from core.paths import CHECKOUT
+from core.paths import FILES
 from pages.latent.given import Given
 
-SEEDS = CHECKOUT / "benchmarks" / "results" / "vae_collapse.json"
+SEEDS = FILES / "benchmarks" / "results" / "vae_collapse.json"
 # A report on Fashion-MNIST: the same network and reduction, without the constant of the likelihood.
 PUBLISHED = {"test_half_squared_error": "14.88", "test_kl": "7.98", "sum": "22.86", "test_active_units": "6"}
 PUBLISHED_MITIGATED = {"test_active_units": "20"}

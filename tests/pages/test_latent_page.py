@@ -53,7 +53,8 @@ def save_run(name: str, model: VAE | None = None, *, beta: float = 1.0, **change
         folder / "model",
         model,
         ModelCard(
-            family="vae", title=f"VAE {name}", config=vars(model.config), classes=(), mean=(0.0,), std=(1.0,),
+            family="vae", title=f"VAE {name}", config=vars(model.config), classes=(),
+            mean=(0.0,) * model.config.channels, std=(1.0,) * model.config.channels,
             dataset="Toy", recipe="{}", command=f"python -m core train vae --name {name}", date="2026-01-01",
             metrics=metrics, history=[{"epoch": 1, "val_elbo": -50.0, "val_kl": 2.0}],
         ),
