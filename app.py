@@ -6,7 +6,8 @@ older kind of app until the first session has run, and then opens the first deep
 
 import streamlit as st
 
+from core.paths import CHECKOUT
 from pages.shared.start import heavy_imports
 
 heavy_imports()
-app = st.App("pages/navigation.py")
+app = st.App(CHECKOUT / "pages" / "navigation.py")

@@ -1,14 +1,14 @@
-"""The race of prompts against bare network calls and against a plain loop: python -m benchmarks.diffusion_classifier.
+"""Classification against bare network calls and against a plain loop: python -m benchmarks.diffusion_classifier.
 
     python -m benchmarks.diffusion_classifier --model diffusion_small --images 3 --repeats 3 --threads 1
     python -m core train diffusion_zero_shot --name grid --set test_split=val --set images=300 --set full_grid=true
     python -m benchmarks.diffusion_classifier --pruning-of grid        what pruning saves, and how often it agrees
 
-Overhead: `classify` without pruning against the same number of calls of the bare UNet, in the same batches. Speed:
-the same race against the obvious loop, class by class and draw by draw, one latent a call, which computes every text
-embedding once. The sides take turns (A/B/A/B) on the same images; ratios are of medians, and both must find the same
-errors. Memory on a CPU is the peak of a fresh process for every batch size, above the process with the model loaded; on
-a GPU the allocator's. `--pruning-of` replays plans on the errors that such a run wrote down.
+Overhead: `classify` without pruning against the same number of calls of the bare UNet, in the same batches. Speed: the
+same classification against the obvious loop, class by class and sample by sample, one latent a call, which computes
+every text embedding once. The sides take turns (A/B/A/B) on the same images; ratios are of medians, and both must find
+the same errors. Memory on a CPU is the peak of a fresh process for every batch size, above the process with the model
+loaded; on a GPU the allocator's. `--pruning-of` replays plans on the errors that such a run wrote down.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ from core.data.catalogue import read_dataset, sample_images
 from core.data.prompts import dataset_labels, fill_template
 from core.data.transforms import to_batch
 from core.errors import CoreError
-from core.experiments.diffusion_zero_shot import PREDICTIONS, RESULT
+from core.experiments.evaluation import PREDICTIONS, RESULT
 from core.methods.diffusion.diffusion_batch import fitting_batch
-from core.methods.diffusion.diffusion_classifier import Plan, Race, classify, draw_time_steps, replay
-from core.methods.diffusion.race_evaluation import plan_words, replay_all, replayed_plans, trail
+from core.methods.diffusion.diffusion_classifier import Classification, classify, replay
+from core.methods.diffusion.elimination_cost import plan_words, replay_all, replayed_plans, trail
+from core.methods.diffusion.sampling_plan import Plan, sample_time_steps
 from core.methods.precision.memory_profile import MIB
 from core.methods.precision.resident_memory import peak_of, resident_bytes, settle
 from core.models.diffusion import LatentDiffusion
@@ -56,7 +57,7 @@ class Bench:
     latents: Tensor
     plan: Plan
 
-    def race(self, latent: Tensor, batch_size: int) -> Race:
+    def classification(self, latent: Tensor, batch_size: int) -> Classification:
         """What the project does."""
         denoise = self.module.denoiser(self.prompts)
         alphas = self.module.alphas_cumprod
@@ -71,27 +72,27 @@ class Bench:
                 self.module.unet(latent.expand(size, *latent.shape).contiguous(), steps, encoder_hidden_states=states)
 
     def plain_loop(self, latent: Tensor) -> np.ndarray:
-        """Class by class and draw by draw, as one would write it first: (draws, prompts) noise errors."""
+        """Class by class and sample by sample, as one would write it first: (samples, prompts) noise errors."""
         alphas = torch.from_numpy(self.module.alphas_cumprod).float().to(latent.device)
-        steps = draw_time_steps(self.plan, len(alphas))
+        steps = sample_time_steps(self.plan, len(alphas))
         errors = np.empty((len(steps), len(self.prompts)), dtype=np.float32)
         with torch.inference_mode():
             for prompt in range(len(self.prompts)):
                 states = self.prompts[prompt : prompt + 1]
-                for draw, step in enumerate(steps):
-                    # The race's own noise, so that the errors can be compared.
-                    seed = int(np.random.default_rng((self.plan.seed, draw)).integers(2**62))
+                for sample, step in enumerate(steps):
+                    # The classification's own noise, so that the errors can be compared.
+                    seed = int(np.random.default_rng((self.plan.seed, sample)).integers(2**62))
                     noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(seed)).to(latent.device)
                     kept = alphas[step]
                     noised = (kept.sqrt() * latent + (1 - kept).sqrt() * noise)[None]
                     at = torch.tensor([int(step)], device=latent.device)
                     predicted = self.module.unet(noised, at, encoder_hidden_states=states).sample
                     predicted = self.module.to_noise(predicted, noised, at)[0]
-                    errors[draw, prompt] = (predicted - noise).square().mean().item()
+                    errors[sample, prompt] = (predicted - noise).square().mean().item()
         return errors
 
 
-def prepare(name: str, dataset: str, images: int, draws: int) -> Bench:
+def prepare(name: str, dataset: str, images: int, samples: int) -> Bench:
     """Load the pipeline, read the prompts, encode some test images."""
     model = load(name)
     model.spec.require("text_to_image", "This benchmark")
@@ -102,40 +103,44 @@ def prepare(name: str, dataset: str, images: int, draws: int) -> Bench:
     with torch.inference_mode():
         prompts = module.embed_prompts([fill_template(TEMPLATE, label) for label in labels])
         latents = module.encode(to_batch(pictures, model.network.preprocessing).to(module.device))
-    return Bench(module=module, prompts=prompts, latents=latents, plan=Plan(pruning="none", draws=draws, look_every=20))
+    return Bench(
+        module=module, prompts=prompts, latents=latents, plan=Plan(pruning="none", samples=samples, look_every=20)
+    )
 
 
 def compare(bench: Bench, batch_size: int, repeats: int) -> dict[str, Any]:
-    """Race, bare calls and plain loop in turns over every image."""
+    """Classification, bare calls and plain loop in turns over every image."""
     device, pairs = bench.module.device, len(bench.prompts) * bench.plan.look_every
     sizes = [min(batch_size, pairs - start) for start in range(0, pairs, batch_size)]
-    sizes = sizes * (bench.plan.draws // bench.plan.look_every)
-    assert sum(sizes) == len(bench.prompts) * bench.plan.draws
-    races = [bench.race(latent, batch_size) for latent in bench.latents]  # the warm-up of both
-    assert [race.batches for race in races] == [len(sizes)] * len(races), "the same batches on both sides"
+    sizes = sizes * (bench.plan.samples // bench.plan.look_every)
+    assert sum(sizes) == len(bench.prompts) * bench.plan.samples
+    classifications = [bench.classification(latent, batch_size) for latent in bench.latents]  # the warm-up of both
+    assert [classification.batches for classification in classifications] == [len(sizes)] * len(classifications), (
+        "the same batches on both sides"
+    )
     bench.bare_calls(bench.latents[0], sizes[:1])
     differences = [
-        float(np.abs(bench.plain_loop(latent) - race.noise_error).max() / race.noise_error.mean())
-        for latent, race in zip(bench.latents, races, strict=True)
+        float(np.abs(bench.plain_loop(latent) - classification.noise_error).max() / classification.noise_error.mean())
+        for latent, classification in zip(bench.latents, classifications, strict=True)
     ]
-    seconds: dict[str, list[float]] = {"race": [], "bare_calls": [], "plain_loop": []}
+    seconds: dict[str, list[float]] = {"classification": [], "bare_calls": [], "plain_loop": []}
     for _ in range(repeats):
         for latent in bench.latents:
-            seconds["race"].append(seconds_of(lambda z=latent: bench.race(z, batch_size), device))  # type: ignore[misc]
+            seconds["classification"].append(seconds_of(lambda z=latent: bench.classification(z, batch_size), device))  # type: ignore[misc]
             seconds["bare_calls"].append(seconds_of(lambda z=latent: bench.bare_calls(z, sizes), device))  # type: ignore[misc]
             seconds["plain_loop"].append(seconds_of(lambda z=latent: bench.plain_loop(z), device))  # type: ignore[misc]
     median = {name: statistics.median(values) for name, values in seconds.items()}
     # Of neighbours in time: what else the machine does slows both.
-    overheads = [one / other - 1 for one, other in zip(seconds["race"], seconds["bare_calls"], strict=True)]
-    gains = [other / one for one, other in zip(seconds["race"], seconds["plain_loop"], strict=True)]
+    overheads = [one / other - 1 for one, other in zip(seconds["classification"], seconds["bare_calls"], strict=True)]
+    gains = [other / one for one, other in zip(seconds["classification"], seconds["plain_loop"], strict=True)]
     return {
         "calls_an_image": sum(sizes),
         "batch_size": batch_size,
         "seconds_an_image": {name: [round(value, 4) for value in values] for name, values in seconds.items()},
         "median_seconds_an_image": median,
-        "overhead_over_bare_calls": median["race"] / median["bare_calls"] - 1,
+        "overhead_over_bare_calls": median["classification"] / median["bare_calls"] - 1,
         "median_of_paired_overheads": statistics.median(overheads),
-        "times_faster_than_plain_loop": median["plain_loop"] / median["race"],
+        "times_faster_than_plain_loop": median["plain_loop"] / median["classification"],
         "median_of_paired_gains": statistics.median(gains),
         "largest_relative_difference_of_errors": max(differences),
     }
@@ -167,7 +172,7 @@ def memory_by_batch(arguments: argparse.Namespace, sizes: list[int]) -> dict[str
 
 
 def pruning(name: str) -> dict[str, Any]:
-    """What today's plans would have cost on the races of a finished full grid, and how right fewer draws would be."""
+    """What today's plans would have cost on a finished full grid, and how right fewer samples would be."""
     run = RunFolder(runs_root() / name)
     config = run.read_spec().config
     if not config.get("full_grid"):
@@ -175,22 +180,22 @@ def pruning(name: str) -> dict[str, Any]:
     summary = json.loads((run.path / RESULT).read_text(encoding="utf-8"))
     with np.load(run.path / PREDICTIONS, allow_pickle=False) as stored:
         errors = zip(stored["noise_error"], stored["reconstruction_error"], stored["time_steps"], strict=True)
-        plan, labels = Plan(draws=stored["noise_error"].shape[1]), stored["label"]
+        plan, labels = Plan(samples=stored["noise_error"].shape[1]), stored["label"]
         schedule = len(cast(LatentDiffusion, load(summary["model"]).module).alphas_cumprod)
         grids = [replay(*each, replace(plan, pruning="none"), schedule) for each in errors]
     leaders = np.stack([trail(grid)[0] for grid in grids])
     plans = replayed_plans(plan, len(summary["labels"]))
     found = [
-        replay_all(grids, labels, each, schedule) for each in (*plans, replace(plan, least_draws=20, threshold=2e-3))
+        replay_all(grids, labels, each, schedule) for each in (*plans, replace(plan, least_samples=20, threshold=2e-3))
     ]
-    draws = [count for count in (1, 2, 5, 10, 20, 50, 100, 200, 500) if count <= plan.draws]
+    samples = [count for count in (1, 2, 5, 10, 20, 50, 100, 200, 500) if count <= plan.samples]
     kept = ("command", "model", "dataset_title", "split", "of_images", "precision", "batch_size", "threads", "seed")
     return {key: summary[key] for key in (*kept, "call_seconds", "other_objective", "others")} | {
         "images": len(labels),
-        "right_after_draws": {count: float((leaders[:, count - 1] == labels).mean()) for count in draws},
+        "right_after_draws": {count: float((leaders[:, count - 1] == labels).mean()) for count in samples},
         "plans": [
             {
-                "words": f"{plan_words(each.plan)}, first look after {each.plan.least_draws}",
+                "words": f"{plan_words(each.plan)}, first look after {each.plan.least_samples}",
                 "calls": each.calls,
                 "saved": each.saved,
                 "same": [each.same.value, *each.same.interval],
@@ -208,7 +213,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--dataset", default="cifar10")
     parser.add_argument("--images", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--draws", type=int, default=40)
+    parser.add_argument("--samples", type=int, default=40)
     parser.add_argument("--batch", type=int, default=0, help="0 measures what fits.")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--memory-batches", default="1,8,32,128")
@@ -223,9 +228,9 @@ def main(words: list[str] | None = None) -> None:
     if arguments.pruning_of:
         write("diffusion_pruning", pruning(arguments.pruning_of))
         return
-    if arguments.draws % 20:
-        parser.error("--draws must be a multiple of 20, so that both sides have the same batches")
-    bench = prepare(arguments.model, arguments.dataset, arguments.images, arguments.draws)
+    if arguments.samples % 20:
+        parser.error("--samples must be a multiple of 20, so that both sides have the same batches")
+    bench = prepare(arguments.model, arguments.dataset, arguments.images, arguments.samples)
     pairs = len(bench.prompts) * bench.plan.look_every
     fits = fitting_batch(bench.module.denoiser(bench.prompts), bench.latents[0], most=pairs)
     result = compare(bench, min(arguments.batch or fits, pairs), arguments.repeats)
@@ -237,7 +242,7 @@ def main(words: list[str] | None = None) -> None:
             "dataset": read_dataset(arguments.dataset)["title"],
             "parameters": sum(each.numel() for each in bench.module.unet.parameters()),
             "prompts": len(bench.prompts),
-            "draws": arguments.draws,
+            "samples": arguments.samples,
             "images": arguments.images,
             "repeats": arguments.repeats,
             "measured_batch_that_fits": fits,

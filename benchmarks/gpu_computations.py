@@ -35,7 +35,8 @@ from core.methods.clip.image_text_relevance import image_text_relevance
 from core.methods.clip.zero_shot import Scale, embed_images, text_classifier, zero_shot_scores
 from core.methods.diffusion.denoising_view import advantage_map, denoising_view
 from core.methods.diffusion.diffusion_batch import fitting_batch
-from core.methods.diffusion.diffusion_classifier import Plan, classify
+from core.methods.diffusion.diffusion_classifier import classify
+from core.methods.diffusion.sampling_plan import Plan
 from core.methods.embeddings.features import extract_features
 from core.methods.embeddings.layer_features import Cut, extract_layers, find_cuts
 from core.methods.masking.faithfulness import faithfulness
@@ -176,21 +177,21 @@ def _diffusion(name: str, device: str, load_model: Load) -> Arrays:
         prompts = pipeline.embed_prompts(PROMPTS)
     denoise = pipeline.denoiser(prompts)
     assert fitting_batch(denoise, latent, most=8) >= 1
-    plan = Plan(draws=4, pruning="none", spread="even")
-    race = finish(classify(denoise, latent, len(PROMPTS), pipeline.alphas_cumprod, plan, batch_size=8))
+    plan = Plan(samples=4, pruning="none", sampling="even")
+    classification = finish(classify(denoise, latent, len(PROMPTS), pipeline.alphas_cumprod, plan, batch_size=8))
     view = denoising_view(pipeline, latent, prompts, 400)
     return {
         "latent": latent.float().cpu().numpy(),
         "prompts": prompts.float().cpu().numpy(),
-        "noise_error": race.noise_error,
-        "reconstruction_error": race.reconstruction_error,
+        "noise_error": classification.noise_error,
+        "reconstruction_error": classification.reconstruction_error,
         "view_error": view.error,
         "advantage": advantage_map(pipeline, latent, prompts[:2]),
     }
 
 
 def _other_answers(device: str, load_model: Load) -> Arrays:
-    """What a data-set race lets CLIP and a classifier say about the same images."""
+    """What an evaluation by denoising lets CLIP and a classifier say about the same images."""
     random = np.random.default_rng(5)
     pictures = random.integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
     classes = load_model("cnn_small", device).classes
@@ -272,7 +273,8 @@ RECIPE_STEPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "linear probe": ("linear_probe", ("backbone=cnn_small", f"dataset={TOY}")),
     "zero-shot": ("zero_shot", ("model=clip_small", f"dataset={TOY}")),
     "zero-shot by diffusion": (
-        "diffusion_zero_shot", (f"dataset={TOY}", "images=2", "plan.draws=4", "plan.pruning=none", "plan.spread=even"),
+        "diffusion_zero_shot",
+        (f"dataset={TOY}", "images=2", "plan.samples=4", "plan.pruning=none", "plan.sampling=even"),
     ),
 }  # fmt: skip
 # A sweep computes nothing itself: its trials are runs of the recipes above.
@@ -304,7 +306,10 @@ def computations() -> list[Computation]:
         Computation(page="clip", name="against ImageNet", run=_against_imagenet),
         # Errors of a chain of convolutions, attention and a difference of two nearly equal sums.
         Computation(
-            page="diffusion", name="race, view, map", run=partial(_diffusion, "diffusion_small"), tolerance=2e-2
+            page="diffusion",
+            name="classification, view, map",
+            run=partial(_diffusion, "diffusion_small"),
+            tolerance=2e-2,
         ),
         Computation(page="diffusion", name="the others' answers", run=_other_answers),
     ]

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import typing
+from collections.abc import Mapping
 from types import UnionType
 from typing import Any, TypeVar
 
@@ -50,6 +51,8 @@ def to_json(config: Any) -> str:
 def from_dict(kind: type[Config], values: dict[str, Any]) -> Config:
     """Build `kind` from plain values.
 
+    A class may say in `RENAMED` what its fields were called when older runs were written down: {old name: name}.
+
     Raises:
         UnknownNameError: a key is no field of `kind`.
         ConfigError: a value has another type than its field, or is out of bounds.
@@ -57,7 +60,9 @@ def from_dict(kind: type[Config], values: dict[str, Any]) -> Config:
     hints = typing.get_type_hints(kind)
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     converted = {}
+    renamed: Mapping[str, str] = getattr(kind, "RENAMED", {})
     for key, value in values.items():
+        key = renamed.get(key, key)
         if key not in names:
             raise UnknownNameError(f"setting of {kind.__name__}", key, names)
         converted[key] = _convert(key, value, hints[key])
@@ -161,3 +166,62 @@ def _convert(key: str, value: Any, hint: Any, verb: str = "is") -> Any:
     if isinstance(hint, type) and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
         raise ConfigError(f"{key} {verb} {value!r}; expected {hint.__name__}.")
     return value
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One leaf of a configuration, as a person is told of it."""
+
+    key: str
+    """Dotted, as `parse_overrides` wants it."""
+    kind: str
+    """Its type, or its choices."""
+    default: str
+    """As `parse_overrides` reads it."""
+    bounds: str
+    """Such as `1 to 64`; empty where nothing bounds it."""
+    help: str
+
+
+def list_settings(kind: type[Any]) -> list[Setting]:
+    """Every setting of `kind` and of its sections, in their order, with the defaults that `kind` gives them."""
+    return _settings_of(kind(), "")
+
+
+def _settings_of(section: Any, prefix: str) -> list[Setting]:
+    hints, settings = typing.get_type_hints(type(section)), []
+    for field in dataclasses.fields(section):
+        value = getattr(section, field.name)
+        if dataclasses.is_dataclass(value):
+            settings += _settings_of(value, f"{prefix}{field.name}.")
+            continue
+        words = [field.metadata.get("label", ""), field.metadata.get("help", "")]
+        settings.append(
+            Setting(
+                key=prefix + field.name,
+                kind=_kind_words(hints[field.name]),
+                default=value_text(value),
+                bounds=_bounds_words(field.metadata.get("minimum"), field.metadata.get("maximum")),
+                help=". ".join(word.rstrip(".") for word in words if word),
+            )
+        )
+    return settings
+
+
+def _kind_words(hint: Any) -> str:
+    """A type as it is written, `Literal` as its choices."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return "|".join(map(str, arguments))
+    if origin in (typing.Union, UnionType):
+        return "|".join("null" if each is type(None) else _kind_words(each) for each in arguments)
+    if origin is not None:
+        inner = ", ".join("..." if each is ... else _kind_words(each) for each in arguments)
+        return f"{origin.__name__}[{inner}]"
+    return str(getattr(hint, "__name__", hint))
+
+
+def _bounds_words(low: float | None, high: float | None) -> str:
+    if low is not None and high is not None:
+        return f"{low:g} to {high:g}"
+    return f"at least {low:g}" if low is not None else f"at most {high:g}" if high is not None else ""

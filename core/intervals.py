@@ -9,9 +9,9 @@ def wilson_interval(correct: int, count: int, z: float = 1.959964) -> tuple[floa
     """The score interval of a proportion (Wilson 1927), sensible at 0 and 1 too; 95 % by default."""
     if count == 0:
         return 0.0, 1.0
-    share, spread = correct / count, z * z / count
-    centre = (share + spread / 2) / (1 + spread)
-    half = z * math.sqrt(share * (1 - share) / count + spread / (4 * count)) / (1 + spread)
+    share, correction = correct / count, z * z / count
+    centre = (share + correction / 2) / (1 + correction)
+    half = z * math.sqrt(share * (1 - share) / count + correction / (4 * count)) / (1 + correction)
     # Rounding must push neither the ends out of [0, 1] nor the share out of its interval.
     return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
 

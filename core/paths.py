@@ -1,14 +1,30 @@
-"""Where things live: the checkout holds code and bundled models, `VITRINE_HOME` all that accumulates."""
+"""Where things live: the checkout or the wheel holds code and bundled models, `VITRINE_HOME` all that accumulates."""
 
 from __future__ import annotations
 
 import os
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 from core.errors import CoreError
 
+# Whence `core` and `pages` are imported: the checkout, or site-packages.
 CHECKOUT = Path(__file__).resolve().parent.parent
-BUNDLED = CHECKOUT / "checkpoints"
+INSTALLED = not (CHECKOUT / "pyproject.toml").is_file()
+# What is no code lies beside it in a checkout and in a folder of its own in a wheel (setup.py). Nothing is written
+# there but by `bundle --install`, in a checkout.
+FILES = CHECKOUT / "vitrine_files" if INSTALLED else CHECKOUT
+ASSETS = FILES / "assets"
+BUNDLED = FILES / "checkpoints"
+
+
+def version() -> str:
+    """The version of Vitrine that runs, as pyproject.toml has it."""
+    if INSTALLED:
+        return metadata.version("vitrine")
+    with (CHECKOUT / "pyproject.toml").open("rb") as file:
+        return str(tomllib.load(file)["project"]["version"])
 
 
 def local_path(text: str) -> Path:

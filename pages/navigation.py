@@ -11,8 +11,8 @@ from typing import NamedTuple
 import streamlit as st
 
 from core.launch.queue import advance
-from core.paths import CHECKOUT
-from pages.shared.address import tidy_address
+from core.paths import ASSETS
+from pages.shared.address import renew_address, tidy_address
 from pages.shared.errors import guard
 from pages.shared.layout import page_path
 from pages.shared.results import forget_changed_data
@@ -50,6 +50,7 @@ SECTIONS = {
     "Representations": [
         page("embeddings", "Embeddings", "scatter_plot"),
         page("modality_gap", "Modality gap", "join"),
+        page("latent", "Latent space", "blur_on"),
     ],
     "Stress tests": [
         page("precision", "Precision", "memory_alt"),
@@ -83,12 +84,13 @@ def take_up_runs() -> None:
 
 def main() -> None:
     """One run of the app."""
-    st.set_page_config(page_title="Vitrine", page_icon=str(CHECKOUT / "assets" / "icon.svg"), layout="wide")
-    st.logo(str(CHECKOUT / "assets" / "logo.svg"), size="large")
+    st.set_page_config(page_title="Vitrine", page_icon=str(ASSETS / "icon.svg"), layout="wide")
+    st.logo(str(ASSETS / "logo.svg"), size="large")
     # On top, so that the pictures get the width of the screen.
     sections = {title: [streamlit_page(entry) for entry in entries] for title, entries in SECTIONS.items()}
     chosen = st.navigation(sections, position="top")
     wait_for_imports()
+    renew_address()
     tidy_address()
     with guard():
         forget_changed_data()

@@ -145,5 +145,5 @@ def test_the_attention_page_opens_where_the_system_speaks_ascii(tmp_path: Path) 
 
 def test_the_command_line_says_what_the_pipe_cannot_spell(tmp_path: Path) -> None:
     """Lines have signs such as ≥ and …: spelled out rather than a traceback."""
-    done = under_ascii("import core.__main__ as main\nmain.app = lambda: print(chr(8805), 2)\nmain.main()", tmp_path)
+    done = under_ascii("import core.cli.main as main\nmain.app = lambda: print(chr(8805), 2)\nmain.main()", tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "\\u2265 2\n", "")

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.data.captions import PLAIN_TEMPLATES, TEMPLATES, write_caption
-from core.paths import CHECKOUT
+from core.paths import ASSETS
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-ASSET = CHECKOUT / "assets" / "clip_tokenizer"
+ASSET = ASSETS / "clip_tokenizer"
 PIECES = 4096
 PAD, START, END = "<pad>", "<start>", "<end>"
 PAD_ID, START_ID, END_ID = 0, 1, 2

@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # model catalogues describe preprocessing without paying for 
 
 
 Resample = Literal["bilinear", "bicubic"]
+GREY_WEIGHTS = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601, as Pillow's mode L
 DISPLAY_SIDE = 560  # of a photo on the screen, in pixels
 
 
@@ -84,9 +85,15 @@ def resize(images: Tensor, size: int) -> Tensor:
 
 
 def standardise(images: Tensor, normalisation: Normalisation) -> Tensor:
-    """(batch, channels, height, width) in [0, 1] → zero mean and unit spread per channel."""
+    """(batch, channels, height, width) in [0, 1] → zero mean and unit spread per channel.
+
+    Colour becomes grey where the normalisation is of a single channel: the model sees no more.
+    """
     import torch
 
+    if len(normalisation.mean) == 1 and images.shape[1] == 3:
+        weights = torch.tensor(GREY_WEIGHTS, dtype=images.dtype, device=images.device)[:, None, None]
+        images = (images * weights).sum(dim=1, keepdim=True)
     mean = torch.tensor(normalisation.mean, device=images.device)[:, None, None]
     std = torch.tensor(normalisation.std, device=images.device)[:, None, None]
     return (images - mean) / std

@@ -17,9 +17,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from core.errors import CoreError, UnknownNameError
-from core.paths import CHECKOUT
+from core.paths import ASSETS
 
-ASSET = CHECKOUT / "assets" / "wordnet.json"
+ASSET = ASSETS / "wordnet.json"
 
 CIFAR10 = {
     "airplane": "n02691156",

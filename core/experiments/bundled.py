@@ -24,7 +24,7 @@ from core.configs import differences, parse_overrides
 from core.errors import CoreError, UnknownNameError
 from core.experiments.catalogue import find_recipe
 from core.files import write_json
-from core.paths import BUNDLED
+from core.paths import BUNDLED, INSTALLED
 from core.runs.store import RunFolder, RunSpec, create_run, list_runs
 
 
@@ -131,12 +131,21 @@ def bundled_run(name: str, overrides: tuple[str, ...] = ()) -> RunFolder:
     return existing
 
 
+def _only_in_a_checkout(checkpoints: Path) -> None:
+    if INSTALLED and checkpoints == BUNDLED:
+        raise CoreError(
+            "What pip has installed is not written to.",
+            "Use a checkout; every picker has finished runs anyway.",
+        )
+
+
 def install(run: RunFolder, checkpoints: Path = BUNDLED) -> Path:
     """Put a finished run's model where the catalogue looks; returns the folder.
 
     Raises:
-        CoreError: the run is not finished.
+        CoreError: the run is not finished, or `checkpoints` belongs to an installed wheel.
     """
+    _only_in_a_checkout(checkpoints)
     if not (run.model / "card.json").is_file():
         raise CoreError(f"The run {run.name!r} has no finished model.", f"Train it: python -m core bundle {run.name}")
     target = checkpoints / run.name
@@ -144,35 +153,36 @@ def install(run: RunFolder, checkpoints: Path = BUNDLED) -> Path:
     return target
 
 
-def record_races(run: RunFolder, checkpoints: Path = BUNDLED) -> Path:
-    """Write what a finished `diffusion_zero_shot` run measured into the card of the bundled pipeline that it raced.
+def record_evaluation(run: RunFolder, checkpoints: Path = BUNDLED) -> Path:
+    """Write what a finished `diffusion_zero_shot` run measured into the card of the bundled pipeline it was of.
 
-    A pipeline is trained and measured in two runs: races over test images take long, and are read once.
+    A pipeline is trained and measured in two runs: evaluations on test images take long, and are read once.
 
     Raises:
-        CoreError: the run has no result, raced another model, or raced images other than those held out for testing.
+        CoreError: the run has no result, is of another model, or of other images than those held out for testing.
     """
-    from core.experiments.diffusion_zero_shot import RESULT
+    from core.experiments.evaluation import RESULT, read_summary
 
+    _only_in_a_checkout(checkpoints)
     spec = run.read_spec()
     file = checkpoints / str(spec.config.get("model")) / "card.json"
     if spec.recipe != "diffusion_zero_shot" or not file.is_file():
         raise CoreError(
-            f"The run {run.name!r} did not race a bundled pipeline.",
-            "Race it: python -m core train diffusion_zero_shot --set model=diffusion_small",
+            f"The run {run.name!r} did not evaluate a bundled pipeline.",
+            "Evaluate it: python -m core train diffusion_zero_shot --set model=diffusion_small",
         )
     if not (run.path / RESULT).is_file():
         raise CoreError(f"The run {run.name!r} has no result.", f"Let it finish: {spec.command(run.name)}")
-    found = json.loads((run.path / RESULT).read_text(encoding="utf-8"))
+    found = read_summary(run)
     if found["split"] != "test":
-        raise CoreError(f"The run {run.name!r} raced {found['split']} images; a card reports test images.")
+        raise CoreError(f"The run {run.name!r} is of {found['split']} images; a card reports test images.")
     card = json.loads(file.read_text(encoding="utf-8"))
-    compared = ("model", "accuracy", "low", "high", "only_race", "only_other", "p_value")
+    compared = ("model", "accuracy", "low", "high", "only_first", "only_second", "p_value")
     card["metrics"] |= {
         "test_accuracy": found["test"]["accuracy"],
         "test_interval_95": [found["test"]["low"], found["test"]["high"]],
         "test_count": found["test"]["count"],
-        "test_protocol": f"races, {found['plan_words']}",
+        "test_protocol": f"elimination, {found['plan_words']}",
         "test_plan": found["plan"],
         "test_seed": found["seed"],
         "test_calls": found["calls"]["mean"],

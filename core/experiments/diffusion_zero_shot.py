@@ -1,13 +1,12 @@
 """How many images a text-to-image diffusion model names right by denoising them under the name of every class.
 
-    python -m core train diffusion_zero_shot --name races                        100 CIFAR-10 test images
+    python -m core train diffusion_zero_shot --name classifications                        100 CIFAR-10 test images
     python -m core train diffusion_zero_shot --name prunes --set images=300 --set full_grid=true
     python -m core train diffusion_zero_shot --name own --set model=folder:my_pipeline --set test_split=val
 
-Every image is a race of its own (core/methods/diffusion/diffusion_classifier.py) with noise of its own. A finished race
-is on disk before the next one begins, so that a run that was stopped or killed loses one image at most. With
-`full_grid` no prompt leaves a race, and what pruning would have saved is computed from the recorded errors, for several
-thresholds.
+Every image is classified by itself (core/methods/diffusion/diffusion_classifier.py) with noise of its own, and is on
+disk before the next one begins, so that a run that was stopped or killed loses one image at most. With `full_grid` no
+prompt is eliminated, and what pruning would have saved is computed from the recorded errors, for several thresholds.
 """
 
 from __future__ import annotations
@@ -15,11 +14,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import zipfile
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -32,30 +29,37 @@ from core.data.loading import decode_split, load_images
 from core.data.prompts import check_template, fill_template
 from core.data.transforms import Preprocessing, to_batch
 from core.errors import ConfigError, CoreError
+from core.experiments.diffusion_checkpoint import FinishedClassifications
+from core.experiments.diffusion_results import compared_with, grid_columns, replayed, result_columns, summarise
+from core.experiments.evaluation import (
+    accuracy_metrics,
+    check_labels,
+    choose_labels,
+    evaluated_splits,
+    save_evaluation,
+)
 from core.experiments.run_precision import settle_precision
-from core.experiments.zero_shot import choose_labels, evaluated_splits
-from core.files import replaced, write_atomically, write_json
-from core.methods.accuracy.confusion import Accuracy, accuracy, class_accuracies, confusion_matrix
-from core.methods.accuracy.paired import paired
+from core.files import write_json
+from core.methods.accuracy.confusion import accuracy
 from core.methods.accuracy.same_images import answers, class_order
+from core.methods.diffusion.denoising_error import Denoiser
 from core.methods.diffusion.diffusion_batch import fitting_batch
-from core.methods.diffusion.diffusion_classifier import Denoiser, Plan, Race, classify, other_objective, replay
-from core.methods.diffusion.race_evaluation import plan_words, replay_all, replayed_plans, trail
+from core.methods.diffusion.diffusion_classifier import Classification, classify, replay
+from core.methods.diffusion.elimination_cost import plan_words
+from core.methods.diffusion.sampling_plan import Plan
 from core.models.diffusion import LatentDiffusion
-from core.models.spec import LoadedModel
 from core.models.weights import load
 from core.precision_choice import PrecisionChoice
 from core.reports import Progress, still
 from core.runs.store import RunFolder
 from core.seeding import published_stream, stream
 
-RESULT, PREDICTIONS, RACES = "result.json", "predictions.npz", "races"
-QUANTILES = (0.1, 0.5, 0.9)
+CLASSIFIED = "classified"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Which pipeline, which images, which words, and how their races are run."""
+    """Which pipeline, which images, which words, and how they are classified."""
 
     model: str = option(
         "diffusion_small",
@@ -77,13 +81,13 @@ class Config:
     )
     plan: Plan = field(default_factory=Plan)
     full_grid: bool = option(
-        False, "Full grid", "Compute every draw for every prompt, and find from them what pruning would have cost."
+        False, "Full grid", "Compute every sample for every prompt, and find from them what pruning would have cost."
     )
     compare_with: tuple[str, ...] = option(
         ("clip_small", "cnn_small"), "Compare with", "Models that answer the same images, one a line."
     )
     batch_size: int = option(0, "Batch size", "Latents in a pass; 0 measures what fits.", minimum=0, maximum=8192)
-    # Not auto: tables compare plans, and a run goes on with races that it has, maybe of another machine.
+    # Not auto: tables compare plans, and a run goes on with classifications that it has, maybe of another machine.
     precision: PrecisionChoice = option(
         "fp32", "Precision", "Of the network's matrix products. auto: bf16 where it was measured to be faster."
     )
@@ -92,15 +96,14 @@ class Config:
     def __post_init__(self) -> None:
         check_options(self)
         check_template(self.template)
-        if len({label.casefold() for label in self.labels}) < len(self.labels):
-            raise ConfigError("A label occurs twice.", "Give every class a label of its own.")
+        check_labels(self.labels)
         if not all(isinstance(name, str) for name in self.compare_with):
             raise ConfigError(f"compare_with is {self.compare_with!r}; expected names of models.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RaceReport:
-    """All races so far; `step` counts images.
+class ClassificationReport:
+    """All classifications so far; `step` counts images.
 
     Attributes:
         mean_calls: evaluations of the network for an image, on average.
@@ -119,7 +122,7 @@ class RaceReport:
 
 @dataclass(frozen=True, kw_only=True)
 class _Pictures:
-    """The chosen images in the order in which they are raced, a random one: what is true of the first is of all."""
+    """The chosen images in the order of their classification, a random one: what is true of the first is of all."""
 
     data: dict[str, ArrayDataset]
     split: np.ndarray
@@ -133,8 +136,8 @@ class _Pictures:
         return np.asarray(self.data[str(self.split[place])].images[int(self.row[place])])
 
 
-def run(config: Config, folder: RunFolder) -> Iterator[Progress | RaceReport]:
-    """Race image after image; `result.json` and `predictions.npz` in the folder hold what comes of it.
+def run(config: Config, folder: RunFolder) -> Iterator[Progress | ClassificationReport]:
+    """Classify image after image; `result.json` and `predictions.npz` in the folder hold what comes of it.
 
     Raises:
         CoreError: a model or the data set is not on this machine, or the network gives no numbers.
@@ -142,7 +145,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | RaceReport]:
         ConfigError: the number of labels is not that of the classes.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ConfigError("These races are one process.", "Start several runs with other seeds instead.")
+        raise ConfigError("This classification is one process.", "Start several runs with other seeds instead.")
     yield Progress(step=0, steps=1, text="loading the model")
     place = folder.read_spec().device
     model = load(config.model, place)
@@ -150,15 +153,14 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | RaceReport]:
     module, preprocessing = cast(LatentDiffusion, model.module), model.network.preprocessing
     info = read_dataset(config.dataset)
     labels, tested = choose_labels(config.labels, info), evaluated_splits(config.test_split, info, carved=True)
-    others = [load(name, place) for name in dict.fromkeys(config.compare_with)]
-    for other in others:
+    others = {name: load(name, place) for name in dict.fromkeys(config.compare_with)}
+    for other in others.values():
         class_order(other, info["classes"])
     for split in tested:
         yield from (replace(each, step=0, steps=1) for each in decode_split(config.dataset, split, preprocessing.size))
     pictures = choose_pictures(config, tested, preprocessing.size)
-    steps = len(pictures)
-    said = {}
-    for name, other in zip(dict.fromkeys(config.compare_with), others, strict=True):
+    steps, said = len(pictures), {}
+    for name, other in others.items():
         answering = answers(other, pictures, info["classes"], labels, config.template)  # type: ignore[arg-type]
         said[name] = yield from still(answering, 0, steps)
     yield Progress(step=0, steps=steps, text=f"reading {len(labels):,} prompts")
@@ -166,26 +168,14 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | RaceReport]:
         prompts = module.embed_prompts([fill_template(config.template, label) for label in labels])
     precision = settle_precision(folder, config.precision, "inference").precision
     denoise = module.denoiser(prompts, precision)
-    store = _Store(path=folder.path / RACES, plan=_run_plan(config, len(labels)), schedule=len(module.alphas_cumprod))
-    races = store.read(steps) if folder.checkpoint.is_file() else []
-    folder.truncate_metrics(len(races))
     batch_size = _batch_size(config, folder, denoise, _latent(module, pictures[0], preprocessing), len(labels))
-    while len(races) < steps:
-        latent = _latent(module, pictures[len(races)], preprocessing)
-        plan = replace(store.plan, seed=image_seed(config, len(races)))
-        looks = classify(denoise, latent, len(labels), module.alphas_cumprod, plan, batch_size=batch_size)
-        race = yield from _watched(looks, pictures.label, races, steps)
-        races.append(race)
-        try:
-            yield _report(pictures.label, races, steps)
-        except GeneratorExit:
-            # The line of metrics is written: the race it speaks of must be there too.
-            store.write(len(races) - 1, race)
-            raise
-        store.write(len(races) - 1, race)
+    classifications = yield from _classify_all(
+        config, folder, denoise, module, preprocessing, pictures, len(labels), batch_size
+    )
 
     yield Progress(step=steps, steps=steps, text="comparing")
-    decided = [_decided(race, config, len(module.alphas_cumprod)) for race in races]
+    schedule = len(module.alphas_cumprod)
+    decided = [_decided(classification, config, schedule) for classification in classifications]
     summary = {
         "model_title": model.spec.title,
         "dataset_title": info["title"],
@@ -202,20 +192,55 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | RaceReport]:
         "precision": precision,
         "device": str(module.device),
         "threads": torch.get_num_threads(),
-        **_summary(pictures.label, decided, races),
+        **summarise(pictures.label, decided, classifications),
         "others": [
-            _compared(name, other, pictures.label, decided, said[name])
-            for name, other in zip(said, others, strict=True)
+            compared_with(name, other.spec.title, pictures.label, decided, said[name]) for name, other in others.items()
         ],
     }
     if config.full_grid and len(labels) > 1:
-        summary["replays"] = yield from _replays(races, pictures.label, config.plan, len(module.alphas_cumprod), steps)
-    _save(folder, config, summary, _columns(config, pictures, decided, races, said), races)
-    shutil.rmtree(folder.path / RACES, ignore_errors=True)
+        summary["replays"] = yield from replayed(classifications, pictures.label, config.plan, schedule, steps)
+    seeds = np.array([image_seed(config, place) for place in range(steps)], dtype=np.int64)
+    where = {"split": pictures.split, "row": pictures.row, "label": pictures.label.astype(np.int64), "seed": seeds}
+    columns = where | result_columns(decided, classifications, list(said.values()))
+    save_evaluation(folder, config, summary, columns | grid_columns(classifications) if config.full_grid else columns)
+    shutil.rmtree(folder.path / CLASSIFIED, ignore_errors=True)
+
+
+def _classify_all(
+    config: Config,
+    folder: RunFolder,
+    denoise: Denoiser,
+    module: LatentDiffusion,
+    preprocessing: Preprocessing,
+    pictures: _Pictures,
+    prompts: int,
+    batch_size: int,
+) -> Generator[Progress | ClassificationReport, None, list[Classification]]:
+    """Every picture classified, those of the folder first; each is on disk before the next one begins."""
+    steps, schedule = len(pictures), len(module.alphas_cumprod)
+    if (old := folder.path / "races").is_dir():  # as an earlier version called it
+        old.rename(folder.path / CLASSIFIED)
+    store = FinishedClassifications(path=folder.path / CLASSIFIED, plan=_run_plan(config, prompts), schedule=schedule)
+    classifications = store.read(steps) if folder.checkpoint.is_file() else []
+    folder.truncate_metrics(len(classifications))
+    while len(classifications) < steps:
+        latent = _latent(module, pictures[len(classifications)], preprocessing)
+        plan = replace(store.plan, seed=image_seed(config, len(classifications)))
+        looks = classify(denoise, latent, prompts, module.alphas_cumprod, plan, batch_size=batch_size)
+        classification = yield from _watched(looks, pictures.label, classifications, steps)
+        classifications.append(classification)
+        try:
+            yield _report(pictures.label, classifications, steps)
+        except GeneratorExit:
+            # The line of metrics is written: the classification it speaks of must be there too.
+            store.write(len(classifications) - 1, classification)
+            raise
+        store.write(len(classifications) - 1, classification)
+    return classifications
 
 
 def choose_pictures(config: Config, splits: tuple[str, ...], size: int) -> _Pictures:
-    """The images that a run is about, in the order of their races: the first 100 of 300 are those that 100 would be."""
+    """The images that a run is about, in their order: the first 100 of 300 are those that 100 would be."""
     data = {split: load_images(config.dataset, split, size) for split in splits}
     names = np.concatenate([np.full(len(each), split) for split, each in data.items()])
     rows = np.concatenate([np.arange(len(each)) for each in data.values()])
@@ -227,61 +252,29 @@ def choose_pictures(config: Config, splits: tuple[str, ...], size: int) -> _Pict
 
 
 def image_seed(config: Config, place: int) -> int:
-    """The seed of an image's race: its own, so that what chance does to one image says nothing about the next."""
+    """The seed of an image's samples: its own, so that what chance does to one image says nothing about the next."""
     return int(stream("seed of a race", config.plan.seed, config.seed, place).integers(2**31))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Store:
-    """Finished races on disk, a file each: what a run goes on from."""
-
-    path: Path
-    plan: Plan
-    schedule: int
-
-    def write(self, place: int, race: Race) -> None:
-        """Keep the errors; all else follows from them."""
-        with replaced(self._file(place)) as file:
-            np.savez_compressed(
-                file,
-                allow_pickle=False,
-                noise_error=race.noise_error,
-                reconstruction_error=race.reconstruction_error,
-                time_steps=race.time_steps,
-                spent=np.array([race.seconds, race.batches]),
-            )
-
-    def read(self, most: int) -> list[Race]:
-        """The races up to the first that is missing or damaged."""
-        found: list[Race] = []
-        while len(found) < most:
-            try:
-                with np.load(self._file(len(found)), allow_pickle=False) as stored:
-                    errors = (stored["noise_error"], stored["reconstruction_error"], stored["time_steps"])
-                    race = replay(*errors, self.plan, self.schedule)
-                    seconds, batches = stored["spent"]
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, ConfigError):
-                break
-            found.append(replace(race, seconds=float(seconds), batches=int(batches)))
-        return found
-
-    def _file(self, place: int) -> Path:
-        return self.path / f"{place:06d}.npz"
-
-
 def _run_plan(config: Config, prompts: int) -> Plan:
-    """What really runs: the plan, or all of its draws for all prompts."""
+    """What really runs: the plan, or all of its samples for all prompts."""
     if not config.full_grid or prompts < 2:
         return config.plan
-    return replace(config.plan, pruning="none", draws=config.plan.most_draws)
+    return replace(config.plan, pruning="none", samples=config.plan.most_samples)
 
 
-def _decided(race: Race, config: Config, schedule: int) -> Race:
-    """The race as the plan has it: as it was run, or replayed from the full grid."""
-    if not config.full_grid or race.noise_error.shape[1] < 2:
-        return race
-    found = replay(race.noise_error, race.reconstruction_error, race.time_steps, config.plan, schedule)
-    return replace(found, seconds=race.seconds, batches=race.batches)
+def _decided(classification: Classification, config: Config, schedule: int) -> Classification:
+    """The classification as the plan has it: as it was run, or replayed from the full grid."""
+    if not config.full_grid or classification.noise_error.shape[1] < 2:
+        return classification
+    found = replay(
+        classification.noise_error,
+        classification.reconstruction_error,
+        classification.time_steps,
+        config.plan,
+        schedule,
+    )
+    return replace(found, seconds=classification.seconds, batches=classification.batches)
 
 
 def _latent(module: LatentDiffusion, picture: np.ndarray, preprocessing: Preprocessing) -> torch.Tensor:
@@ -299,148 +292,35 @@ def _batch_size(config: Config, folder: RunFolder, denoise: Denoiser, latent: to
                 f"The run {folder.name!r} cannot go on from its checkpoint ({error}).",
                 f"Delete {folder.checkpoint} to begin anew.",
             ) from error
-    most = prompts * max(config.plan.least_draws, config.plan.look_every)
+    most = prompts * max(config.plan.least_samples, config.plan.look_every)
     size = config.batch_size or fitting_batch(denoise, latent, most=most, key=(config.model, config.precision))
-    write_atomically(folder.checkpoint, json.dumps({"batch_size": size}))
+    write_json(folder.checkpoint, {"batch_size": size})
     return size
 
 
 def _watched(
-    looks: Generator[Race, None, Race], labels: np.ndarray, before: list[Race], steps: int
-) -> Generator[Progress, None, Race]:
-    """One image's race to its end; says where it is, and how the others went."""
-    place, race = len(before), None
-    right = sum(int(each.winner == label) for each, label in zip(before, labels, strict=False))
+    looks: Generator[Classification, None, Classification], labels: np.ndarray, before: list[Classification], steps: int
+) -> Generator[Progress, None, Classification]:
+    """One image's classification to its end; says where it is, and how the others went."""
+    place, classification = len(before), None
+    right = sum(int(each.predicted == label) for each, label in zip(before, labels, strict=False))
     so_far = f"{right:,} of {place:,} right · " if place else ""
-    for race in looks:
-        left = f"{len(race.alive)} of {race.noise_error.shape[1]} prompts left"
-        text = f"{so_far}image {place + 1:,} of {steps:,}: {race.step} draws, {left}"
+    for classification in looks:
+        left = f"{len(classification.alive)} of {classification.noise_error.shape[1]} prompts left"
+        text = f"{so_far}image {place + 1:,} of {steps:,}: {classification.step} samples, {left}"
         yield Progress(step=place, steps=steps, text=text)
-    assert race is not None
-    return race
+    assert classification is not None
+    return classification
 
 
-def _report(labels: np.ndarray, races: list[Race], steps: int) -> RaceReport:
-    right = accuracy(labels[: len(races)], np.array([race.winner for race in races]))
-    low, high = right.interval
-    return RaceReport(
-        step=len(races),
-        steps=steps,
-        test_accuracy=right.value,
-        test_low=low,
-        test_high=high,
-        test_count=right.count,
-        mean_calls=float(np.mean([race.calls for race in races])),
-        image_seconds=races[-1].seconds,
+def _report(labels: np.ndarray, classifications: list[Classification], steps: int) -> ClassificationReport:
+    right = accuracy(
+        labels[: len(classifications)], np.array([classification.predicted for classification in classifications])
     )
-
-
-def _summary(labels: np.ndarray, decided: list[Race], races: list[Race]) -> dict[str, Any]:
-    """Accuracy and cost; seconds are those of what was really run."""
-    said = np.array([race.winner for race in decided])
-    other = other_objective(decided[0].objective)
-    elsewhere = np.array([race.order(other)[0] for race in decided])
-    prompts = decided[0].noise_error.shape[1]
-    full_grid = prompts * decided[0].steps
-    calls = np.array([race.calls for race in decided])
-    classes = class_accuracies(confusion_matrix(labels, said, prompts))
-    return {
-        "test": _figures(accuracy(labels, said)),
-        "classes": [_figures(right) for right in classes],
-        "calls": {**_distribution(calls), "full_grid": full_grid, "saved": full_grid / float(calls.mean())},
-        "image_seconds": _distribution(np.array([race.seconds for race in races])),
-        "call_seconds": sum(race.seconds for race in races) / sum(race.calls for race in races),
-        "other_objective": {
-            "objective": other,
-            **_figures(accuracy(labels, elsewhere)),
-            "same_answer": _figures(accuracy(said, elsewhere)),
-        },
-    }
-
-
-def _figures(right: Accuracy) -> dict[str, float | int]:
-    low, high = right.interval
-    return {"accuracy": right.value, "low": low, "high": high, "correct": right.correct, "count": right.count}
-
-
-def _distribution(values: np.ndarray) -> dict[str, float]:
-    """Mean, extremes and quantiles."""
-    quantiles = {f"quantile_{share:g}": float(np.quantile(values, share)) for share in QUANTILES}
-    return {"mean": float(values.mean()), **quantiles, "min": float(values.min()), "max": float(values.max())}
-
-
-def _compared(
-    name: str, model: LoadedModel, labels: np.ndarray, decided: list[Race], said: np.ndarray
-) -> dict[str, Any]:
-    """Another model on the same images, beside the races."""
-    found = paired(labels, np.array([race.winner for race in decided]), said)
-    return {
-        "model": name,
-        "title": model.spec.title,
-        **_figures(accuracy(labels, said)),
-        "both": found.both,
-        "only_race": found.only_first,
-        "only_other": found.only_second,
-        "neither": found.neither,
-        "p_value": found.p_value,
-        "difference": found.difference,
-    }
-
-
-def _replays(
-    races: list[Race], labels: np.ndarray, plan: Plan, schedule: int, steps: int
-) -> Generator[Progress, None, list[dict[str, Any]]]:
-    """What the plan, other thresholds and stages would have cost, and how often they agree with the full grid."""
-    rows = []
-    for each in replayed_plans(plan, races[0].noise_error.shape[1]):
-        yield Progress(step=steps, steps=steps, text=f"replaying the races: {plan_words(each)}")
-        found = replay_all(races, labels, each, schedule)
-        rows.append(
-            {
-                "plan": asdict(each),
-                "words": plan_words(each),
-                "calls": found.calls,
-                "saved": found.saved,
-                "same": _figures(found.same),
-                "test": _figures(found.right),
-            }
-        )
-    return rows
-
-
-def _columns(
-    config: Config, pictures: _Pictures, decided: list[Race], races: list[Race], said: dict[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """A row for each image, in the order of the races."""
-    trails = [trail(race) for race in decided]
-    other = other_objective(config.plan.objective)
-    classes = np.int16 if len(decided[0].order()) < 2**15 else np.int32
-    return {
-        "split": pictures.split,
-        "row": pictures.row,
-        "label": pictures.label.astype(np.int64),
-        "predicted": np.array([race.winner for race in decided], dtype=np.int64),
-        "other_objective": np.array([race.order(other)[0] for race in decided], dtype=np.int64),
-        "calls": np.array([race.calls for race in decided], dtype=np.int64),
-        "seconds": np.array([race.seconds for race in races]),
-        "seed": np.array([image_seed(config, place) for place in range(len(pictures))], dtype=np.int64),
-        "leader": np.stack([leaders for leaders, _ in trails]).astype(classes),
-        "calls_by_draw": np.stack([calls for _, calls in trails]).astype(np.int32),
-        "compared": np.stack(list(said.values())) if said else np.zeros((0, len(pictures)), dtype=np.int64),
-    }
-
-
-def _save(
-    folder: RunFolder, config: Config, summary: dict[str, Any], columns: dict[str, np.ndarray], races: list[Race]
-) -> None:
-    """Write every answer (and of a full grid every error), and then the summary, which says that all is there."""
-    if config.full_grid:
-        columns = columns | {
-            "noise_error": np.stack([race.noise_error for race in races]),
-            "reconstruction_error": np.stack([race.reconstruction_error for race in races]),
-            "time_steps": np.stack([race.time_steps for race in races]),
-        }
-    with replaced(folder.path / PREDICTIONS) as file:
-        np.savez_compressed(file, allow_pickle=False, **columns)
-    facts = {"model": config.model, "dataset": config.dataset, "command": folder.read_spec().command(folder.name)}
-    write_json(folder.path / RESULT, {**facts, **summary})
+    return ClassificationReport(
+        step=len(classifications),
+        steps=steps,
+        **accuracy_metrics(right),
+        mean_calls=float(np.mean([classification.calls for classification in classifications])),
+        image_seconds=classifications[-1].seconds,
+    )

@@ -4,7 +4,7 @@
     python -m core train text_to_image --set dataset=tiny_imagenet --set model.image_size=64 --set model.halvings=3
 
 Validation is classification by denoising at six time steps, on a few hundred held-out images: quick, and lower than
-what the diffusion classifier reaches with more draws. What the bundled pipeline reached is in its card.
+what the diffusion classifier reaches with more samples. What the bundled pipeline reached is in its card.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | EpochReport]:
 
 
 def _card(config: Config, folder: RunFolder, names: list[str], kept: float, fit: Fit) -> ModelCard:
-    """What the pipeline is and how it came to be; accuracies under the race are added by whoever measures them."""
+    """What the pipeline is and how it came to be; the accuracy of classifying is added by whoever measures it."""
     found = fit.predictions.evaluation() if fit.predictions is not None else None
     measured = {
         "val_accuracy": found.accuracy,

@@ -21,12 +21,19 @@ import numpy as np
 
 from core.configs import check_options, option
 from core.data.arrays import ArrayDataset, validation_indices
-from core.data.catalogue import is_carved, read_dataset
+from core.data.catalogue import read_dataset
 from core.data.loading import Rows, decode_split, load_images, skipped_images
-from core.data.prompts import STRATEGIES, StrategyName, check_template, dataset_labels, strategy_templates
-from core.errors import ConfigError, UnknownNameError
+from core.data.prompts import STRATEGIES, StrategyName, check_template, strategy_templates
+from core.errors import ConfigError
+from core.experiments.evaluation import (
+    accuracy_metrics,
+    accuracy_values,
+    check_labels,
+    choose_labels,
+    evaluated_splits,
+    save_evaluation,
+)
 from core.experiments.run_precision import settle_precision
-from core.files import replaced, write_json
 from core.methods.accuracy.confusion import Accuracy, accuracy
 from core.methods.clip.zero_shot import Scale, text_classifier, zero_shot_scores
 from core.methods.embeddings.features import Features, extract_features
@@ -41,7 +48,6 @@ from core.seeding import published_stream
 # Where nothing but what is tested on is there to choose a strategy by.
 HELD_OUT_SHARE = 0.2
 _JUDGES = {"train": "the tenth of train that no training here learns from", "": "a fifth of each class, not tested on"}
-RESULT, PREDICTIONS = "result.json", "predictions.npz"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +85,7 @@ class Config:
             check_template(template)
         if self.strategy == "custom" and not self.templates:
             raise ConfigError("There are no prompts of your own.", "Write some, or choose another strategy.")
-        if len({label.casefold() for label in self.labels}) < len(self.labels):
-            raise ConfigError("A label occurs twice.", "Give every class a label of its own.")
+        check_labels(self.labels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,116 +148,57 @@ def run(config: Config, folder: RunFolder) -> Iterator[Report]:
     labels, names = choose_labels(config.labels, info), _compared(config)
     tested = evaluated_splits(config.test_split, info)
     elsewhere = _validation_split(info, tested) if len(names) > 1 else ""
-    chosen_rows = {}
-    for split in (*tested, *([elsewhere] if elsewhere else [])):
-        for progress in decode_split(config.dataset, split, model.network.preprocessing.size):
-            yield Progress(step=0, steps=1, text=progress.text)
-        data = _load(config, model, split)
-        held_out = split == elsewhere == "train"
-        rows = validation_indices(np.asarray(data.labels)) if held_out else np.arange(len(data))
-        chosen_rows[split] = _some_rows(rows, config.max_validation if split == elsewhere else config.max_images)
-    steps, done = sum(map(len, chosen_rows.values())) + len(names) + len(tested), 0
+    rows = yield from _choose_rows(config, model, tested, elsewhere)
+    images = sum(map(len, rows.values()))
+    steps = images + len(names) + len(tested)
 
     began = time.perf_counter()
-    weights = {}
-    for name in names:
-        templates = config_templates(config, name)
-        reading = Progress(step=done, steps=steps, text=f"{name}: reading {len(labels) * len(templates):,} sentences")
-        yield reading
-        weights[name] = yield from watched(partial(_read, model, labels, templates), reading)
-        done += 1
+    weights = yield from _read_labels(config, model, labels, names, steps)
     text_seconds = time.perf_counter() - began
-
     began = time.perf_counter()
-    parts = []
-    for split, rows in chosen_rows.items():
-        extraction = _features(config, model, _load(config, model, split), rows)
-        features = yield from shifted(extraction, done, steps)
-        parts.append(_Part(split=split, rows=rows, features=features))
-        done += len(rows)
+    parts = yield from _read_images(config, model, rows, len(names), steps)
     image_seconds = time.perf_counter() - began
 
     judges, parts = _set_aside(parts, elsewhere) if len(names) > 1 else ([], parts)
     compared = []
     for name in names if judges else ():
         _, right = _answer(judges, weights[name], labels, model)
-        compared.append(_strategy_report(name, right, done, steps))
+        metrics = accuracy_metrics(right, "val")
+        compared.append(StrategyReport(step=images + len(names), steps=steps, strategy=name, **metrics))
         yield compared[-1]
     # Of equally good ones the simplest: they stand in that order.
     chosen = max(compared, key=lambda report: report.val_accuracy).strategy if compared else names[0]
-    results, answers = [], []
-    for part in parts:
+    answers = []
+    for place, part in enumerate(parts, 1):
         found, right = _answer([part], weights[chosen], labels, model)
         answers.append(found)
-        done += 1
-        results.append(_split_report(chosen, part.split, right, done, steps))
-        yield results[-1]
-    answer = {key: np.concatenate([found[key] for found in answers]) for key in answers[0]}
-    overall = _split_report(chosen, "+".join(tested), accuracy(answer["label"], answer["predicted"]), done, steps)
-    if len(results) > 1:
-        yield overall
+        done = images + len(names) + place
+        yield SplitReport(step=done, steps=steps, strategy=chosen, split=part.split, **accuracy_metrics(right))
+    columns = {key: np.concatenate([found[key] for found in answers]) for key in answers[0]}
+    overall, split = accuracy(columns["label"], columns["predicted"]), "+".join(tested)
+    if len(parts) > 1:
+        yield SplitReport(step=steps, steps=steps, strategy=chosen, split=split, **accuracy_metrics(overall))
     summary = {
         "model_title": model.spec.title,
         "dataset_title": info["title"],
         "labels": list(labels),
         "image_size": model.network.preprocessing.size,
+        "split": split,
         "strategy": chosen,
         "templates": list(config_templates(config, chosen)),
         "chosen_on": _JUDGES.get(elsewhere, elsewhere) if compared else "",
         "compared": [asdict(report) for report in compared],
-        "splits": [asdict(report) for report in results],
-        "test": asdict(overall),
+        "test": accuracy_values(overall),
         "skipped": _skipped(config, info, tested, model.network.preprocessing.size),
         "text_seconds": text_seconds,
         "image_seconds": image_seconds,
     }
-    _save(folder, config, summary, answer)
-
-
-def _save(folder: RunFolder, config: Config, summary: dict[str, Any], answer: dict[str, np.ndarray]) -> None:
-    """Write every answer, and then the summary, which says that all is there."""
-    with replaced(folder.path / PREDICTIONS) as file:
-        np.savez_compressed(file, allow_pickle=False, **answer)
-    facts = {"model": config.model, "dataset": config.dataset, "command": folder.read_spec().command(folder.name)}
-    write_json(folder.path / RESULT, {**facts, **summary})
-
-
-def choose_labels(given: tuple[str, ...], info: dict[str, Any]) -> tuple[str, ...]:
-    """One label a class: those given, or else the data set's own names made readable.
-
-    Raises:
-        ConfigError: there is another number of labels than of the data set's classes.
-    """
-    if not given:
-        return dataset_labels(info["classes"], info.get("class_titles"))
-    if len(given) != len(info["classes"]):
-        raise ConfigError(
-            f"{info['title']} has {len(info['classes'])} classes, but {len(given)} labels were given.",
-            f"Give one for each, in this order: {', '.join(info['classes'][:8])}{' …' * (len(info['classes']) > 8)}",
-        )
-    return given
+    save_evaluation(folder, config, summary, columns)
 
 
 def config_templates(config: Config, strategy: str) -> tuple[str, ...]:
     """The templates of a strategy under this config."""
     return strategy_templates(strategy, domain=config.domain, custom="\n".join(config.templates))
-
-
-def evaluated_splits(text: str, info: dict[str, Any], *, carved: bool = False) -> tuple[str, ...]:
-    """The splits that `text` names, joined by +; empty: test, or val, or all there are (the domains of PACS).
-
-    Args:
-        carved: "val" may be what trainings of a data set without such a split set aside.
-
-    Raises:
-        UnknownNameError: there is no such split.
-    """
-    stored = tuple(info["splits"])
-    names = tuple(dict.fromkeys(part.strip() for part in text.split("+") if part.strip()))
-    for name in names:
-        if name not in stored and not (carved and is_carved(info, name)):
-            raise UnknownNameError(f"split of {info['title']}", name, stored)
-    return names or next(((usual,) for usual in ("test", "val") if usual in stored), stored)
 
 
 def _compared(config: Config) -> tuple[str, ...]:
@@ -272,9 +218,51 @@ def _some_rows(rows: np.ndarray, limit: int) -> np.ndarray:
     return np.sort(published_stream("tested rows", 0).permutation(rows)[:limit]) if limit else rows
 
 
-def _read(model: LoadedModel, labels: tuple[str, ...], templates: tuple[str, ...]) -> np.ndarray:
-    with model.lock:
-        return text_classifier(cast(ImageTextEncoder, model.module), labels, templates)
+def _choose_rows(
+    config: Config, model: LoadedModel, tested: tuple[str, ...], elsewhere: str
+) -> Generator[Progress, None, dict[str, np.ndarray]]:
+    """Of every split that is needed, the rows that are read; images that wait to be decoded are decoded."""
+    chosen = {}
+    for split in (*tested, *([elsewhere] if elsewhere else [])):
+        for progress in decode_split(config.dataset, split, model.network.preprocessing.size):
+            yield Progress(step=0, steps=1, text=progress.text)
+        data = _load(config, model, split)
+        held_out = split == elsewhere == "train"
+        rows = validation_indices(np.asarray(data.labels)) if held_out else np.arange(len(data))
+        chosen[split] = _some_rows(rows, config.max_validation if split == elsewhere else config.max_images)
+    return chosen
+
+
+def _read_labels(
+    config: Config, model: LoadedModel, labels: tuple[str, ...], names: tuple[str, ...], steps: int
+) -> Generator[Progress, None, dict[str, np.ndarray]]:
+    """The (labels, dim) weights of every strategy."""
+
+    def read(templates: tuple[str, ...]) -> np.ndarray:
+        with model.lock:
+            return text_classifier(cast(ImageTextEncoder, model.module), labels, templates)
+
+    weights = {}
+    for done, name in enumerate(names):
+        templates = config_templates(config, name)
+        text = f"{name}: reading {len(labels) * len(templates):,} sentences"
+        reading = Progress(step=done, steps=steps, text=text)
+        yield reading
+        weights[name] = yield from watched(partial(read, templates), reading)
+    return weights
+
+
+def _read_images(
+    config: Config, model: LoadedModel, rows: dict[str, np.ndarray], done: int, steps: int
+) -> Generator[Progress, None, list[_Part]]:
+    """What the image tower makes of the chosen rows."""
+    parts = []
+    for split, chosen in rows.items():
+        extraction = _features(config, model, _load(config, model, split), chosen)
+        features = yield from shifted(extraction, done, steps)
+        parts.append(_Part(split=split, rows=chosen, features=features))
+        done += len(chosen)
+    return parts
 
 
 def _load(config: Config, model: LoadedModel, split: str) -> ArrayDataset:
@@ -336,33 +324,6 @@ def _answer(
         "true_confidence": found.probabilities[np.arange(len(truth)), truth],
     }
     return answer, accuracy(truth, predicted)
-
-
-def _strategy_report(strategy: str, right: Accuracy, step: int, steps: int) -> StrategyReport:
-    low, high = right.interval
-    return StrategyReport(
-        step=step,
-        steps=steps,
-        strategy=strategy,
-        val_accuracy=right.value,
-        val_low=low,
-        val_high=high,
-        val_count=right.count,
-    )
-
-
-def _split_report(strategy: str, split: str, right: Accuracy, step: int, steps: int) -> SplitReport:
-    low, high = right.interval
-    return SplitReport(
-        step=step,
-        steps=steps,
-        strategy=strategy,
-        split=split,
-        test_accuracy=right.value,
-        test_low=low,
-        test_high=high,
-        test_count=right.count,
-    )
 
 
 def _skipped(config: Config, info: dict[str, Any], tested: tuple[str, ...], size: int) -> dict[str, str]:

@@ -44,10 +44,10 @@ def plot_attention_distance(distances: Sequence[np.ndarray], names: Sequence[str
     figure = go.Figure()
     for index, (distance, name) in enumerate(zip(distances, names, strict=True)):
         layers, heads = distance.shape
-        spread = np.linspace(-0.14, 0.14, heads) + 0.34 * (index - (len(names) - 1) / 2)
+        offsets = np.linspace(-0.14, 0.14, heads) + 0.34 * (index - (len(names) - 1) / 2)
         figure.add_trace(
             go.Scatter(
-                x=(np.arange(layers)[:, None] + spread).ravel(),
+                x=(np.arange(layers)[:, None] + offsets).ravel(),
                 y=distance.ravel(),
                 mode="markers",
                 name=name,

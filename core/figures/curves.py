@@ -108,7 +108,7 @@ def plot_metric(
             dash = DASHES[position // len(CATEGORICAL) % 5]
             _line(figure, curve.title, words(name), places, values, position, dash, 2.5, smoothing, percent)
             labels.append((places[-1], _smooth(values, smoothing)[-1], curve.title, position))
-    _label_ends(figure, labels, percent)
+    _label_ends(figure, labels, percent, height)
     _x_axis(figure, curves, x, None)
     figure.update_yaxes(title=words(name), tickformat=".0%" if percent else "", rangemode="tozero")
     return finish(figure, height=height, margin=_margin(labels), uirevision=f"{name}/{x}")
@@ -239,7 +239,9 @@ def _legend(figure: go.Figure, name: str, style: dict[str, Any]) -> None:
     figure.add_trace(go.Scatter(x=[None], y=[None], name=name, hoverinfo="skip", **{**style, **grey}))
 
 
-def _label_ends(figure: go.Figure, labels: list[tuple[float, float, str, int]], percent: bool) -> None:
+def _label_ends(
+    figure: go.Figure, labels: list[tuple[float, float, str, int]], percent: bool, height: int = 380
+) -> None:
     """Name every line at its end, pushed apart where the ends are too close to read; a lone line shows its value."""
     if not labels:
         return
@@ -247,7 +249,7 @@ def _label_ends(figure: go.Figure, labels: list[tuple[float, float, str, int]], 
     span = float(np.ptp(everything)) or 1.0
     lowest = -np.inf
     for place, value, title, position in sorted(labels, key=lambda label: label[1]):
-        lowest = max(value, lowest + 0.075 * span)
+        lowest = max(value, lowest + 0.075 * 380 / height * span)
         number = f"{value:.1%}" if percent else f"{value:.3g}"
         short = title if len(title) <= LABEL_LETTERS else f"{title[: LABEL_LETTERS - 1]}…"
         text = number if len(labels) == 1 else short

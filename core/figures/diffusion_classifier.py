@@ -1,4 +1,4 @@
-"""The race of the prompts: who is how far behind after how many draws, and at which noise it is decided."""
+"""The classification of the prompts: who is how far behind after how many samples, and at which noise it is decided."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from core.figures.attention import short_label
 from core.figures.overlay import to_data_uri
 from core.figures.theme import BASELINE, CATEGORICAL, colour_table, finish
 from core.methods.diffusion.denoising_view import DenoisingView
-from core.methods.diffusion.diffusion_classifier import Race, excess_error
+from core.methods.diffusion.diffusion_classifier import Classification, excess_error
 
 HIGHLIGHTED = 5
 MOST_LINES = 40
 _MOST_POINTS = 160
-# Intervals of fewer draws are wider than the picture.
+# Intervals of fewer samples are wider than the picture.
 _FIRST_DRAW = 5
 BINS = 10
 
 
-def plot_race(race: Race, labels: Sequence[str]) -> go.Figure:
+def plot_classification(classification: Classification, labels: Sequence[str]) -> go.Figure:
     """A line per prompt: how far its error is above the leader's, with 95 % bands; grey once it has been pruned."""
-    mean, half_width = (100 * values for values in excess_error(race))
-    order = race.order()
+    mean, half_width = (100 * values for values in excess_error(classification))
+    order = classification.order()
     shown = order[:MOST_LINES]
-    pruned = {each.prompt: each for each in race.pruned}
+    pruned = {each.prompt: each for each in classification.pruned}
     colours = prompt_colours(order)
     figure = go.Figure()
-    drawn = race.draws
+    drawn = classification.samples
     last = {prompt: int(drawn[prompt]) - 1 for prompt in shown}
-    first = min(_FIRST_DRAW, race.step) - 1
+    first = min(_FIRST_DRAW, classification.step) - 1
     for prompt in reversed(shown):
-        draws = np.unique(np.linspace(first, last[prompt], _MOST_POINTS).round().astype(int))
+        samples = np.unique(np.linspace(first, last[prompt], _MOST_POINTS).round().astype(int))
         if last[prompt] < first:
             continue
         gone, colour, name = prompt in pruned, colours.get(prompt, BASELINE), html.escape(labels[prompt])
-        if prompt in colours and prompt != race.winner:
-            edge = np.concatenate([draws, draws[::-1]])
-            width = half_width[draws, prompt]
+        if prompt in colours and prompt != classification.predicted:
+            edge = np.concatenate([samples, samples[::-1]])
+            width = half_width[samples, prompt]
             figure.add_trace(
                 go.Scatter(
                     x=edge + 1,
-                    y=np.concatenate([mean[draws, prompt] + width, (mean[draws, prompt] - width)[::-1]]),
+                    y=np.concatenate([mean[samples, prompt] + width, (mean[samples, prompt] - width)[::-1]]),
                     fill="toself",
                     fillcolor=_faint(colour, 0.08 if gone else 0.16),
                     line={"width": 0},
@@ -54,39 +54,42 @@ def plot_race(race: Race, labels: Sequence[str]) -> go.Figure:
             )
         figure.add_trace(
             go.Scatter(
-                x=draws + 1,
-                y=mean[draws, prompt],
+                x=samples + 1,
+                y=mean[samples, prompt],
                 # A line of a single point is nothing to see.
-                mode="lines" if len(draws) > 1 else "markers",
+                mode="lines" if len(samples) > 1 else "markers",
                 name=short_label(labels[prompt], 24),
-                line={"color": colour, "width": 3.5 if prompt == race.winner else 2 if prompt in colours else 1},
+                line={
+                    "color": colour,
+                    "width": 3.5 if prompt == classification.predicted else 2 if prompt in colours else 1,
+                },
                 opacity=0.55 if gone else 1,
                 showlegend=False,
-                hovertemplate=f"{name} after %{{x}} draws: %{{y:+.2f}} %<extra></extra>",
+                hovertemplate=f"{name} after %{{x}} samples: %{{y:+.2f}} %<extra></extra>",
             )
         )
         if gone:
             figure.add_trace(_cross(prompt, last[prompt], mean, pruned[prompt].p_value, name))
-    _name_ends(figure, race, labels, mean, last, [prompt for prompt in shown if prompt in colours], colours)
+    _name_ends(figure, classification, labels, mean, last, [prompt for prompt in shown if prompt in colours], colours)
     low, high = _reach(mean, half_width, [prompt for prompt in shown if prompt in colours], last)
-    figure.update_xaxes(title="draws of noise and time step", range=[0, max(race.step * 1.32, 12)])
+    figure.update_xaxes(title="samples of noise and time step", range=[0, max(classification.step * 1.32, 12)])
     figure.update_yaxes(title="error above the leader's (%)", range=[low, high])
     return finish(figure, height=500)
 
 
-def plot_error_by_step(race: Race, labels: Sequence[str], steps: int) -> go.Figure:
+def plot_error_by_step(classification: Classification, labels: Sequence[str], steps: int) -> go.Figure:
     """At which noise it is decided: each leading prompt's excess over the winner in ten parts of the schedule.
 
-    `steps`: of the schedule. The errors are those of the race's objective; bars are ± one standard error.
+    `steps`: of the schedule. The errors are those of the classification's objective; bars are ± one standard error.
     """
-    order = race.order()
+    order = classification.order()
     colours = prompt_colours(order)
-    scores = race.scores().astype(np.float64)
-    part = np.minimum(race.time_steps * BINS // steps, BINS - 1)
-    unit = scores[:, race.winner].mean()
+    scores = classification.scores().astype(np.float64)
+    part = np.minimum(classification.time_steps * BINS // steps, BINS - 1)
+    unit = scores[:, classification.predicted].mean()
     figure = go.Figure()
     for rank, prompt in enumerate(order[: HIGHLIGHTED + 1]):
-        differences = 100 * (scores[:, prompt] - scores[:, race.winner]) / unit
+        differences = 100 * (scores[:, prompt] - scores[:, classification.predicted]) / unit
         x, y, error = [], [], []
         for number in range(BINS):
             found = differences[(part == number) & ~np.isnan(differences)]
@@ -94,7 +97,7 @@ def plot_error_by_step(race: Race, labels: Sequence[str], steps: int) -> go.Figu
                 x.append(100 * (number + 0.5) / BINS + 0.9 * (rank - HIGHLIGHTED / 2))
                 y.append(found.mean())
                 error.append(found.std(ddof=1) / np.sqrt(len(found)))
-        if prompt == race.winner:
+        if prompt == classification.predicted:
             continue
         figure.add_trace(
             go.Scatter(
@@ -108,14 +111,14 @@ def plot_error_by_step(race: Race, labels: Sequence[str], steps: int) -> go.Figu
                 hovertemplate="%{y:+.2f} %<extra>" + html.escape(labels[prompt]) + "</extra>",
             )
         )
-    figure.add_hline(y=0, line={"color": colours[race.winner], "width": 3})
+    figure.add_hline(y=0, line={"color": colours[classification.predicted], "width": 3})
     figure.update_xaxes(title="noise: part of the schedule (%)", range=[0, 100])
-    figure.update_yaxes(title=f"error above {html.escape(short_label(labels[race.winner], 18))}'s (%)")
+    figure.update_yaxes(title=f"error above {html.escape(short_label(labels[classification.predicted], 18))}'s (%)")
     return finish(figure, height=360)
 
 
 def prompt_colours(order: Sequence[int]) -> dict[int, str]:
-    """Colours of the leading prompts; each keeps its own however the race goes on, as far as there are enough."""
+    """Colours of the leading prompts; each keeps its own however it goes on, as far as there are enough."""
     colours: dict[int, str] = {}
     free = list(CATEGORICAL)
     for prompt in order[:HIGHLIGHTED]:
@@ -167,13 +170,13 @@ def _cross(prompt: int, place: int, mean: np.ndarray, p_value: float | None, nam
         mode="markers",
         marker={"symbol": "x", "size": 8, "color": BASELINE},
         showlegend=False,
-        hovertemplate=f"{name} left after {place + 1} draws, {why}<extra></extra>",
+        hovertemplate=f"{name} left after {place + 1} samples, {why}<extra></extra>",
     )
 
 
 def _name_ends(
     figure: go.Figure,
-    race: Race,
+    classification: Classification,
     labels: Sequence[str],
     mean: np.ndarray,
     last: dict[int, int],
@@ -181,7 +184,7 @@ def _name_ends(
     colours: dict[int, str],
 ) -> None:
     """The names of the leading prompts at the ends of their lines, those of pruned ones smaller with their p-value."""
-    pruned = {each.prompt: each for each in race.pruned}
+    pruned = {each.prompt: each for each in classification.pruned}
     for prompt in named:
         text = html.escape(short_label(labels[prompt], 18))
         gone = pruned.get(prompt)

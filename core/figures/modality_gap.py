@@ -208,7 +208,7 @@ def plot_control(before: Outcome, outcome: Outcome, *, classes: int) -> go.Figur
         below.append(100 * (held[2] - shuffled_held.min()))  # type: ignore[operator]
         above.append(100 * (shuffled_held.max() - held[2]))  # type: ignore[operator]
     figure = go.Figure()
-    for values, colour, name, spread in (
+    for values, colour, name, error_bars in (
         (own, FITTED, "on the pairs it was fitted on", None),
         (
             held,
@@ -223,7 +223,7 @@ def plot_control(before: Outcome, outcome: Outcome, *, classes: int) -> go.Figur
                 x=groups,
                 y=heights,
                 marker={"color": colour},
-                error_y=spread,
+                error_y=error_bars,
                 name=name,
                 text=["" if height is None else f"{height:.0f}" for height in heights],
                 textposition="inside",

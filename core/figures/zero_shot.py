@@ -76,7 +76,7 @@ def plot_strategy_slopes(results: Sequence[ZeroShotScores], titles: Sequence[str
         )
     ends = values[-1, shown[:HIGHLIGHTED]]
     reach = float(values.max()) or 1.0
-    for rank, place in enumerate(_spread(ends, reach * 0.07)):
+    for rank, place in enumerate(_spaced(ends, reach * 0.07)):
         label = shown[rank]
         figure.add_annotation(
             x=places[-1],
@@ -233,7 +233,7 @@ def _measure(scores: ZeroShotScores) -> str:
     return "probability among these labels (%)" if scores.kind == "softmax" else "probability of each label (%)"
 
 
-def _spread(values: np.ndarray, least: float) -> list[float]:
+def _spaced(values: np.ndarray, least: float) -> list[float]:
     """`values` moved apart until neighbours are `least` from each other, in their own order."""
     order = np.argsort(values, kind="stable")
     places = values[order].astype(float)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
+from core.extras import has_extra
 from core.reports import Progress, as_values
 from core.runs.owner import this_host
 from core.runs.status import RunState, Status, stored_state, write_state
@@ -114,6 +115,8 @@ class Journal:
                         self._write()
 
     def _open_events(self, step: int) -> None:
+        if not has_extra("tensorboard"):  # an extra: metrics.jsonl holds the same numbers
+            return
         from torch.utils.tensorboard import SummaryWriter
 
         # What an interrupted stretch wrote at or after this step is computed again and must not show twice.
@@ -122,6 +125,8 @@ class Journal:
     def _add_scalars(self, values: dict[str, Any]) -> None:
         if self.events is None:
             self._open_events(values["step"])
+        if self.events is None:
+            return
         for name, value in values.items():
             if name not in ("step", "steps", "epoch", "epochs") and isinstance(value, int | float):
                 self.events.add_scalar(name, value, values["step"])

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import CoreError
+from core.extras import extra
 from core.launch.launcher import Found, base_environment, worker_command
 from core.paths import CHECKOUT, data_root, home
 from core.runs.owner import Owner, read_owner, write_owner
@@ -82,7 +83,7 @@ class WorkerTask:
 
     def checkpoint(self) -> Any:
         """Called inside the signal handler: the worker saves and ends, and the job comes back as it was."""
-        import submitit
+        submitit: Any = extra("submitit")
 
         folder = RunFolder(Path(self.path))
         if self.process is not None:
@@ -169,10 +170,7 @@ def job_of(folder: RunFolder) -> Any:
 
 
 def _submitit() -> Any:
-    try:
-        import submitit
-    except ImportError as error:
-        raise CoreError("Slurm needs the package submitit.", "Install it: pip install submitit.") from error
+    submitit: Any = extra("submitit")
     if shutil.which("srun") is None:
         raise CoreError("This machine has no Slurm (no srun).", "Use a machine of the cluster, or launcher local.")
     return submitit

@@ -52,7 +52,8 @@ def find_layers(module: nn.Module, size: int) -> tuple[Layer, ...]:
     with ExitStack() as stack:
         seen = {path: stack.enter_context(captured([part])) for path, part in parts}
         device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
-        module.embed(torch.zeros(1, 3, size, size, device=device))  # type: ignore[operator]
+        channels = getattr(module, "image_channels", 3)
+        module.embed(torch.zeros(1, channels, size, size, device=device))  # type: ignore[operator]
     ran = {path: tuple(first_tensor(outputs[-1]).shape[1:]) for path, outputs in seen.items() if outputs}
     depth = getattr(module, "depth", None)
     if depth:

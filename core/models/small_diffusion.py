@@ -194,11 +194,11 @@ class TextToImage(nn.Module):
         """
         latents = self.encode(images)
         kept = self.alphas_cumprod[steps][:, None, None, None]
-        signal, spread = kept.sqrt(), (1 - kept).sqrt()
+        signal, noise_scale = kept.sqrt(), (1 - kept).sqrt()
         states = self.text_encoder(ids)[0]
-        predicted = self.unet(signal * latents + spread * noise, steps, encoder_hidden_states=states).sample
+        predicted = self.unet(signal * latents + noise_scale * noise, steps, encoder_hidden_states=states).sample
         decoded = self.vae.decode(latents[: max(1, len(latents) // 8)]).sample
-        return predicted, signal * noise - spread * latents, decoded
+        return predicted, signal * noise - noise_scale * latents, decoded
 
     def encode(self, images: Tensor) -> Tensor:
         """What the autoencoder's encoder gives, as the one convolution that it amounts to; always in fp32."""

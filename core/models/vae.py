@@ -136,6 +136,11 @@ class VAE(nn.Module):
             # Follows from the config and is not stored: fp16 would round it.
             self.register_buffer("fixed_log_variance", torch.tensor(2 * math.log(config.sigma)), persistent=False)
 
+    @property
+    def image_channels(self) -> int:
+        """Of the pictures that it embeds: 1 where they are grey."""
+        return self.config.channels
+
     def encode(self, images: Tensor) -> Posterior:
         """(batch, channels, height, width) in [0, 1] → the latents' distribution given each image.
 

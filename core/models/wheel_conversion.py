@@ -16,6 +16,7 @@ from typing import Any
 
 from core.data.transforms import HALF_NORMALISATION, IMAGENET_NORMALISATION
 from core.errors import MissingWeightsError
+from core.extras import extra
 from core.models.imagenet import imagenet_classes
 
 
@@ -72,7 +73,7 @@ _HEAD_DIM = 64
 
 def convert_dinov2_onnx(data: bytes, folder: Path) -> None:
     """The `backbone` of an exported saliency network → a transformers folder of `Dinov2Model`."""
-    import onnx
+    onnx: Any = extra("onnx")
     from onnx.numpy_helper import to_array
     from safetensors.numpy import save_file
 

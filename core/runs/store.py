@@ -19,7 +19,7 @@ from core.configs import differences, from_dict
 from core.errors import ConfigError, CoreError, UnknownNameError
 from core.files import write_atomically, write_json
 from core.json_files import parse_json, read_json
-from core.paths import CHECKOUT, runs_root
+from core.paths import CHECKOUT, INSTALLED, runs_root, version
 
 MOST_PROCESSES = 1024
 _COUNTERS = ("step", "steps", "epoch", "epochs")
@@ -223,7 +223,9 @@ def list_runs() -> Iterator[RunFolder]:
 
 @cache
 def code_version() -> str:
-    """`git describe` of the checkout; nothing where there is no git."""
+    """`git describe` of the checkout, nothing where there is no git; the version of what is installed."""
+    if INSTALLED:  # the folder around it may be a checkout of something else
+        return version()
     command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--tags"]
     try:
         return subprocess.run(

@@ -91,7 +91,7 @@ class Batches:
         images = augment(self._take(np.concatenate(kept)), self.regime, generator).split(sizes)
         labels = send(torch.from_numpy(self.data.labels[np.concatenate(kept)]), self.device).split(sizes)
         for place, rows in enumerate(whole):
-            pixels, targets = images[place].float() / 255, labels[place]
+            pixels, targets = images[place].float().div_(255), labels[place]
             if REGIMES[self.regime].mix:
                 pixels, targets = mix(pixels, F.one_hot(targets, len(self.data.classes)).float(), generator)
             yield Batch(images=pixels, targets=targets, count=len(rows), weight=int(len(shares[place]) > 0))

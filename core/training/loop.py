@@ -112,6 +112,14 @@ class Fit:
             self.model, config.optimizer, config.learning_rate, config.weight_decay, rate_shares, self.precision
         )
         self.optimizer = self.accelerator.prepare_optimizer(optimizer, device_placement=False)
+        # Without a scaler of gradients Accelerate's wrapper adds nothing to a step but a search of the disk for a
+        # package, twice: 3 % of the step of a small network.
+        self._stepping: Any = self.optimizer if self.accelerator.scaler else optimizer
+        # Listed once: to walk through the modules takes longer than to average their weights.
+        self._trained = list(trainable_parameters(self.model))
+        pairs = zip(self.average.parameters(), self.model.parameters(), strict=True)
+        self._averaged = [kept for kept, each in pairs if each.requires_grad], self._trained
+        self._buffers = list(zip(self.average.buffers(), self.model.buffers(), strict=True))
         self.batches = Batches(
             train,
             batch_size=config.batch_size,
@@ -121,6 +129,7 @@ class Fit:
             rank=rank(),
             world_size=world_size(),
         )
+        self._as_they_are = not any(normalisation.mean) and all(each == 1 for each in normalisation.std)
         # Made once: a step that copies constants to a GPU waits for it.
         self._mean, self._std = (
             torch.tensor(each, device=self.device)[:, None, None] for each in (normalisation.mean, normalisation.std)
@@ -227,9 +236,10 @@ class Fit:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("share", 1.0)
         self._backward(batch)
-        self.accelerator.clip_grad_norm_(trainable_parameters(self.model), config.gradient_clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        self.accelerator.unscale_gradients()
+        nn.utils.clip_grad_norm_(self._trained, config.gradient_clip)
+        self._stepping.step()
+        self._stepping.zero_grad()
         self._update_average()
 
     def _backward(self, batch: Batch) -> None:
@@ -261,7 +271,7 @@ class Fit:
         # Stochastic depth and dropout draw from the global generator: theirs for this step, then the caller's again.
         with torch.random.fork_rng(devices=devices):
             seed_device(seed, self.device)
-            images = (batch.images - self._mean) / self._std
+            images = batch.images if self._as_they_are else (batch.images - self._mean) / self._std
             if isinstance(self.objective, Measured):
                 losses, columns = self.objective.losses(network, images, batch, seed, self._epochs_done())
                 counted = columns.sum(dim=0) * batch.weight
@@ -294,10 +304,8 @@ class Fit:
     def _update_average(self) -> None:
         # A short memory at first: otherwise the average remembers its random start for the first epoch.
         decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
-        pairs = zip(self.average.parameters(), self.model.parameters(), strict=True)
-        kept, current = zip(*((kept, current) for kept, current in pairs if current.requires_grad), strict=True)
-        get_ema_multi_avg_fn(decay)(kept, current, 0)
-        for kept_buffer, buffer in zip(self.average.buffers(), self.model.buffers(), strict=True):
+        get_ema_multi_avg_fn(decay)(*self._averaged, 0)
+        for kept_buffer, buffer in self._buffers:
             kept_buffer.copy_(buffer)
 
     def _validate(self) -> Iterator[Progress]:

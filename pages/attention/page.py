@@ -14,6 +14,7 @@ from core.figures.attention import short_label
 from core.methods.accuracy.predictions import Prediction, class_name, softmax, top_predictions
 from core.methods.attention.attention import AttentionMaps, Fusion, fuse_heads
 from core.methods.attention.explanations import explanations_for
+from core.models.spec import Capability
 from core.models.trace import Mixture, readout
 from pages.attention.parts import (
     CELL,
@@ -51,13 +52,15 @@ from pages.shared.recipes import filled_recipe, picture_setting
 from pages.shared.views import AttentionView, Beside, ComparedMap, Shown, facts_of
 
 FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
+# What has something to show here; pipelines that draw and VAEs have neither attention nor a class to explain.
+EXPLAINED: tuple[Capability, ...] = ("attention", "classifier", "convolution")
 
 heading("Attention", "What does each part of the picture look at?")
 bar = st.columns([3, 4, 2, 2], vertical_alignment="bottom")
 with bar[0]:
     picture = image_picker(default="example:coffee")
 with bar[1]:
-    name = model_picker(None)
+    name = model_picker(EXPLAINED)
 with bar[2]:
     own_model_form()
 model = loaded_model(name)

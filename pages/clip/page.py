@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.clip import conditions, disagreements
-from pages.clip.evaluation_panel import evaluation_export, evaluation_panel
+from pages.clip.evaluation import EVALUATION
 from pages.clip.similarity_panel import images_picker, similarity_export, similarity_panel
 from pages.clip.zero_shot_panel import zero_shot_export, zero_shot_panel
 from pages.shared.export import Export, export_popover
@@ -25,7 +25,7 @@ CARDS = {"conditions": "conditions", "imagenet": "disagreements"}
 def make_export() -> Export:
     """What the open view shows."""
     if view == "dataset":
-        return evaluation_export()
+        return EVALUATION.export()
     if view == "conditions":
         return conditions.export(name)
     if view == "imagenet":
@@ -50,7 +50,7 @@ with second:
 with third:
     own_model_form()
 if view == "dataset":
-    evaluation_panel(name)
+    EVALUATION.panel(name)
 elif view == "matrix":
     similarity_panel(name, pictures)
 elif view == "conditions":

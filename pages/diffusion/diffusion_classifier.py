@@ -1,4 +1,4 @@
-"""Races of prompts for the Diffusion page: run once for all sessions, live, stopped and gone on with."""
+"""Classifications of prompts for the Diffusion page: run once for all sessions, live, stopped and gone on with."""
 
 from __future__ import annotations
 
@@ -18,14 +18,9 @@ from core.data.transforms import to_batch
 from core.errors import CoreError
 from core.methods.diffusion.denoising_view import DenoisingView, advantage_map, denoising_view
 from core.methods.diffusion.diffusion_batch import fitting_batch
-from core.methods.diffusion.diffusion_classifier import (
-    Plan,
-    Race,
-    classify,
-    false_pruning_rate,
-    looks_of,
-    usable_steps,
-)
+from core.methods.diffusion.diffusion_classifier import Classification, classify
+from core.methods.diffusion.false_pruning import false_pruning_rate
+from core.methods.diffusion.sampling_plan import Plan, looks_of, usable_steps
 from core.models.catalogue import find_model
 from core.models.diffusion import LatentDiffusion
 from core.models.weights import availability
@@ -33,17 +28,17 @@ from core.shares import counted
 from pages.shared.cache import in_use, loaded_model
 from pages.shared.results import SharedResults
 
-# Draws times prompts up to which a simulation takes a few seconds at most.
+# Samples times prompts up to which a simulation takes a few seconds at most.
 MOST_SIMULATED = 200_000
 # Prompts that the text encoder reads at once.
 _TEXTS = 64
-# How long a session that watches another's race waits for its next look.
+# How long a session that watches another's classification waits for its next look.
 _PATIENCE = 0.4
 
 
 @dataclass(frozen=True)
 class Question:
-    """Which picture, under which prompts, and how they race."""
+    """Which picture, under which prompts, and how they are compared."""
 
     name: str
     digest: str
@@ -58,22 +53,22 @@ class Question:
 
 # In Streamlit's cache, so that it is emptied when the files of an own model change.
 @st.cache_resource(show_spinner=False)
-def _races() -> SharedResults:
+def _classifications() -> SharedResults:
     return SharedResults()
 
 
-def known_race(question: Question) -> Race | None:
+def known_classification(question: Question) -> Classification | None:
     """How far anybody has come with `question`."""
-    return next(iter(_races().get((question,))), None)
+    return next(iter(_classifications().get((question,))), None)
 
 
-def run_race(question: Question, image: Image.Image) -> Generator[Race]:
-    """The race, look by look, from where it was left; a session that asks the same watches the one that runs it."""
-    races = _races()
-    turn = races.turn((question,))
+def run_classification(question: Question, image: Image.Image) -> Generator[Classification]:
+    """Look by look, from where it was left; a session that asks the same watches the one that runs it."""
+    classifications = _classifications()
+    turn = classifications.turn((question,))
     seen = -1
     while True:
-        known = known_race(question)
+        known = known_classification(question)
         if known is not None and known.step > seen:
             seen = known.step
             yield known
@@ -82,29 +77,31 @@ def run_race(question: Question, image: Image.Image) -> Generator[Race]:
         if not turn.acquire(timeout=_PATIENCE):
             continue
         try:
-            begin = known_race(question)
+            begin = known_classification(question)
             if begin is not None and begin.finished:
                 continue
-            for race in _run(question, image, begin):
-                races.put((question,), race)
-                yield race
+            for classification in _run(question, image, begin):
+                classifications.put((question,), classification)
+                yield classification
             return
         finally:
             turn.release()
 
 
-def _run(question: Question, image: Image.Image, begin: Race | None) -> Generator[Race, None, Race]:
+def _run(
+    question: Question, image: Image.Image, begin: Classification | None
+) -> Generator[Classification, None, Classification]:
     latent = latent_of(question.name, question.digest, image)
     states = prompt_states(question.name, question.prompts)
     pipeline = _pipeline(question.name)
     predict = pipeline.denoiser(states)
 
     def denoise(latents: Tensor, steps: Tensor, which: Tensor) -> Tensor:
-        # One batch at a time, so that two sessions' races take turns.
+        # One batch at a time, so that two sessions' classifications take turns.
         with in_use(question.name):
             return predict(latents, steps, which)
 
-    most = len(question.labels) * max(question.plan.least_draws, question.plan.look_every)
+    most = len(question.labels) * max(question.plan.least_samples, question.plan.look_every)
     size = fitting_batch(denoise, latent, most=most, key=(question.name, "fp32"))
     return classify(
         denoise, latent, len(question.labels), pipeline.alphas_cumprod, question.plan, batch_size=size, begin=begin
@@ -133,7 +130,7 @@ def left_out_steps(name: str) -> str:
     if not left:
         return ""
     return (
-        f"No draw is made at {left:,} of the schedule's {len(alphas):,} time steps, where the network would see "
+        f"No sample is taken at {left:,} of the schedule's {len(alphas):,} time steps, where the network would see "
         "nothing but noise, or none: no error there says anything about the picture."
     )
 
@@ -179,24 +176,24 @@ def advantage_of(name: str, digest: str, first: str, second: str, _image: Image.
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def simulated_false_pruning(plan: Plan, prompts: int, races: int) -> float:
-    """How often the t-test of `plan` removes a given one of so many equally good prompts, in simulated races."""
-    return false_pruning_rate(plan, prompts=prompts, trials=races)
+def simulated_false_pruning(plan: Plan, prompts: int, classifications: int) -> float:
+    """How often the t-test of `plan` removes a given one of so many equally good prompts, simulated."""
+    return false_pruning_rate(plan, prompts=prompts, trials=classifications)
 
 
 def price_of_pruning(plan: Plan, prompts: int) -> str:
     """What the looks at all these prompts cost, in a sentence; empty where the t-test is never looked at."""
-    looks, numbers = len(looks_of(plan)), plan.most_draws * prompts
+    looks, numbers = len(looks_of(plan)), plan.most_samples * prompts
     if prompts < 2 or not looks:
         return ""
     if numbers > MOST_SIMULATED:
         return f"What {looks:,} looks at {prompts:,} prompts cost is not simulated: there are too many."
-    races = 1000 if numbers <= MOST_SIMULATED / 4 else 200
-    rate = simulated_false_pruning(plan, prompts, races)
+    classifications = 1000 if numbers <= MOST_SIMULATED / 4 else 200
+    rate = simulated_false_pruning(plan, prompts, classifications)
     return (
         f"Looking again and again has a price, and the more prompts, the higher: if all {prompts:,} were equally good, "
         f"the t-test at p < {plan.threshold:g} with {counted(looks, 'look')} would remove a given one of them, such as "
-        f"the right one, in {rate:.1%} of {races:,} simulated races."
+        f"the right one, in {rate:.1%} of {classifications:,} simulated classifications."
     )
 
 

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.diffusion import race_evaluation_panel
 from pages.diffusion.diffusion_classifier_panel import diffusion_classifier_panel, diffusion_export
+from pages.diffusion.evaluation import EVALUATION
 from pages.shared.export import Export, export_popover
 from pages.shared.layout import heading, teaching_cards
 from pages.shared.pickers import image_picker, model_picker, own_model_form
 
-VIEWS = {"race": "One image", "dataset": "Whole data set"}
+VIEWS = {"classification": "One image", "dataset": "Whole data set"}
 
 
 def make_export() -> Export:
     """What the open view shows."""
-    return race_evaluation_panel.export(name) if picture is None else diffusion_export(name, picture)
+    return EVALUATION.export() if picture is None else diffusion_export(name, picture)
 
 
 heading("Diffusion", "Under which prompt is the noise in the picture predicted best?")
 view = st.segmented_control(
-    "View", list(VIEWS), format_func=VIEWS.__getitem__, default="race", required=True, key="diffusion_view",
+    "View", list(VIEWS), format_func=VIEWS.__getitem__, default="classification", required=True, key="diffusion_view",
     bind="query-params", label_visibility="collapsed",
 )  # fmt: skip
-*first, second, third, last = st.columns([3, 4, 2, 2] if view == "race" else [7, 2, 2], vertical_alignment="bottom")
+*first, second, third, last = st.columns(
+    [3, 4, 2, 2] if view == "classification" else [7, 2, 2], vertical_alignment="bottom"
+)
 picture = None
 if first:
     with first[0]:
@@ -33,7 +35,7 @@ with second:
 with third:
     own_model_form()
 if picture is None:
-    race_evaluation_panel.panel(name)
+    EVALUATION.panel(name)
 else:
     diffusion_classifier_panel(name, picture)
 with last:

@@ -7,7 +7,8 @@ import torch
 from core.data.pictures import open_picture
 from core.data.prompts import prompts_for
 from core.data.transforms import to_batch
-from core.methods.diffusion.diffusion_classifier import Plan, classify, excess_error
+from core.methods.diffusion.diffusion_classifier import classify, excess_error
+from core.methods.diffusion.sampling_plan import Plan
 from core.models.weights import load
 
 # --- Settings ---
@@ -15,7 +16,7 @@ MODEL = "diffusion_small"
 IMAGE = "example:cat"  # or data:DATASET/SPLIT/SEED/PLACE, or the file of a picture
 LABELS = ["cat", "ship", "horse"]
 TEMPLATE = "a photo of a {}."
-PLAN: dict[str, Any] = {"draws": 24}  # what is not usual about it
+PLAN: dict[str, Any] = {"samples": 24}  # what is not usual about it
 # --- End of settings ---
 
 model = load(MODEL)
@@ -23,11 +24,11 @@ pipeline: Any = model.module
 with torch.inference_mode():
     latent = pipeline.encode(to_batch([open_picture(IMAGE)], model.network.preprocessing))[0]
     prompts = pipeline.embed_prompts(prompts_for(LABELS, [TEMPLATE]))
-for race in classify(pipeline.denoiser(prompts), latent, len(LABELS), pipeline.alphas_cumprod, Plan(**PLAN)):
-    print(race.step, "draws,", len(race.alive), "left, first:", LABELS[race.winner])
-(mean, half_width), draws = excess_error(race), race.draws
-for index in race.order():
-    last = draws[index] - 1
+for found in classify(pipeline.denoiser(prompts), latent, len(LABELS), pipeline.alphas_cumprod, Plan(**PLAN)):
+    print(found.step, "samples,", len(found.alive), "left, first:", LABELS[found.predicted])
+(mean, half_width), samples = excess_error(found), found.samples
+for index in found.order():
+    last = samples[index] - 1
     behind, width = mean[last, index], half_width[last, index]
-    print(f"{LABELS[index]:30} {behind:+7.2%} ± {width:.2%} after {last + 1} draws")
-print(race.calls, "calls,", round(race.seconds, 1), "seconds")
+    print(f"{LABELS[index]:30} {behind:+7.2%} ± {width:.2%} after {last + 1} samples")
+print(found.calls, "calls,", round(found.seconds, 1), "seconds")

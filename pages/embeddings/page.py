@@ -35,7 +35,7 @@ from pages.shared.results import Stopped
 
 VIEWS = {"plane": "One plane", "layers": "Layer by layer", "models": "Two models"}
 # Whatever makes vectors of pictures.
-ENCODERS: tuple[Capability, ...] = ("attention", "convolution", "image_text")
+ENCODERS: tuple[Capability, ...] = ("attention", "convolution", "image_text", "latent")
 SMALL_MODELS = ("cnn_small", "vit_p4")
 # The ViT-S/14 takes ten times as long for a picture, and was trained for saliency, not for what is alike.
 PHOTO_MODELS = ("efficientnet_lite0", "vit_s14_saliency", *SMALL_MODELS)

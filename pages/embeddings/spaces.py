@@ -203,7 +203,7 @@ def _drawing(
     near = nearest(plane.coordinates, NEAR)
     return Drawing(
         plane=plane,
-        quality=faithfulness(directions(_space.vectors), plane.coordinates, NEAR) if plane.spread else None,
+        quality=faithfulness(directions(_space.vectors), plane.coordinates, NEAR) if plane.varies else None,
         near=near,
         right=neighbours_right(near, _given.images.labels, NEAR) if _given.images.labelled else None,
     )

@@ -54,7 +54,7 @@ bar = st.columns([3, 4, 2, 2], vertical_alignment="bottom")
 with bar[0]:
     picture = image_picker(default="example:coffee")
 with bar[1]:
-    name = model_picker(None, preferred=("efficientnet_lite0", "vit_p4"))
+    name = model_picker(("attention", "classifier"), preferred=("efficientnet_lite0", "vit_p4"))
 with bar[2]:
     own_model_form()
 model = loaded_model(name)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from core.configs import from_dict
 from core.methods.masking.faithfulness import TrackRecord
-from core.paths import CHECKOUT
+from core.paths import FILES
 
-RESULTS = CHECKOUT / "benchmarks" / "results"
+RESULTS = FILES / "benchmarks" / "results"
 
 
 @dataclass(frozen=True)

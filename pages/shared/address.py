@@ -18,6 +18,18 @@ from pages.shared.foreign import is_shown, plain
 # Sixteen pictures with their data sets and splits; twelve runs of eighty letters each.
 LONGEST = 2_000
 _LARGEST = 2**53
+# What the address once called what it calls otherwise now.
+RENAMED = {
+    "draws": "samples",
+    "least_draws": "least_samples",
+    "race_labels": "diffusion_labels",
+    "race_seed": "sampling_seed",
+    "race_template": "diffusion_template",
+    "race_view": "denoising_view",
+    "races": "diffusion_evaluation",
+    "spread": "sampling",
+    "stage_draws": "stage_samples",
+}
 _LEFT_OUT = "address-left-out"
 
 
@@ -58,6 +70,17 @@ def tidy_address() -> None:
                 f"What the address says of {plain(name)} is no number that can be meant: it is left out.",
                 icon=":material/link_off:",
             )
+
+
+def renew_address() -> None:
+    """Run the page anew under today's names where the address has names of earlier versions.
+
+    Called before any widget reads the address: widgets hold to the one that a run began with.
+    """
+    if any(name in RENAMED for name in st.query_params):
+        values = {RENAMED.get(name, name): st.query_params.get_all(name) for name in st.query_params}
+        st.query_params.from_dict(values)
+        st.rerun()
 
 
 def bound(name: str) -> Literal["query-params"] | None:

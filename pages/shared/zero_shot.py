@@ -192,8 +192,8 @@ class HidingCheck:
 
     def sentence(self) -> str:
         """The verdict, computed from the numbers."""
-        mean, spread = float(self.random.mean()), float(self.random.std(ddof=1))
-        better = (mean - self.hidden) / max(spread, 1e-9)
+        mean, deviation = float(self.random.mean()), float(self.random.std(ddof=1))
+        better = (mean - self.hidden) / max(deviation, 1e-9)
         verdict = (
             "the map found what matters"
             if better > 2
@@ -203,7 +203,7 @@ class HidingCheck:
         )
         return (
             f"Checked: hiding the {self.share:.0%} of patches that it marks most takes the cosine from "
-            f"{self.whole:.3f} to {self.hidden:.3f}; as many at random, to {mean:.3f} ± {spread:.3f} "
+            f"{self.whole:.3f} to {self.hidden:.3f}; as many at random, to {mean:.3f} ± {deviation:.3f} "
             f"({len(self.random)} draws): {verdict}."
         )
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
 from core.data.examples import EXAMPLES, load_example
-from core.data.transforms import HALF_NORMALISATION, Preprocessing, crop_to_square
+from core.data.transforms import HALF_NORMALISATION, Normalisation, Preprocessing, crop_to_square, standardise
 
 MODES = {"bicubic": InterpolationMode.BICUBIC, "bilinear": InterpolationMode.BILINEAR}
 
@@ -39,3 +40,14 @@ def test_any_size_is_cropped_as_torchvision_does(
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_real_photos_are_cropped_as_torchvision_does(name: str) -> None:
     check(load_example(name), 224, 0.875, "bicubic")
+
+
+def test_colour_becomes_grey_where_the_model_has_one_channel() -> None:
+    pixels = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    found = standardise(pixels, Normalisation(mean=(0.0,), std=(1.0,)))
+    grey = [
+        np.asarray(Image.fromarray((each * 255).round().byte().permute(1, 2, 0).numpy()).convert("L"))
+        for each in pixels
+    ]
+    np.testing.assert_allclose(found[:, 0].numpy() * 255, np.stack(grey), atol=1.1)
+    assert torch.equal(standardise(pixels[:, :1], Normalisation(mean=(0.0,), std=(1.0,))), pixels[:, :1])

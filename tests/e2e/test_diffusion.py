@@ -1,4 +1,4 @@
-"""A race in a browser: stopped in the middle, gone on with, and watched by a second visitor."""
+"""A classification in a browser: stopped in the middle, gone on with, and watched by a second visitor."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from tests.diffusion_toy import save_tiny_pipeline
 
 
-def test_a_race_is_stopped_and_gone_on_with_while_somebody_else_looks_on(
+def test_a_classification_is_stopped_and_gone_on_with_while_somebody_else_looks_on(
     start_server: Callable[[], str], page: Any, browser: Any, tmp_path: Path
 ) -> None:
     folder = save_tiny_pipeline(tmp_path / "tiny")
     address = (
-        f"{start_server()}/diffusion?model=folder:{folder}&race_labels=ship,horse,deer,frog"
-        "&pruning=None&draws=10000&look_every=5"
+        f"{start_server()}/diffusion?model=folder:{folder}&diffusion_labels=ship,horse,deer,frog"
+        "&pruning=None&samples=10000&look_every=5"
     )
     page.goto(address)
     page.get_by_text(re.compile(r"[\d,]+ of 10,000 draws")).wait_for()

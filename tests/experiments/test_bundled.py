@@ -9,7 +9,7 @@ import pytest
 
 from core.configs import differences, parse_overrides
 from core.errors import CoreError, UnknownNameError
-from core.experiments.bundled import BUNDLED_RUNS, BundledRun, bundled_run, find_bundled, install, record_races
+from core.experiments.bundled import BUNDLED_RUNS, BundledRun, bundled_run, find_bundled, install, record_evaluation
 from core.experiments.catalogue import find_recipe
 from core.models.catalogue import MODELS
 from core.paths import BUNDLED
@@ -68,14 +68,23 @@ def test_an_unknown_name_lists_the_known() -> None:
         find_bundled("vit_p44")
 
 
-def _raced(root: Path, **result: object) -> RunFolder:
-    """A run that raced the bundled pipeline, whose card lies in `root`."""
+def _classified(root: Path, **result: object) -> RunFolder:
+    """A run that classified the bundled pipeline, whose card lies in `root`."""
     (root / "diffusion_small").mkdir(parents=True)
     (root / "diffusion_small" / "card.json").write_text(
         json.dumps({"title": "t", "metrics": {"seed": 0}}), encoding="utf-8"
     )
-    run = create_run("raced", RunSpec(recipe="diffusion_zero_shot", config={"model": "diffusion_small"}, overrides=()))
-    other = {"model": "cnn_small", "accuracy": 0.9, "low": 0.8, "high": 0.95, "only_race": 1, "only_other": 9}
+    run = create_run(
+        "classified", RunSpec(recipe="diffusion_zero_shot", config={"model": "diffusion_small"}, overrides=())
+    )
+    other = {
+        "model": "cnn_small",
+        "accuracy": 0.9,
+        "low": 0.8,
+        "high": 0.95,
+        "only_race": 1,
+        "only_other": 9,
+    }  # as once written
     found = {
         "split": "test",
         "test": {"accuracy": 0.6, "low": 0.55, "high": 0.64, "correct": 300, "count": 500},
@@ -89,24 +98,24 @@ def _raced(root: Path, **result: object) -> RunFolder:
     return run
 
 
-def test_what_races_measured_is_written_on_the_card(tmp_path: Path) -> None:
-    run = _raced(tmp_path / "checkpoints")
-    card = json.loads(record_races(run, tmp_path / "checkpoints").read_text(encoding="utf-8"))
+def test_what_classifications_measured_is_written_on_the_card(tmp_path: Path) -> None:
+    run = _classified(tmp_path / "checkpoints")
+    card = json.loads(record_evaluation(run, tmp_path / "checkpoints").read_text(encoding="utf-8"))
     assert card["title"] == "t"
     measured = card["metrics"]
     assert (measured["seed"], measured["test_accuracy"], measured["test_count"]) == (0, 0.6, 500)
     assert measured["test_interval_95"] == [0.55, 0.64]
     assert (measured["test_plan"], measured["test_seed"]) == ({"draws": 200}, 3)
-    assert "--name raced" in measured["test_command"]
+    assert "--name classified" in measured["test_command"]
     assert measured["test_compared"][0]["p_value"] == 0.02
 
 
 def test_a_card_reports_test_images_of_a_finished_run_of_its_own_model(tmp_path: Path) -> None:
-    run = _raced(tmp_path / "checkpoints", split="val")
-    with pytest.raises(CoreError, match="raced val images"):
-        record_races(run, tmp_path / "checkpoints")
+    run = _classified(tmp_path / "checkpoints", split="val")
+    with pytest.raises(CoreError, match="is of val images"):
+        record_evaluation(run, tmp_path / "checkpoints")
     (run.path / "result.json").unlink()
     with pytest.raises(CoreError, match="no result"):
-        record_races(run, tmp_path / "checkpoints")
-    with pytest.raises(CoreError, match="did not race"):
-        record_races(run, tmp_path / "elsewhere")
+        record_evaluation(run, tmp_path / "checkpoints")
+    with pytest.raises(CoreError, match="did not evaluate"):
+        record_evaluation(run, tmp_path / "elsewhere")

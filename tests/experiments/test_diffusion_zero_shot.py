@@ -1,4 +1,4 @@
-"""Races over a data set: a stopped or killed run ends in the same numbers, and pruning is replayed as it would be."""
+"""A data set by denoising: a stopped or killed run ends in the same numbers, and pruning is replayed as it would be."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from scipy.stats import binomtest
 from core.data.arrays import load_arrays
 from core.data.transforms import to_batch
 from core.errors import ConfigError, CoreError, IncompatibleError, UnknownNameError
-from core.experiments import diffusion_zero_shot
-from core.experiments.diffusion_zero_shot import PREDICTIONS, RACES, RESULT, Config, RaceReport, image_seed
+from core.experiments import diffusion_checkpoint, diffusion_zero_shot
+from core.experiments.diffusion_zero_shot import CLASSIFIED, ClassificationReport, Config, image_seed
+from core.experiments.evaluation import PREDICTIONS, RESULT
 from core.launch import execute
-from core.methods.diffusion.diffusion_classifier import Plan, classify
+from core.methods.diffusion.diffusion_classifier import classify
+from core.methods.diffusion.sampling_plan import Plan
 from core.models.diffusion import LatentDiffusion
 from core.models.weights import load
 from core.reports import Progress, finish
@@ -31,7 +33,7 @@ from tests.clip_toy import save_tiny_clip
 from tests.diffusion_toy import save_tiny_pipeline
 from tests.toy import save_toy
 
-SMALL = Plan(draws=24, least_draws=4, look_every=4, threshold=0.2)
+SMALL = Plan(samples=24, least_samples=4, look_every=4, threshold=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def config(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
-    """Twenty images of two classes in a home of the test's own; six of them are raced."""
+    """Twenty images of two classes in a home of the test's own; six of them are classified."""
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
     monkeypatch.delenv("VITRINE_DATA", raising=False)
     save_toy()
@@ -55,7 +57,7 @@ def config(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Con
     )  # fmt: skip
 
 
-def prepare(config: Config, name: str = "races") -> RunFolder:
+def prepare(config: Config, name: str = "classifications") -> RunFolder:
     return create_run(name, RunSpec.of("diffusion_zero_shot", config, device="cpu"))
 
 
@@ -66,7 +68,9 @@ def outcome(folder: RunFolder) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return json.loads((folder.path / RESULT).read_text(encoding="utf-8")), columns
 
 
-def evaluate(config: Config, name: str = "races") -> tuple[list[RaceReport], dict[str, Any], dict[str, np.ndarray]]:
+def evaluate(
+    config: Config, name: str = "classifications"
+) -> tuple[list[ClassificationReport], dict[str, Any], dict[str, np.ndarray]]:
     folder = prepare(config, name)
     reports = list(diffusion_zero_shot.run(config, folder))
     steps = [report.step for report in reports]
@@ -78,7 +82,7 @@ def evaluate(config: Config, name: str = "races") -> tuple[list[RaceReport], dic
 def stop_after(folder: RunFolder, images: int) -> None:
     """Work on the run until so many images were reported, then stop it as Ctrl-C would."""
     with closing(cast("Generator[Any]", execute.execute(folder))) as running:
-        while not (isinstance(report := next(running), RaceReport) and report.step == images):
+        while not (isinstance(report := next(running), ClassificationReport) and report.step == images):
             pass
 
 
@@ -92,7 +96,7 @@ def same_columns(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> No
         np.testing.assert_array_equal(one[key], other[key])
 
 
-def test_every_image_is_the_race_that_the_page_would_run(config: Config) -> None:
+def test_every_image_is_the_classification_that_the_page_would_run(config: Config) -> None:
     reports, summary, columns = evaluate(config)
     model = load(config.model)
     module = cast(LatentDiffusion, model.module)
@@ -105,11 +109,13 @@ def test_every_image_is_the_race_that_the_page_would_run(config: Config) -> None
             picture = Image.fromarray(np.asarray(data.images[row]))
             latent = module.encode(to_batch([picture], model.network.preprocessing))[0]
         plan = replace(SMALL, seed=int(columns["seed"][place]))
-        race = finish(classify(module.denoiser(prompts), latent, 2, module.alphas_cumprod, plan, batch_size=16))
-        said.append((race.winner, race.order("noise")[0], race.calls))
+        classification = finish(
+            classify(module.denoiser(prompts), latent, 2, module.alphas_cumprod, plan, batch_size=16)
+        )
+        said.append((classification.predicted, classification.order("noise")[0], classification.calls))
         assert columns["label"][place] == data.labels[row]
-        assert columns["leader"][place, -1] == race.winner
-        assert columns["calls_by_draw"][place, -1] == race.calls
+        assert columns["leader"][place, -1] == classification.predicted
+        assert columns["calls_by_sample"][place, -1] == classification.calls
     assert said == list(zip(columns["predicted"], columns["other_objective"], columns["calls"], strict=True))
     assert len(set(columns["seed"])) == 6, "every image has noise of its own"
     right = int((columns["predicted"] == columns["label"]).sum())
@@ -125,11 +131,14 @@ def test_every_image_is_the_race_that_the_page_would_run(config: Config) -> None
 def test_another_model_is_compared_image_by_image(config: Config) -> None:
     _, summary, columns = evaluate(config)
     (other,) = summary["others"]
-    race, clip = columns["predicted"] == columns["label"], columns["compared"][0] == columns["label"]
-    assert (other["both"], other["only_race"]) == (int((race & clip).sum()), int((race & ~clip).sum()))
+    classification, clip = columns["predicted"] == columns["label"], columns["compared"][0] == columns["label"]
+    assert (other["both"], other["only_first"]) == (
+        int((classification & clip).sum()),
+        int((classification & ~clip).sum()),
+    )
     assert other["accuracy"] == clip.mean()
-    apart = other["only_race"] + other["only_other"]
-    assert other["p_value"] == (binomtest(other["only_race"], apart).pvalue if apart else 1)
+    apart = other["only_first"] + other["only_second"]
+    assert other["p_value"] == (binomtest(other["only_first"], apart).pvalue if apart else 1)
     _, alone, columns = evaluate(replace(config, compare_with=()), "alone")
     assert alone["others"] == []
     assert columns["compared"].shape == (0, 6)
@@ -168,24 +177,24 @@ def test_a_run_that_was_cut_off_ends_in_the_same_numbers(
         assert read_state(folder).status == "stopped"
         assert len(folder.history()) == 3
     else:
-        # Killed while the fourth race is written: its line of metrics is there, its race is not.
-        write = diffusion_zero_shot._Store.write
+        # Killed while the fourth classification is written: its line of metrics is there, its classification is not.
+        write = diffusion_checkpoint.FinishedClassifications.write
 
-        def dies(self: Any, place: int, race: Any) -> None:
+        def dies(self: Any, place: int, classification: Any) -> None:
             if place == 3:
                 raise MemoryError
-            write(self, place, race)
+            write(self, place, classification)
 
         with monkeypatch.context() as patch:
-            patch.setattr(diffusion_zero_shot._Store, "write", dies)
+            patch.setattr(diffusion_checkpoint.FinishedClassifications, "write", dies)
             with pytest.raises(CoreError):
                 list(execute.execute(folder))
         assert len(folder.history()) == 4
-    assert len(list((folder.path / RACES).iterdir())) == 3
-    raced: list[int] = []
-    monkeypatch.setattr(diffusion_zero_shot, "classify", _counted(diffusion_zero_shot.classify, raced))
+    assert len(list((folder.path / CLASSIFIED).iterdir())) == 3
+    classified: list[int] = []
+    monkeypatch.setattr(diffusion_zero_shot, "classify", _counted(diffusion_zero_shot.classify, classified))
     list(execute.execute(folder))
-    assert len(raced) == 3, "finished races are not run again"
+    assert len(classified) == 3, "finished classifications are not run again"
     first, second = outcome(whole), outcome(folder)
     assert untimed(first[0]) == untimed(second[0])
     same_columns(first[1], second[1])
@@ -193,31 +202,30 @@ def test_a_run_that_was_cut_off_ends_in_the_same_numbers(
         [{k: v for k, v in line.items() if "seconds" not in k} for line in run.history()] for run in (whole, folder)
     ]
     assert lines[0] == lines[1]
-    assert not (folder.path / RACES).exists()
+    assert not (folder.path / CLASSIFIED).exists()
 
 
-def _counted(work: Any, raced: list[int]) -> Any:
+def _counted(work: Any, classified: list[int]) -> Any:
     def counting(*arguments: Any, **options: Any) -> Iterator[Any]:
-        raced.append(1)
+        classified.append(1)
         return work(*arguments, **options)
 
     return counting
 
 
-def test_a_damaged_race_is_run_again(config: Config) -> None:
+def test_a_damaged_classification_is_run_again(config: Config) -> None:
     config = replace(config, compare_with=())
     whole, folder = prepare(config, "whole"), prepare(config, "damaged")
     list(execute.execute(whole))
     stop_after(folder, 4)
-    (folder.path / RACES / "000002.npz").write_bytes(b"half a file")
+    (folder.path / CLASSIFIED / "000002.npz").write_bytes(b"half a file")
     list(execute.execute(folder))
     same_columns(outcome(whole)[1], outcome(folder)[1])
     assert [line["step"] for line in folder.history()] == [1, 2, 3, 4, 5, 6]
 
 
-@pytest.mark.slow
 def test_a_full_grid_gives_the_pruned_run_s_answers_and_every_threshold(config: Config) -> None:
-    config = replace(config, compare_with=(), batch_size=1, images=4, plan=replace(SMALL, draws=16))
+    config = replace(config, compare_with=(), batch_size=1, images=4, plan=replace(SMALL, samples=16))
     _, pruned, columns = evaluate(config, "pruned")
     reports, whole, grid = evaluate(replace(config, full_grid=True), "grid")
     for key in columns.keys() - {"seconds"}:
@@ -280,7 +288,18 @@ def test_own_labels_and_another_split(config: Config) -> None:
     assert summary["of_images"] == 40
 
 
-def test_what_trainings_set_aside_can_be_raced(config: Config) -> None:
+def test_what_trainings_set_aside_can_be_classified(config: Config) -> None:
     _, summary, columns = evaluate(replace(config, test_split="val", images=0, compare_with=()))
     assert set(columns["split"]) == {"val"}
     assert summary["of_images"] == len(columns["row"]) == 4
+
+
+def test_a_run_that_an_earlier_version_began_goes_on(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = prepare(replace(config, compare_with=()))
+    stop_after(folder, 4)
+    (folder.path / CLASSIFIED).rename(folder.path / "races")
+    again: list[int] = []
+    monkeypatch.setattr(diffusion_zero_shot, "classify", _counted(diffusion_zero_shot.classify, again))
+    list(execute.execute(folder))
+    assert len(again) == 2, "the four that were finished are kept"
+    assert not (folder.path / "races").exists()

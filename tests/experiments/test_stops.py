@@ -27,7 +27,7 @@ from core.experiments import (
 from core.experiments.catalogue import RECIPES
 from core.launch import recipes, sweep
 from core.launch.execute import execute
-from core.methods.diffusion.diffusion_classifier import Plan
+from core.methods.diffusion.sampling_plan import Plan
 from core.models.checkpoint import ModelCard, build, save_model
 from core.models.small_clip import SmallCLIPConfig
 from core.models.small_diffusion import SmallDiffusionConfig
@@ -111,9 +111,9 @@ def _pipeline(_: Path) -> Any:
     return text_to_image.Config(dataset="few", model=model, training=training, val_images=4)
 
 
-def _races(folder: Path) -> Any:
+def _classifications(folder: Path) -> Any:
     save_tiny_pipeline(folder / "pipeline")
-    plan = Plan(draws=24, least_draws=4, look_every=4, threshold=0.2)
+    plan = Plan(samples=24, least_samples=4, look_every=4, threshold=0.2)
     return diffusion_zero_shot.Config(
         model=f"folder:{folder / 'pipeline'}", dataset="few", images=3, compare_with=(), plan=plan, batch_size=16
     )
@@ -132,7 +132,7 @@ CASES: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "clip": ("clip_contrastive", _clip),
     "zero_shot": ("zero_shot", _zero_shot),
     "pipeline": ("text_to_image", _pipeline),
-    "races": ("diffusion_zero_shot", _races),
+    "classifications": ("diffusion_zero_shot", _classifications),
     "sweep": ("sweep", _sweep),
     "vae": ("vae", _vae),
 }

@@ -18,7 +18,8 @@ from core.data.arrays import load_arrays, validation_indices
 from core.data.prompts import STRATEGIES
 from core.errors import ConfigError, IncompatibleError, UnknownNameError
 from core.experiments import zero_shot
-from core.experiments.zero_shot import PREDICTIONS, RESULT, Config, SplitReport, StrategyReport
+from core.experiments.evaluation import PREDICTIONS, RESULT
+from core.experiments.zero_shot import Config, SplitReport, StrategyReport
 from core.models.open_clip_folder import OpenClip
 from core.reports import Progress
 from core.runs.store import RunFolder, RunSpec, create_run
@@ -68,7 +69,7 @@ def test_answers_are_those_of_the_plain_open_clip_loop(clip: Path) -> None:
     assert isinstance(report, SplitReport)
     assert report.test_accuracy == (answers["predicted"] == answers["label"]).mean()
     assert report.test_low <= report.test_accuracy <= report.test_high
-    assert summary["test"]["test_count"] == 30
+    assert summary["test"]["count"] == 30
     assert (summary["strategy"], summary["chosen_on"], summary["compared"]) == ("ensemble", "", [])
 
 
@@ -162,4 +163,4 @@ def test_one_image_a_class_is_too_few_to_choose_by(tmp_path: Path, clip: Path) -
     import_archive(tmp_path / "two", "two")
     with pytest.raises(ConfigError, match="too few images"):
         evaluate(Config(model=f"folder:{clip}", dataset="two"), "a")
-    assert evaluate(Config(model=f"folder:{clip}", dataset="two", strategy="photo"), "b")[1]["test"]["test_count"] == 2
+    assert evaluate(Config(model=f"folder:{clip}", dataset="two", strategy="photo"), "b")[1]["test"]["count"] == 2

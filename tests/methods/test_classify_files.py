@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from core.__main__ import app
+from core.cli.main import app
 from core.data.transforms import to_batch
 from core.errors import CoreError, IncompatibleError
 from core.methods.clip.classify_files import accuracy_of, classify_files, folder_labels, image_files

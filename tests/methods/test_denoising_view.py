@@ -1,4 +1,4 @@
-"""The pictures of one denoising step: what they show is what the race measures."""
+"""The pictures of one denoising step: what they show is what the classification measures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The race of the prompts: oracles and identities of both papers' classifiers, on rigged denoisers."""
+"""The classification of the prompts: oracles and identities of both papers' classifiers, on rigged denoisers."""
 
 from __future__ import annotations
 
@@ -15,17 +15,14 @@ from torch import Tensor
 
 from core.errors import ConfigError, CoreError
 from core.methods.diffusion.diffusion_classifier import (
-    Plan,
-    Race,
-    _simulated_losses,
+    Classification,
     classify,
-    draw_time_steps,
     excess_error,
-    false_pruning_rate,
-    looks_of,
     paired_p_value,
     replay,
 )
+from core.methods.diffusion.false_pruning import _simulated_losses, false_pruning_rate
+from core.methods.diffusion.sampling_plan import Plan, looks_of, sample_time_steps
 from core.reports import finish
 
 T = 1000
@@ -51,25 +48,25 @@ class Rigged:
         return noise + size[:, None, None, None] * error
 
 
-def race(denoise: Rigged, plan: Plan, prompts: int | None = None, batch_size: int = 16) -> Race:
+def classification(denoise: Rigged, plan: Plan, prompts: int | None = None, batch_size: int = 16) -> Classification:
     return finish(classify(denoise, denoise.latent, prompts or len(denoise.sizes), ALPHAS, plan, batch_size=batch_size))
 
 
 PLANS = [
-    Plan(objective=objective, distance=distance, spread=spread, pruning=pruning, draws=40, stage_draws=(10, 40))
+    Plan(objective=objective, distance=distance, sampling=sampling, pruning=pruning, samples=40, stage_samples=(10, 40))
     for objective in ("reconstruction", "noise")
     for distance in ("l2", "l1", "huber")
-    for spread in ("uniform", "even", "staged")
+    for sampling in ("uniform", "even", "staged")
     for pruning in ("t_test", "stages", "none")
 ]
 
 
 @pytest.mark.parametrize(
-    "plan", PLANS, ids=lambda plan: f"{plan.objective}-{plan.distance}-{plan.spread}-{plan.pruning}"
+    "plan", PLANS, ids=lambda plan: f"{plan.objective}-{plan.distance}-{plan.sampling}-{plan.pruning}"
 )
 def test_the_prompt_that_denoises_best_wins_under_every_plan(plan: Plan) -> None:
-    result = race(Rigged([0.3, 0.25, 0.1, 0.4, 0.2, 0.35, 0.3], jitter=0.3), plan)
-    assert result.winner == 2
+    result = classification(Rigged([0.3, 0.25, 0.1, 0.4, 0.2, 0.35, 0.3], jitter=0.3), plan)
+    assert result.predicted == 2
     assert result.finished
     assert sorted(result.order()) == list(range(7))
     assert result.order("noise")[0] == result.order("reconstruction")[0] == 2
@@ -78,8 +75,8 @@ def test_the_prompt_that_denoises_best_wins_under_every_plan(plan: Plan) -> None
 def test_the_two_errors_are_one_residual() -> None:
     """‖z − ẑ‖² = ((1 − ᾱ)/ᾱ) ‖ε − ε̂‖², checked against the reconstruction written out."""
     denoise = Rigged([0.2, 0.7], jitter=0.5)
-    plan = Plan(objective="reconstruction", pruning="none", draws=30)
-    result = race(denoise, plan)
+    plan = Plan(objective="reconstruction", pruning="none", samples=30)
+    result = classification(denoise, plan)
     kept = ALPHAS[result.time_steps][:, None]
     np.testing.assert_allclose(result.reconstruction_error, result.noise_error * (1 - kept) / kept, rtol=1e-4)
     np.testing.assert_allclose(
@@ -96,7 +93,7 @@ def test_oracle() -> None:
         drawn = (noised - 0.8 * latent) / 0.6
         return drawn + torch.from_numpy(predicted - noise).float()[:, None, None]
 
-    result = finish(classify(denoise, latent, 1, np.array([0.64]), Plan(draws=1)))
+    result = finish(classify(denoise, latent, 1, np.array([0.64]), Plan(samples=1)))
     np.testing.assert_allclose(result.noise_error, [[0.07 / 4]], rtol=1e-4)
     np.testing.assert_allclose(result.reconstruction_error, [[0.039375 / 4]], rtol=1e-4)
 
@@ -104,14 +101,14 @@ def test_oracle() -> None:
 @settings(max_examples=20, deadline=None)
 @given(st.permutations(range(5)), st.sampled_from(["t_test", "stages", "none"]))
 def test_the_order_of_the_prompts_does_not_matter(order: list[int], pruning: str) -> None:
-    plan = Plan(pruning=pruning, draws=40, stage_draws=(10, 40), stage_keeps=(2, 1))  # type: ignore[arg-type]
+    plan = Plan(pruning=pruning, samples=40, stage_samples=(10, 40), stage_keeps=(2, 1))  # type: ignore[arg-type]
     sizes = [0.3, 0.1, 0.25, 0.5, 0.15]
 
     class Permuted(Rigged):
         def __call__(self, noised: Tensor, steps: Tensor, prompts: Tensor) -> Tensor:
             return super().__call__(noised, steps, torch.tensor(order)[prompts])
 
-    plain, permuted = race(Rigged(sizes, jitter=0.4), plan), race(Permuted(sizes, jitter=0.4), plan)
+    plain, permuted = classification(Rigged(sizes, jitter=0.4), plan), classification(Permuted(sizes, jitter=0.4), plan)
     assert [order[each] for each in permuted.order()] == list(plain.order())
     assert permuted.calls == plain.calls
 
@@ -120,8 +117,8 @@ def test_the_order_of_the_prompts_does_not_matter(order: list[int], pruning: str
 @given(st.integers(1, 300))
 def test_the_size_of_the_batches_never_changes_the_result(batch_size: int) -> None:
     sizes = [0.3, 0.28, 0.26, 0.5]
-    plan = Plan(draws=60)
-    reference, other = (race(Rigged(sizes, jitter=0.5), plan, batch_size=size) for size in (7, batch_size))
+    plan = Plan(samples=60)
+    reference, other = (classification(Rigged(sizes, jitter=0.5), plan, batch_size=size) for size in (7, batch_size))
     assert other.order() == reference.order()
     assert other.pruned == reference.pruned
     assert other.calls == reference.calls
@@ -129,20 +126,21 @@ def test_the_size_of_the_batches_never_changes_the_result(batch_size: int) -> No
 
 
 def test_a_constant_per_draw_never_changes_a_decision() -> None:
-    """Shared noise: what a draw adds to all prompts alike cancels in the paired test."""
-    result = race(Rigged([0.3, 0.29, 0.31], jitter=0.6), Plan(draws=100, pruning="none"))
+    """Shared noise: what a sample adds to all prompts alike cancels in the paired test."""
+    result = classification(Rigged([0.3, 0.29, 0.31], jitter=0.6), Plan(samples=100, pruning="none"))
     scores = result.scores()
     shifted = scores + 10 * np.random.default_rng(0).random((100, 1)).astype(np.float32)
-    assert np.argmin(shifted.mean(axis=0)) == result.winner
+    assert np.argmin(shifted.mean(axis=0)) == result.predicted
     for other in range(3):
-        plain = paired_p_value(scores[:, other] - scores[:, result.winner])
-        moved = paired_p_value(shifted[:, other] - shifted[:, result.winner])
+        plain = paired_p_value(scores[:, other] - scores[:, result.predicted])
+        moved = paired_p_value(shifted[:, other] - shifted[:, result.predicted])
         assert moved == pytest.approx(plain, rel=1e-2, abs=1e-6)
 
 
-def test_the_same_seed_gives_the_same_race_and_another_another() -> None:
+def test_the_same_seed_gives_the_same_classification_and_another_another() -> None:
     one, same, other = (
-        race(Rigged([0.3, 0.29], jitter=0.5), Plan(draws=30, pruning="none", seed=seed)) for seed in (1, 1, 2)
+        classification(Rigged([0.3, 0.29], jitter=0.5), Plan(samples=30, pruning="none", seed=seed))
+        for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(one.noise_error, same.noise_error)
     assert not np.array_equal(one.time_steps, other.time_steps)
@@ -150,35 +148,37 @@ def test_the_same_seed_gives_the_same_race_and_another_another() -> None:
 
 def test_pruned_and_unpruned_agree_where_the_margin_is_large() -> None:
     sizes = [0.5, 0.2, 0.45, 0.55, 0.4, 0.6, 0.5, 0.45, 0.5, 0.55]
-    pruned, whole = (race(Rigged(sizes, jitter=0.3), Plan(draws=100, pruning=each)) for each in ("t_test", "none"))
-    assert pruned.winner == whole.winner == 1
+    pruned, whole = (
+        classification(Rigged(sizes, jitter=0.3), Plan(samples=100, pruning=each)) for each in ("t_test", "none")
+    )
+    assert pruned.predicted == whole.predicted == 1
     assert whole.calls == 1000
     assert pruned.calls < 1000 / 3
     assert all(each.p_value is not None and each.p_value < 0.01 for each in pruned.pruned)
 
 
 @pytest.mark.parametrize(
-    ("classes", "draws", "keeps", "calls"),
+    ("classes", "samples", "keeps", "calls"),
     # ALGORITHMS §4, from the repository's own scripts: CIFAR-10, Pets, STL-10.
     [(10, (50, 500), (5, 1), 2750), (37, (25, 250), (5, 1), 2050), (10, (100, 500), (5, 1), 3000)],
 )
-def test_stages_cost_what_li_et_al_s_do(classes: int, draws: tuple, keeps: tuple, calls: int) -> None:
-    plan = Plan(pruning="stages", spread="staged", stage_draws=draws, stage_keeps=keeps, objective="noise")
-    result = race(Rigged([0.2 + 0.01 * index for index in range(classes)]), plan, batch_size=512)
+def test_stages_cost_what_li_et_al_s_do(classes: int, samples: tuple, keeps: tuple, calls: int) -> None:
+    plan = Plan(pruning="stages", sampling="staged", stage_samples=samples, stage_keeps=keeps, objective="noise")
+    result = classification(Rigged([0.2 + 0.01 * index for index in range(classes)]), plan, batch_size=512)
     assert result.calls == calls
-    assert result.winner == 0
+    assert result.predicted == 0
 
 
 def test_the_stages_time_steps_are_the_repository_s() -> None:
-    plan = Plan(pruning="stages", spread="staged", stage_draws=(50, 500))
-    steps = draw_time_steps(plan, T)
+    plan = Plan(pruning="stages", sampling="staged", stage_samples=(50, 500))
+    steps = sample_time_steps(plan, T)
     assert steps[:50].tolist() == list(range(11, 1000, 20))
     assert sorted(steps.tolist()) == list(range(1, 1000, 2))
 
 
 def test_every_call_is_counted_and_batches_are_full() -> None:
     denoise = Rigged([0.3, 0.2, 0.4])
-    result = race(denoise, Plan(draws=40, pruning="none", look_every=20), batch_size=16)
+    result = classification(denoise, Plan(samples=40, pruning="none", look_every=20), batch_size=16)
     assert sum(denoise.batches) == result.calls == 120
     assert len(denoise.batches) == result.batches
     assert denoise.batches == [16, 16, 16, 12] * 2
@@ -191,8 +191,11 @@ def test_running_out_of_memory_halves_the_batch_and_goes_on() -> None:
                 raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
             return super().__call__(noised, steps, prompts)
 
-    plan = Plan(draws=30, pruning="none")
-    small, large = race(Small([0.3, 0.2]), plan, batch_size=64), race(Rigged([0.3, 0.2]), plan, batch_size=64)
+    plan = Plan(samples=30, pruning="none")
+    small, large = (
+        classification(Small([0.3, 0.2]), plan, batch_size=64),
+        classification(Rigged([0.3, 0.2]), plan, batch_size=64),
+    )
     np.testing.assert_allclose(small.noise_error, large.noise_error, rtol=1e-4)
     assert small.calls == large.calls
 
@@ -207,18 +210,18 @@ def test_p_values() -> None:
 
 
 def test_looking_again_and_again_inflates_the_error() -> None:
-    """ALGORITHMS §4: a nominal .002 becomes some percent when one looks at every few draws. Four equal prompts."""
-    often = Plan(draws=200, look_every=4, least_draws=20, threshold=2e-3)
+    """ALGORITHMS §4: a nominal .002 becomes some percent when one looks at every few samples. Four equal prompts."""
+    often = Plan(samples=200, look_every=4, least_samples=20, threshold=2e-3)
     rate = false_pruning_rate(often, prompts=4, trials=200)
     # Simulated ten times as often: 2.2 % for this plan, 0.55 % for two looks.
     assert 0.005 <= rate < 0.06
     assert false_pruning_rate(dataclasses.replace(often, look_every=180), prompts=4, trials=200) < rate
-    assert false_pruning_rate(dataclasses.replace(often, draws=60), advantage=1.0, trials=100) == 0
+    assert false_pruning_rate(dataclasses.replace(often, samples=60), advantage=1.0, trials=100) == 0
 
 
 def test_one_prompt_alone_is_measured_once_and_wins() -> None:
-    result = race(Rigged([0.3]), Plan(draws=100))
-    assert (result.winner, result.order(), result.calls) == (0, (0,), 10)
+    result = classification(Rigged([0.3]), Plan(samples=100))
+    assert (result.predicted, result.order(), result.calls) == (0, (0,), 10)
     assert result.finished
 
 
@@ -227,14 +230,14 @@ def test_identical_prompts_are_never_told_apart() -> None:
         def __call__(self, noised: Tensor, steps: Tensor, prompts: Tensor) -> Tensor:
             return super().__call__(noised, steps, torch.zeros_like(prompts))
 
-    result = race(Same([0.3, 0.3, 0.3]), Plan(draws=60))
+    result = classification(Same([0.3, 0.3, 0.3]), Plan(samples=60))
     assert result.alive == (0, 1, 2)
     assert not result.pruned
 
 
-def test_the_race_is_reported_as_it_runs_and_can_be_left() -> None:
+def test_the_classification_is_reported_as_it_runs_and_can_be_left() -> None:
     denoise = Rigged([0.3, 0.29, 0.28], jitter=1.0)
-    reports = classify(denoise, LATENT, 3, ALPHAS, Plan(draws=100, pruning="none"))
+    reports = classify(denoise, LATENT, 3, ALPHAS, Plan(samples=100, pruning="none"))
     first, second = next(reports), next(reports)
     assert (first.step, second.step, first.steps) == (5, 10, 100)
     np.testing.assert_array_equal(first.noise_error, second.noise_error[:5])
@@ -245,7 +248,7 @@ def test_the_race_is_reported_as_it_runs_and_can_be_left() -> None:
 @pytest.mark.parametrize("pruning", ["t_test", "stages", "none"])
 def test_many_prompts_are_reported_before_anything_is_decided(pruning: str) -> None:
     denoise = Rigged([0.2, *[0.3] * 399], jitter=0.5)
-    plan = Plan(draws=20, pruning=pruning, stage_draws=(10, 20), stage_keeps=(5, 1))  # type: ignore[arg-type]
+    plan = Plan(samples=20, pruning=pruning, stage_samples=(10, 20), stage_keeps=(5, 1))  # type: ignore[arg-type]
     reports = list(classify(denoise, LATENT, 400, ALPHAS, plan, batch_size=256))
     assert [each.step for each in reports[:10]] == list(range(1, 11))
     assert all(not each.pruned for each in reports[:9])
@@ -256,21 +259,21 @@ def test_many_prompts_are_reported_before_anything_is_decided(pruning: str) -> N
 
 def test_no_prompt_and_crooked_stages_are_refused() -> None:
     with pytest.raises(ConfigError, match="no prompt"):
-        race(Rigged([0.1]), Plan(), prompts=-1)
+        classification(Rigged([0.1]), Plan(), prompts=-1)
     with pytest.raises(ConfigError, match="as many"):
-        Plan(pruning="stages", stage_draws=(10, 20), stage_keeps=(1,))
+        Plan(pruning="stages", stage_samples=(10, 20), stage_keeps=(1,))
     with pytest.raises(ConfigError, match="grow"):
-        Plan(pruning="stages", stage_draws=(20, 10), stage_keeps=(2, 1))
-    with pytest.raises(ConfigError, match="least_draws"):
-        Plan(least_draws=1)
+        Plan(pruning="stages", stage_samples=(20, 10), stage_keeps=(2, 1))
+    with pytest.raises(ConfigError, match="least_samples"):
+        Plan(least_samples=1)
 
 
 @given(stop_after=st.integers(1, 6), batch_size=st.integers(1, 40))
 @settings(max_examples=12, deadline=None)
-def test_a_race_that_was_stopped_goes_on_to_the_same_end(stop_after: int, batch_size: int) -> None:
-    plan = Plan(draws=60, look_every=7, threshold=0.05)
+def test_a_classification_that_was_stopped_goes_on_to_the_same_end(stop_after: int, batch_size: int) -> None:
+    plan = Plan(samples=60, look_every=7, threshold=0.05)
     denoise = Rigged([0.3, 0.28, 0.27, 0.5], jitter=0.9)
-    whole = race(denoise, plan)
+    whole = classification(denoise, plan)
     running = classify(denoise, denoise.latent, 4, ALPHAS, plan, batch_size=batch_size)
     stopped = next(running)
     for _ in range(stop_after - 1):
@@ -280,27 +283,29 @@ def test_a_race_that_was_stopped_goes_on_to_the_same_end(stop_after: int, batch_
     assert (again.alive, again.pruned, again.calls, again.finished) == (whole.alive, whole.pruned, whole.calls, True)
 
 
-def test_another_race_is_not_gone_on_with() -> None:
+def test_another_classification_is_not_gone_on_with() -> None:
     denoise = Rigged([0.3, 0.4])
-    first = next(classify(denoise, LATENT, 2, ALPHAS, Plan(draws=30)))
+    first = next(classify(denoise, LATENT, 2, ALPHAS, Plan(samples=30)))
     with pytest.raises(ConfigError, match="another plan"):
-        finish(classify(denoise, LATENT, 2, ALPHAS, Plan(draws=30, seed=1), begin=first))
+        finish(classify(denoise, LATENT, 2, ALPHAS, Plan(samples=30, seed=1), begin=first))
     with pytest.raises(ConfigError, match="other prompts"):
-        finish(classify(denoise, LATENT, 1, ALPHAS, Plan(draws=30), begin=first))
+        finish(classify(denoise, LATENT, 1, ALPHAS, Plan(samples=30), begin=first))
 
 
 def test_the_excess_is_the_paired_mean_with_students_interval() -> None:
-    found = race(Rigged([0.2, 0.21, 0.3], jitter=0.9), Plan(draws=50, pruning="none"))
+    found = classification(Rigged([0.2, 0.21, 0.3], jitter=0.9), Plan(samples=50, pruning="none"))
     mean, half_width = excess_error(found)
     scores = found.scores().astype(float)
-    for draws in (2, 17, 50):
+    for samples in (2, 17, 50):
         for prompt in range(3):
-            differences = (scores[:draws, prompt] - scores[:draws, found.winner]) / scores[:, found.winner].mean()
-            assert mean[draws - 1, prompt] == pytest.approx(differences.mean(), abs=1e-9)
-            if prompt != found.winner:
-                low, high = stats.t.interval(0.95, draws - 1, loc=differences.mean(), scale=stats.sem(differences))
-                assert half_width[draws - 1, prompt] == pytest.approx((high - low) / 2, rel=1e-6)
-    assert (mean[:, found.winner] == 0).all()
+            differences = (scores[:samples, prompt] - scores[:samples, found.predicted]) / scores[
+                :, found.predicted
+            ].mean()
+            assert mean[samples - 1, prompt] == pytest.approx(differences.mean(), abs=1e-9)
+            if prompt != found.predicted:
+                low, high = stats.t.interval(0.95, samples - 1, loc=differences.mean(), scale=stats.sem(differences))
+                assert half_width[samples - 1, prompt] == pytest.approx((high - low) / 2, rel=1e-6)
+    assert (mean[:, found.predicted] == 0).all()
 
 
 PRUNINGS = ("t_test", "stages", "none")
@@ -311,63 +316,64 @@ PRUNINGS = ("t_test", "stages", "none")
     sizes=st.lists(st.floats(0.2, 0.4), min_size=2, max_size=6),
     objective=st.sampled_from(["noise", "reconstruction"]),
     pruning=st.sampled_from(PRUNINGS),
-    spread=st.sampled_from(["uniform", "even", "staged"]),
+    sampling=st.sampled_from(["uniform", "even", "staged"]),
     threshold=st.sampled_from([0.5, 0.05, 2e-3]),
     look_every=st.integers(1, 9),
     decay=st.sampled_from([0.0, 7.0]),
 )
 @pytest.mark.slow
-def test_a_replay_of_the_full_grid_is_the_race_that_was_really_pruned(
-    sizes: list[float], objective: Any, pruning: Any, spread: Any, threshold: float, look_every: int, decay: float
+def test_a_replay_of_the_full_grid_is_the_classification_that_was_really_pruned(
+    sizes: list[float], objective: Any, pruning: Any, sampling: Any, threshold: float, look_every: int, decay: float
 ) -> None:
     plan = Plan(
-        objective=objective, pruning=pruning, spread=spread, threshold=threshold, look_every=look_every, decay=decay,
-        draws=40, least_draws=10, stage_draws=(12, 40), stage_keeps=(2, 1),
+        objective=objective, pruning=pruning, sampling=sampling, threshold=threshold, look_every=look_every,
+        decay=decay,
+        samples=40, least_samples=10, stage_samples=(12, 40), stage_keeps=(2, 1),
     )  # fmt: skip
     # One pair a pass: then a pair's error does not depend on who else was in its batch, to the last bit.
     denoise = Rigged(sizes, jitter=0.9)
-    grid = race(denoise, dataclasses.replace(plan, pruning="none"), batch_size=1)
-    pruned = race(denoise, plan, batch_size=1)
+    grid = classification(denoise, dataclasses.replace(plan, pruning="none"), batch_size=1)
+    pruned = classification(denoise, plan, batch_size=1)
     found = replay(grid.noise_error, grid.reconstruction_error, grid.time_steps, plan, T)
     for name in ("alive", "pruned", "calls", "steps", "finished", "objective"):
         assert getattr(found, name) == getattr(pruned, name), name
     for name in ("noise_error", "reconstruction_error", "time_steps", "weights"):
         np.testing.assert_array_equal(getattr(found, name), getattr(pruned, name))
     assert found.order() == pruned.order()
-    # What a pruned race recorded is enough to replay itself.
+    # What a pruned classification recorded is enough to replay itself.
     again = replay(pruned.noise_error, pruned.reconstruction_error, pruned.time_steps, plan, T)
     assert (again.alive, again.pruned, again.calls) == (pruned.alive, pruned.pruned, pruned.calls)
 
 
 def test_nothing_is_replayed_that_was_not_measured() -> None:
-    pruned = race(Rigged([0.5, 0.2, 0.45, 0.3], jitter=0.3), Plan(draws=60))
+    pruned = classification(Rigged([0.5, 0.2, 0.45, 0.3], jitter=0.3), Plan(samples=60))
     assert pruned.pruned
     measured = (pruned.noise_error, pruned.reconstruction_error, pruned.time_steps)
     before = [each.copy() for each in measured]
     with pytest.raises(ConfigError, match="measured until there"):
-        replay(*measured, Plan(draws=60, pruning="none"), T)
+        replay(*measured, Plan(samples=60, pruning="none"), T)
     with pytest.raises(ConfigError, match="measured until there"):
-        replay(*(each[:15] for each in measured), Plan(draws=60), T)
+        replay(*(each[:15] for each in measured), Plan(samples=60), T)
     for old, new in zip(before, measured, strict=True):
         np.testing.assert_array_equal(old, new)
 
 
 def test_a_network_that_gives_no_numbers_is_said_at_once() -> None:
     with pytest.raises(CoreError, match="not numbers"):
-        race(Rigged([0.2, float("nan"), 0.3]), Plan(draws=30))
+        classification(Rigged([0.2, float("nan"), 0.3]), Plan(samples=30))
 
 
 def test_draws_count_how_long_each_prompt_took_part() -> None:
-    found = race(Rigged([0.2, 0.21, 0.6], jitter=0.9), Plan(draws=60, threshold=0.05))
-    left = {each.prompt: each.draw for each in found.pruned}
+    found = classification(Rigged([0.2, 0.21, 0.6], jitter=0.9), Plan(samples=60, threshold=0.05))
+    left = {each.prompt: each.sample for each in found.pruned}
     assert left
-    assert list(found.draws) == [left.get(prompt, found.step) for prompt in range(3)]
+    assert list(found.samples) == [left.get(prompt, found.step) for prompt in range(3)]
 
 
 @pytest.mark.parametrize("steps", [1000, 999])
 def test_evenly_spaced_steps_reach_both_ends_for_every_number_of_them(steps: int) -> None:
     for count in range(1, steps + 1):
-        drawn = np.sort(draw_time_steps(Plan(spread="even", draws=count), steps))
+        drawn = np.sort(sample_time_steps(Plan(sampling="even", samples=count), steps))
         stride = steps / count
         assert len(drawn) == len(set(drawn.tolist())) == count
         gaps = np.diff(drawn)
@@ -379,14 +385,16 @@ def test_evenly_spaced_steps_reach_both_ends_for_every_number_of_them(steps: int
 
 
 def test_more_draws_than_steps_repeat_them_evenly() -> None:
-    drawn = draw_time_steps(Plan(spread="even", draws=1500), T)
+    drawn = sample_time_steps(Plan(sampling="even", samples=1500), T)
     counts = np.bincount(drawn, minlength=T)
     assert (counts.min(), counts.max(), counts[:500].sum()) == (1, 2, 750)
 
 
 @pytest.mark.parametrize("ends", [(50, 500), (50, 200, 500), (7, 120), (3, 4, 600), (333,), (10, 1500)])
 def test_every_stage_ends_with_draws_from_all_of_the_schedule(ends: tuple[int, ...]) -> None:
-    steps = draw_time_steps(Plan(pruning="stages", spread="staged", stage_draws=ends, stage_keeps=(1,) * len(ends)), T)
+    steps = sample_time_steps(
+        Plan(pruning="stages", sampling="staged", stage_samples=ends, stage_keeps=(1,) * len(ends)), T
+    )
     assert len(steps) == ends[-1]
     for begin, end in zip((0, *ends), ends, strict=False):
         added = np.sort(steps[begin:end])
@@ -413,15 +421,15 @@ class AtTheEnd(Rigged):
 
 
 @pytest.mark.parametrize("objective", ["reconstruction", "noise"])
-@pytest.mark.parametrize("spread", ["uniform", "even"])
-def test_steps_without_any_signal_are_left_out_of_the_race(objective: Any, spread: Any) -> None:
+@pytest.mark.parametrize("sampling", ["uniform", "even"])
+def test_steps_without_any_signal_are_left_out_of_the_classification(objective: Any, sampling: Any) -> None:
     """Zero terminal SNR: at ᾱ = 0 the reconstruction is 0/0, all prompts were infinitely bad and the first one won."""
     alphas = ALPHAS[::50].copy()  # 20 steps, so that the last one would be drawn again and again
     alphas[-1], alphas[0] = 0.0, 1.0
     denoise = AtTheEnd([0.3, 0.25, 0.1, 0.4], alphas, jitter=0.3)
-    plan = Plan(objective=objective, spread=spread, draws=60, pruning="none", decay=0.0)
+    plan = Plan(objective=objective, sampling=sampling, samples=60, pruning="none", decay=0.0)
     found = finish(classify(denoise, LATENT, 4, alphas, plan))
-    assert found.winner == 2
+    assert found.predicted == 2
     assert denoise.seen == set(range(1, 19))
     for errors in (found.noise_error, found.reconstruction_error, found.weights, *excess_error(found)[:1]):
         assert np.isfinite(errors).all()
@@ -429,17 +437,17 @@ def test_steps_without_any_signal_are_left_out_of_the_race(objective: Any, sprea
         finish(classify(denoise, LATENT, 4, np.array([1.0, 0.0]), plan))
 
 
-def test_the_price_of_pruning_grows_with_the_prompts_and_is_that_of_the_race_itself() -> None:
+def test_the_price_of_pruning_grows_with_the_prompts_and_is_that_of_the_classification_itself() -> None:
     plan = Plan()
     two, ten = (false_pruning_rate(plan, prompts=prompts, trials=4000) for prompts in (2, 10))
-    # 20,000 races each: 2.8 % and 16.2 %.
+    # 20,000 classifications each: 2.8 % and 16.2 %.
     assert 0.018 < two < 0.038
     assert 0.13 < ten < 0.19
     assert looks_of(plan) == list(range(10, 101, 5))
-    assert looks_of(Plan(pruning="none")) == looks_of(Plan(draws=5)) == []
-    # The simulation decides as the race does, look by look, on the same scores.
+    assert looks_of(Plan(pruning="none")) == looks_of(Plan(samples=5)) == []
+    # The simulation decides as the classification does, look by look, on the same scores.
     random = np.random.default_rng(3)
-    alone = Plan(draws=30, least_draws=10, look_every=10, threshold=0.2)
+    alone = Plan(samples=30, least_samples=10, look_every=10, threshold=0.2)
     lost = 0
     for _ in range(40):
         scores = (random.standard_normal((1, 30, 3)) * np.sqrt(0.5))[0]

@@ -30,10 +30,11 @@ from core.methods.accuracy import confusion, many_pictures, predictions, targets
 from core.methods.anatomy import positional
 from core.methods.attention import attention, gradcam, relevance, rollout
 from core.methods.clip import disagreements, image_text_relevance, zero_shot
-from core.methods.diffusion import denoising_view, diffusion_classifier
+from core.methods.diffusion import denoising_view, diffusion_classifier, sampling_plan
 from core.methods.embeddings import embedding, embedding_quality, features, layer_features, probes
 from core.methods.embeddings.features import Features
 from core.methods.latent import bounds, drawing, passes
+from core.methods.latent.pictures import as_bytes
 from core.methods.masking import faithfulness, masking
 from core.methods.modality_gap import alignment, modality_gap, modality_gap_way, procrustes
 from core.methods.operators import identity_trap, learned_layer, picture, receptive_field, single_layer, trap_curves
@@ -56,6 +57,7 @@ EXCUSED = {
     "classify_files.classify_files": "asks zero_shot.embed_images and text_classifier",
     "conditions.accuracy_by_condition": "whole numbers",
     "conditions.tally": "whole numbers",
+    "pictures.as_digit": "bytes",
     "confusion.accuracy": "whole numbers",
     "confusion.class_accuracies": "whole numbers",
     "confusion.classes_by_error": "whole numbers",
@@ -65,7 +67,8 @@ EXCUSED = {
     "diffusion_batch.fitting_batch": "measures time alone",
     "diffusion_batch.pass_seconds": "measures time alone",
     "diffusion_classifier.replay": "NaN is what was not measured; it refuses to look there",
-    "diffusion_classifier.usable_steps": "a comparison leaves NaN out, which is its answer",
+    "sampling_plan.reconstruction_weights": "whole numbers",
+    "sampling_plan.usable_steps": "a comparison leaves NaN out, which is its answer",
     "embedding_quality.agreement": "whole numbers",
     "embedding_quality.neighbours_right": "whole numbers",
     "embedding_quality.shared": "whole numbers",
@@ -85,8 +88,8 @@ EXCUSED = {
     "precision.logits_in": "what leaves its range there is what agreement.agreement reports",
     "precision.measure_latencies": "measures time alone",
     "precision_probe.process_memory": "bytes alone",
-    "race_evaluation.budget_curve": "whole numbers",
-    "race_evaluation.replay_all": "asks diffusion_classifier.replay",
+    "elimination_cost.budget_curve": "whole numbers",
+    "elimination_cost.replay_all": "asks diffusion_classifier.replay",
     "same_images.answers": "asks predictions.predict_logits and zero_shot.embed_images",
     "same_images.class_order": "names of classes",
     "targets.trace_score": "is differentiated; its callers look at the gradients",
@@ -218,9 +221,9 @@ def cached(bad: bool) -> Any:
     )  # fmt: skip
 
 
-def race(bad: bool) -> Any:
+def classification(bad: bool) -> Any:
     latent = torch.from_numpy(numbers(2, 4, 4, bad=bad))
-    plan = diffusion_classifier.Plan(draws=4, pruning="none")
+    plan = sampling_plan.Plan(samples=4, pruning="none")
     return finish(
         diffusion_classifier.classify(lambda noised, *_: noised * 0.5, latent, 2, Diffuser.alphas_cumprod, plan)
     )
@@ -269,7 +272,7 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
     ],
     "denoising_view.advantage_map": shown(denoising_view.advantage_map),
     "denoising_view.denoising_view": shown(denoising_view.denoising_view, 5),
-    "diffusion_classifier.classify": [race],
+    "diffusion_classifier.classify": [classification],
     "diffusion_classifier.paired_p_value": [lambda bad: diffusion_classifier.paired_p_value(numbers(9, bad=bad))],
     "disagreements.find_disagreements": both(
         lambda a, b: disagreements.find_disagreements(a, b, np.zeros(3, int), 1), (3, 5), (3, 5)
@@ -405,13 +408,25 @@ def mixer() -> MixerNetwork:
     return MixerNetwork(MixerConfig(image_size=8, patch_size=4, embed_dim=8, depth=1, num_heads=2, classes=3)).eval()
 
 
+def broken_vae() -> VAE:
+    """One weight of its decoder is no number."""
+    model = vae()
+    with torch.no_grad():
+        next(model.decoder.parameters())[0] = float("nan")
+    return model
+
+
 SHARES = np.linspace(0, 1, 3, dtype=np.float32)
 ASKED |= {
     "bounds.standard_error": [lambda bad: bounds.standard_error(numbers(4, bad=bad))],
     "drawing.interpolate": [lambda bad: drawing.interpolate(vae(), numbers(2, bad=bad), numbers(2, bad=False))],
     "drawing.linear": [lambda bad: drawing.linear(numbers(2, bad=bad), numbers(2, bad=False), SHARES)],
+    "drawing.manifold": [
+        lambda bad: drawing.manifold(vae(), 2, dimensions=(0, 1)) if not bad else drawing.manifold(broken_vae(), 2)
+    ],
     "drawing.spherical": [lambda bad: drawing.spherical(numbers(2, bad=bad), numbers(2, bad=False), SHARES)],
     "drawing.traverse": [lambda bad: drawing.traverse(vae(), numbers(2, bad=bad), [0])],
+    "pictures.as_bytes": [lambda bad: as_bytes(numbers(2, bad=bad))],
     "passes.decoded": [lambda bad: passes.decoded(vae(), numbers(3, 2, bad=bad))],
     "identity_trap.identity_trap": [
         lambda bad: identity_trap.identity_trap(torch.from_numpy(numbers(1, 2, 3, 3, bad=bad)), [1.0])

@@ -1,4 +1,4 @@
-"""The small pipeline in `checkpoints/`: opened by diffusers as it is, small, and it names what it draws."""
+"""The small pipeline in `checkpoints/`: opened by diffusers as it is, small, and it names what it samples."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from core.data.prompts import fill_template
-from core.methods.diffusion.diffusion_classifier import Plan, classify
+from core.methods.diffusion.diffusion_classifier import classify
+from core.methods.diffusion.sampling_plan import Plan
 from core.models.weights import load
 from core.paths import BUNDLED
 from core.reports import finish
@@ -44,8 +45,8 @@ def test_it_names_the_pictures_that_diffusers_draws_with_it() -> None:
     images = torch.from_numpy(drawn).permute(0, 3, 1, 2) * 2 - 1
     with torch.inference_mode():
         latents, denoise = module.encode(images), module.denoiser(module.embed_prompts(prompts))
-    races = [
-        finish(classify(denoise, latent, len(prompts), module.alphas_cumprod, Plan(draws=40))) for latent in latents
+    classifications = [
+        finish(classify(denoise, latent, len(prompts), module.alphas_cumprod, Plan(samples=40))) for latent in latents
     ]
-    named = np.array([race.winner for race in races])
+    named = np.array([classification.predicted for classification in classifications])
     assert (named == np.arange(len(prompts))).mean() >= 0.7

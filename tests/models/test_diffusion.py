@@ -13,7 +13,8 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from core.errors import IncompatibleError, MissingWeightsError, ShapeError
-from core.methods.diffusion.diffusion_classifier import Plan, classify
+from core.methods.diffusion.diffusion_classifier import classify
+from core.methods.diffusion.sampling_plan import Plan
 from core.models.catalogue import find_model
 from core.models.diffusion import load_diffusers
 from core.models.hub import _wanted
@@ -96,7 +97,7 @@ def test_an_image_is_classified_end_to_end(model: Any) -> None:
     with torch.inference_mode():
         latent = model.encode(torch.zeros(1, 3, 16, 16))[0]
         prompts = model.embed_prompts([f"a photo of a {name}." for name in ("cat", "dog", "car")])
-    plan = Plan(draws=10, pruning="none")
+    plan = Plan(samples=10, pruning="none")
     result = finish(classify(model.denoiser(prompts), latent, 3, model.alphas_cumprod, plan))
     assert result.calls == 30
     assert np.isfinite(result.scores()).all()
@@ -126,16 +127,16 @@ def test_files_in_half_precision_are_loaded_as_they_are_on_a_gpu_alone(
     # Whatever the weights are, schedule, latents and errors are not halved.
     assert half.alphas_cumprod.dtype == np.float64
     image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    plan = Plan(draws=6, pruning="none", spread="even")
+    plan = Plan(samples=6, pruning="none", sampling="even")
     found = []
     for each in (model, half):
         with torch.inference_mode():
             latent = each.encode(image)[0]
             prompts = each.embed_prompts(["a cat", "a dog"])
         assert latent.dtype == torch.float32
-        race = finish(classify(each.denoiser(prompts), latent, 2, each.alphas_cumprod, plan, batch_size=4))
-        assert race.noise_error.dtype == np.float32
-        found.append(race.noise_error)
+        classification = finish(classify(each.denoiser(prompts), latent, 2, each.alphas_cumprod, plan, batch_size=4))
+        assert classification.noise_error.dtype == np.float32
+        found.append(classification.noise_error)
     np.testing.assert_allclose(found[1], found[0], rtol=2e-2)
 
 

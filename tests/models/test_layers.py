@@ -16,6 +16,7 @@ from core.models.open_clip_folder import load_open_clip
 from core.models.small_cnn import SmallCNN, SmallCNNConfig
 from core.models.timm_vit import TimmViT
 from core.models.transformers_vit import TransformersViT
+from core.models.vae import VAE, VAEConfig
 from core.models.vit import ViT, ViTConfig
 from tests.clip_toy import save_tiny_clip
 
@@ -65,3 +66,9 @@ def test_no_hook_is_left_and_nothing_learns() -> None:
     find_layers(module, 16)
     assert not any(part._forward_hooks for part in module.modules())
     assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
+
+
+def test_a_network_of_grey_pictures_is_shown_grey() -> None:
+    model = VAE(VAEConfig(image_size=8, network="conv", width=2, hidden_dim=4)).eval()
+    assert [layer.shape[1:] for layer in find_layers(model, 8)] == [(4, 4), (2, 2)]
+    assert find_layers(VAE(VAEConfig(image_size=8, hidden_dim=4)).eval(), 8) == ()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.experiments import zero_shot
+from core.experiments import evaluation, zero_shot
 from core.launch.execute import execute
 from core.runs.status import read_state
 from core.runs.store import RunSpec, create_run, find_run, list_runs
@@ -167,7 +167,7 @@ def test_an_address_of_a_result_that_is_gone_costs_a_sentence(model: str) -> Non
 def test_launching_makes_a_run_once(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     save_toy()
     submitted = []
-    monkeypatch.setattr("pages.shared.background_results.submit", submitted.append)
+    monkeypatch.setattr("pages.shared.evaluation.runs.submit", submitted.append)
     app = clip(model, view=DATASET)
     assert "Nothing has been evaluated" in text_of(app)
     app.selectbox(key="evaluation_strategy").set_value("photo").run()
@@ -202,7 +202,7 @@ def test_a_damaged_result_is_a_sentence(model: str) -> None:
     save_toy()
     evaluate(model, strategy="photo")
     (run,) = list_runs()
-    (run.path / zero_shot.PREDICTIONS).write_bytes(b"nothing")
+    (run.path / evaluation.PREDICTIONS).write_bytes(b"nothing")
     app = clip(model, view=DATASET)
     assert any("cannot be read" in error.value for error in app.error)
     assert not app.exception

@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 from core.data.wordnet import imagenet_wnids
 from core.methods.clip.disagreements import class_names
 from pages.clip import conditions, disagreements
+from pages.clip.disagreements_words import divided_classes
 from tests.clip_toy import save_tiny_clip
 from tests.pages.harness import text_of
 from tests.toy import save_toy
@@ -173,7 +174,7 @@ def test_disagreements_answer_to_their_controls(model: str, classifier: str, tmp
 
 
 def test_classes_that_divide_the_two_are_listed_with_their_path() -> None:
-    (row,) = disagreements.divided_classes([(281, 2, 1)], class_names("wordnet"), "CLIP", "Net").to_dict("records")
+    (row,) = divided_classes([(281, 2, 1)], class_names("wordnet"), "CLIP", "Net").to_dict("records")
     assert (row["class"], row["only CLIP"], row["only Net"], row["wnid"]) == ("tabby", 2, 1, "n02123045")
     assert row["in WordNet"].startswith("entity › ")
     assert row["in WordNet"].endswith("domestic cat › tabby")

@@ -280,25 +280,25 @@ def test_clip_against_imagenet(clip: str, tmp_path: Path, capsys: pytest.Capture
     assert printed == rows
 
 
-def test_a_race(tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_classification(tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]) -> None:
     model = f"folder:{save_tiny_pipeline(tmp_path_factory.mktemp('diffusion') / 'tiny')}"
-    query = {"model": model, "draws": "24", "least_draws": "8", "race_labels": "ship, horse, deer, dog"}
+    query = {"model": model, "samples": "24", "least_samples": "8", "diffusion_labels": "ship, horse, deer, dog"}
     changed = check_controls(
         opener("diffusion", **query),
         excused={**SHARED, "diffusion_view": "another view with an export of its own"},
         data_alone={
-            "race_view": "what stands beside the race",
-            "noise": "what stands beside the race",
-            "also_show": "what stands beside the race",
+            "denoising_view": "what stands beside the classification",
+            "noise": "what stands beside the classification",
+            "also_show": "what stands beside the classification",
         },
-        values={"race_template": "a drawing of a {}.", "spread": ("index", 1), "pruning": ("index", 2)},
+        values={"diffusion_template": "a drawing of a {}.", "sampling": ("index", 1), "pruning": ("index", 2)},
     )
-    assert {"noise", "race_view", "also_show", "objective", "distance", "spread", "threshold"} <= changed
+    assert {"noise", "denoising_view", "also_show", "objective", "distance", "sampling", "threshold"} <= changed
     export = exported(open_page("diffusion", **query))
     printed = run_recipe(export.recipe, capsys)
     assert export.table is not None
     assert f"{export.facts['calls']} calls," in printed
     for _, row in export.table.iterrows():
         assert re.search(
-            rf"{row['label']} +[+-]?{row['above leader, %']:.2f}% ± .* after {row['draws']} draws", printed
+            rf"{row['label']} +[+-]?{row['above leader, %']:.2f}% ± .* after {row['samples']} samples", printed
         )

@@ -10,7 +10,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from core.__main__ import app
+from core.cli.main import app
 from core.errors import CoreError, UnknownNameError
 from core.paths import CHECKOUT, runs_root
 from core.runs.status import read_state

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from core.__main__ import app
+from core.cli.main import app
 from core.errors import CoreError
 from core.figures.curves import metric_names, plot_learning_curves, plot_metric
 from core.launch import queue

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from core.__main__ import app
+from core.cli.main import app
 from core.errors import CoreError
 from core.launch import control, queue
 from core.runs.owner import is_alive, read_owner

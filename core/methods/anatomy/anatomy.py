@@ -16,6 +16,7 @@ from typing import Literal, get_args
 from torch import nn
 
 from core.models.vit import Mlp
+from core.notebook import Drawn
 
 Role = Literal[
     "patch embedding",
@@ -116,7 +117,7 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Anatomy:
+class Anatomy(Drawn):
     """All parameters of a model, each counted once, and the facts of its design (keys of `FACTS`)."""
 
     rows: tuple[Part, ...]
@@ -169,7 +170,7 @@ class CountPair:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class Comparison(Drawn):
     """Two models side by side.
 
     Attributes:

@@ -14,12 +14,13 @@ import numpy as np
 
 from core.errors import IncompatibleError, ShapeError
 from core.finite import require_finite
+from core.notebook import Drawn
 
 Measure = Literal["cosine", "dot"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PositionalSimilarity:
+class PositionalSimilarity(Drawn):
     """How alike the embeddings of any two patches are.
 
     Attributes:
@@ -36,7 +37,7 @@ class PositionalSimilarity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistanceProfile:
+class DistanceProfile(Drawn):
     """How similarity fades with distance: a model that knows rows and columns shows two slow curves, not one.
 
     Attributes:

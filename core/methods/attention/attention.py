@@ -17,13 +17,14 @@ from core.device import as_input_of
 from core.errors import ShapeError
 from core.finite import require_finite
 from core.models.trace import Mixture, Reading, reading_of, readout
+from core.notebook import Drawn
 
 Fusion = Literal["mean", "max", "min"]
 Direction = Literal["to", "from"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttentionMaps:
+class AttentionMaps(Drawn):
     """Every attention map of one image.
 
     Attributes:

@@ -15,6 +15,7 @@ import numpy as np
 from core.data.condition_sets import ConditionSet
 from core.errors import ConfigError
 from core.intervals import paired_interval, wilson_interval
+from core.notebook import Drawn
 from core.shares import counted, share
 
 
@@ -60,7 +61,7 @@ class ConditionAccuracy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConditionResult:
+class ConditionResult(Drawn):
     """All conditions.
 
     Attributes:

@@ -22,6 +22,7 @@ from core.finite import require_finite
 from core.intervals import paired_interval
 from core.methods.accuracy.predictions import softmax
 from core.models.imagenet import imagenet_classes
+from core.notebook import Drawn
 from core.seeding import stream
 
 Who = Literal["both", "only_clip", "only_classifier", "neither"]
@@ -49,7 +50,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Disagreements:
+class Disagreements(Drawn):
     """All pictures.
 
     Attributes:

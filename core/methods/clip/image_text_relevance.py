@@ -23,6 +23,7 @@ from core.device import as_input_of
 from core.errors import IncompatibleError
 from core.finite import require_finite
 from core.models.trace import reading_of, readout
+from core.notebook import Drawn
 
 _SPECIAL = re.compile(r"<[^<>\s]+>|\[[A-Z]+\]|</s>")
 _END_OF_WORD = "</w>"
@@ -30,7 +31,7 @@ _STARTS = ("▁", "Ġ")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageTextRelevance:
+class ImageTextRelevance(Drawn):
     """One score and its parts; relevance is not negative and not normalised.
 
     Attributes:

@@ -20,6 +20,7 @@ from core.errors import ConfigError
 from core.finite import require_finite
 from core.methods.accuracy.predictions import softmax
 from core.models.clip import ImageTextEncoder
+from core.notebook import Drawn
 from core.reports import OnProgress, silent
 
 Kind = Literal["softmax", "sigmoid"]
@@ -43,7 +44,7 @@ class Scale:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ZeroShotScores:
+class ZeroShotScores(Drawn):
     """What a model says about images and labels; all arrays are (images, labels) float32.
 
     Attributes:

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from core.errors import ConfigError
 from core.finite import require_finite
-from core.methods.diffusion.diffusion_classifier import usable_steps
+from core.methods.diffusion.sampling_plan import usable_steps
 from core.models.diffusion import LatentDiffusion
+from core.notebook import Drawn
 from core.seeding import stream_seed, torch_generator
 
 MAP_STEPS = 16
@@ -23,7 +24,7 @@ _MAP_RANGE = (0.2, 0.8)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DenoisingView:
+class DenoisingView(Drawn):
     """Pictures of one time step; latents are decoded, noise is shown by its first three channels.
 
     Attributes:

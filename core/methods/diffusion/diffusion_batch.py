@@ -1,8 +1,8 @@
-"""How many latents to put into one pass of a denoising network, measured; a race's result does not depend on it.
+"""How many latents to put into one pass of a denoising network, measured; no result depends on it.
 
 On a CPU a few sizes are timed once, and the smallest that is nearly as fast as the best is taken: beyond it a batch
 only costs memory. On a GPU larger is faster until memory ends: two small batches tell what a latent costs, and four
-fifths of what is free are filled. A race that runs out of memory all the same halves its batch and goes on.
+fifths of what is free are filled. A classification that runs out of memory all the same halves its batch and goes on.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Hashable
 import torch
 from torch import Tensor
 
-from core.methods.diffusion.diffusion_classifier import Denoiser
+from core.methods.diffusion.denoising_error import Denoiser
 from core.seeding import stream_seed, torch_generator
 from core.timing import seconds_of
 
@@ -34,7 +34,7 @@ def fitting_batch(denoise: Denoiser, latent: Tensor, *, most: int, key: Hashable
     Args:
         denoise: as for `core.methods.diffusion.diffusion_classifier.classify`; asked under prompt 0 at time step 0.
         latent: (channels, height, width), on the device that is meant.
-        most: as many as there ever are at once: prompts × draws between two looks.
+        most: as many as there ever are at once: prompts × samples between two looks.
         key: what the answer depends on, such as names of model and precision: measured once for each in a process.
     """
     place = None if key is None else (key, str(latent.device), tuple(latent.shape), torch.get_num_threads())

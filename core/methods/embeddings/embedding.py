@@ -81,7 +81,7 @@ class Plane:
     explained: tuple[float, ...] = ()
 
     @property
-    def spread(self) -> bool:
+    def varies(self) -> bool:
         """Whether there was anything to spread out."""
         return bool(self.coordinates.any())
 

@@ -221,34 +221,57 @@ def spherical(first: np.ndarray, last: np.ndarray, shares: np.ndarray) -> np.nda
     return (turned * ((1 - shares) * lengths[0] + shares * lengths[1])[:, None]).astype(np.float32)
 
 
-def manifold(model: VAE, side: int = 20, *, layout: Layout = "quantiles", extent: float = 3.0) -> Manifold:
-    """The plane of a model of two latents, `side` pictures a side.
+def manifold(
+    model: VAE,
+    side: int = 20,
+    *,
+    layout: Layout = "quantiles",
+    extent: float = 3.0,
+    dimensions: tuple[int, int] | None = None,
+    point: np.ndarray | None = None,
+) -> Manifold:
+    """The plane of two latents, `side` pictures a side.
 
     Args:
         layout: "quantiles": each tile stands for an equal share of the prior. "even": equal distances over ±extent.
+        dimensions: which latents lie across and up; may be left out for a model of two.
+        point: (latent_dim,) where all other latents stay; by default at 0.
 
     Raises:
-        IncompatibleError: the model has another number of latents.
-        ConfigError: fewer than two pictures a side, or no extent.
+        IncompatibleError: the model has not two latents, or others and none were chosen.
+        ConfigError: fewer than two pictures a side, no extent, or dimensions that the model does not have.
+        ShapeError: the point has another number of dimensions.
     """
     config = model.config
-    if config.latent_dim != 2:
+    if config.latent_dim < 2 or (dimensions is None and config.latent_dim != 2):
         raise IncompatibleError(
             f"A map needs two latents, and this VAE has {config.latent_dim}.", "Choose one with two, such as vae_2d."
         )
     if side < 2 or extent <= 0:
         raise ConfigError(f"A map of {side} pictures a side over ±{extent:g} shows nothing.", "Take two or more.")
-    if layout == "even":
-        axis = np.linspace(-extent, extent, side)
-    else:
-        from scipy import stats
-
-        shares = (np.arange(side) + 0.5) / side
-        normal = config.prior == "normal"
-        axis = stats.norm.ppf(shares) if normal else stats.laplace.ppf(shares, scale=config.prior_scale)
+    first, second = dimensions or (0, 1)
+    if first == second or not {first, second} <= set(range(config.latent_dim)):
+        raise ConfigError(
+            f"Dimensions {first} and {second} were asked for, and the model has 0 to {config.latent_dim - 1}.",
+            "Choose two different ones of those.",
+        )
+    axis = plane_axis(model, side, layout=layout, extent=extent)
+    latents = np.tile(np.zeros(config.latent_dim, np.float32) if point is None else _point(model, point), (side**2, 1))
     across, up = np.meshgrid(axis, axis[::-1])
-    pictures = decoded(model, np.stack([across, up], axis=-1).reshape(-1, 2))
-    return Manifold(axis=axis.astype(np.float32), pictures=pictures.reshape(side, side, *pictures.shape[1:]))
+    latents[:, first], latents[:, second] = across.ravel(), up.ravel()
+    pictures = decoded(model, latents)
+    return Manifold(axis=axis, pictures=pictures.reshape(side, side, *pictures.shape[1:]))
+
+
+def plane_axis(model: VAE, side: int, *, layout: Layout = "quantiles", extent: float = 3.0) -> np.ndarray:
+    """(side,) float32, ascending: the values of a latent along one side of a `manifold`."""
+    if layout == "even":
+        return np.linspace(-extent, extent, side, dtype=np.float32)
+    from scipy import stats
+
+    shares, config = (np.arange(side) + 0.5) / side, model.config
+    values = stats.norm.ppf(shares) if config.prior == "normal" else stats.laplace.ppf(shares, scale=config.prior_scale)
+    return np.asarray(values, dtype=np.float32)
 
 
 def _point(model: VAE, latent: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from core.errors import IncompatibleError
 from core.models.checkpoint import ModelCard
@@ -70,6 +71,11 @@ def rate_distortion(cards: Mapping[str, ModelCard]) -> RateDistortion:
     return RateDistortion(points=tuple(points), comparable=len(kinds) <= 1 and len(datasets) <= 1)
 
 
+def decoder_of(config: Mapping[str, Any]) -> str:
+    """Likelihood and target of a `core.models.vae.VAEConfig` as plain values: nats of two of them do not compare."""
+    return f"{config['likelihood'].replace('_', ' ')}{' of black and white' if config['binarise'] else ''}"
+
+
 def _point(title: str, card: ModelCard) -> RatePoint:
     measured = card.metrics
     split = next((each for each in ("test", "val") if f"{each}_kl" in measured), None)
@@ -84,7 +90,7 @@ def _point(title: str, card: ModelCard) -> RatePoint:
         active=measured[f"{split}_active_units"],
         latents=config["latent_dim"],
         beta=measured["effective_beta"],
-        decoder=f"{config['likelihood']}{' of black and white' if config['binarise'] else ''}",
+        decoder=decoder_of(config),
         split=split,
         count=measured[f"{split}_count"],
     )

@@ -30,6 +30,7 @@ from core.methods.masking.masking import (
     removal_shares,
     scores_on_grid,
 )
+from core.notebook import Drawn
 from core.reports import OnProgress, silent
 from core.seeding import stream
 
@@ -89,7 +90,7 @@ class RandomBaseline:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Faithfulness:
+class Faithfulness(Drawn):
     """Every explanation of one image beside the random baseline, over one set of shares (steps + 1,)."""
 
     shares: np.ndarray
@@ -210,10 +211,10 @@ def faithfulness(
         random_orders: seeded `seed`, `seed + 1`, …; `seed` is also that of the noise fill.
 
     Raises:
-        ConfigError: fewer than two random orders, which have no spread to beat.
+        ConfigError: fewer than two random orders, which do not vary.
     """
     if random_orders < 2:
-        raise ConfigError(f"Got {random_orders} random orders; expected at least 2, whose spread is the yardstick.")
+        raise ConfigError(f"Got {random_orders} random orders; expected at least 2, whose deviation is the yardstick.")
     shares = removal_shares(grid[0] * grid[1], steps)
     seeds = tuple(range(seed, seed + random_orders))
     orders = [masking_order("most_attended", grid, scores=scores_on_grid(each, grid)) for each in scores.values()]
@@ -267,18 +268,20 @@ def compare_with_band(curve: MaskingCurve, band: RandomBand) -> AreaComparison:
         ConfigError: fewer than two random orders, or other shares.
     """
     if len(band.seeds) < 2:
-        raise ConfigError(f"Got {len(band.seeds)} random orders; expected at least 2, whose spread is the yardstick.")
+        raise ConfigError(
+            f"Got {len(band.seeds)} random orders; expected at least 2, whose deviation is the yardstick."
+        )
     if not np.array_equal(curve.shares, band.shares):
         raise ConfigError("The curve and the random orders remove other shares.", "Give both the same steps.")
     own, random = float(area(curve.shares, curve.confidence)), area(band.shares, band.curves)
-    spread = 2 * float(random.std(ddof=1))
+    two_deviations = 2 * float(random.std(ddof=1))
     outcome = _compare(-own, -random)
     sooner: dict[Outcome, Falls] = {"beats random": "sooner", "worse than random": "later"}
     return AreaComparison(
         area=own,
         random_mean=float(random.mean()),
-        random_low=float(random.mean()) - spread,
-        random_high=float(random.mean()) + spread,
+        random_low=float(random.mean()) - two_deviations,
+        random_high=float(random.mean()) + two_deviations,
         orders=len(band.seeds),
         falls=sooner.get(outcome, "no differently"),
     )

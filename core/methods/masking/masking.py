@@ -21,6 +21,7 @@ from core.device import as_input_of
 from core.errors import ConfigError, ShapeError
 from core.finite import require_finite
 from core.methods.accuracy.targets import Target, target_confidence
+from core.notebook import Drawn
 from core.reports import OnProgress, silent
 from core.seeding import stream, stream_seed, torch_generator
 
@@ -68,7 +69,7 @@ class Responses:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskingCurve:
+class MaskingCurve(Drawn):
     """How confidence falls while patches disappear.
 
     Attributes:
@@ -257,9 +258,9 @@ def masked_responses(
         if target.class_index is None:
             confidence.append(target_confidence(module, masked, target))
         else:
-            spread = module(masked).float().softmax(dim=1)
-            confidence.append(spread[:, target.class_index])
-            best = spread.max(dim=1)
+            over_classes = module(masked).float().softmax(dim=1)
+            confidence.append(over_classes[:, target.class_index])
+            best = over_classes.max(dim=1)
             classes.append(best.indices)
             probabilities.append(best.values)
         done = min(start + batch_size, len(masks))

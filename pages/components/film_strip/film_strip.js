@@ -37,6 +37,7 @@ function mount(parent) {
 function build(view) {
   view.rows.replaceChildren()
   view.slider.max = view.data.labels.length - 1
+  view.slider.setAttribute("aria-label", view.data.noun)
   for (const row of view.data.rows) {
     const title = document.createElement("div")
     title.className = "title"

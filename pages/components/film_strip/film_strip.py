@@ -35,9 +35,14 @@ _COMPONENT = st.components.v2.component(
 )
 
 
-def film_strip(rows: Mapping[str, Sequence[np.ndarray]], labels: Sequence[str], *, key: str, start: int = 0) -> None:
-    """Show rows of pictures of equal size that advance together; `labels` names the steps."""
+def film_strip(
+    rows: Mapping[str, Sequence[np.ndarray]], labels: Sequence[str], *, key: str, start: int = 0, noun: str = "Layer"
+) -> None:
+    """Show rows of pictures of equal size that advance together; `labels` names the steps, `noun` what they are."""
     encoded = [{"title": title, "frames": [to_data_uri(frame) for frame in frames]} for title, frames in rows.items()]
     # Frames are rebuilt only when they change, so that a rerun elsewhere does not stop the film.
     signature = hashlib.sha256(repr(encoded).encode()).hexdigest()
-    _COMPONENT(key=key, data={"rows": encoded, "labels": list(labels), "start": start, "signature": signature})
+    _COMPONENT(
+        key=key,
+        data={"rows": encoded, "labels": list(labels), "start": start, "signature": signature, "noun": noun},
+    )

@@ -107,8 +107,25 @@ def test_a_map_has_equal_shares_of_the_prior_and_is_the_right_way_up(prior: str)
     assert even.pictures.shape == (3, 3, 4, 4, 1)
 
 
+def test_a_map_of_two_among_many_latents_leaves_the_others_where_they_are() -> None:
+    model, point = tiny(latent_dim=4), np.array([0.5, -1.0, 0.25, 2.0], dtype=np.float32)
+    found = manifold(model, 3, layout="even", extent=1, dimensions=(3, 1), point=point)
+    # The upper right corner: the largest of both, across is the first one named.
+    corner = decoded(model, np.array([[0.5, 1.0, 0.25, 1.0]]))
+    np.testing.assert_allclose(found.pictures[0, -1], corner[0], atol=1e-6)
+    centre = manifold(model, 3, layout="even", extent=1, dimensions=(3, 1)).pictures[1, 1]
+    np.testing.assert_allclose(centre, decoded(model, np.zeros((1, 4)))[0], atol=1e-6)
+
+
 def test_what_does_not_fit_is_said() -> None:
     model = tiny()
+    with pytest.raises(IncompatibleError, match="this VAE has 1"):
+        manifold(tiny(latent_dim=1), dimensions=(0, 1))
+    for wrong in ((0, 0), (0, 3), (-1, 1)):
+        with pytest.raises(ConfigError, match="two different ones"):
+            manifold(model, dimensions=wrong)
+    with pytest.raises(ShapeError):
+        manifold(model, dimensions=(0, 1), point=np.zeros(2))
     with pytest.raises(IncompatibleError, match="A map needs two latents, and this VAE has 3"):
         manifold(model)
     with pytest.raises(ConfigError, match="shows nothing"):
