@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from core.reports import OnProgress
 
 
-def advance(bar: object) -> Callable[[float, str], None]:
+def advance(bar: object) -> OnProgress:
     """Move a progress bar of 1000 steps to a share of its length."""
 
     def on_progress(share: float, text: str) -> None:

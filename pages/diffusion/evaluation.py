@@ -182,7 +182,7 @@ class DiffusionEvaluation(DatasetEvaluation):
         """Calls, and which other models say the same."""
         said_by = zip(found.summary["others"], found.columns["compared"], strict=True)
         alike = [row["title"] for row, said in said_by if said[index] == found.predicted[index]]
-        too = f"; {plain(', '.join(alike))} too" if alike else ""
+        too = f"; {', '.join(alike)} too" if alike else ""
         return f", {found.columns['calls'][index]:,} calls{too}"
 
     def columns(self, found: Evaluation) -> dict[str, np.ndarray]:

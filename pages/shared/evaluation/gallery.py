@@ -22,7 +22,7 @@ def error_gallery(
 
     Args:
         certainty: (images,) the larger, the earlier an error is shown.
-        note: what is said after true label and answer under an image, in Markdown.
+        note: what is said after true label and answer under an image.
     """
     first, second = st.columns([3, 6], vertical_alignment="bottom")
     first.markdown(f"**{title}**")
@@ -46,6 +46,6 @@ def error_gallery(
     for start in range(0, len(indices), ACROSS):
         for column, index in zip(st.columns(ACROSS), indices[start : start + ACROSS], strict=False):
             names = [plain(found.classes[each[index]]) for each in (found.labels, found.predicted)]
-            caption = f"{names[0]} → **{names[1]}**{note(index)}"
+            caption = f"{names[0]} → **{names[1]}**{plain(note(index))}"
             column.image(found.image(index), width="stretch", alt=caption)
             column.caption(caption)

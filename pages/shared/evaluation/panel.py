@@ -103,7 +103,7 @@ class DatasetEvaluation(ABC):
         return []
 
     def note(self, found: Evaluation, index: int) -> str:
-        """What is said of an error after label and answer, in Markdown."""
+        """What is said of an error after label and answer."""
         return ""
 
     @cached_property
