@@ -23,7 +23,7 @@ from core.data.examples import EXAMPLES, load_example
 from core.data.image_sets import view_set
 from core.data.transforms import to_batch
 from core.experiments.catalogue import RECIPES
-from core.methods.accuracy.many_pictures import ask_about
+from core.methods.accuracy.batched_answers import ask_about
 from core.methods.accuracy.predictions import predict_logits
 from core.methods.accuracy.same_images import answers
 from core.methods.accuracy.targets import Target, pick_target
@@ -38,7 +38,7 @@ from core.methods.diffusion.diffusion_batch import fitting_batch
 from core.methods.diffusion.diffusion_classifier import classify
 from core.methods.diffusion.sampling_plan import Plan
 from core.methods.embeddings.features import extract_features
-from core.methods.embeddings.layer_features import Cut, extract_layers, find_cuts
+from core.methods.embeddings.layer_features import Readout, extract_layers, find_readouts
 from core.methods.masking.faithfulness import faithfulness
 from core.methods.masking.masking import masked_responses, masking_curve, masking_order, random_band
 from core.methods.modality_gap.modality_gap_pairs import embed_halves
@@ -207,9 +207,9 @@ def _embeddings(name: str, device: str, load_model: Load) -> Arrays:
     photos = [(each, load_example(each)) for each in list(EXAMPLES)[:2]]
     views = finish(view_set(photos, 3, seed=0, name="views", title="Views"))
     size, normalisation = model.network.preprocessing.size, model.network.preprocessing.normalisation
-    known = find_cuts(model.module, size)
+    known = find_readouts(model.module, size)
     pooling = known.poolings[0]
-    cuts = tuple(Cut(layer=layer, pooling=pooling) for layer in {0, known.at("early"), len(known.layers)})
+    cuts = tuple(Readout(layer=layer, pooling=pooling) for layer in {0, known.at("early"), len(known.layers)})
     options: dict[str, Any] = {"model": name, "size": size, "normalisation": normalisation, "lock": model.lock}
     layers = finish(extract_layers(model.module, views.source(size), cuts=cuts, known=known, **options))
     found = {f"layer {cut.layer}": each.vectors for cut, each in layers.items()}

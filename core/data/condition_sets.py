@@ -23,7 +23,7 @@ class NotDrawableError(CoreError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class ConditionPicture:
     """One picture in one condition.
 
     Attributes:
@@ -52,16 +52,18 @@ class ConditionSet:
     title: str
     conditions: tuple[str, ...]
     categories: tuple[str, ...]
-    pictures: tuple[Shown, ...]
+    pictures: tuple[ConditionPicture, ...]
 
 
 def stored_conditions(found: LabelledPictures, per_group: int, seed: int = 0) -> ConditionSet:
     """Each group is a condition that shows things of its own, at most `per_group` of each category."""
-    pictures: list[Shown] = []
+    pictures: list[ConditionPicture] = []
     for condition, group in enumerate(found.groups.values()):
         for each in choose_pictures(group, per_group, seed):
             pictures.append(
-                Shown(condition=condition, category=each.label, thing=len(pictures), title=each.title, open=each.open)
+                ConditionPicture(
+                    condition=condition, category=each.label, thing=len(pictures), title=each.title, open=each.open
+                )
             )
     return ConditionSet(
         title=found.title,
@@ -81,7 +83,7 @@ def made_conditions(
     labels = sorted({each.label for each in chosen})
     titles = dataset_labels(found.classes, found.titles)
     pictures = tuple(
-        Shown(
+        ConditionPicture(
             condition=condition,
             category=labels.index(each.label),
             thing=thing,

@@ -179,7 +179,7 @@ def change(image: np.ndarray, name: str, strength: float | None = None, seed: in
     known = {condition.name: condition for condition in CONDITIONS.values()}
     if name not in known:
         raise UnknownNameError("condition", name, known)
-    condition = CONDITIONS[name]  # type: ignore[index]
+    condition = CONDITIONS[name]
     usual = condition.strengths[1] if condition.strengths else 0.0
     return condition.draw(image, usual if strength is None else strength, seed)
 

@@ -267,7 +267,7 @@ class _View:
         colour = (1.0, 1.0, 1.0) if plain else tuple(random.uniform(0.6, 1.4, 3))
         if not plain and random.uniform() < 1 / 7:
             colour = (*colour[:2], 0.0)
-        return cls(box=(left, top, side), mirrored=not plain and random.uniform() < 0.5, colour=colour)  # type: ignore[arg-type]
+        return cls(box=(left, top, side), mirrored=not plain and random.uniform() < 0.5, colour=colour)
 
     def show(self, photo: Image.Image) -> Image.Image:
         """The square, at its own resolution."""

@@ -161,7 +161,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | Classification
     pictures = choose_pictures(config, tested, preprocessing.size)
     steps, said = len(pictures), {}
     for name, other in others.items():
-        answering = answers(other, pictures, info["classes"], labels, config.template)  # type: ignore[arg-type]
+        answering = answers(other, pictures, info["classes"], labels, config.template)
         said[name] = yield from still(answering, 0, steps)
     yield Progress(step=0, steps=steps, text=f"reading {len(labels):,} prompts")
     with torch.inference_mode():

@@ -62,7 +62,7 @@ def network_shape(config: Any) -> NetworkShape | None:
 
 def learning_rates(training: Any) -> np.ndarray:
     """(points,) the rate at equal distances over the training that a `TrainingConfig` describes."""
-    from core.training.loop import schedule
+    from core.training.optim import schedule
 
     return np.array([training.learning_rate * schedule(step, POINTS, training.warmup_share) for step in range(POINTS)])
 

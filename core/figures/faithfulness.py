@@ -59,11 +59,8 @@ def plot_track_record(tracks: Mapping[str, TrackRecord], titles: Mapping[str, st
     """Mean gain over random orders on the same images, with 95 % intervals; right of zero beats random."""
     methods = list(tracks)[::-1]
     figure = go.Figure()
-    for label, colour, pick, shift in (
-        ("deletion", CATEGORICAL[1], lambda track: track.deletion_gain, 0.16),
-        ("insertion", CATEGORICAL[0], lambda track: track.insertion_gain, -0.16),
-    ):
-        gains = [pick(tracks[method]) for method in methods]
+    for label, colour, shift in (("deletion", CATEGORICAL[1], 0.16), ("insertion", CATEGORICAL[0], -0.16)):
+        gains = [getattr(tracks[method], f"{label}_gain") for method in methods]
         figure.add_trace(
             go.Scatter(
                 x=[gain.mean for gain in gains],

@@ -10,8 +10,8 @@ from plotly.subplots import make_subplots
 
 from core.figures.theme import BASELINE, CATEGORICAL, finish
 from core.intervals import wilson_interval
+from core.methods.modality_gap.alignment_steps import AlignmentStep, Plane
 from core.methods.modality_gap.modality_gap import Budget, Outcome
-from core.methods.modality_gap.modality_gap_way import Plane, Station
 from core.seeding import stream
 
 IMAGES, TEXTS, FITTED = CATEGORICAL[0], CATEGORICAL[1], CATEGORICAL[3]
@@ -26,7 +26,7 @@ AXES: dict[Plane, tuple[str, str]] = {
 
 
 def plot_clouds(
-    stations: Sequence[Station],
+    steps_shown: Sequence[AlignmentStep],
     current: int,
     *,
     names: Sequence[str],
@@ -41,7 +41,7 @@ def plot_clouds(
         labels: (n,) class of each pair.
         by_class: colours tell classes, and only shapes images from captions.
     """
-    images, texts = stations[current].images[plane], stations[current].texts[plane]
+    images, texts = steps_shown[current].images[plane], steps_shown[current].texts[plane]
     rows = stream("pairs shown").permutation(len(labels))[:POINTS]
     said = np.array([names[label] for label in labels], dtype=object)
     figure = go.Figure()
@@ -99,7 +99,7 @@ def plot_clouds(
         )
     )
     # One frame for the whole way: what moves are the clouds.
-    everything = np.concatenate([points for each in stations for points in (each.images[plane], each.texts[plane])])
+    everything = np.concatenate([points for each in steps_shown for points in (each.images[plane], each.texts[plane])])
     low, high = everything.min(axis=0), everything.max(axis=0)
     margin = 0.05 * (high - low)
     figure.update_xaxes(range=[low[0] - margin[0], high[0] + margin[0]], title=AXES[plane][0], showticklabels=False)
@@ -110,13 +110,13 @@ def plot_clouds(
     return finish(figure, height=520, transition={"duration": 350, "easing": "cubic-in-out"})
 
 
-def plot_way(stations: Sequence[Station], current: int, *, classes: int) -> go.Figure:
+def plot_alignment(steps_shown: Sequence[AlignmentStep], current: int, *, classes: int) -> go.Figure:
     """Gap and cosine above, accuracies below, along the way; the current stop is marked."""
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.2, row_heights=[0.42, 0.58])
-    steps = np.arange(len(stations))
-    count = len(stations[0].correct)
-    accuracy = np.array([station.accuracy for station in stations])
-    bounds = np.array([wilson_interval(int(station.correct.sum()), count) for station in stations])
+    steps = np.arange(len(steps_shown))
+    count = len(steps_shown[0].correct)
+    accuracy = np.array([station.accuracy for station in steps_shown])
+    bounds = np.array([wilson_interval(int(station.correct.sum()), count) for station in steps_shown])
     figure.add_trace(
         go.Scatter(
             x=np.concatenate([steps, steps[::-1]]),
@@ -131,11 +131,18 @@ def plot_way(stations: Sequence[Station], current: int, *, classes: int) -> go.F
         col=1,
     )
     lines = [
-        (1, [station.gap.distance for station in stations], "gap", GAP, "solid", 1),
-        (1, [station.gap.paired_cosine for station in stations], "mean paired cosine", COSINE, "solid", 1),
+        (1, [station.gap.distance for station in steps_shown], "gap", GAP, "solid", 1),
+        (1, [station.gap.paired_cosine for station in steps_shown], "mean paired cosine", COSINE, "solid", 1),
         (2, accuracy, f"held out (n = {count:,}, 95 %)", HELD_OUT, "solid", 100),
-        (2, [station.fitted_accuracy for station in stations], "on the fitted pairs", FITTED, "dot", 100),
-        (2, [station.shuffled_accuracy for station in stations], "control: shuffled captions", BASELINE, "dash", 100),
+        (2, [station.fitted_accuracy for station in steps_shown], "on the fitted pairs", FITTED, "dot", 100),
+        (
+            2,
+            [station.shuffled_accuracy for station in steps_shown],
+            "control: shuffled captions",
+            BASELINE,
+            "dash",
+            100,
+        ),
     ]
     for row, values, name, colour, dash, factor in lines:
         values = np.asarray(values, dtype=float)
@@ -173,9 +180,11 @@ def plot_way(stations: Sequence[Station], current: int, *, classes: int) -> go.F
         font={"size": 12, "color": BASELINE}, row=2, col=1,
     )  # fmt: skip
     figure.add_vline(x=current, line={"color": "#FFC400", "width": 2})
-    names = [stop_title(station.centring, station.rotating) for station in stations]
+    names = [stop_title(station.centring, station.rotating) for station in steps_shown]
     ends = [number for number, name in enumerate(names) if not name.endswith("%")]
-    figure.update_xaxes(tickvals=ends, ticktext=[names[number] for number in ends], range=[-0.3, len(stations) - 0.7])
+    figure.update_xaxes(
+        tickvals=ends, ticktext=[names[number] for number in ends], range=[-0.3, len(steps_shown) - 0.7]
+    )
     figure.update_yaxes(rangemode="tozero", row=1, col=1)
     figure.update_yaxes(title="accuracy (%)", range=[0, 103], row=2, col=1)
     above = {"orientation": "h", "yanchor": "bottom", "x": 0}
@@ -205,8 +214,8 @@ def plot_control(before: Outcome, outcome: Outcome, *, classes: int) -> go.Figur
         below.append(100 * (each.accuracy - low))
         above.append(100 * (high - each.accuracy))
     if len(shuffled_held):
-        below.append(100 * (held[2] - shuffled_held.min()))  # type: ignore[operator]
-        above.append(100 * (shuffled_held.max() - held[2]))  # type: ignore[operator]
+        below.append(100 * (held[2] - shuffled_held.min()))
+        above.append(100 * (shuffled_held.max() - held[2]))
     figure = go.Figure()
     for values, colour, name, error_bars in (
         (own, FITTED, "on the pairs it was fitted on", None),

@@ -218,7 +218,7 @@ def plot_slices(summary: StudySummary, *, columns: int = 4) -> go.Figure:
         scale = scale_of([trial.params[key] for trial in trials], log=key in summary.log_scaled)
         for status in ("pruned", "finished"):
             chosen = [index for index, trial in enumerate(trials) if trial.status == status]
-            symbol, colour = MARKERS[status]  # type: ignore[index]
+            symbol, colour = MARKERS[status]
             figure.add_trace(
                 go.Scatter(
                     x=scale.places[chosen],

@@ -435,8 +435,7 @@ def _write_best(folder: RunFolder, summary: StudySummary) -> None:
         "epochs_per_trial": summary.epochs,
         "max_images": summary.max_images,
         "trials": {
-            status: len(summary.having(status))  # type: ignore[arg-type]
-            for status in ("finished", "pruned", "failed", "running", "stopped")
+            status: len(summary.having(status)) for status in ("finished", "pruned", "failed", "running", "stopped")
         },
     }
     write_json(folder.path / "best.json", values)

@@ -46,7 +46,8 @@ def open_backbone(name: str, *, pretrained: bool = True) -> Backbone:
         MissingWeightsError: the weights are not here; the remedy says how to get them.
         IncompatibleError: the architecture cannot get another head.
     """
-    from core.models.cnn import convolutional_builders, load_torchvision
+    from core.models.cnn import load_torchvision
+    from core.models.torchvision_weights import convolutional_builders
 
     builder = name if ":" not in name and name in convolutional_builders() else None
     if builder is None and ":" not in name and name not in MODELS:

@@ -94,7 +94,7 @@ class PairTraceable(Protocol):
     def trace_pair(self, images: Tensor, texts: Sequence[str]) -> PairTrace: ...
 
 
-def unit(vectors: Tensor) -> Tensor:
+def normalised(vectors: Tensor) -> Tensor:
     """`vectors` (..., dim) divided by their lengths."""
     return nn.functional.normalize(vectors, dim=-1)
 

@@ -137,7 +137,7 @@ def _progress_bar(repository: str, received: int, total: int, report: OnProgress
     """A tqdm class that draws nothing and reports bytes instead."""
     from tqdm import tqdm
 
-    class Reporter(tqdm):
+    class Reporter(tqdm):  # type: ignore[misc]
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **{**options, "file": io.StringIO(), "disable": False})
 
@@ -154,7 +154,7 @@ def _progress_bar(repository: str, received: int, total: int, report: OnProgress
 def _explain(repository: str, error: Exception) -> CoreError | None:
     """The sentence for what went wrong on the Hub; None if this is a bug of ours."""
     from huggingface_hub import errors
-    from huggingface_hub.utils import httpx
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
     if isinstance(error, errors.GatedRepoError):
         return MissingWeightsError(

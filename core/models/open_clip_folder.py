@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from core.data.transforms import Normalisation, Preprocessing
 from core.errors import IncompatibleError, MissingWeightsError, ShapeError
-from core.models.clip import PairTrace, TextTokens, explicit_attention, unit
+from core.models.clip import PairTrace, TextTokens, explicit_attention, normalised
 from core.models.model_folder import OPEN_CLIP_CONFIG, read_config, weight_files
 from core.models.spec import Network
 from core.models.state_dict import fill, read_state_dict
@@ -151,7 +151,7 @@ class OpenClipPair(OpenClipViT):
         projection = tower.text_projection
         if projection is not None:
             embedding = projection(embedding) if isinstance(projection, nn.Linear) else embedding @ projection
-        scores = self.model.logit_scale.exp() * unit(image.embedding) @ unit(embedding).T + self.logit_bias
+        scores = self.model.logit_scale.exp() * normalised(image.embedding) @ normalised(embedding).T + self.logit_bias
         return PairTrace(
             scores=scores,
             image_attention=image.attention,

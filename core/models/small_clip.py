@@ -101,7 +101,7 @@ def open_clip_config(
 class TrainableAttention(nn.MultiheadAttention):
     """PyTorch's attention, by the explicit path where that is the faster one to train."""
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, *rest: Any, **options: Any) -> Any:  # type: ignore[override]
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, *rest: Any, **options: Any) -> Any:
         if trains_on_cpu(query):
             return explicit_attention(self, query, options.get("attn_mask"))[0], None
         return super().forward(query, key, value, *rest, **options)

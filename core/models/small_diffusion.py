@@ -115,7 +115,9 @@ class TextToImage(nn.Module):
     patch_mean: Tensor
     patch_transform: Tensor
 
-    def __init__(self, config: SmallDiffusionConfig, components: PatchComponents, *, pieces: int, ends: tuple) -> None:
+    def __init__(
+        self, config: SmallDiffusionConfig, components: PatchComponents, *, pieces: int, ends: tuple[int, int, int]
+    ) -> None:
         """`pieces` of the tokenizer, and its (padding, start, end) ids."""
         from diffusers import AutoencoderKL, UNet2DConditionModel
         from transformers import CLIPTextConfig, CLIPTextModel

@@ -45,7 +45,7 @@ def readout(matrix: Array, reading: Reading, prefix_tokens: int) -> Array:
     if isinstance(reading, Mixture):
         weights: Array = reading.weights  # type: ignore[assignment]
         if isinstance(weights, Tensor):
-            weights = weights.to(matrix)  # type: ignore[call-overload]
+            weights = weights.to(matrix)
         return (weights[..., None, :] @ matrix)[..., 0, :]
     return matrix[..., 0, :] if reading == "class_token" else matrix[..., prefix_tokens:, :].mean(-2)
 

@@ -91,7 +91,8 @@ def _build_own(config: TransferConfig) -> nn.Module:
 def _build_torchvision(config: TransferConfig) -> nn.Module:
     from torchvision import models
 
-    from core.models.cnn import ConvolutionalClassifier, convolutional_builders
+    from core.models.cnn import ConvolutionalClassifier
+    from core.models.torchvision_weights import convolutional_builders
 
     builder = config.architecture["builder"]
     if builder not in convolutional_builders():

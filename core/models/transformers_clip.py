@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from core.errors import IncompatibleError, MissingWeightsError, ShapeError
 from core.models.capture import eager_attention
-from core.models.clip import PairTrace, TextTokens, unit
+from core.models.clip import PairTrace, TextTokens, normalised
 from core.models.model_folder import read_config
 from core.models.reading import attention_pooling, pooling_weights
 from core.models.spec import Network
@@ -119,7 +119,7 @@ class TransformersClip(nn.Module):
         pooled = output.pooler_output
         if hasattr(self.model, "text_projection"):
             pooled = self.model.text_projection(pooled)
-        scores = self.model.logit_scale.exp() * unit(image.embedding) @ unit(pooled).T + self.logit_bias
+        scores = self.model.logit_scale.exp() * normalised(image.embedding) @ normalised(pooled).T + self.logit_bias
         return PairTrace(
             scores=scores,
             image_attention=image.attention,

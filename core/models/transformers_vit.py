@@ -156,7 +156,7 @@ class TransformersViT(nn.Module):
             with (
                 asking(),
                 eager_attention(self.model),
-                cut_after(blocks),  # type: ignore[arg-type]
+                cut_after(blocks),
                 captured(self.heads, "input") as read,
             ):
                 images = images.clone()  # made outside of inference mode, so that it may be part of a graph

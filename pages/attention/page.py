@@ -49,7 +49,7 @@ from pages.shared.foreign import plain
 from pages.shared.layout import heading, page_link, teaching_cards
 from pages.shared.pickers import Picture, image_picker, model_picker, own_model_form, second_model_picker
 from pages.shared.recipes import filled_recipe, picture_setting
-from pages.shared.views import AttentionView, Beside, ComparedMap, Shown, facts_of
+from pages.shared.views import AttentionView, Beside, ComparedMap, ViewPart, facts_of
 
 FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
 # What has something to show here; pipelines that draw and VAEs have neither attention nor a class to explain.
@@ -161,7 +161,7 @@ def canvas_view(maps: AttentionMaps) -> None:
     )
     view, prefix = looked_at(), maps.prefix_tokens
     weights = maps.weights[view.layer]
-    fused = fuse_heads(weights, view.head) if view.head in FUSIONS else weights[int(view.head) - 1]  # type: ignore[arg-type]
+    fused = fuse_heads(weights, view.head) if view.head in FUSIONS else weights[int(view.head) - 1]
     photo = display_photo(model, picture.digest, picture.image, as_seen=view.as_seen)
     attention_canvas(
         data_uri(photo, f"{picture.digest}/{photo.shape}/{model.network.preprocessing}"),
@@ -235,14 +235,14 @@ def class_choice(view: AttentionView) -> AttentionView:
     return replace(view, class_index=index)
 
 
-def draw(shown: Shown, *, columns: int) -> None:
+def draw(shown: ViewPart, *, columns: int) -> None:
     """The pictures of a part, beside each other."""
     places = st.columns(columns)
     for index, (stem, pixels) in enumerate(shown.pictures.items()):
         places[index % columns].image(pixels, caption=plain(shown.captions.get(stem, "")), width="stretch")
 
 
-def explanations_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
+def explanations_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
     view = class_choice(view)
     methods = explanations_for(model.spec)
     columns = st.columns(3)
@@ -272,7 +272,7 @@ def explanations_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
     return view, shown
 
 
-def mass_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
+def mass_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
     mass = st.slider("Share of the attention to keep", 5, 95, 60, 5, format="%d %%", key="mass", bind="query-params")
     view = replace(view, mass=mass / 100)
     maps, shown = maps_of(name, picture.digest, picture.image), mass_part(view, picture)
@@ -283,7 +283,7 @@ def mass_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
     return view, shown
 
 
-def distance_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
+def distance_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
     maps, shown = maps_of(name, picture.digest, picture.image), distance_part(view, picture)
     st.plotly_chart(
         shown.figures["distance"],
@@ -300,7 +300,7 @@ def distance_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
     return view, shown
 
 
-def predictions_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
+def predictions_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
     shown = predictions_part(view, picture)
     if not shown.figures:
         st.info(f"{plain(model.spec.title)} has no classification head. {plain(second_opinion(picture))}")
@@ -309,7 +309,7 @@ def predictions_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
     return view, shown
 
 
-def compare_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
+def compare_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
     """One scale for both sides, and their difference."""
     beside = st.segmented_control(
         "Beside it",
@@ -323,7 +323,7 @@ def compare_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
     if beside == "Another model":
         second = second_model_picker("attention", exclude=name)
         if second is None:
-            return replace(view, beside=beside), Shown()
+            return replace(view, beside=beside), ViewPart()
     else:
         other = image_picker(name="image_b", default="example:pagoda", label="Second image")
     compared = st.segmented_control(
@@ -347,7 +347,7 @@ def compare_tab(view: AttentionView) -> tuple[AttentionView, Shown]:
     return view, shown
 
 
-def cnn_view(view: AttentionView) -> tuple[AttentionView, Shown]:
+def cnn_view(view: AttentionView) -> tuple[AttentionView, ViewPart]:
     """A CNN has no attention to look at: Grad-CAM, large, beside what the model says."""
     left, right = st.columns([11, 9], gap="medium")
     with right:
@@ -360,7 +360,7 @@ def cnn_view(view: AttentionView) -> tuple[AttentionView, Shown]:
     return view, predictions.beside(shown)
 
 
-Tabbed = Callable[[AttentionView], tuple[AttentionView, Shown]]
+Tabbed = Callable[[AttentionView], tuple[AttentionView, ViewPart]]
 TABS: dict[str, Tabbed] = {
     "Explanations": explanations_tab,
     "Attention mass": mass_tab,
@@ -370,9 +370,9 @@ TABS: dict[str, Tabbed] = {
 }
 
 
-def tabs_view(view: AttentionView) -> tuple[AttentionView, Shown]:
+def tabs_view(view: AttentionView) -> tuple[AttentionView, ViewPart]:
     """The tabs; only the open one is computed."""
-    shown = Shown()
+    shown = ViewPart()
     for tab, (title, body) in zip(
         st.tabs(list(TABS), key="tabs", on_change="rerun", bind="query-params"), TABS.items(), strict=True
     ):
@@ -383,7 +383,7 @@ def tabs_view(view: AttentionView) -> tuple[AttentionView, Shown]:
     return view, shown
 
 
-def make_export(view: AttentionView, shown: Shown) -> Export:
+def make_export(view: AttentionView, shown: ViewPart) -> Export:
     """What is on the screen: the map that was chosen, and the tab that is open."""
     if attends:
         shown = look_part(view, picture).beside(shown)
@@ -402,7 +402,7 @@ def make_export(view: AttentionView, shown: Shown) -> Export:
     )
 
 
-on_screen: list[tuple[AttentionView, Shown]] = []
+on_screen: list[tuple[AttentionView, ViewPart]] = []
 with guard():
     if attends:
         look(picture)

@@ -27,17 +27,17 @@ from pages.shared.cache import (
     rollout_of,
 )
 from pages.shared.pickers import Picture
-from pages.shared.views import AttentionView, Shown, as_table
+from pages.shared.views import AttentionView, ViewPart, as_table
 
 CELL, GAP = 72, 4  # of the mosaic, in pixels
 
 
-def look_part(view: AttentionView, picture: Picture) -> Shown:
+def look_part(view: AttentionView, picture: Picture) -> ViewPart:
     """The map on the photo, the mosaic it is chosen from, and the film's numbers."""
     maps = maps_of(view.model, picture.digest, picture.image)
     values = shown_map(maps, view.layer, view.head, view.patch, view.direction)
     photo = display_photo(loaded_model(view.model), picture.digest, picture.image, as_seen=view.as_seen)
-    return Shown(
+    return ViewPart(
         pictures={
             "map": overlay(photo, values, signed=maps.signed, smooth=not view.as_seen),
             "mosaic": mosaic_of(view.model, picture.digest, CELL, False, picture.image),
@@ -52,7 +52,7 @@ def look_part(view: AttentionView, picture: Picture) -> Shown:
     )
 
 
-def explanations_part(view: AttentionView, picture: Picture) -> Shown:
+def explanations_part(view: AttentionView, picture: Picture) -> ViewPart:
     """A heat map for every method that suits the model."""
     model = loaded_model(view.model)
     photo = display_photo(model, picture.digest, picture.image)
@@ -65,10 +65,10 @@ def explanations_part(view: AttentionView, picture: Picture) -> Shown:
             values = explanation_of(view.model, picture.digest, method.name, view.class_index, picture.image)
         pictures[method.name], captions[method.name] = overlay(photo, values), method.title
         arrays[f"explanation_{method.name}"] = values
-    return Shown(pictures=pictures, captions=captions, arrays=arrays, table=as_table(arrays))
+    return ViewPart(pictures=pictures, captions=captions, arrays=arrays, table=as_table(arrays))
 
 
-def mass_part(view: AttentionView, picture: Picture) -> Shown:
+def mass_part(view: AttentionView, picture: Picture) -> ViewPart:
     """The fewest patches that hold a share of the last layer's attention, for all heads and for each."""
     maps = maps_of(view.model, picture.digest, picture.image)
     photo = display_photo(loaded_model(view.model), picture.digest, picture.image)
@@ -79,16 +79,16 @@ def mass_part(view: AttentionView, picture: Picture) -> Shown:
         mask = attention_mass(values, view.mass)
         pictures[f"mass_{cell}"], arrays[f"mass_{cell}"] = dim_outside(photo, mask), mask
         captions[f"mass_{cell}"] = f"{cell.replace('_', ' ')}: {mask.sum()} of {mask.size} patches"
-    return Shown(pictures=pictures, captions=captions, arrays=arrays, table=as_table(arrays))
+    return ViewPart(pictures=pictures, captions=captions, arrays=arrays, table=as_table(arrays))
 
 
-def distance_part(view: AttentionView, picture: Picture) -> Shown:
+def distance_part(view: AttentionView, picture: Picture) -> ViewPart:
     """How far every head looks, and how spread its attention is."""
     maps, model = maps_of(view.model, picture.digest, picture.image), loaded_model(view.model)
     size = model.network.preprocessing.size
     distances, entropy = attention_distance(maps, size / maps.grid[0]), attention_entropy(maps)
     layer, head = np.divmod(np.arange(distances.size), maps.heads)
-    return Shown(
+    return ViewPart(
         figures={"distance": plot_attention_distance([distances], [model.spec.title], image_size=size)},
         arrays={"distance_px": distances, "entropy_bits": entropy},
         table=pd.DataFrame(
@@ -102,25 +102,25 @@ def distance_part(view: AttentionView, picture: Picture) -> Shown:
     )
 
 
-def predictions_part(view: AttentionView, picture: Picture) -> Shown:
+def predictions_part(view: AttentionView, picture: Picture) -> ViewPart:
     """The likeliest classes; nothing for a backbone without a head."""
     model = loaded_model(view.model)
     if model.spec.lacks("classifier"):
-        return Shown()
+        return ViewPart()
     logits = logits_of(view.model, picture.digest, picture.image)
     options = top_predictions(logits, model.classes)
-    return Shown(
+    return ViewPart(
         figures={"predictions": plot_predictions(options)},
         arrays={"logits": logits},
         table=pd.DataFrame([vars(option) for option in options]),
     )
 
 
-def gradcam_part(view: AttentionView, picture: Picture) -> Shown:
+def gradcam_part(view: AttentionView, picture: Picture) -> ViewPart:
     """A CNN's map for the chosen class."""
     values = explanation_of(view.model, picture.digest, "gradcam", view.class_index, picture.image)
     photo = display_photo(loaded_model(view.model), picture.digest, picture.image)
-    return Shown(
+    return ViewPart(
         pictures={"gradcam": overlay(photo, values)},
         captions={"gradcam": "Grad-CAM: what spoke for the chosen class"},
         arrays={"explanation_gradcam": values},
@@ -128,7 +128,7 @@ def gradcam_part(view: AttentionView, picture: Picture) -> Shown:
     )
 
 
-def compare_part(view: AttentionView, picture: Picture, other: Picture) -> Shown:
+def compare_part(view: AttentionView, picture: Picture, other: Picture) -> ViewPart:
     """Two models or two images on one scale, and for two models their difference.
 
     `other`: the second image; the first again where a second model is compared.
@@ -149,11 +149,11 @@ def compare_part(view: AttentionView, picture: Picture, other: Picture) -> Shown
         pictures[place], arrays[f"density_{place}"] = overlay(photo, density, scale=scale), density
         peak = f"at its peak {density.max():.1f}× an even spread"
         captions[place] = f"{loaded_model(name).spec.title} – {side.title}; {peak}"
-    shown = Shown(pictures=pictures, captions=captions, arrays=arrays, table=as_table(arrays))
+    shown = ViewPart(pictures=pictures, captions=captions, arrays=arrays, table=as_table(arrays))
     return shown.beside(_model_difference(names, picture, sides)) if two_models else shown
 
 
-def _model_difference(names: tuple[str, str], picture: Picture, sides: list[tuple[np.ndarray, np.ndarray]]) -> Shown:
+def _model_difference(names: tuple[str, str], picture: Picture, sides: list[tuple[np.ndarray, np.ndarray]]) -> ViewPart:
     # Models cut the photo differently: compare the part that both see.
     crops = [loaded_model(name).network.preprocessing.crop_share for name in names]
     common = [centre(density, min(crops) / crop) for (density, _), crop in zip(sides, crops, strict=True)]
@@ -164,7 +164,7 @@ def _model_difference(names: tuple[str, str], picture: Picture, sides: list[tupl
         titles.append(f"{model.spec.title} ({model.network.preprocessing.size} px)")
     figure = plot_attention_distance(distances, titles, image_size=100)
     figure.update_yaxes(title="mean attention distance (% of the side)")
-    return Shown(
+    return ViewPart(
         pictures={"difference": difference(sides[int(np.argmin(crops))][1], *common)},
         captions={"difference": "Difference: red where the second looks more, blue less"},
         arrays={"distance_first": distances[0], "distance_second": distances[1]},

@@ -11,8 +11,8 @@ from core.errors import CoreError
 from core.figures.conditions import condition_sheet, plot_categories, plot_conditions
 from pages.clip.conditions_answers import (
     EXAMPLES,
+    ConditionRequest,
     Found,
-    Question,
     Source,
     answer,
     headline,
@@ -94,7 +94,7 @@ def export(name: str) -> Export:
     )
 
 
-def recipe_settings(name: str, question: Question) -> dict[str, object]:
+def recipe_settings(name: str, question: ConditionRequest) -> dict[str, object]:
     """What the recipe asks: the same."""
     of_dataset = question.source == "made" and question.data != EXAMPLES
     return {
@@ -109,7 +109,7 @@ def recipe_settings(name: str, question: Question) -> dict[str, object]:
     }
 
 
-def _form() -> Question:
+def _form() -> ConditionRequest:
     """The widgets, and what they ask."""
     installed = installed_datasets()
     source: Source = st.segmented_control(

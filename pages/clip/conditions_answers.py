@@ -16,7 +16,7 @@ from core.data.labelled_pictures import LabelledPictures, dataset_pictures, exam
 from core.data.prompts import STRATEGIES
 from core.errors import ConfigError
 from core.figures.conditions import Tile
-from core.methods.accuracy.many_pictures import Answers, ask_about
+from core.methods.accuracy.batched_answers import Answers, ask_about
 from core.methods.clip.conditions import ConditionResult, parse_references, tally
 from core.methods.clip.zero_shot import unit
 from core.reports import OnProgress, silent
@@ -42,7 +42,7 @@ MOST_PICTURES = 6000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class ConditionRequest:
     """Which pictures, how they are asked about, and what the answers are compared with."""
 
     source: Source
@@ -59,7 +59,7 @@ class Question:
 
     @property
     def templates(self) -> tuple[str, ...]:
-        return STRATEGIES[self.strategy].templates  # type: ignore[index]
+        return STRATEGIES[self.strategy].templates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class Found:
     result: ConditionResult
 
 
-def read_question() -> Question:
+def read_question() -> ConditionRequest:
     """What the session's widgets ask."""
     state = st.session_state
     source: Source = state.get("conditions_from") or "made"
@@ -81,7 +81,7 @@ def read_question() -> Question:
         for kind, condition in CONDITIONS.items()
     )
     data = state.get("conditions_folder", "") if source == "folder" else state.get(f"conditions_{source}_data", "")
-    return Question(
+    return ConditionRequest(
         source=source,
         data=data or EXAMPLES,
         count=int(state.get("conditions_count", 4)),
@@ -91,7 +91,7 @@ def read_question() -> Question:
     )
 
 
-def picture_set(question: Question) -> ConditionSet:
+def picture_set(question: ConditionRequest) -> ConditionSet:
     """The pictures of a question; none is read yet.
 
     Raises:
@@ -111,7 +111,7 @@ def picture_set(question: Question) -> ConditionSet:
     return found
 
 
-def answer(name: str, question: Question) -> Found:
+def answer(name: str, question: ConditionRequest) -> Found:
     """What the model says of every picture; computed once for the pictures, again for other words."""
     found = picture_set(question)
     answers = _answers(name, question.pictures, found)
@@ -178,7 +178,7 @@ def _ordinary(data: str) -> LabelledPictures:
     return example_pictures() if data == EXAMPLES else dataset_pictures(data, (usual_split(data),))
 
 
-def kept_cues(question: Question, found: ConditionSet) -> list[str]:
+def kept_cues(question: ConditionRequest, found: ConditionSet) -> list[str]:
     """What each condition keeps, where we made it."""
     if question.source != "made":
         return [""] * len(found.conditions)

@@ -25,8 +25,8 @@ from pages.clip.disagreements_closer import look_closer
 from pages.clip.disagreements_comparison import (
     EXAMPLES,
     FOLDER,
+    DisagreementRequest,
     Found,
-    Question,
     check_classes,
     class_titles,
     compare,
@@ -108,7 +108,7 @@ def export(name: str) -> Export:
             "classifier": question.classifier,
             "pictures": len(found.pictures),
             "top": question.top,
-            "templates": list(STRATEGIES[question.strategy].templates),  # type: ignore[index]
+            "templates": list(STRATEGIES[question.strategy].templates),
             "difference": list(found.comparison.difference),
             "classes that divide them": [
                 [class_titles(name)[label], ours, theirs] for label, ours, theirs in found.comparison.split_classes()
@@ -117,7 +117,7 @@ def export(name: str) -> Export:
     )
 
 
-def recipe_settings(question: Question) -> dict[str, object]:
+def recipe_settings(question: DisagreementRequest) -> dict[str, object]:
     """What the recipe asks: the same."""
     source = question.data if question.data in (FOLDER, EXAMPLES) else "data"
     return {
@@ -129,12 +129,12 @@ def recipe_settings(question: Question) -> dict[str, object]:
         "count": question.count,
         "allowed": seen_classes(question.clip) if question.only_seen else None,
         "wording": wording(question.clip),
-        "templates": list(STRATEGIES[question.strategy].templates),  # type: ignore[index]
+        "templates": list(STRATEGIES[question.strategy].templates),
         "top": question.top,
     }
 
 
-def _form(name: str) -> Question | None:
+def _form(name: str) -> DisagreementRequest | None:
     """The widgets, and what they ask; None while the classifier is not on this machine."""
     classifier = second_model_picker(
         "classifier", name="classifier", label="Trained on ImageNet", preferred=("efficientnet_lite0",)

@@ -17,15 +17,15 @@ from core.methods.clip.disagreements import (
     common_ancestor,
 )
 from pages.clip.disagreements_comparison import (
+    DisagreementRequest,
     Found,
-    Question,
     class_titles,
     titles,
 )
 from pages.shared.foreign import code, plain
 
 
-def look_closer(question: Question, found: Found) -> None:
+def look_closer(question: DisagreementRequest, found: Found) -> None:
     """One picture: what both say of it, and where those classes lie in WordNet."""
     comparison = found.comparison
     rows = [*comparison.of("only_clip"), *comparison.of("only_classifier")]

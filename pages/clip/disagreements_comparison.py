@@ -20,7 +20,7 @@ from core.data.labelled_pictures import (
 )
 from core.data.prompts import STRATEGIES
 from core.errors import IncompatibleError
-from core.methods.accuracy.many_pictures import Answers, ask_about
+from core.methods.accuracy.batched_answers import Answers, ask_about
 from core.methods.clip.disagreements import (
     Disagreements,
     choose_imagenet_pictures,
@@ -42,7 +42,7 @@ EXAMPLES, FOLDER = "examples", "folder"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class DisagreementRequest:
     """Which pictures, which two models, how many classes count."""
 
     clip: str
@@ -65,10 +65,10 @@ class Found:
     left_out: int
 
 
-def read_question(name: str) -> Question:
+def read_question(name: str) -> DisagreementRequest:
     """What the session's widgets ask."""
     state = st.session_state
-    return Question(
+    return DisagreementRequest(
         clip=name,
         classifier=state.get("classifier", ""),
         data=state.get("disagreements_data") or EXAMPLES,
@@ -90,7 +90,7 @@ def class_titles(name: str) -> tuple[str, ...]:
     return class_names(wording(name))
 
 
-def titles(question: Question) -> tuple[str, str]:
+def titles(question: DisagreementRequest) -> tuple[str, str]:
     """The two models as people read them."""
     return loaded_model(question.clip).spec.title, loaded_model(question.classifier).spec.title
 
@@ -102,7 +102,7 @@ def seen_classes(name: str) -> tuple[int, ...]:
     return tuple(sorted({index for label in labels if (index := imagenet_index(label)) is not None}))
 
 
-def chosen_pictures(question: Question) -> tuple[tuple[LabelledPicture, ...], tuple[int, ...], int]:
+def chosen_pictures(question: DisagreementRequest) -> tuple[tuple[LabelledPicture, ...], tuple[int, ...], int]:
     """Pictures, their classes of the 1000, and how many had none.
 
     Raises:
@@ -145,7 +145,7 @@ def _said(
     )
 
 
-def compare(question: Question) -> Found:
+def compare(question: DisagreementRequest) -> Found:
     """Both models' answers for the same pictures; each is asked once.
 
     Raises:
@@ -160,7 +160,7 @@ def compare(question: Question) -> Found:
     seen = _seen(question.clip, key, openers)
     said = _said(question.classifier, key, openers)
     names = class_titles(question.clip)
-    templates = STRATEGIES[question.strategy].templates  # type: ignore[index]
+    templates = STRATEGIES[question.strategy].templates
     weights = weights_of(question.clip, names, templates)
     with in_use(question.clip):
         scores = zero_shot_scores(seen.values, weights, names, Scale.of(module))
@@ -184,7 +184,7 @@ def check_classes(classifier: str) -> None:
         )
 
 
-def _source(question: Question) -> LabelledPictures:
+def _source(question: DisagreementRequest) -> LabelledPictures:
     if question.data == FOLDER:
         return folder_pictures(question.folder)
     return (

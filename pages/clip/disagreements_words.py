@@ -60,7 +60,7 @@ def headline(found: Found, names: Sequence[str], clip: str, classifier: str) -> 
             for title, which in ((clip, "clip"), (classifier, "classifier"))
         )
         return f"{counted(total, 'picture')}, too few for percentages. Among their best {comparison.top}: {said}"
-    right = [comparison.correct(which) for which in ("clip", "classifier")]  # type: ignore[arg-type]
+    right = [comparison.correct(which) for which in ("clip", "classifier")]
     return (
         f"{clip} names {share_of(right[0], total, 'picture')} in its best {comparison.top}, "
         f"{classifier} {share(right[1], total)}"
@@ -78,6 +78,6 @@ def difference_sentence(found: Disagreements, clip: str) -> str:
     total = len(found.verdicts)
     if total < FEW:
         return ""
-    ends = [interval_words(found.correct(which), total) for which in ("clip", "classifier")]  # type: ignore[arg-type]
+    ends = [interval_words(found.correct(which), total) for which in ("clip", "classifier")]
     difference = difference_words(found.count("only_clip"), found.count("only_classifier"), total)
     return f"95 % intervals: {ends[0]} and {ends[1]}. {clip} minus the other, picture by picture: {difference}."

@@ -5,7 +5,7 @@ from typing import Any
 from core.data.condition_sets import made_conditions, stored_conditions
 from core.data.conditions import ConditionName
 from core.data.labelled_pictures import dataset_pictures, example_pictures, folder_pictures
-from core.methods.accuracy.many_pictures import ask_about
+from core.methods.accuracy.batched_answers import ask_about
 from core.methods.clip.conditions import parse_references, tally
 from core.methods.clip.zero_shot import text_classifier, unit
 from core.models.weights import load

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 
 from core.data.labelled_pictures import dataset_pictures, example_pictures, folder_pictures
-from core.methods.accuracy.many_pictures import ask_about
+from core.methods.accuracy.batched_answers import ask_about
 from core.methods.clip.disagreements import choose_imagenet_pictures, class_names, find_disagreements
 from core.methods.clip.zero_shot import Scale, text_classifier, zero_shot_scores
 from core.models.weights import load

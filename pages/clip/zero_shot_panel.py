@@ -20,7 +20,7 @@ from core.models.imagenet import imagenet_classes
 from pages.clip.zero_shot_strategies import (
     DEFAULT_LABELS,
     MOST_COMPARED,
-    Question,
+    StrategyRequest,
     read_question,
     show_strategies,
     strategy_figure,
@@ -139,7 +139,7 @@ def _use_pasted() -> None:
         st.session_state["labels"] = text.replace("\n", ", ")
 
 
-def _bars(name: str, question: Question, scores: ZeroShotScores) -> None:
+def _bars(name: str, question: StrategyRequest, scores: ZeroShotScores) -> None:
     order = scores.order()
     st.markdown(f"#### {plain(_headline(scores))}")
     met = words_met(name)
@@ -211,7 +211,7 @@ def _explained(scores: ZeroShotScores) -> str:
     return wanted if wanted in scores.labels else scores.labels[scores.order()[0]]
 
 
-def _where(name: str, picture: Picture, question: Question | None) -> None:
+def _where(name: str, picture: Picture, question: StrategyRequest | None) -> None:
     """The photo, and what in it and in the words speaks for the chosen label."""
     photo = display_photo(loaded_model(name), picture.digest, picture.image)
     if question is None:

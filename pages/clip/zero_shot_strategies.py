@@ -34,7 +34,7 @@ MOST_COMPARED = 60
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class StrategyRequest:
     """What the widgets ask."""
 
     labels: tuple[str, ...]
@@ -43,7 +43,7 @@ class Question:
     notes: tuple[str, ...]
 
 
-def read_question() -> Question:
+def read_question() -> StrategyRequest:
     """The question as the session's widgets have it.
 
     Raises:
@@ -53,10 +53,10 @@ def read_question() -> Question:
     found = parse_labels(state.get("labels", DEFAULT_LABELS) or "")
     strategy = state.get("strategy") or "photo"
     templates = strategy_templates(strategy, domain=state.get("domain") or "", custom=state.get("templates") or "")
-    return Question(labels=found.names, strategy=strategy, templates=templates, notes=found.notes)
+    return StrategyRequest(labels=found.names, strategy=strategy, templates=templates, notes=found.notes)
 
 
-def show_strategies(name: str, picture: Picture, question: Question) -> None:
+def show_strategies(name: str, picture: Picture, question: StrategyRequest) -> None:
     """Strategies side by side, and the sentences one by one."""
     if len(question.labels) > MOST_COMPARED:
         st.caption(f"Strategies are compared for up to {MOST_COMPARED} labels; there are {len(question.labels):,}.")
@@ -84,14 +84,14 @@ def show_strategies(name: str, picture: Picture, question: Question) -> None:
             st.dataframe(template_table(templates, labels, shares), hide_index=True, width="stretch")
 
 
-def compared_strategies(question: Question) -> dict[str, tuple[str, ...]]:
+def compared_strategies(question: StrategyRequest) -> dict[str, tuple[str, ...]]:
     """The strategies that stand side by side: the usual ones, and the one that was chosen."""
     domain = st.session_state.get("domain") or ""
     found = {each: strategy_templates(each, domain=domain) for each in USUAL}
     return found | {question.strategy: question.templates}
 
 
-def compared_scores(name: str, picture: Picture, question: Question) -> dict[str, ZeroShotScores]:
+def compared_scores(name: str, picture: Picture, question: StrategyRequest) -> dict[str, ZeroShotScores]:
     """What each of the compared strategies says."""
     return {
         strategy: scores_of(name, picture.digest, picture.image, question.labels, templates)
@@ -99,14 +99,14 @@ def compared_scores(name: str, picture: Picture, question: Question) -> dict[str
     }
 
 
-def strategy_figure(name: str, picture: Picture, question: Question) -> Figure:
+def strategy_figure(name: str, picture: Picture, question: StrategyRequest) -> Figure:
     """The slopes of the labels from one strategy to the next."""
     results = compared_scores(name, picture, question)
     return plot_strategy_slopes(list(results.values()), [STRATEGIES[each].title for each in results])
 
 
 def template_answers(
-    name: str, picture: Picture, question: Question
+    name: str, picture: Picture, question: StrategyRequest
 ) -> tuple[tuple[str, ...], tuple[str, ...], np.ndarray, np.ndarray]:
     """The leading labels, sentences, what each says alone (sentences, labels), and what all say together (labels,).
 

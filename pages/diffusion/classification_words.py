@@ -9,7 +9,7 @@ from core.methods.diffusion.diffusion_classifier import Classification, excess_e
 from core.methods.diffusion.sampling_plan import other_objective
 from core.reports import roughly
 from pages.diffusion.diffusion_classifier import (
-    Question,
+    ClassificationRequest,
     left_out_steps,
     price_of_pruning,
     second_opinion_model,
@@ -19,7 +19,7 @@ from pages.shared.pickers import Picture
 from pages.shared.zero_shot import scores_of
 
 
-def progress_words(classification: Classification, question: Question) -> str:
+def progress_words(classification: Classification, question: ClassificationRequest) -> str:
     most = classification.steps * len(question.labels)
     left = f"{len(classification.alive)} of {len(question.labels):,} prompts left"
     return (
@@ -28,7 +28,7 @@ def progress_words(classification: Classification, question: Question) -> str:
     )
 
 
-def classification_sentence(classification: Classification, question: Question) -> str:
+def classification_sentence(classification: Classification, question: ClassificationRequest) -> str:
     """Who won, by how much, and what it cost."""
     order = classification.order()
     most = classification.steps * len(question.labels)
@@ -55,7 +55,7 @@ def _margin(classification: Classification, prompt: int) -> tuple[float, float]:
     return float(mean[last, prompt]), float(np.nan_to_num(half_width[last, prompt], nan=np.inf))
 
 
-def prompt_table(question: Question, picture: Picture, classification: Classification) -> pd.DataFrame:
+def prompt_table(question: ClassificationRequest, picture: Picture, classification: Classification) -> pd.DataFrame:
     """A row for each prompt, the best first."""
     mean, half_width = excess_error(classification)
     gone = {each.prompt: each for each in classification.pruned}
@@ -87,7 +87,7 @@ def prompt_table(question: Question, picture: Picture, classification: Classific
     return pd.DataFrame(rows)
 
 
-def other_answers(question: Question, table: pd.DataFrame, classification: Classification) -> list[str]:
+def other_answers(question: ClassificationRequest, table: pd.DataFrame, classification: Classification) -> list[str]:
     """The other objective, CLIP, and what pruning risks, each in a sentence."""
     other = question.labels[classification.order(other_objective(classification.objective))[0]]
     same = "as well" if other == question.labels[classification.predicted] else "instead"

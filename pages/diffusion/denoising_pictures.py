@@ -13,7 +13,7 @@ from core.figures.overlay import overlay
 from core.methods.diffusion.denoising_view import MAP_STEPS
 from core.methods.diffusion.diffusion_classifier import Classification
 from pages.diffusion.diffusion_classifier import (
-    Question,
+    ClassificationRequest,
     advantage_of,
     known_classification,
     steps_of,
@@ -25,7 +25,9 @@ from pages.shared.foreign import plain
 from pages.shared.pickers import Picture
 
 
-def show_current(beside: DeltaGenerator, question: Question, picture: Picture, classification: Classification) -> None:
+def show_current(
+    beside: DeltaGenerator, question: ClassificationRequest, picture: Picture, classification: Classification
+) -> None:
     """The pictures of the newest sample's time step, for the leading prompts."""
     shown = shown_prompts(question.labels, classification.order(), "")
     prompts = tuple(question.prompts[index] for index in shown)
@@ -42,7 +44,7 @@ def shown_prompts(labels: Sequence[str], order: Sequence[int], chosen: str, most
     return shown
 
 
-def show_pictures(question: Question, picture: Picture) -> None:
+def show_pictures(question: ClassificationRequest, picture: Picture) -> None:
     """The noised picture and what the network makes of it, at the noise that the slider says."""
     choices = {"steps": "Denoised under each prompt", "where": "Where it decides", "photo": "Photo"}
     view = st.segmented_control(
@@ -74,7 +76,7 @@ def show_pictures(question: Question, picture: Picture) -> None:
         st.html(view_grid(found, [question.labels[index] for index in shown]))
 
 
-def _where(question: Question, picture: Picture, photo: np.ndarray, order: tuple[int, ...]) -> None:
+def _where(question: ClassificationRequest, picture: Picture, photo: np.ndarray, order: tuple[int, ...]) -> None:
     """Where in the picture the first prompt denoises better than the second."""
     if len(order) < 2:
         st.image(photo, width="stretch", alt=picture.title)
@@ -96,7 +98,9 @@ def _where(question: Question, picture: Picture, photo: np.ndarray, order: tuple
     )
 
 
-def exported_pictures(question: Question, picture: Picture, classification: Classification) -> dict[str, np.ndarray]:
+def exported_pictures(
+    question: ClassificationRequest, picture: Picture, classification: Classification
+) -> dict[str, np.ndarray]:
     """What stands beside the classification, in the view, at the noise and for the prompts that are chosen there."""
     state, order = st.session_state, classification.order()
     photo = display_photo(loaded_model(question.name), picture.digest, picture.image)

@@ -37,7 +37,7 @@ _PATIENCE = 0.4
 
 
 @dataclass(frozen=True)
-class Question:
+class ClassificationRequest:
     """Which picture, under which prompts, and how they are compared."""
 
     name: str
@@ -57,12 +57,12 @@ def _classifications() -> SharedResults:
     return SharedResults()
 
 
-def known_classification(question: Question) -> Classification | None:
+def known_classification(question: ClassificationRequest) -> Classification | None:
     """How far anybody has come with `question`."""
     return next(iter(_classifications().get((question,))), None)
 
 
-def run_classification(question: Question, image: Image.Image) -> Generator[Classification]:
+def run_classification(question: ClassificationRequest, image: Image.Image) -> Generator[Classification]:
     """Look by look, from where it was left; a session that asks the same watches the one that runs it."""
     classifications = _classifications()
     turn = classifications.turn((question,))
@@ -89,7 +89,7 @@ def run_classification(question: Question, image: Image.Image) -> Generator[Clas
 
 
 def _run(
-    question: Question, image: Image.Image, begin: Classification | None
+    question: ClassificationRequest, image: Image.Image, begin: Classification | None
 ) -> Generator[Classification, None, Classification]:
     latent = latent_of(question.name, question.digest, image)
     states = prompt_states(question.name, question.prompts)

@@ -16,7 +16,7 @@ from core.methods.diffusion.sampling_plan import Plan
 from pages.diffusion.classification_words import classification_sentence, other_answers, progress_words, prompt_table
 from pages.diffusion.denoising_pictures import exported_pictures, show_current, show_pictures
 from pages.diffusion.diffusion_classifier import (
-    Question,
+    ClassificationRequest,
     known_classification,
     run_classification,
     steps_of,
@@ -55,7 +55,7 @@ def diffusion_classifier_panel(name: str, picture: Picture) -> None:
             _behind(question, picture, classification)
 
 
-def _read_question(name: str, picture: Picture) -> tuple[Question, tuple[str, ...]]:
+def _read_question(name: str, picture: Picture) -> tuple[ClassificationRequest, tuple[str, ...]]:
     """What the widgets ask, and notes on the labels.
 
     Raises:
@@ -81,10 +81,10 @@ def _read_question(name: str, picture: Picture) -> tuple[Question, tuple[str, ..
         plan = plan_form()
     found = parse_labels(labels)
     check_template(template)
-    return Question(name, picture.digest, found.names, template.strip(), plan), found.notes
+    return ClassificationRequest(name, picture.digest, found.names, template.strip(), plan), found.notes
 
 
-def _live(question: Question, picture: Picture, beside: DeltaGenerator) -> Classification | None:
+def _live(question: ClassificationRequest, picture: Picture, beside: DeltaGenerator) -> Classification | None:
     """The classification while it runs, and as it ended; None if it was stopped before its first look.
 
     `beside`: where the leading prompts' pictures at the current time step are shown meanwhile.
@@ -128,7 +128,7 @@ def _live(question: Question, picture: Picture, beside: DeltaGenerator) -> Class
     return classification
 
 
-def _stop(question: Question) -> None:
+def _stop(question: ClassificationRequest) -> None:
     st.session_state[STOPPED] = question
 
 
@@ -136,7 +136,9 @@ def _go_on() -> None:
     st.session_state.pop(STOPPED, None)
 
 
-def _draw(headline: DeltaGenerator, chart: DeltaGenerator, classification: Classification, question: Question) -> None:
+def _draw(
+    headline: DeltaGenerator, chart: DeltaGenerator, classification: Classification, question: ClassificationRequest
+) -> None:
     headline.markdown(f"#### {plain(classification_sentence(classification, question))}")
     chart.plotly_chart(
         plot_classification(classification, question.labels),
@@ -146,7 +148,7 @@ def _draw(headline: DeltaGenerator, chart: DeltaGenerator, classification: Class
     )
 
 
-def _behind(question: Question, picture: Picture, classification: Classification) -> None:
+def _behind(question: ClassificationRequest, picture: Picture, classification: Classification) -> None:
     """At which noise it was decided, and the table of all prompts with the other objective and CLIP beside it."""
     left, right = st.columns([5, 6], gap="large")
     with left:
@@ -172,7 +174,7 @@ def diffusion_export(name: str, picture: Picture) -> Export:
     Raises:
         CoreError: it has not begun.
     """
-    question: Question | None = st.session_state.get(_QUESTION)
+    question: ClassificationRequest | None = st.session_state.get(_QUESTION)
     classification = known_classification(question) if question is not None else None
     if question is None or classification is None or (question.name, question.digest) != (name, picture.digest):
         raise CoreError("There is no classification to export yet.", "Wait for its first look.")

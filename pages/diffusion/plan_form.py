@@ -75,7 +75,7 @@ def plan_form() -> Plan:
             "and keep", _join(usual.stage_keeps), key="stage_keeps", bind="query-params", disabled=not staged
         )
     return Plan(
-        objective=cast(Objective, objective),
+        objective=objective,
         distance=distance,
         decay=float(decay),
         sampling=sampling,

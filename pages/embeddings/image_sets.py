@@ -31,7 +31,7 @@ _EXAMPLE_VIEWS = 40
 
 
 @dataclass(frozen=True, kw_only=True)
-class Given:
+class ChosenImages:
     """A set of pictures and how to find it again."""
 
     address: str
@@ -64,7 +64,7 @@ def is_small(*, name: str = "set") -> bool:
     return max(size or (1000,)) <= 64
 
 
-def current_set(*, name: str = "set") -> Given:
+def current_set(*, name: str = "set") -> ChosenImages:
     """The pictures that the address names; the default, and a sentence, where it names none that can be had.
 
     Raises:
@@ -79,7 +79,7 @@ def current_set(*, name: str = "set") -> Given:
         return _given(default_set())
 
 
-def set_popover(given: Given, *, name: str = "set") -> None:
+def set_popover(given: ChosenImages, *, name: str = "set") -> None:
     """Choose other pictures: of a data set, views of photos, or one's own."""
     address = given.address
     with st.popover(
@@ -102,7 +102,7 @@ def set_popover(given: Given, *, name: str = "set") -> None:
         st.caption(plain(given.images.note))
 
 
-def _given(address: str) -> Given:
+def _given(address: str) -> ChosenImages:
     """The pictures behind an address.
 
     Raises:
@@ -144,7 +144,7 @@ def _read(
     _make: Callable[[], Generator[Progress, None, ImageSet]],
     *,
     on_progress: OnProgress = silent,
-) -> Given:
+) -> ChosenImages:
     """The pictures that `_make` reads; `stamp` tells a data set from one that had its name before."""
     images: ImageSet = finish(_make(), told(on_progress))
     sheet, columns = thumbnail_sheet(images.thumbnails)
@@ -159,7 +159,7 @@ def _read(
         labels=images.labels,
         classes=images.classes,
     )
-    return Given(address=address, images=images, pictures=pictures)
+    return ChosenImages(address=address, images=images, pictures=pictures)
 
 
 def _choose_data(name: str, address: str) -> None:

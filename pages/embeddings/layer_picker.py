@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.methods.embeddings.features import FeaturePooling
-from core.methods.embeddings.layer_features import Cut, Cuts, Depth
+from core.methods.embeddings.layer_features import Depth, Readout, Readouts
 from pages.embeddings.spaces import Asked, cuts_of
 from pages.shared.address import remember, remembered
 
@@ -33,11 +33,11 @@ def layer_picker(model: str, *, suffix: str = "", fixed: str = "") -> Asked:
         if fixed or pooling == "embedding":
             text = fixed or "The end"
             st.selectbox("Layer", [text], disabled=True, key=f"layer_fixed{suffix}_{text}")
-            return Asked(model=model, cut=Cut(layer=known.at("late"), pooling=pooling))
-        return Asked(model=model, cut=Cut(layer=_layer(known, f"depth{suffix}"), pooling=pooling))
+            return Asked(model=model, cut=Readout(layer=known.at("late"), pooling=pooling))
+        return Asked(model=model, cut=Readout(layer=_layer(known, f"depth{suffix}"), pooling=pooling))
 
 
-def _pooling(known: Cuts, name: str) -> FeaturePooling:
+def _pooling(known: Readouts, name: str) -> FeaturePooling:
     wanted = remembered(name, known.poolings[0])
     chosen = next((pooling for pooling in known.poolings if pooling == wanted), known.poolings[0])
     widget = f"{name}_choice"
@@ -52,7 +52,7 @@ def _pooling(known: Cuts, name: str) -> FeaturePooling:
     )
 
 
-def _layer(known: Cuts, name: str) -> int:
+def _layer(known: Readouts, name: str) -> int:
     """The number of the layer; the address keeps words where they say the same, so that they fit other models too."""
     numbers = list(range(len(known.layers) + 1))
     words: dict[int, Depth] = {}
@@ -60,7 +60,7 @@ def _layer(known: Cuts, name: str) -> int:
         words.setdefault(known.at(depth), depth)
     wanted = remembered(name, "late")
     by_word = {word: number for number, word in words.items()} | {str(number): number for number in numbers}
-    chosen = known.at(wanted) if wanted in _DEPTHS else by_word.get(wanted, known.at("late"))  # type: ignore[arg-type]
+    chosen = known.at(wanted) if wanted in _DEPTHS else by_word.get(wanted, known.at("late"))
 
     def title(number: int) -> str:
         if number == 0:

@@ -14,7 +14,7 @@ from pages.embeddings.image_sets import current_set, is_small, set_popover
 from pages.embeddings.layer_picker import layer_picker
 from pages.embeddings.panels import chosen_now, depths, explore
 from pages.embeddings.plane_settings import fine_settings, plane_kind
-from pages.embeddings.spaces import Shown, show_film, show_planes
+from pages.embeddings.spaces import PlaneView, show_film, show_planes
 from pages.embeddings.words import (
     colours_of,
     contest_sentence,
@@ -41,7 +41,7 @@ SMALL_MODELS = ("cnn_small", "vit_p4")
 PHOTO_MODELS = ("efficientnet_lite0", "vit_s14_saliency", *SMALL_MODELS)
 
 
-def words(shown: Shown) -> None:
+def words(shown: PlaneView) -> None:
     """The finding in words."""
     if shown.two:
         st.markdown(pair_sentence(shown))
@@ -49,7 +49,7 @@ def words(shown: Shown) -> None:
         st.markdown(knows_sentence(shown))
 
 
-def trust(shown: Shown) -> None:
+def trust(shown: PlaneView) -> None:
     """How far to trust each plane."""
     if shown.two:
         st.markdown(contest_sentence(shown))
@@ -61,7 +61,7 @@ def trust(shown: Shown) -> None:
         st.caption((f"**{plain(name)}**: " if shown.two else "") + faithful_sentence(drawing))
 
 
-def make_export(shown: Shown, config: PlaneConfig) -> Export:
+def make_export(shown: PlaneView, config: PlaneConfig) -> Export:
     """Figures, coordinates, numbers and a script."""
     chosen = chosen_now(shown)
     every = colours_of(shown)

@@ -9,7 +9,7 @@ from core.figures.embedding import gallery, label_palette, plot_depths
 from core.methods.embeddings.embedding_quality import shared
 from core.shares import counted
 from pages.components.image_plane.image_plane import Chosen, image_plane
-from pages.embeddings.spaces import Shown
+from pages.embeddings.spaces import PlaneView
 from pages.embeddings.words import colours_of, depth_rows, label_table
 from pages.shared.foreign import plain
 
@@ -17,13 +17,13 @@ _STATE = "plane_chosen"
 _IN_GALLERY = 60
 
 
-def chosen_now(shown: Shown) -> Chosen:
+def chosen_now(shown: PlaneView) -> Chosen:
     """What is selected among these pictures; before anybody has chosen, a picture that deserves a look."""
     signature, chosen = st.session_state.get(_STATE, ("", Chosen()))
     return chosen if signature == shown.given.signature else Chosen(focus=odd_one_out(shown))
 
 
-def odd_one_out(shown: Shown) -> int:
+def odd_one_out(shown: PlaneView) -> int:
     """The picture whose neighbours agree most on a class that is not its own; the first one without labels."""
     labels, near = shown.given.images.labels, shown.spaces[-1].near.indices
     if not shown.given.images.labelled or not near.shape[1]:
@@ -34,7 +34,7 @@ def odd_one_out(shown: Shown) -> int:
 
 
 @st.fragment
-def explore(shown: Shown) -> None:
+def explore(shown: PlaneView) -> None:
     """Planes and selection; a lasso or a click runs this alone."""
     given = shown.given
 
@@ -72,7 +72,7 @@ def explore(shown: Shown) -> None:
         plane()
 
 
-def panel(shown: Shown, *, columns: int) -> None:
+def panel(shown: PlaneView, *, columns: int) -> None:
     """Neighbours of what was clicked, then a gallery and the labels of what was selected."""
     chosen = chosen_now(shown)
     if chosen.focus >= 0:
@@ -84,7 +84,7 @@ def panel(shown: Shown, *, columns: int) -> None:
         st.caption(f"**Click** another picture, or **lasso** some (shift-drag) to see them here.{film}")
 
 
-def neighbours(shown: Shown, focus: int, columns: int) -> None:
+def neighbours(shown: PlaneView, focus: int, columns: int) -> None:
     """The nearest others of one picture in every space of the page."""
     images = shown.given.images
     st.markdown(f"**{plain(_named(shown, focus))}** and its nearest in the original space")
@@ -101,7 +101,7 @@ def neighbours(shown: Shown, focus: int, columns: int) -> None:
         _gallery(shown, [focus, *row], columns, f"Nearest to {images.ids[focus]}")
 
 
-def selection(shown: Shown, chosen: Chosen, columns: int) -> None:
+def selection(shown: PlaneView, chosen: Chosen, columns: int) -> None:
     """What was lassoed."""
     images = shown.given.images
     count = len(chosen.items)
@@ -122,7 +122,7 @@ def selection(shown: Shown, chosen: Chosen, columns: int) -> None:
         )
 
 
-def depths(shown: Shown) -> None:
+def depths(shown: PlaneView) -> None:
     """What each layer knows."""
     rows = depth_rows(shown)
     if not rows:
@@ -139,7 +139,7 @@ def depths(shown: Shown) -> None:
     )
 
 
-def _gallery(shown: Shown, rows: list[int], columns: int, alt: str) -> None:
+def _gallery(shown: PlaneView, rows: list[int], columns: int, alt: str) -> None:
     images = shown.given.images
     present = sorted(set(images.labels.tolist()))
     palette = label_palette(len(present))
@@ -147,12 +147,12 @@ def _gallery(shown: Shown, rows: list[int], columns: int, alt: str) -> None:
     st.image(gallery(images.thumbnails[rows], colours, columns=columns), width="content", alt=alt)
 
 
-def _named(shown: Shown, index: int) -> str:
+def _named(shown: PlaneView, index: int) -> str:
     images = shown.given.images
     label = images.classes[images.labels[index]] if images.classes else ""
     # Views are called after their photo, which is their label.
     return f"{label} ({images.ids[index]})" if label and not images.ids[index].startswith(label) else images.ids[index]
 
 
-def _plane_title(shown: Shown) -> str:
+def _plane_title(shown: PlaneView) -> str:
     return shown.asked[-1].title if not shown.film else f"{shown.asked[-1].title}, and the layers before it"

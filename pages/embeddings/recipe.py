@@ -9,7 +9,7 @@ from core.figures.embedding import label_palette, plot_plane
 from core.methods.embeddings.embedding import TITLES, PlaneConfig, align, place
 from core.methods.embeddings.embedding_quality import directions, faithfulness, nearest, neighbours_right, overlap
 from core.methods.embeddings.features import FeaturePooling
-from core.methods.embeddings.layer_features import Cut, extract_layers, find_cuts
+from core.methods.embeddings.layer_features import Readout, extract_layers, find_readouts
 from core.models.weights import load
 from core.reports import finish
 
@@ -30,7 +30,7 @@ before = None
 for name, layer, pooling in CUTS:
     model = load(name)
     size = model.network.preprocessing.size
-    known, cut = find_cuts(model.module, size), Cut(layer=layer, pooling=pooling)
+    known, cut = find_readouts(model.module, size), Readout(layer=layer, pooling=pooling)
     features = finish(
         extract_layers(
             model.module,

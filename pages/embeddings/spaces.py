@@ -11,8 +11,8 @@ import streamlit as st
 from core.methods.embeddings.embedding import TITLES, Plane, PlaneConfig, align, place_once
 from core.methods.embeddings.embedding_quality import (
     LIMIT,
-    Faithfulness,
     Neighbours,
+    ProjectionQuality,
     debiased_cka,
     directions,
     faithfulness,
@@ -20,10 +20,10 @@ from core.methods.embeddings.embedding_quality import (
     neighbours_right,
 )
 from core.methods.embeddings.features import Features
-from core.methods.embeddings.layer_features import Cut, Cuts, Depth, extract_layers, find_cuts
+from core.methods.embeddings.layer_features import Depth, Readout, Readouts, extract_layers, find_readouts
 from core.reports import OnProgress, finish, silent, told
 from core.seeding import stream
-from pages.embeddings.image_sets import Given
+from pages.embeddings.image_sets import ChosenImages
 from pages.shared.cache import in_use, loaded_model
 from pages.shared.results import shared
 
@@ -36,7 +36,7 @@ class Asked:
     """A model and where it is cut."""
 
     model: str
-    cut: Cut
+    cut: Readout
 
     @property
     def title(self) -> str:
@@ -70,13 +70,13 @@ class Drawing:
     """
 
     plane: Plane
-    quality: Faithfulness | None
+    quality: ProjectionQuality | None
     near: Neighbours
     right: np.ndarray | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class PlaneView:
     """What is on the page: one plane, the frames of a film, or two planes.
 
     Attributes:
@@ -85,7 +85,7 @@ class Shown:
         film: they are frames of one plane.
     """
 
-    given: Given
+    given: ChosenImages
     asked: Sequence[Asked]
     spaces: Sequence[Space]
     drawings: Sequence[Drawing]
@@ -99,11 +99,11 @@ class Shown:
         return len(self.planes) > 1 and not self.film
 
 
-def show_planes(asked: Sequence[Asked], given: Given, config: PlaneConfig) -> Shown:
+def show_planes(asked: Sequence[Asked], given: ChosenImages, config: PlaneConfig) -> PlaneView:
     """One plane, or two beside each other, the second turned to lie like the first."""
     spaces = [spaces_of(each.model, [each.cut], given)[0] for each in asked]
     drawings = [drawing_of(each, space, given, config) for each, space in zip(asked, spaces, strict=True)]
-    return Shown(
+    return PlaneView(
         given=given,
         asked=asked,
         spaces=spaces,
@@ -114,7 +114,7 @@ def show_planes(asked: Sequence[Asked], given: Given, config: PlaneConfig) -> Sh
     )
 
 
-def show_film(asked: Asked, given: Given, config: PlaneConfig) -> Shown:
+def show_film(asked: Asked, given: ChosenImages, config: PlaneConfig) -> PlaneView:
     """The same pictures from the pixels to the end; each plane begins where the one before ended."""
     cuts, names = depths_of(asked)
     spaces = spaces_of(asked.model, [each.cut for each in cuts], given)
@@ -124,28 +124,28 @@ def show_film(asked: Asked, given: Given, config: PlaneConfig) -> Shown:
         drawings.append(drawing_of(each, space, given, config, tuple(cuts[:number]), begin))
     # One frame must not look smaller than another because of a few far points.
     planes = [plane / max(float(np.quantile(np.linalg.norm(plane, axis=1), 0.95)), 1e-6) for plane in aligned(drawings)]
-    return Shown(given=given, asked=cuts, spaces=spaces, drawings=drawings, planes=planes, names=names, film=True)
+    return PlaneView(given=given, asked=cuts, spaces=spaces, drawings=drawings, planes=planes, names=names, film=True)
 
 
 def depths_of(asked: Asked) -> tuple[list[Asked], list[str]]:
     """From the pixels to the end, each depth once, and what people read for each."""
     known = cuts_of(asked.model)
     numbers = {known.at(depth): depth for depth in reversed(DEPTHS)}
-    cuts = [Cut(layer=number, pooling=asked.cut.pooling) for number in sorted(numbers)]
+    cuts = [Readout(layer=number, pooling=asked.cut.pooling) for number in sorted(numbers)]
     if asked.cut.pooling == "embedding":  # it exists at the end alone; the layers before it are averaged
-        cuts = [*(Cut(layer=cut.layer, pooling="mean") for cut in cuts[:-1]), asked.cut]
+        cuts = [*(Readout(layer=cut.layer, pooling="mean") for cut in cuts[:-1]), asked.cut]
     names = ["pixels" if not cut.layer else f"{numbers[cut.layer]}: {known.title(cut)}" for cut in cuts]
     return [Asked(model=asked.model, cut=cut) for cut in cuts], names
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def cuts_of(name: str) -> Cuts:
+def cuts_of(name: str) -> Readouts:
     """Where a model can be cut."""
     with in_use(name) as model:
-        return find_cuts(model.module.eval(), model.network.preprocessing.size)
+        return find_readouts(model.module.eval(), model.network.preprocessing.size)
 
 
-def spaces_of(name: str, cuts: Sequence[Cut], given: Given) -> list[Space]:
+def spaces_of(name: str, cuts: Sequence[Readout], given: ChosenImages) -> list[Space]:
     """One space for each cut of a model; all are read in one pass over the pictures."""
     found = _spaces(name, tuple(dict.fromkeys(cuts)), given.signature, given)
     return [found[cut] for cut in cuts]
@@ -153,8 +153,8 @@ def spaces_of(name: str, cuts: Sequence[Cut], given: Given) -> list[Space]:
 
 @shared(lambda name, *_: f"Features of {loaded_model(name).spec.title}", most=12, stoppable=True)
 def _spaces(
-    name: str, cuts: tuple[Cut, ...], signature: str, _given: Given, *, on_progress: OnProgress = silent
-) -> dict[Cut, Space]:
+    name: str, cuts: tuple[Readout, ...], signature: str, _given: ChosenImages, *, on_progress: OnProgress = silent
+) -> dict[Readout, Space]:
     features = _features(name, cuts, _given, lambda share, text: on_progress(0.8 * share, text))
     spaces = {}
     for number, (cut, found) in enumerate(features.items()):
@@ -162,7 +162,7 @@ def _spaces(
         near = nearest(
             directions(found.vectors),
             NEAR,
-            lambda share, text, begun=begun: on_progress(begun + 0.2 * share / len(cuts), text),  # type: ignore[misc]
+            lambda share, text, begun=begun: on_progress(begun + 0.2 * share / len(cuts), text),
         )
         right = neighbours_right(near, _given.images.labels, NEAR) if _given.images.labelled else None
         spaces[cut] = Space(vectors=found.vectors, near=near, right=right)
@@ -172,7 +172,7 @@ def _spaces(
 def drawing_of(
     asked: Asked,
     space: Space,
-    given: Given,
+    given: ChosenImages,
     config: PlaneConfig,
     before: tuple[Asked, ...] = (),
     begin: Drawing | None = None,
@@ -188,7 +188,7 @@ def _drawing(
     config: PlaneConfig,
     before: tuple[Asked, ...],
     _space: Space,
-    _given: Given,
+    _given: ChosenImages,
     _begin: Drawing | None,
     *,
     on_progress: OnProgress = silent,
@@ -217,7 +217,7 @@ def aligned(drawings: Sequence[Drawing]) -> list[np.ndarray]:
     return planes
 
 
-def similarity_of(shown: Shown) -> float | None:
+def similarity_of(shown: PlaneView) -> float | None:
     """Debiased CKA of two spaces, of a fixed sample where there are many pictures; None for fewer than four."""
     count = len(shown.given.images)
     if count < 4:
@@ -235,7 +235,9 @@ def _alike(
     return debiased_cka(*_vectors)
 
 
-def _features(name: str, cuts: tuple[Cut, ...], given: Given, on_progress: OnProgress) -> dict[Cut, Features]:
+def _features(
+    name: str, cuts: tuple[Readout, ...], given: ChosenImages, on_progress: OnProgress
+) -> dict[Readout, Features]:
     """Features from the cache on disk, or from the model, which other sessions may use between two batches."""
     model = loaded_model(name)
     preprocessing = model.network.preprocessing
@@ -250,5 +252,5 @@ def _features(name: str, cuts: tuple[Cut, ...], given: Given, on_progress: OnPro
         normalisation=preprocessing.normalisation,
         lock=model.lock,
     )
-    found: dict[Cut, Features] = finish(extraction, told(on_progress))
+    found: dict[Readout, Features] = finish(extraction, told(on_progress))
     return found

@@ -13,12 +13,12 @@ from core.methods.embeddings.embedding import PlaneConfig
 from core.methods.embeddings.embedding_quality import agreement, overlap, overlap_by_chance
 from core.shares import FEW, counted, difference_words, interval_words, share
 from pages.components.image_plane.image_plane import Chosen, Colours
-from pages.embeddings.image_sets import Given
-from pages.embeddings.spaces import NEAR, Drawing, Shown, similarity_of
+from pages.embeddings.image_sets import ChosenImages
+from pages.embeddings.spaces import NEAR, Drawing, PlaneView, similarity_of
 from pages.shared.foreign import plain
 
 
-def colours_of(shown: Shown) -> list[Colours]:
+def colours_of(shown: PlaneView) -> list[Colours]:
     """What the colours can say: the label, whether the neighbours share it, whether two spaces agree on neighbours."""
     images, near = shown.given.images, [space.near for space in shown.spaces]
     if not images.labelled:
@@ -70,7 +70,7 @@ def _span(group: range) -> str:
     return f"{group[0]}" if len(group) == 1 else f"{group[0]}–{group[-1]}"
 
 
-def knows_sentence(shown: Shown) -> str:
+def knows_sentence(shown: PlaneView) -> str:
     """What neighbours know in the original space, and what of it is left on the plane; of a film, at its end."""
     asked, space, drawing = shown.asked[-1], shown.spaces[-1], shown.drawings[-1]
     dim = space.vectors.shape[1]
@@ -109,7 +109,7 @@ def faithful_sentence(drawing: Drawing) -> str:
     return " ".join(parts)
 
 
-def pair_sentence(shown: Shown) -> str:
+def pair_sentence(shown: PlaneView) -> str:
     """Whether two spaces see the same neighbours."""
     k = min(NEAR, shown.spaces[0].near.count)
     common = float(overlap(shown.spaces[0].near, shown.spaces[1].near, k).mean()) if k else 0.0
@@ -120,7 +120,7 @@ def pair_sentence(shown: Shown) -> str:
     )
 
 
-def contest_sentence(shown: Shown) -> str:
+def contest_sentence(shown: PlaneView) -> str:
     """Which of two spaces knows the classes better, on the same pictures, and how alike they are as a whole."""
     cka = similarity_of(shown)
     text = f" Linear CKA of the two, debiased: {cka:.2f}." if cka is not None else ""
@@ -137,7 +137,7 @@ def contest_sentence(shown: Shown) -> str:
     )
 
 
-def depth_rows(shown: Shown) -> list[DepthRow]:
+def depth_rows(shown: PlaneView) -> list[DepthRow]:
     """What each layer knows, for the chart; nothing without labels."""
     rows = []
     for title, space, drawing in zip(shown.names, shown.spaces, shown.drawings, strict=True):
@@ -156,7 +156,7 @@ def depth_rows(shown: Shown) -> list[DepthRow]:
     return rows
 
 
-def label_table(given: Given, chosen: Chosen) -> pd.DataFrame:
+def label_table(given: ChosenImages, chosen: Chosen) -> pd.DataFrame:
     """The labels of what is selected: how many, and what share of their class that is."""
     labels = given.images.labels
     selected = labels[list(chosen.items)]
@@ -170,7 +170,7 @@ def label_table(given: Given, chosen: Chosen) -> pd.DataFrame:
     )
 
 
-def plane_table(shown: Shown, chosen: Chosen) -> pd.DataFrame:
+def plane_table(shown: PlaneView, chosen: Chosen) -> pd.DataFrame:
     """Every picture with its name, label, places and neighbours, for export."""
     images = shown.given.images
     selected = np.zeros(len(images), bool)
@@ -191,7 +191,7 @@ def plane_table(shown: Shown, chosen: Chosen) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def facts(shown: Shown, config: PlaneConfig) -> dict[str, object]:
+def facts(shown: PlaneView, config: PlaneConfig) -> dict[str, object]:
     """The figures of the page, for export."""
     rows = []
     for each, space, drawing in zip(shown.asked, shown.spaces, shown.drawings, strict=True):

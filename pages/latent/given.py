@@ -49,7 +49,7 @@ class Mine:
 
 
 @dataclass(frozen=True)
-class Given:
+class ChosenInputs:
     """The pictures of the page.
 
     Attributes:
@@ -67,7 +67,7 @@ class Given:
         return f"picture {place}: {self.images.classes[self.images.labels[place]]}"
 
 
-def current_pictures(name: str) -> Given:
+def current_pictures(name: str) -> ChosenInputs:
     """The set that the address names; the model's own drawings, and a sentence, where it names none.
 
     Raises:
@@ -75,13 +75,13 @@ def current_pictures(name: str) -> Given:
     """
     address = remembered("latent_set", default_address(name))
     try:
-        return Given(address, pictures_of(name, address))
+        return ChosenInputs(address, pictures_of(name, address))
     except CoreError as error:
         show_error(error)
-        return Given(OWN, pictures_of(name, OWN))
+        return ChosenInputs(OWN, pictures_of(name, OWN))
 
 
-def set_popover(given: Given, name: str) -> None:
+def set_popover(given: ChosenInputs, name: str) -> None:
     """Choose other pictures."""
     with st.popover(
         f"{plain(given.images.title)}: {len(given.images.images):,}", icon=":material/photo_library:", width="stretch"
@@ -102,7 +102,7 @@ def set_popover(given: Given, name: str) -> None:
             _use(given, f"own:500/{seed}")
 
 
-def missing_words(given: Given, name: str) -> None:
+def missing_words(given: ChosenInputs, name: str) -> None:
     """What is missing on this machine for the view to be about real pictures, and the way to get it."""
     if given.address.startswith("data:"):
         if given.images.note:
@@ -168,13 +168,13 @@ def my_pictures(config: VAEConfig, *, inverted: bool = False) -> list[Mine]:
     return found
 
 
-def choices(given: Given, mine: list[Mine]) -> dict[str, str]:
+def choices(given: ChosenInputs, mine: list[Mine]) -> dict[str, str]:
     """Pictures that one can be chosen among: address → what people read."""
     own = {each.key: each.title for each in mine}
     return own | {str(place): given.title(place) for place in range(min(2 * SHOWN, len(given.images.images)))}
 
 
-def pixels_of(key: str, given: Given, mine: list[Mine]) -> np.ndarray:
+def pixels_of(key: str, given: ChosenInputs, mine: list[Mine]) -> np.ndarray:
     """(height, width, channels) uint8 of one of `choices`."""
     own = {each.key: each.pixels for each in mine}
     return own[key] if key in own else given.images.images[int(key)]
@@ -185,7 +185,7 @@ def digest_of(images: np.ndarray) -> str:
     return hashlib.blake2b(np.ascontiguousarray(images).tobytes(), digest_size=12).hexdigest()
 
 
-def _choose_data(given: Given) -> None:
+def _choose_data(given: ChosenInputs) -> None:
     installed = installed_datasets()
     if not installed:
         st.info(
@@ -207,7 +207,7 @@ def _choose_data(given: Given) -> None:
         _use(given, f"data:{chosen}/{split}/{count}/{seed}")
 
 
-def _use(given: Given, address: str) -> None:
+def _use(given: ChosenInputs, address: str) -> None:
     st.button(
         "Use these", key="latent_set_use", type="primary", disabled=address == given.address, on_click=remember,
         args=("latent_set", address),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import cast
 
 import numpy as np
 import streamlit as st
@@ -17,7 +16,7 @@ from core.methods.latent.drawing import Layout
 from core.methods.latent.pictures import as_bytes, picture_of
 from pages.components.keys import component_key
 from pages.components.latent_map.latent_map import latent_map
-from pages.latent.given import Given
+from pages.latent.given import ChosenInputs
 from pages.latent.latent import card_of, config_of, exact_of, plane_of, statistics_of
 from pages.latent.words import map_words, measured_words
 from pages.shared.address import remember, remembered
@@ -31,7 +30,7 @@ _DRAWN_POINTS = 3000
 _NEAREST = 6
 
 
-def map_panel(name: str, given: Given) -> Callable[[], Export]:
+def map_panel(name: str, given: ChosenInputs) -> Callable[[], Export]:
     """The map, and what was clicked on it; returns what makes the export.
 
     Raises:
@@ -79,7 +78,7 @@ def map_panel(name: str, given: Given) -> Callable[[], Export]:
     return export
 
 
-def _controls(name: str, given: Given) -> tuple[tuple[int, int], Layout]:
+def _controls(name: str, given: ChosenInputs) -> tuple[tuple[int, int], Layout]:
     """Which latents, and how they are laid out."""
     latents = config_of(name).latent_dim
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -98,11 +97,11 @@ def _controls(name: str, given: Given) -> tuple[tuple[int, int], Layout]:
         )  # fmt: skip
         if latents > 2:
             st.caption(f"All other {latents - 2:d} latents stay at 0.")
-    return dimensions, cast(Layout, layout)
+    return dimensions, layout
 
 
 @st.fragment
-def _explore(name: str, given: Given, dimensions: tuple[int, int], layout: Layout) -> None:
+def _explore(name: str, given: ChosenInputs, dimensions: tuple[int, int], layout: Layout) -> None:
     """The map and the chosen place; a click runs this alone."""
     statistics, plane = statistics_of(name, given.address), plane_of(name, layout, dimensions)
     at = _pinned()
@@ -133,7 +132,7 @@ def _explore(name: str, given: Given, dimensions: tuple[int, int], layout: Layou
             _neighbours(given, statistics.means[:, list(dimensions)], at)
 
 
-def _neighbours(given: Given, places: np.ndarray, at: tuple[float, float]) -> None:
+def _neighbours(given: ChosenInputs, places: np.ndarray, at: tuple[float, float]) -> None:
     """The pictures whose means are nearest to the chosen place."""
     distances = np.linalg.norm(places - np.array(at), axis=1)
     rows = np.argsort(distances)[:_NEAREST]

@@ -13,7 +13,7 @@ from core.figures.patches import image_sheet
 from core.methods.latent.drawing import Drawn, Source
 from core.methods.latent.pictures import as_bytes
 from core.models.priors import UNIT_VARIANCE
-from pages.latent.given import SHOWN, Given, digest_of, my_panel
+from pages.latent.given import SHOWN, ChosenInputs, digest_of, my_panel
 from pages.latent.latent import config_of, drawn_of, reencoded_of
 from pages.latent.words import reencoding_words
 from pages.shared.address import bound
@@ -30,7 +30,7 @@ SOURCES: dict[Source, str] = {
 _COUNTS = (16, 36, 64)
 
 
-def reconstructions_panel(name: str, given: Given) -> Callable[[], Export]:
+def reconstructions_panel(name: str, given: ChosenInputs) -> Callable[[], Export]:
     """Originals, reconstructions, and what is left after more passes."""
     config = config_of(name)
     left, right = st.columns([2, 7], gap="large")
@@ -75,7 +75,7 @@ def reconstructions_panel(name: str, given: Given) -> Callable[[], Export]:
     return export
 
 
-def _shown(given: Given, mine: list[tuple[str, np.ndarray]]) -> tuple[np.ndarray, list[str]]:
+def _shown(given: ChosenInputs, mine: list[tuple[str, np.ndarray]]) -> tuple[np.ndarray, list[str]]:
     """The visitor's pictures and the first of the set."""
     rest = max(1, SHOWN - len(mine))
     images = [*(pixels for _, pixels in mine), *given.images.images[:rest]]
@@ -89,7 +89,7 @@ def _errors(errors: np.ndarray, titles: list[str]) -> pd.DataFrame:
     return pd.DataFrame({"picture": titles, **columns})
 
 
-def samples_panel(name: str, given: Given) -> Callable[[], Export]:
+def samples_panel(name: str, given: ChosenInputs) -> Callable[[], Export]:
     """Drawings from several distributions beside each other."""
     config = config_of(name)
     with st.container(horizontal=True, vertical_alignment="bottom"):

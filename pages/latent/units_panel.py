@@ -10,7 +10,7 @@ from core.errors import CoreError
 from core.figures.latent import plot_moments, plot_spread, plot_units
 from core.methods.latent.collapse import Units, units_finding
 from core.methods.latent.statistics import ACTIVE_DELTA
-from pages.latent.given import Given
+from pages.latent.given import ChosenInputs
 from pages.latent.latent import card_of, statistics_of
 from pages.latent.words import unit_table
 from pages.shared.export import Export
@@ -32,7 +32,7 @@ def delta_slider(key: str) -> float:
     )  # fmt: skip
 
 
-def units_panel(name: str, given: Given) -> Callable[[], Export]:
+def units_panel(name: str, given: ChosenInputs) -> Callable[[], Export]:
     """Bars, moments, histogram and table of the pictures that are shown."""
     delta = delta_slider("delta")
     statistics = statistics_of(name, given.address)

@@ -13,7 +13,7 @@ from core.methods.latent.drawing import Way
 from core.methods.latent.pictures import as_bytes, picture_of
 from pages.components.film_strip.film_strip import film_strip
 from pages.components.keys import component_key
-from pages.latent.given import Given, choices, digest_of, my_pictures, pixels_of
+from pages.latent.given import ChosenInputs, choices, digest_of, my_pictures, pixels_of
 from pages.latent.latent import config_of, exact_of, interpolation_of, reencoded_of, statistics_of, traversal_of
 from pages.shared.export import Export
 from pages.shared.foreign import plain
@@ -27,7 +27,7 @@ _CENTRE = "centre"
 WAYS: dict[Way, str] = {"linear": "Straight", "spherical": "Turning"}
 
 
-def walks_panel(name: str, given: Given) -> Callable[[], Export]:
+def walks_panel(name: str, given: ChosenInputs) -> Callable[[], Export]:
     """The slider of one latent, rows of all that matter, and the film between two pictures."""
     config = config_of(name)
     mine = my_pictures(config, inverted=bool(st.session_state.get("latent_invert")))
@@ -109,7 +109,7 @@ def _turn(name: str, point: tuple[float, ...], order: list[int]) -> None:
     right.image(sharp(picture, 168), width=168, alt=f"Decoded with z{dimension:d} = {value:.2f}")
 
 
-def _latent(name: str, key: str, given: Given, mine: list) -> tuple[float, ...]:  # type: ignore[type-arg]
+def _latent(name: str, key: str, given: ChosenInputs, mine: list) -> tuple[float, ...]:  # type: ignore[type-arg]
     """The mean of a picture's posterior, or the centre."""
     if key == _CENTRE:
         return (0.0,) * config_of(name).latent_dim

@@ -16,7 +16,7 @@ from core.methods.latent.statistics import LatentStatistics
 from core.models.checkpoint import ModelCard
 from core.models.vae import VAEConfig
 from core.paths import FILES
-from pages.latent.given import Given
+from pages.latent.given import ChosenInputs
 
 SEEDS = FILES / "benchmarks" / "results" / "vae_collapse.json"
 # A report on Fashion-MNIST: the same network and reduction, without the constant of the likelihood.
@@ -44,7 +44,7 @@ def measured_words(card: ModelCard) -> str:
     )
 
 
-def map_words(given: Given, statistics: LatentStatistics, dimensions: tuple[int, int]) -> str:
+def map_words(given: ChosenInputs, statistics: LatentStatistics, dimensions: tuple[int, int]) -> str:
     """How well two latents keep classes apart, or that nothing is known of the pictures."""
     count, latents = statistics.means.shape
     places = statistics.means[:, list(dimensions)]

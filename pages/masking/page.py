@@ -35,7 +35,7 @@ from pages.shared.foreign import code, plain
 from pages.shared.layout import heading, teaching_cards
 from pages.shared.pickers import image_picker, model_picker, own_model_form
 from pages.shared.recipes import filled_recipe, picture_setting
-from pages.shared.views import MaskingView, Removal, Shown, facts_of
+from pages.shared.views import MaskingView, Removal, ViewPart, facts_of
 
 STEPS = 12
 ORDERS = 4
@@ -180,7 +180,7 @@ def by_hand() -> None:
         )
 
 
-def faithfulness_tab() -> Shown:
+def faithfulness_tab() -> ViewPart:
     """A5: does the map matter, on this image and over many."""
     shown = faithfulness_part(on_screen(), picture)
     titles = {entry.name: entry.title for entry in methods}
@@ -193,7 +193,7 @@ def faithfulness_tab() -> Shown:
             key="faithful",
             alt="Deletion and insertion curves of every explanation beside random orders.",
         )
-        st.dataframe(pd.DataFrame(shown.facts["on this photo"]).round(3), hide_index=True, width="stretch")  # type: ignore[call-overload]
+        st.dataframe(pd.DataFrame(shown.facts["on this photo"]).round(3), hide_index=True, width="stretch")
         st.caption(
             "A map beats random if insertion minus deletion area lies two standard deviations above the random orders."
         )
@@ -212,10 +212,10 @@ def faithfulness_tab() -> Shown:
             figure, width="stretch", key="track", alt="Gain over random orders for every explanation with intervals."
         )
         st.caption(plain(record.sentence))
-    return shown.beside(Shown(figures={"track_record": figure}, facts={"track record": record.sentence}))
+    return shown.beside(ViewPart(figures={"track_record": figure}, facts={"track record": record.sentence}))
 
 
-def make_export(view: MaskingView, tested: Shown) -> Export:
+def make_export(view: MaskingView, tested: ViewPart) -> Export:
     """What is on the screen: the masked photo, the curves or the masks, and the maps put to the test."""
     part = by_hand_part(view, picture) if view.strategy == "hand" else curves_part(view, picture)
     shown = tested.beside(masked_part(view, picture)).beside(part)
@@ -232,7 +232,7 @@ def make_export(view: MaskingView, tested: Shown) -> Export:
     )
 
 
-tested = Shown()
+tested = ViewPart()
 with guard():
     if classifier:
         best = top_predictions(logits_of(name, picture.digest, picture.image), model.classes, count=1)[0]

@@ -27,7 +27,7 @@ from pages.shared.cache import (
     response_of,
 )
 from pages.shared.pickers import Picture
-from pages.shared.views import MaskingView, Shown
+from pages.shared.views import MaskingView, ViewPart
 
 
 def question_of(view: MaskingView, picture: Picture) -> MaskingQuestion:
@@ -77,13 +77,13 @@ def removed_by(view: MaskingView, picture: Picture) -> tuple[int, ...]:
     return tuple(sorted(order[: round(share * len(order))].tolist()))
 
 
-def masked_part(view: MaskingView, picture: Picture) -> Shown:
+def masked_part(view: MaskingView, picture: Picture) -> ViewPart:
     """The masked photo as the model gets it, pixel by pixel; small ones enlarged without a blur."""
     removed = removed_by(view, picture)
     pixels = masked_photo_of(question_of(view, picture), removed, picture.image)
     grid = mask_grid(view.model, picture.digest, picture.image)
     share = f"{len(removed) / (grid[0] * grid[1]):.0%} removed: {len(removed)} of {grid[0] * grid[1]} patches"
-    return Shown(
+    return ViewPart(
         pictures={"masked": sharp(pixels)},
         captions={"masked": share},
         facts={"removed": list(removed), "grid": grid},
@@ -131,7 +131,7 @@ def curve_figure(view: MaskingView, picture: Picture, band: RandomBand | None) -
     )
 
 
-def curves_part(view: MaskingView, picture: Picture) -> Shown:
+def curves_part(view: MaskingView, picture: Picture) -> ViewPart:
     """The curves beside random orders, and what they amount to."""
     question, curves = question_of(view, picture), curves_of(view, picture)
     curve, band = curves[view.strategy], band_of(question, view.orders, picture.image)
@@ -144,7 +144,7 @@ def curves_part(view: MaskingView, picture: Picture) -> Shown:
     if curve.top_class is not None:
         classes = loaded_model(view.model).classes
         table["says"] = [class_name(classes, int(index)) for index in curve.top_class]
-    return Shown(
+    return ViewPart(
         figures={"curve": curve_figure(view, picture, band)},
         arrays=arrays,
         table=table,
@@ -155,7 +155,7 @@ def curves_part(view: MaskingView, picture: Picture) -> Shown:
     )
 
 
-def by_hand_part(view: MaskingView, picture: Picture) -> Shown:
+def by_hand_part(view: MaskingView, picture: Picture) -> ViewPart:
     """The painted mask beside none and beside the published ones."""
     question, model = question_of(view, picture), loaded_model(view.model)
     grid = mask_grid(view.model, picture.digest, picture.image)
@@ -173,14 +173,14 @@ def by_hand_part(view: MaskingView, picture: Picture) -> Shown:
             }
         rows.append(row)
     now = f"{rows[0]['says']} {rows[0]['sure']:.0%}" if "says" in rows[0] else f"{responses[0]:.3f}"
-    return Shown(
+    return ViewPart(
         arrays={"masks": np.stack(list(masks.values())), "responses": np.array(responses, dtype=np.float32)},
         table=pd.DataFrame(rows),
         facts={"headline": now if "says" in rows[0] else f"Cosine of the embedding with the whole photo's: {now}"},
     )
 
 
-def faithfulness_part(view: MaskingView, picture: Picture) -> Shown:
+def faithfulness_part(view: MaskingView, picture: Picture) -> ViewPart:
     """Every map put to the test on this photo."""
     titles = {entry.name: entry.title for entry in explanations_for(loaded_model(view.model).spec)}
     result = faithfulness_of(question_of(view, picture), tuple(titles), view.orders, picture.image)
@@ -204,7 +204,7 @@ def faithfulness_part(view: MaskingView, picture: Picture) -> Shown:
     )
     arrays = {f"deletion_{name}": curves.deletion for name, curves in result.methods.items()}
     arrays |= {f"insertion_{name}": curves.insertion for name, curves in result.methods.items()}
-    return Shown(
+    return ViewPart(
         figures={"faithfulness": plot_faithfulness(result, titles, measure=measure_of(view, picture))},
         arrays=arrays | {"deletion_random": random.deletion, "insertion_random": random.insertion},
         facts={"on this photo": rows},

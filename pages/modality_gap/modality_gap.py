@@ -9,9 +9,9 @@ import pandas as pd
 
 from core.data.prompts import STRATEGIES
 from core.methods.modality_gap.alignment import VARIANTS, find_variant
+from core.methods.modality_gap.alignment_steps import AlignmentStep, alignment_steps
 from core.methods.modality_gap.modality_gap import Budget, Outcome, compare_variants, pair_budget, points
 from core.methods.modality_gap.modality_gap_pairs import By, Halves, embed_halves
-from core.methods.modality_gap.modality_gap_way import Station, along_the_way
 from core.reports import OnProgress, finish, silent, told
 from core.shares import FEW, interval_words
 from pages.shared.cache import loaded_model
@@ -23,7 +23,7 @@ STEPS = 10
 
 
 @dataclass(frozen=True)
-class Question:
+class GapRequest:
     """Which pairs: the model, the images, the sentences, how many, and what keeps the two halves apart."""
 
     name: str
@@ -35,7 +35,7 @@ class Question:
 
 
 @shared("Reading images …")
-def halves_of(question: Question, *, on_progress: OnProgress = silent) -> Halves:
+def halves_of(question: GapRequest, *, on_progress: OnProgress = silent) -> Halves:
     """The embeddings of a question.
 
     Raises:
@@ -44,7 +44,7 @@ def halves_of(question: Question, *, on_progress: OnProgress = silent) -> Halves
     embedding = embed_halves(
         loaded_model(question.name),
         question.source,
-        STRATEGIES[question.strategy].templates,  # type: ignore[index]
+        STRATEGIES[question.strategy].templates,
         pairs=question.pairs,
         by=question.by,
         seed=question.seed,
@@ -54,17 +54,17 @@ def halves_of(question: Question, *, on_progress: OnProgress = silent) -> Halves
 
 
 @shared("Fitting …")
-def outcomes_of(question: Question, *, on_progress: OnProgress = silent) -> dict[str, Outcome]:
+def outcomes_of(question: GapRequest, *, on_progress: OnProgress = silent) -> dict[str, Outcome]:
     """Every variant on the pairs of a question."""
     halves = halves_of(question)
     return compare_variants(halves.fitted, halves.held_out, shuffles=SHUFFLES, on_progress=on_progress)
 
 
 @shared("Going the way …")
-def stations_of(question: Question, variant: str, *, on_progress: OnProgress = silent) -> list[Station]:
+def alignment_steps_of(question: GapRequest, variant: str, *, on_progress: OnProgress = silent) -> list[AlignmentStep]:
     """The way from nothing to a variant."""
     halves = halves_of(question)
-    return along_the_way(
+    return alignment_steps(
         halves.fitted,
         halves.held_out,
         find_variant(variant),
@@ -75,7 +75,7 @@ def stations_of(question: Question, variant: str, *, on_progress: OnProgress = s
 
 
 @shared("Fitting fewer pairs …")
-def budget_of(question: Question, variant: str, *, on_progress: OnProgress = silent) -> list[Budget]:
+def budget_of(question: GapRequest, variant: str, *, on_progress: OnProgress = silent) -> list[Budget]:
     """A variant fitted on ever more of the pairs."""
     halves = halves_of(question)
     return pair_budget(halves.fitted, halves.held_out, find_variant(variant))

@@ -8,24 +8,24 @@ import numpy as np
 import streamlit as st
 
 from core.data.prompts import STRATEGIES
-from core.figures.modality_gap import plot_clouds, plot_way, stop_title
+from core.figures.modality_gap import plot_alignment, plot_clouds, stop_title
 from core.methods.modality_gap.alignment import VARIANTS, find_variant
+from core.methods.modality_gap.alignment_steps import AlignmentStep, Plane, alignment_shares
 from core.methods.modality_gap.modality_gap import Outcome
 from core.methods.modality_gap.modality_gap_pairs import EXAMPLE_SOURCE, By, Halves
-from core.methods.modality_gap.modality_gap_way import Plane, Station, way
 from core.shares import share
-from pages.modality_gap.modality_gap import STEPS, Question
+from pages.modality_gap.modality_gap import STEPS, GapRequest
 
 COUNTS = [100, 250, 500, 1000, 2000]
 WAYS = [name for name, variant in VARIANTS.items() if variant.rotate or name == "mean_shift"]
 CAPTIONS = ["photo", "ensemble", "plain", "ensemble_80"]
 # The same stops for every alignment, so that the slider keeps its place when another is chosen.
-STOPS = {stop_title(*stop): stop for stop in way(find_variant("centred"), STEPS)}
+STOPS = {stop_title(*stop): stop for stop in alignment_shares(find_variant("centred"), STEPS)}
 PLANES: dict[Plane, str] = {"gap": "gap", "pca": "PCA"}
 APART = {"images": "other images", "classes": "other classes"}
 
 
-def controls(name: str, source: str) -> tuple[Question, str]:
+def controls(name: str, source: str) -> tuple[GapRequest, str]:
     """Which pairs, and which alignment the slider leads to."""
     first, second, third, fourth = st.columns([4, 4, 3, 4], vertical_alignment="bottom")
     variant = first.selectbox(
@@ -43,11 +43,11 @@ def controls(name: str, source: str) -> tuple[Question, str]:
         bind="query-params", disabled=few,
         help="Other images of the same classes: the fit has seen labels of these classes. Other classes: it has not.",
     )  # fmt: skip
-    return Question(name, source, captions, int(pairs), cast(By, by)), variant
+    return GapRequest(name, source, captions, int(pairs), cast(By, by)), variant
 
 
 @st.fragment
-def travel(stations: list[Station], halves: Halves) -> None:
+def travel(steps_shown: list[AlignmentStep], halves: Halves) -> None:
     """The slider, the clouds and the lines."""
     left, middle, right = st.columns([5, 2, 2], vertical_alignment="bottom")
     chosen = left.select_slider("On the way", list(STOPS), value="as given", key="way", bind="query-params")
@@ -58,8 +58,8 @@ def travel(stations: list[Station], halves: Halves) -> None:
     colours = right.segmented_control(
         "Colours", ["side", "class"], default="side", required=True, key="gap_colours", bind="query-params"
     )
-    current = _reached(stations, *STOPS[chosen])
-    here, start = stations[current], stations[0]
+    current = _reached(steps_shown, *STOPS[chosen])
+    here, start = steps_shown[current], steps_shown[0]
     with st.container(horizontal=True, gap="large"):
         for title, value, change, colour, arrow in (
             ("Gap", f"{here.gap.distance:.2f}", _delta(here.gap.distance - start.gap.distance), "off", "auto"),
@@ -89,7 +89,7 @@ def travel(stations: list[Station], halves: Halves) -> None:
     left, right = st.columns([6, 5], gap="medium")
     left.plotly_chart(
         plot_clouds(
-            stations,
+            steps_shown,
             current,
             names=halves.names,
             labels=halves.held_out.labels,
@@ -101,30 +101,30 @@ def travel(stations: list[Station], halves: Halves) -> None:
         alt=f"Images and captions in one plane, {chosen}: gap {here.gap.distance:.2f}.",
     )
     right.plotly_chart(
-        plot_way(stations, current, classes=halves.held_out.classes),
+        plot_alignment(steps_shown, current, classes=halves.held_out.classes),
         width="stretch",
         key="lines",
         alt="Gap, cosine and accuracies along the way; the table below has the figures at its end.",
     )
 
 
-def seen_now(stations: list[Station]) -> tuple[int, Plane, bool]:
+def seen_now(steps_shown: list[AlignmentStep]) -> tuple[int, Plane, bool]:
     """What the slider and the choices beside it show: the station, the plane, whether colours tell classes."""
     state = st.session_state
     stop = STOPS.get(str(state.get("way")), STOPS["as given"])
     plane = state.get("gap_plane")
     return (
-        _reached(stations, *stop),
+        _reached(steps_shown, *stop),
         cast(Plane, plane if plane in PLANES else "gap"),
         state.get("gap_colours") == "class",
     )
 
 
-def _reached(stations: list[Station], centring: float, rotating: float) -> int:
+def _reached(steps_shown: list[AlignmentStep], centring: float, rotating: float) -> int:
     """The last station that is no further; an alignment that does not centre, or not rotate, has fewer."""
     return max(
         number
-        for number, station in enumerate(stations)
+        for number, station in enumerate(steps_shown)
         if station.centring <= centring and station.rotating <= rotating
     )
 

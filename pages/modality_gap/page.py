@@ -5,13 +5,13 @@ from __future__ import annotations
 import streamlit as st
 
 from core.data.prompts import STRATEGIES
-from core.figures.modality_gap import plot_budget, plot_clouds, plot_control, plot_way
+from core.figures.modality_gap import plot_alignment, plot_budget, plot_clouds, plot_control
 from core.figures.theme import Figure
 from core.methods.modality_gap.alignment import VARIANTS
+from core.methods.modality_gap.alignment_steps import AlignmentStep
 from core.methods.modality_gap.modality_gap import Outcome, finding
 from core.methods.modality_gap.modality_gap_pairs import EXAMPLE_SOURCE, Halves, pair_sources
-from core.methods.modality_gap.modality_gap_way import Station
-from pages.modality_gap.modality_gap import Question, budget_of, halves_of, outcomes_of, stations_of, table_of
+from pages.modality_gap.modality_gap import GapRequest, alignment_steps_of, budget_of, halves_of, outcomes_of, table_of
 from pages.modality_gap.modality_gap_panel import control_words, controls, seen_now, travel, turned
 from pages.shared.cache import loaded_model
 from pages.shared.errors import guard
@@ -37,7 +37,7 @@ with bar[2]:
 def show() -> None:
     question, variant = controls(name, source)
     halves = halves_of(question)
-    stations, outcomes = stations_of(question, variant), outcomes_of(question)
+    steps_shown, outcomes = alignment_steps_of(question, variant), outcomes_of(question)
     before, outcome = outcomes["before"], outcomes[variant]
     st.markdown(f"##### {plain(finding(before, outcome, seen_classes=halves.seen_classes))}")
     if source == EXAMPLE_SOURCE:
@@ -46,7 +46,7 @@ def show() -> None:
             "nothing about the model. Import a labelled data set: `python -m core data import ARCHIVE --name cifar10`",
             icon=":material/scatter_plot:",
         )
-    travel(stations, halves)
+    travel(steps_shown, halves)
     st.caption(
         f"{plain(halves.said)}. Drawn are held-out pairs, in a plane that stays the same all the way; "
         f"{plain(turned(outcome))}"
@@ -86,20 +86,20 @@ def show() -> None:
         "comparison on STL-10, fitted and measured on the same pairs: cosine .270 → .871, accuracy .974 → .977."
     )
     with bar[3]:
-        export_popover(lambda: make_export(question, variant, halves, stations, outcomes), key="export")
+        export_popover(lambda: make_export(question, variant, halves, steps_shown, outcomes), key="export")
 
 
 def make_export(
-    question: Question, variant: str, halves: Halves, stations: list[Station], outcomes: dict[str, Outcome]
+    question: GapRequest, variant: str, halves: Halves, steps_shown: list[AlignmentStep], outcomes: dict[str, Outcome]
 ) -> Export:
     before, outcome = outcomes["before"], outcomes[variant]
     classes = halves.held_out.classes
-    last = len(stations) - 1
-    current, plane, by_class = seen_now(stations)
+    last = len(steps_shown) - 1
+    current, plane, by_class = seen_now(steps_shown)
 
     def clouds(station: int) -> Figure:
         return plot_clouds(
-            stations, station, names=halves.names, labels=halves.held_out.labels, plane=plane, by_class=by_class
+            steps_shown, station, names=halves.names, labels=halves.held_out.labels, plane=plane, by_class=by_class
         )
 
     return Export(
@@ -117,7 +117,7 @@ def make_export(
             "shown": clouds(current),
             "before": clouds(0),
             "after": clouds(last),
-            "way": plot_way(stations, current, classes=classes),
+            "way": plot_alignment(steps_shown, current, classes=classes),
             "control": plot_control(before, outcome, classes=classes),
             "budget": plot_budget(budget_of(question, variant), before=before, classes=classes),
         },
@@ -126,21 +126,21 @@ def make_export(
             "model": name,
             "title": loaded_model(name).spec.title,
             "pairs": halves.said,
-            "captions": STRATEGIES[question.strategy].templates,  # type: ignore[index]
+            "captions": STRATEGIES[question.strategy].templates,
             "alignment": VARIANTS[variant].title,
             "shown": {
-                "centred": stations[current].centring,
-                "rotated": stations[current].rotating,
+                "centred": steps_shown[current].centring,
+                "rotated": steps_shown[current].rotating,
                 "plane": plane,
-                "gap": stations[current].gap.distance,
-                "cosine": stations[current].gap.paired_cosine,
-                "accuracy": stations[current].accuracy,
+                "gap": steps_shown[current].gap.distance,
+                "cosine": steps_shown[current].gap.paired_cosine,
+                "accuracy": steps_shown[current].accuracy,
             },
             "finding": finding(before, outcome, seen_classes=halves.seen_classes),
         },
         arrays={
-            "plane_images": stations[current].images[plane],
-            "plane_captions": stations[current].texts[plane],
+            "plane_images": steps_shown[current].images[plane],
+            "plane_captions": steps_shown[current].texts[plane],
             "labels": halves.held_out.labels,
         },
     )

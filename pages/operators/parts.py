@@ -18,7 +18,7 @@ from pages.operators.view import OperatorsView
 from pages.shared.pickers import Picture
 from pages.shared.recipes import filled_recipe, picture_setting
 from pages.shared.results import shared
-from pages.shared.views import Shown
+from pages.shared.views import ViewPart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ def _results(
     return found
 
 
-def shown_part(view: OperatorsView, picture: Picture) -> Shown:
+def shown_part(view: OperatorsView, picture: Picture) -> ViewPart:
     """Pictures of the four rows, all maps as numbers, and a table."""
     columns, results = columns_of(view, picture), results_of(view, picture)
     arrays: dict[str, np.ndarray] = {"picture": columns.picture}
@@ -62,7 +62,7 @@ def shown_part(view: OperatorsView, picture: Picture) -> Shown:
             f"{name}_reach": result.field.theoretical,
         }
     rows = [vars(_row(result)) for result in results.values()]
-    return Shown(
+    return ViewPart(
         pictures=operator_rows(list(results.values()), columns.picture, view.channel),
         arrays=arrays,
         table=pd.DataFrame(rows),

@@ -185,7 +185,7 @@ def _kernel(sizes: tuple[int, ...], grid: tuple[int, int], padding: typing.Liter
     text = _held("kernel") or str(usual)
     size = whole_number(text, 1000)
     if size in sizes:
-        return typing.cast(int, size)
+        return size
     why = f"A kernel of {literal(text, 40)} is no whole number." if size is None else refusal(size, grid, padding)
     return int(_mended("kernel", str(usual), why))
 
@@ -203,7 +203,7 @@ def _position(grid: tuple[int, int]) -> tuple[int, int]:
         return centre
     parts = [whole_number(part, length + 1) for part, length in zip(text.split(","), grid, strict=False)]
     if len(text.split(",")) == 2 and all(parts):
-        return typing.cast(tuple[int, int], (parts[0] - 1, parts[1] - 1))  # type: ignore[operator]
+        return (parts[0] - 1, parts[1] - 1)  # type: ignore[operator]
     why = f"There is no position {literal(text, 40)} on a map of {grid[0]} × {grid[1]}."
     row, column = _mended("at", f"{centre[0] + 1},{centre[1] + 1}", why).split(",")
     return int(row) - 1, int(column) - 1

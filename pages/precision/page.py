@@ -7,7 +7,7 @@ import streamlit as st
 from core.figures.precision import plot_agreement, plot_latencies, plot_memory
 from core.methods.precision.agreement import Agreement
 from core.shares import counted
-from pages.precision.precision import Measured, Question
+from pages.precision.precision import Measured, PrecisionRequest
 from pages.precision.precision_panel import (
     answers,
     controls,
@@ -94,7 +94,12 @@ def show() -> None:
 
 
 def make_export(
-    question: Question, source: str, count: int, measured: Measured, titles: list[str], results: dict[str, Agreement]
+    question: PrecisionRequest,
+    source: str,
+    count: int,
+    measured: Measured,
+    titles: list[str],
+    results: dict[str, Agreement],
 ) -> Export:
     figures = {"latencies": plot_latencies(measured.timing.latencies), "memory": plot_memory(measured.profiles)}
     arrays = {f"milliseconds_{each}": found.milliseconds for each, found in measured.timing.latencies.items()}

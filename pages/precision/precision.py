@@ -52,7 +52,7 @@ PARTIAL = "precision-partial"
 
 
 @dataclass(frozen=True)
-class Question:
+class PrecisionRequest:
     """Which pass is measured: the model, the photo that fills the batch, the formats beside fp32 and the device."""
 
     name: str
@@ -88,7 +88,7 @@ def network_of(model: LoadedModel, labels: tuple[str, ...]) -> nn.Module:
 
 
 @shared("A first look …")
-def first_look(question: Question, _image: Image.Image, *, on_progress: OnProgress = silent) -> Measured:
+def first_look(question: PrecisionRequest, _image: Image.Image, *, on_progress: OnProgress = silent) -> Measured:
     """A few runs in this very process, so that the page opens with something to see."""
     model = loaded_model(question.name)
     network, batch = network_of(model, question.labels), _batch(model, question, _image)
@@ -125,15 +125,15 @@ def first_look(question: Question, _image: Image.Image, *, on_progress: OnProgre
     return Measured(timing=_timing(plan, runs), profiles=profiles, memory={}, whole=False)
 
 
-def whole_measurement(question: Question) -> Measured | None:
+def whole_measurement(question: PrecisionRequest) -> Measured | None:
     """The protocol's figures, if they were taken; or what this session had when it stopped them."""
     if (found := _measure_whole.known(question, None, {})) is not None:
         return found
-    kept: tuple[Question, Measured] | None = st.session_state.get(PARTIAL)
+    kept: tuple[PrecisionRequest, Measured] | None = st.session_state.get(PARTIAL)
     return kept[1] if kept is not None and kept[0] == question else None
 
 
-def measure_whole(question: Question, image: Image.Image, profiles: dict[str, MemoryProfile]) -> Measured:
+def measure_whole(question: PrecisionRequest, image: Image.Image, profiles: dict[str, MemoryProfile]) -> Measured:
     """The whole protocol, in processes of their own; ends with this script, so any click stops it between two runs.
 
     Raises:
@@ -149,7 +149,7 @@ def measure_whole(question: Question, image: Image.Image, profiles: dict[str, Me
 
 @shared("Starting a process of its own …")
 def _measure_whole(
-    question: Question,
+    question: PrecisionRequest,
     _image: Image.Image | None,
     _profiles: dict[str, MemoryProfile],
     *,
@@ -170,7 +170,7 @@ def _measure_whole(
 
 
 def _time(
-    question: Question,
+    question: PrecisionRequest,
     command: list[str],
     profiles: dict[str, MemoryProfile],
     on_progress: OnProgress,
@@ -226,7 +226,7 @@ def logits_of_set(
     return np.concatenate(parts)
 
 
-def agreement_of(question: Question, number_format: str, pictures: Sequence[Picture], slow: float) -> Agreement:
+def agreement_of(question: PrecisionRequest, number_format: str, pictures: Sequence[Picture], slow: float) -> Agreement:
     """The answers in fp32 and in `number_format`; `slow`: predicted seconds an image."""
     asked = (question.name, question.labels, question.device)
     digests = tuple(picture.digest for picture in pictures)
@@ -249,11 +249,11 @@ def _timing(plan: TimingPlan, runs: dict[str, list[float]]) -> Timing:
     return Timing(plan=plan, latencies=latencies)
 
 
-def _batch(model: LoadedModel, question: Question, image: Image.Image) -> torch.Tensor:
+def _batch(model: LoadedModel, question: PrecisionRequest, image: Image.Image) -> torch.Tensor:
     return to_batch([image], model.network.preprocessing).repeat(question.batch_size, 1, 1, 1)
 
 
-def _command(question: Question, model: LoadedModel, image: Image.Image, folder: Path) -> list[str]:
+def _command(question: PrecisionRequest, model: LoadedModel, image: Image.Image, folder: Path) -> list[str]:
     """The timing process of a question; its inputs are written into `folder`."""
     np.save(folder / "batch.npy", _batch(model, question, image).numpy())
     command = [

@@ -18,7 +18,7 @@ from pages.precision.precision import (
     RUNS,
     WARMUPS,
     Measured,
-    Question,
+    PrecisionRequest,
     agreement_of,
     first_look,
     measure_whole,
@@ -39,7 +39,7 @@ SHOWN = 6
 PATIENCE_SECONDS = 3.0
 
 
-def controls(name: str, picture: Picture) -> tuple[Question, str, int]:
+def controls(name: str, picture: Picture) -> tuple[PrecisionRequest, str, int]:
     """The widgets of the view: the question, and which images are compared.
 
     Raises:
@@ -84,11 +84,11 @@ def controls(name: str, picture: Picture) -> tuple[Question, str, int]:
         if len(labels) < 2:
             raise CoreError("There is one label, so there is nothing to choose.", "Type at least two, with commas.")
     chosen = tuple(each for each in SHORTER if each in formats)
-    question = Question(name, picture.digest, int(batch), chosen, device, labels)
+    question = PrecisionRequest(name, picture.digest, int(batch), chosen, device, labels)
     return question, source, int(count)
 
 
-def measuring(question: Question, picture: Picture) -> Measured:
+def measuring(question: PrecisionRequest, picture: Picture) -> Measured:
     """The best figures there are, and the button for better ones."""
     measured = whole_measurement(question)
     if measured is None:
@@ -108,7 +108,7 @@ def measuring(question: Question, picture: Picture) -> Measured:
     return measured
 
 
-def answers(question: Question, pictures: list[Picture], measured: Measured) -> dict[str, Agreement]:
+def answers(question: PrecisionRequest, pictures: list[Picture], measured: Measured) -> dict[str, Agreement]:
     """What each format says; a slow one waits for a click."""
     results = {}
     for each in question.formats:
@@ -242,7 +242,7 @@ def how_measured(measured: Measured) -> str:
     )
 
 
-def what_is_weighed(question: Question) -> str:
+def what_is_weighed(question: PrecisionRequest) -> str:
     """Which memory is drawn, for the caption."""
     whose = "Of the image encoder alone, the labels' vectors for a head: the text encoder has done its work before. "
     where = (
@@ -253,7 +253,7 @@ def what_is_weighed(question: Question) -> str:
     return whose * bool(question.labels) + where
 
 
-def without_answers(question: Question) -> str:
+def without_answers(question: PrecisionRequest) -> str:
     """Why no answers are compared."""
     if not question.formats:
         return "Choose a format beside fp32 to compare its answers."

@@ -82,7 +82,7 @@ class SharedResults:
             wait()
         try:
             for result in self.get(key):
-                return result  # type: ignore[no-any-return]
+                return result
             result = work()
             self.put(key, result)
             return result
@@ -109,7 +109,7 @@ class Shared(Generic[Arguments, Result]):
         """
         key, results = self.key(*args, **kwargs), self.results
         for result in results.get(key):
-            return result  # type: ignore[no-any-return]
+            return result
         text = self.text if isinstance(self.text, str) else self.text(*args, **kwargs)
 
         def work(on_progress: OnProgress) -> Result:
@@ -193,9 +193,9 @@ def _frozen(value: Any) -> Hashable:
         return (value.dtype.str, value.shape, hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest())
     if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
         return tuple(map(_frozen, value))
-    if value is None or isinstance(value, Enum) or type(value).__eq__ is not object.__eq__:
+    if value is None or isinstance(value, Enum) or type(value).__eq__ is not object.__eq__:  # type: ignore[comparison-overlap]
         hash(value)
-        return value  # type: ignore[no-any-return]
+        return value
     raise TypeError(f"{type(value).__name__} cannot be part of a key: name the argument _so, beside one that tells it.")
 
 

@@ -91,7 +91,7 @@ class MaskingView:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class ViewPart:
     """A part of a page, for the screen and for the export.
 
     Attributes:
@@ -110,9 +110,9 @@ class Shown:
     table: pd.DataFrame | None = None
     facts: dict[str, object] = field(default_factory=dict)
 
-    def beside(self, other: Shown) -> Shown:
+    def beside(self, other: ViewPart) -> ViewPart:
         """Both parts; the other's table counts where it has one."""
-        return Shown(
+        return ViewPart(
             pictures=self.pictures | other.pictures,
             captions=self.captions | other.captions,
             arrays=self.arrays | other.arrays,

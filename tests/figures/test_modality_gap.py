@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.figures.modality_gap import plot_budget, plot_clouds, plot_control, plot_way, stop_title
+from core.figures.modality_gap import plot_alignment, plot_budget, plot_clouds, plot_control, stop_title
 from core.methods.modality_gap.alignment import find_variant
+from core.methods.modality_gap.alignment_steps import Plane, alignment_steps
 from core.methods.modality_gap.modality_gap import measure, pair_budget
-from core.methods.modality_gap.modality_gap_way import Plane, along_the_way
 from tests.methods.test_modality_gap import halves
 
 FITTED, HELD_OUT = halves(80)
@@ -17,10 +17,10 @@ NAMES = [f"class {number}" for number in range(10)]
 
 @pytest.mark.parametrize("plane", ["gap", "pca"])
 def test_the_frame_stays_while_the_clouds_move(plane: Plane) -> None:
-    stations = along_the_way(FITTED, HELD_OUT, find_variant("centred"), steps=2, shuffles=1)
+    steps_shown = alignment_steps(FITTED, HELD_OUT, find_variant("centred"), steps=2, shuffles=1)
     figures = [
-        plot_clouds(stations, stop, names=NAMES, labels=HELD_OUT.labels, plane=plane, by_class=stop > 0)
-        for stop in (0, len(stations) - 1)
+        plot_clouds(steps_shown, stop, names=NAMES, labels=HELD_OUT.labels, plane=plane, by_class=stop > 0)
+        for stop in (0, len(steps_shown) - 1)
     ]
     first, last = figures
     assert first.layout.xaxis.range == last.layout.xaxis.range
@@ -32,11 +32,11 @@ def test_the_frame_stays_while_the_clouds_move(plane: Plane) -> None:
 
 def test_the_way_has_its_control_only_where_something_is_rotated() -> None:
     for name, expected in (("centred", 1), ("mean_shift", 0)):
-        stations = along_the_way(FITTED, HELD_OUT, find_variant(name), steps=2, shuffles=1)
-        figure = plot_way(stations, 1, classes=10)
+        steps_shown = alignment_steps(FITTED, HELD_OUT, find_variant(name), steps=2, shuffles=1)
+        figure = plot_alignment(steps_shown, 1, classes=10)
         assert sum("shuffled" in (trace.name or "") for trace in figure.data) == expected
         held_out = next(trace for trace in figure.data if "held out" in (trace.name or ""))
-        np.testing.assert_allclose(held_out.y, [100 * station.accuracy for station in stations])
+        np.testing.assert_allclose(held_out.y, [100 * station.accuracy for station in steps_shown])
 
 
 def test_stops_have_names() -> None:

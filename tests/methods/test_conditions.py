@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from core.data.condition_sets import ConditionSet, Shown
+from core.data.condition_sets import ConditionPicture, ConditionSet
 from core.errors import ConfigError
 from core.intervals import wilson_interval
 from core.methods.clip.conditions import accuracy_by_condition, parse_references, tally
@@ -100,7 +100,7 @@ def test_a_set_of_which_not_every_picture_could_be_shown_is_counted_by_what_was(
         conditions=("As it is", "Blurred"),
         categories=("cat", "dog"),
         pictures=tuple(
-            Shown(condition=condition, category=category, thing=thing, title="", open=Image.Image)
+            ConditionPicture(condition=condition, category=category, thing=thing, title="", open=Image.Image)
             for condition, category, thing in shown
         ),
     )

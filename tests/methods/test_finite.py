@@ -26,7 +26,7 @@ from core.data.arrays import ArrayDataset
 from core.data.transforms import HALF_NORMALISATION, Preprocessing
 from core.errors import NotFiniteError
 from core.finite import require_finite
-from core.methods.accuracy import confusion, many_pictures, predictions, targets
+from core.methods.accuracy import batched_answers, confusion, predictions, targets
 from core.methods.anatomy import positional
 from core.methods.attention import attention, gradcam, relevance, rollout
 from core.methods.clip import disagreements, image_text_relevance, zero_shot
@@ -36,7 +36,7 @@ from core.methods.embeddings.features import Features
 from core.methods.latent import bounds, drawing, passes
 from core.methods.latent.pictures import as_bytes
 from core.methods.masking import faithfulness, masking
-from core.methods.modality_gap import alignment, modality_gap, modality_gap_way, procrustes
+from core.methods.modality_gap import alignment, alignment_steps, modality_gap, procrustes
 from core.methods.operators import identity_trap, learned_layer, picture, receptive_field, single_layer, trap_curves
 from core.methods.precision import agreement
 from core.models.differential import DifferentialViT
@@ -73,7 +73,7 @@ EXCUSED = {
     "embedding_quality.neighbours_right": "whole numbers",
     "embedding_quality.shared": "whole numbers",
     "features.feature_poolings": "asks what a network offers",
-    "layer_features.find_cuts": "shapes alone",
+    "layer_features.find_readouts": "shapes alone",
     "masking.keep_from_order": "whole numbers",
     "masking.keep_from_patches": "whole numbers",
     "masking.removal_keeps": "whole numbers",
@@ -201,8 +201,8 @@ def on_features(bad: bool) -> Any:
 
 def on_layers(bad: bool) -> Any:
     module = network(bad)
-    cut = layer_features.Cut(layer=1, pooling="mean")
-    known = layer_features.find_cuts(module, 16)
+    cut = layer_features.Readout(layer=1, pooling="mean")
+    known = layer_features.find_readouts(module, 16)
     return finish(
         layer_features.extract_layers(
             module, pixels(), cuts=(cut,), known=known, model="tiny", size=16, normalisation=HALF_NORMALISATION,
@@ -310,8 +310,8 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
         lambda bad: image_text_relevance.image_text_relevance(Tiny(bad), photo(), "a")
     ],
     "layer_features.extract_layers": [on_layers],
-    "many_pictures.ask_about": [
-        lambda bad: many_pictures.ask_about(
+    "batched_answers.ask_about": [
+        lambda bad: batched_answers.ask_about(
             [lambda: Image.new("RGB", (16, 16))], Preprocessing(size=16, normalisation=HALF_NORMALISATION), network(bad)
         )
     ],
@@ -335,8 +335,8 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
     "modality_gap.measure": [lambda bad: modality_gap.measure(pairs(captions=bad), pairs(), CENTRED, shuffles=1)],
     "modality_gap.modality_gap": both(modality_gap.modality_gap, (5, 3), (5, 3)),
     "modality_gap.pair_budget": [lambda bad: modality_gap.pair_budget(pairs(), pairs(images=bad), CENTRED)],
-    "modality_gap_way.along_the_way": [
-        lambda bad: modality_gap_way.along_the_way(pairs(images=bad), pairs(), CENTRED, steps=2, shuffles=1)
+    "alignment_steps.alignment_steps": [
+        lambda bad: alignment_steps.alignment_steps(pairs(images=bad), pairs(), CENTRED, steps=2, shuffles=1)
     ],
     "positional.distance_profile": [
         lambda bad: positional.distance_profile(
@@ -358,7 +358,7 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
         lambda bad: probes.nearest_neighbours(split(False), split(bad), neighbours=3),
     ],
     "procrustes.best_rotation": both(procrustes.best_rotation, (5, 3), (5, 3)),
-    "procrustes.unit": [lambda bad: procrustes.unit(numbers(5, 3, bad=bad))],
+    "procrustes.unit_vectors": [lambda bad: procrustes.unit_vectors(numbers(5, 3, bad=bad))],
     "relevance.gradient_relevance": [
         lambda bad: relevance.gradient_relevance(network(bad), photo(), targets.Target(class_index=1))
     ],

@@ -10,6 +10,7 @@ from scipy.stats import ortho_group
 
 from core.errors import ConfigError, NotFiniteError, ShapeError, UnknownNameError
 from core.methods.modality_gap.alignment import VARIANTS, find_variant, fit_alignment
+from core.methods.modality_gap.alignment_steps import alignment_shares, alignment_steps
 from core.methods.modality_gap.modality_gap import (
     Pairs,
     classify,
@@ -20,8 +21,7 @@ from core.methods.modality_gap.modality_gap import (
     pair_budget,
     split_pairs,
 )
-from core.methods.modality_gap.modality_gap_way import along_the_way, way
-from core.methods.modality_gap.procrustes import unit
+from core.methods.modality_gap.procrustes import unit_vectors
 from core.seeding import stream
 
 ROTATING = [name for name, variant in VARIANTS.items() if variant.rotate]
@@ -43,15 +43,17 @@ def make_pairs(
     Lengths differ between images, as they do in real models.
     """
     shared, random = stream("test cones", world), stream("test concepts", world, seed)
-    image_cone, text_cone = unit(shared.standard_normal((2, dim)))
+    image_cone, text_cone = unit_vectors(shared.standard_normal((2, dim)))
     concepts = random.standard_normal((classes, dim))
     # What a class is has nothing to do with where the cones point; otherwise one class would win by its place.
     basis = np.linalg.qr(np.stack([image_cone, text_cone]).T)[0]
-    concepts = unit(concepts - concepts @ basis @ basis.T)
+    concepts = unit_vectors(concepts - concepts @ basis @ basis.T)
     labels = random.integers(classes, size=count)
-    images = unit(concepts[labels] + noise * unit(random.standard_normal((count, dim))) + gap * image_cone)
-    wording = 0.2 * unit(random.standard_normal((templates, dim)))
-    captions = 7 * unit(concepts[:, None] + wording + gap * text_cone)
+    images = unit_vectors(
+        concepts[labels] + noise * unit_vectors(random.standard_normal((count, dim))) + gap * image_cone
+    )
+    wording = 0.2 * unit_vectors(random.standard_normal((templates, dim)))
+    captions = 7 * unit_vectors(concepts[:, None] + wording + gap * text_cone)
     lengths = random.uniform(8, 12, (count, 1))
     return Pairs(
         images=lengths * images, labels=labels, captions=captions, chosen=random.integers(templates, size=count)
@@ -74,7 +76,7 @@ def test_the_gap_of_two_points_by_hand() -> None:
 
 def test_distance_of_pairs_and_their_cosine_are_one_figure() -> None:
     pairs = make_pairs(50)
-    squared = ((unit(pairs.images) - unit(pairs.texts)) ** 2).sum(axis=1).mean()
+    squared = ((unit_vectors(pairs.images) - unit_vectors(pairs.texts)) ** 2).sum(axis=1).mean()
     assert squared == pytest.approx(2 - 2 * modality_gap(pairs.images, pairs.texts).paired_cosine)
 
 
@@ -99,7 +101,7 @@ def test_a_planted_rotation_is_recovered_by_every_variant(name: str) -> None:
     assert alignment.residual == pytest.approx(0, abs=1e-9)
     assert alignment.scale == pytest.approx(1)
     np.testing.assert_allclose(
-        unit(alignment.move_images(images)), unit(alignment.move_texts(images @ planted)), atol=1e-9
+        unit_vectors(alignment.move_images(images)), unit_vectors(alignment.move_texts(images @ planted)), atol=1e-9
     )
 
 
@@ -155,7 +157,7 @@ def test_splitting_by_classes_shares_none_of_them() -> None:
 def test_rotating_both_sides_changes_no_logit(name: str) -> None:
     fitted, held_out = halves(120)
     alignment = fit_alignment(fitted.images, fitted.texts, find_variant(name))
-    images, texts = unit(held_out.images), unit(held_out.captions[:, 0])
+    images, texts = unit_vectors(held_out.images), unit_vectors(held_out.captions[:, 0])
     turned = (images @ alignment.rotation) @ (texts @ alignment.rotation).T
     np.testing.assert_allclose(turned, images @ texts.T, atol=1e-12)
     outcome = measure(fitted, held_out, alignment.variant, shuffles=0)
@@ -237,21 +239,21 @@ def test_classification_is_that_of_the_mean_of_unit_captions() -> None:
 def test_the_way_begins_with_nothing_and_ends_with_the_variant(name: str) -> None:
     fitted, held_out = halves(120)
     variant = find_variant(name)
-    stations = along_the_way(fitted, held_out, variant, steps=3, shuffles=2)
-    assert len(stations) == len(way(variant, 3)) == 1 + 3 * (variant.centre + variant.rotate)
+    steps_shown = alignment_steps(fitted, held_out, variant, steps=3, shuffles=2)
+    assert len(steps_shown) == len(alignment_shares(variant, 3)) == 1 + 3 * (variant.centre + variant.rotate)
     whole = measure(fitted, held_out, variant, shuffles=2)
-    assert stations[0].gap.distance == pytest.approx(modality_gap(held_out.images, held_out.texts).distance)
-    assert stations[-1].gap.distance == pytest.approx(whole.held_out.distance)
-    assert stations[-1].gap.paired_cosine == pytest.approx(whole.held_out.paired_cosine)
-    np.testing.assert_array_equal(stations[-1].correct, whole.correct)
-    assert stations[-1].fitted_accuracy == pytest.approx(whole.fitted_accuracy)
+    assert steps_shown[0].gap.distance == pytest.approx(modality_gap(held_out.images, held_out.texts).distance)
+    assert steps_shown[-1].gap.distance == pytest.approx(whole.held_out.distance)
+    assert steps_shown[-1].gap.paired_cosine == pytest.approx(whole.held_out.paired_cosine)
+    np.testing.assert_array_equal(steps_shown[-1].correct, whole.correct)
+    assert steps_shown[-1].fitted_accuracy == pytest.approx(whole.fitted_accuracy)
     if variant.rotate:
-        assert stations[-1].shuffled_accuracy == pytest.approx(whole.shuffled_accuracies.mean())
-    for station in stations:
+        assert steps_shown[-1].shuffled_accuracy == pytest.approx(whole.shuffled_accuracies.mean())
+    for station in steps_shown:
         assert all(points.shape == (len(held_out), 2) for points in (*station.images.values(), *station.texts.values()))
     # Along the gap the means are as far apart as they are in all dimensions, and nowhere else.
-    apart = stations[0].images["gap"].mean(axis=0) - stations[0].texts["gap"].mean(axis=0)
-    np.testing.assert_allclose(apart, [stations[0].gap.distance, 0], atol=1e-6)
+    apart = steps_shown[0].images["gap"].mean(axis=0) - steps_shown[0].texts["gap"].mean(axis=0)
+    np.testing.assert_allclose(apart, [steps_shown[0].gap.distance, 0], atol=1e-6)
 
 
 def test_comparing_changes_no_input_and_gives_the_same_twice() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.linalg import expm, logm, orthogonal_procrustes
 from scipy.stats import ortho_group, special_ortho_group
 
-from core.methods.modality_gap.procrustes import Turn, best_rotation, unit
+from core.methods.modality_gap.procrustes import PartialRotation, best_rotation, unit_vectors
 
 
 @settings(deadline=None, max_examples=25)
@@ -68,7 +68,7 @@ def test_scipys_scale_is_the_sum_of_singular_values_and_no_scale() -> None:
 @pytest.mark.parametrize("dim", [2, 5, 8])
 def test_part_of_a_rotation_lies_on_the_geodesic(dim: int) -> None:
     rotation = special_ortho_group.rvs(dim, random_state=3)
-    turn = Turn(rotation)
+    turn = PartialRotation(rotation)
     assert turn.mirrored == 0
     logarithm = logm(rotation)
     for share in (0.0, 0.25, 0.6, 1.0):
@@ -80,7 +80,7 @@ def test_part_of_a_mirror_image_ends_where_it_should(determinant: int) -> None:
     rotation = ortho_group.rvs(7, random_state=0)
     if np.sign(np.linalg.det(rotation)) != determinant:
         rotation[:, 0] *= -1
-    turn = Turn(rotation)
+    turn = PartialRotation(rotation)
     assert turn.mirrored == (determinant < 0)
     np.testing.assert_allclose(turn.part(0), np.eye(7), atol=1e-12)
     np.testing.assert_allclose(turn.part(1), rotation, atol=1e-9)
@@ -90,7 +90,7 @@ def test_part_of_a_mirror_image_ends_where_it_should(determinant: int) -> None:
 
 
 def test_half_turns_of_diagonal_signs_stay_orthogonal() -> None:
-    turn = Turn(np.diag([1.0, -1.0, -1.0, 1.0]))
+    turn = PartialRotation(np.diag([1.0, -1.0, -1.0, 1.0]))
     halfway = turn.part(0.5)
     assert turn.mirrored == 0
     np.testing.assert_allclose(halfway @ halfway.T, np.eye(4), atol=1e-12)
@@ -98,4 +98,4 @@ def test_half_turns_of_diagonal_signs_stay_orthogonal() -> None:
 
 
 def test_unit_leaves_zero_alone() -> None:
-    np.testing.assert_allclose(unit(np.array([[3.0, 4.0], [0.0, 0.0]])), [[0.6, 0.8], [0.0, 0.0]])
+    np.testing.assert_allclose(unit_vectors(np.array([[3.0, 4.0], [0.0, 0.0]])), [[0.6, 0.8], [0.0, 0.0]])

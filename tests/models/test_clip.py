@@ -15,7 +15,7 @@ from transformers import AutoModel, AutoTokenizer
 from core.data.transforms import Normalisation
 from core.errors import IncompatibleError, MissingWeightsError, ShapeError
 from core.models.catalogue import MODELS, find_model
-from core.models.clip import ImageTextEncoder, PairTraceable, unit
+from core.models.clip import ImageTextEncoder, PairTraceable, normalised
 from core.models.open_clip_folder import load_open_clip
 from core.models.weights import load
 from tests.clip_toy import MEAN, STD, save_tiny_clip, save_tiny_transformers_clip
@@ -73,7 +73,10 @@ def test_features_and_logits_are_the_library_s(name: str, folders: dict[str, Pat
         image, text, logits = reference(folders[name], images, TEXTS)
         torch.testing.assert_close(model.embed(images), image)
         torch.testing.assert_close(model.embed_texts(TEXTS), text)
-        ours = model.logit_scale * unit(model.embed(images)) @ unit(model.embed_texts(TEXTS)).T + model.logit_bias
+        ours = (
+            model.logit_scale * normalised(model.embed(images)) @ normalised(model.embed_texts(TEXTS)).T
+            + model.logit_bias
+        )
         torch.testing.assert_close(ours, logits, rtol=1e-4, atol=1e-5)
         assert model.kind == ("sigmoid" if "sigmoid" in name else "softmax")
 

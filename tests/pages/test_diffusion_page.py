@@ -19,7 +19,7 @@ from core.methods.diffusion.sampling_plan import Plan
 from pages.diffusion import diffusion_classifier as classifications
 from pages.diffusion.classification_words import classification_sentence
 from pages.diffusion.denoising_pictures import shown_prompts
-from pages.diffusion.diffusion_classifier import Question, known_classification, run_classification
+from pages.diffusion.diffusion_classifier import ClassificationRequest, known_classification, run_classification
 from pages.shared.recipes import filled_recipe
 from tests.diffusion_toy import save_tiny_pipeline
 from tests.pages.exports import run_recipe
@@ -47,9 +47,9 @@ def headline(app: AppTest) -> str:
     return next(each.value for each in app.markdown if each.value.startswith("####"))
 
 
-def ask(model: str, *labels: str, **settings: object) -> Question:
+def ask(model: str, *labels: str, **settings: object) -> ClassificationRequest:
     picture = load_example("cat")
-    return Question(model, image_digest(picture), labels, "a photo of a {}.", Plan(**settings))  # type: ignore[arg-type]
+    return ClassificationRequest(model, image_digest(picture), labels, "a photo of a {}.", Plan(**settings))  # type: ignore[arg-type]
 
 
 def test_the_classification_is_run_and_told_in_words_and_figures(model: str) -> None:

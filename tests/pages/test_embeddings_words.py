@@ -10,12 +10,12 @@ from core.data.image_sets import ImageSet
 from core.methods.embeddings.embedding import Plane
 from core.methods.embeddings.embedding_quality import Neighbours
 from pages.components.image_plane.image_plane import Pictures
-from pages.embeddings.image_sets import Given
-from pages.embeddings.spaces import Drawing, Shown, Space
+from pages.embeddings.image_sets import ChosenImages
+from pages.embeddings.spaces import Drawing, PlaneView, Space
 from pages.embeddings.words import colours_of, pair_sentence, shares_as_colours
 
 
-def shown(labels: np.ndarray, near: np.ndarray, other: np.ndarray | None = None) -> Shown:
+def shown(labels: np.ndarray, near: np.ndarray, other: np.ndarray | None = None) -> PlaneView:
     """A page about pictures with these labels and these neighbours."""
     count = len(labels)
     thumbnails = np.zeros((count, 4, 4, 3), np.uint8)
@@ -40,8 +40,8 @@ def shown(labels: np.ndarray, near: np.ndarray, other: np.ndarray | None = None)
     ]
     plane = np.zeros((count, 2), np.float32)
     drawing = Drawing(plane=Plane(coordinates=plane), quality=None, near=spaces[0].near, right=None)
-    return Shown(
-        given=Given(address="views:1/0", images=images, pictures=pictures),
+    return PlaneView(
+        given=ChosenImages(address="views:1/0", images=images, pictures=pictures),
         asked=[],
         spaces=spaces,
         drawings=[drawing] * len(tables),

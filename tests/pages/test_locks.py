@@ -26,7 +26,7 @@ LABELS = ("cat", "rocket")
 
 
 def first_look() -> object:
-    question = precision.Question(CNN, "noise", 1, ("bf16",), "cpu", ())
+    question = precision.PrecisionRequest(CNN, "noise", 1, ("bf16",), "cpu", ())
     return precision.first_look(question, PHOTO)
 
 

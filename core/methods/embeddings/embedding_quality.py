@@ -42,7 +42,7 @@ class Neighbours:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Faithfulness:
+class ProjectionQuality:
     """How well a plane keeps neighbourhoods of `k`, in [0, 1].
 
     Attributes:
@@ -90,7 +90,7 @@ def nearest(points: np.ndarray, k: int, on_progress: OnProgress = silent) -> Nei
     return Neighbours(indices=indices, distances=distances)
 
 
-def faithfulness(original: np.ndarray, plane: np.ndarray, k: int = 10, *, seed: int = 0) -> Faithfulness | None:
+def faithfulness(original: np.ndarray, plane: np.ndarray, k: int = 10, *, seed: int = 0) -> ProjectionQuality | None:
     """Whether neighbourhoods survive on the plane; None where there are too few images for the measures (k < n / 2).
 
     Of more than `LIMIT` images a random sample is measured, neighbourhoods within the sample. The first measure equals
@@ -118,7 +118,7 @@ def faithfulness(original: np.ndarray, plane: np.ndarray, k: int = 10, *, seed: 
     there, here = nearest(original, k).indices, nearest(plane, k).indices
     intruders, lost = _excess(original, here, k), _excess(plane, there, k)
     scale = 2 / (count * k * (2 * count - 3 * k - 1))
-    return Faithfulness(
+    return ProjectionQuality(
         trustworthiness=1 - scale * intruders,
         continuity=1 - scale * lost,
         kept=float(shared(there, here).mean()) / k,

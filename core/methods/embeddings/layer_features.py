@@ -40,7 +40,7 @@ _PIXELS_SIDE = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cut:
+class Readout:
     """What is read off a network: the output of one layer, made one vector.
 
     Attributes:
@@ -54,7 +54,7 @@ class Cut:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cuts:
+class Readouts:
     """Where one network can be cut, and how its tokens or maps become one vector there.
 
     Attributes:
@@ -71,7 +71,7 @@ class Cuts:
             return 0
         return layer_at(self.layers, SHARES[depth]).number
 
-    def title(self, cut: Cut) -> str:
+    def title(self, cut: Readout) -> str:
         """The cut in words: "block 3 of 6, class token"."""
         if cut.layer == 0 and cut.pooling != "embedding":
             return "pixels"
@@ -82,13 +82,13 @@ class Cuts:
 
 
 @torch.inference_mode()
-def find_cuts(module: nn.Module, size: int) -> Cuts:
+def find_readouts(module: nn.Module, size: int) -> Readouts:
     """Where `module`, in eval mode and in nobody else's use, can be cut; it is shown one black image for it."""
     layers = find_layers(module, size)
     if not hasattr(module, "last_tokens"):
-        return Cuts(layers=layers, poolings=("mean", "embedding") if layers else ("embedding",))
+        return Readouts(layers=layers, poolings=("mean", "embedding") if layers else ("embedding",))
     _, prefix_tokens = module.last_tokens(as_input_of(module, torch.zeros(1, 3, size, size)))  # type: ignore[operator]
-    return Cuts(
+    return Readouts(
         layers=layers,
         poolings=("class_token", "mean", "embedding") if prefix_tokens else ("mean", "embedding"),
         prefix_tokens=prefix_tokens,
@@ -99,19 +99,19 @@ def extract_layers(
     module: nn.Module,
     data: ArrayDataset,
     *,
-    cuts: tuple[Cut, ...],
-    known: Cuts,
+    cuts: tuple[Readout, ...],
+    known: Readouts,
     model: str,
     size: int,
     normalisation: Normalisation,
     batch_size: int | None = None,
     precision: PrecisionChoice = "fp32",
     lock: threading.RLock | None = None,
-) -> Generator[Progress, None, dict[Cut, Features]]:
+) -> Generator[Progress, None, dict[Readout, Features]]:
     """Yield progress in images, and return the features of every cut; all are read in one pass, or from the cache.
 
     Args:
-        known: what `find_cuts` found for this module.
+        known: what `find_readouts` found for this module.
         batch_size: as many as seems right for the size of the images.
         others: as for `core.methods.embeddings.features.extract_features`.
 
@@ -136,7 +136,7 @@ def extract_layers(
     )
 
 
-def _check(cut: Cut, known: Cuts, model: str) -> None:
+def _check(cut: Readout, known: Readouts, model: str) -> None:
     if cut.layer == 0 and cut.pooling != "embedding":
         return
     if cut.pooling not in known.poolings:
@@ -149,7 +149,7 @@ def _check(cut: Cut, known: Cuts, model: str) -> None:
         )
 
 
-def _suffix(cut: Cut, known: Cuts) -> str:
+def _suffix(cut: Readout, known: Readouts) -> str:
     """How the cache calls a cut; the end of a transformer has the name that `extract_features` gives it."""
     if cut.pooling == "embedding":
         return "embedding"
@@ -159,16 +159,18 @@ def _suffix(cut: Cut, known: Cuts) -> str:
     return cut.pooling if _is_end(layer, known) else f"{layer.path}-{cut.pooling}"
 
 
-def _is_end(layer: Layer, known: Cuts) -> bool:
+def _is_end(layer: Layer, known: Readouts) -> bool:
     """Whether this is the last block of a transformer, which is read after the last norm."""
     return layer.kind == "block" and layer.number == len(known.layers)
 
 
-def _read(module: Any, pixels: Tensor, cuts: list[Cut], known: Cuts, normalisation: Normalisation) -> dict[Cut, Tensor]:
+def _read(
+    module: Any, pixels: Tensor, cuts: list[Readout], known: Readouts, normalisation: Normalisation
+) -> dict[Readout, Tensor]:
     """Pixels (batch, 3, size, size) in [0, 1] → (batch, dim) for every cut."""
-    found: dict[Cut, Tensor] = {}
-    inner: list[Cut] = []
-    ends: dict[FeaturePooling, Cut] = {}
+    found: dict[Readout, Tensor] = {}
+    inner: list[Readout] = []
+    ends: dict[FeaturePooling, Readout] = {}
     for cut in cuts:
         if cut.pooling == "embedding":
             ends["embedding"] = cut

@@ -116,7 +116,7 @@ def draw_latents(
         raise ConfigError(f"{count} pictures were asked for.", "Draw at least one.")
     generator = torch_generator(stream_seed("drawn latents", seed))
     if source in ("normal", "laplace"):
-        return draw_prior(source, count, dims, generator, scale).numpy()  # type: ignore[arg-type]
+        return draw_prior(source, count, dims, generator, scale).numpy()
     if statistics is None:
         raise ConfigError(f"Drawing from the {source} takes the posteriors of pictures.", "Encode a data set first.")
     if statistics.means.shape[1] != dims:

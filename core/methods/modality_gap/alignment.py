@@ -11,7 +11,7 @@ import numpy as np
 
 from core.errors import ConfigError, ShapeError, UnknownNameError
 from core.finite import require_finite
-from core.methods.modality_gap.procrustes import Free, Turn, best_rotation, unit
+from core.methods.modality_gap.procrustes import Free, PartialRotation, best_rotation, unit_vectors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +156,7 @@ class Walk:
 
     def __init__(self, alignment: Alignment) -> None:
         self.alignment = alignment
-        self.turn = Turn(alignment.rotation) if alignment.variant.rotate else None
+        self.turn = PartialRotation(alignment.rotation) if alignment.variant.rotate else None
 
     def images(self, images: np.ndarray, centring: float, rotating: float) -> np.ndarray:
         """(n, dim) moved by shares of the shift and of the rotation, 0 to 1 each; a scale goes with the rotation."""
@@ -184,4 +184,4 @@ def check_pairs(images: np.ndarray, texts: np.ndarray) -> None:
 
 
 def _prepared(vectors: np.ndarray, variant: Variant) -> np.ndarray:
-    return unit(vectors) if variant.normalise else np.asarray(vectors, dtype=np.float64)
+    return unit_vectors(vectors) if variant.normalise else np.asarray(vectors, dtype=np.float64)

@@ -18,7 +18,7 @@ from core.errors import ConfigError, ShapeError
 from core.finite import require_finite
 from core.intervals import paired_interval, wilson_interval
 from core.methods.modality_gap.alignment import VARIANTS, Alignment, Variant, check_pairs, fit_alignment
-from core.methods.modality_gap.procrustes import unit
+from core.methods.modality_gap.procrustes import unit_vectors
 from core.reports import OnProgress, silent
 from core.seeding import stream
 from core.shares import FEW, counted
@@ -150,7 +150,7 @@ class Budget:
 def modality_gap(images: np.ndarray, texts: np.ndarray) -> Gap:
     """Distance of the means and mean cosine of the pairs `images`, `texts` (n, dim), on the unit sphere."""
     check_pairs(images, texts)
-    first, second = unit(images), unit(texts)
+    first, second = unit_vectors(images), unit_vectors(texts)
     return Gap(
         distance=float(np.linalg.norm(first.mean(axis=0) - second.mean(axis=0))),
         paired_cosine=float((first * second).sum(axis=1).mean()),
@@ -190,8 +190,8 @@ def classify(images: np.ndarray, captions: np.ndarray) -> np.ndarray:
     """
     require_finite("The image embeddings", images)
     require_finite("The caption embeddings", captions)
-    classes = unit(unit(captions).mean(axis=1))
-    return np.asarray((unit(images) @ classes.T).argmax(axis=1))
+    classes = unit_vectors(unit_vectors(captions).mean(axis=1))
+    return np.asarray((unit_vectors(images) @ classes.T).argmax(axis=1))
 
 
 def measure(fitted: Pairs, held_out: Pairs, variant: Variant, *, shuffles: int = 5, seed: int = 0) -> Outcome:

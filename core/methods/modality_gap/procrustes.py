@@ -17,7 +17,7 @@ from core.finite import require_finite
 Free = Literal["arbitrary", "least_motion"]
 
 
-def unit(vectors: np.ndarray) -> np.ndarray:
+def unit_vectors(vectors: np.ndarray) -> np.ndarray:
     """`vectors` (..., dim) in float64, divided by their lengths; a vector of zeros stays one."""
     require_finite("The vectors", vectors)
     vectors = np.asarray(vectors, dtype=np.float64)
@@ -45,7 +45,7 @@ def best_rotation(images: np.ndarray, texts: np.ndarray, free: Free = "arbitrary
     return rotation, float(total), rank
 
 
-class Turn:
+class PartialRotation:
     """An orthogonal matrix as planes that are turned and directions that are mirrored, so that it can be done in part.
 
     `part(t)` is the geodesic from the identity to a rotation: every plane turned by t times its angle. A matrix of

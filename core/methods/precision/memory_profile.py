@@ -80,7 +80,7 @@ class _Watch(TorchDispatchMode):
     """Sees every operation and counts what it leaves behind."""
 
     def __init__(self, known: set[int], gpu: torch.device | None) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.module = ""
         self.names: list[str] = []
         self.peaks: list[int] = []

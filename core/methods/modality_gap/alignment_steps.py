@@ -9,14 +9,14 @@ import numpy as np
 
 from core.methods.modality_gap.alignment import Variant, Walk, fit_alignment
 from core.methods.modality_gap.modality_gap import Gap, Pairs, accuracy_of, classify, modality_gap
-from core.methods.modality_gap.procrustes import unit
+from core.methods.modality_gap.procrustes import unit_vectors
 from core.reports import OnProgress, silent
 
 Plane = Literal["gap", "pca"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Station:
+class AlignmentStep:
     """The held-out pairs at one point of the way from nothing to a variant.
 
     Attributes:
@@ -43,7 +43,7 @@ class Station:
         return float(self.correct.mean())
 
 
-def way(variant: Variant, steps: int = 10) -> list[tuple[float, float]]:
+def alignment_shares(variant: Variant, steps: int = 10) -> list[tuple[float, float]]:
     """(centring, rotating) shares from nothing to the whole of `variant`: first centring, then rotating."""
     shares = [step / steps for step in range(1, steps + 1)]
     stops = [(0.0, 0.0)]
@@ -54,7 +54,7 @@ def way(variant: Variant, steps: int = 10) -> list[tuple[float, float]]:
     return stops
 
 
-def along_the_way(
+def alignment_steps(
     fitted: Pairs,
     held_out: Pairs,
     variant: Variant,
@@ -63,21 +63,21 @@ def along_the_way(
     shuffles: int = 5,
     seed: int = 0,
     on_progress: OnProgress = silent,
-) -> list[Station]:
+) -> list[AlignmentStep]:
     """The held-out pairs at every stop of `way`, seen in planes that stay the same over the whole way."""
     walks = [Walk(fit_alignment(fitted.images, fitted.texts, variant))]
     for number in range(shuffles if variant.rotate else 0):
         pairs = fitted.shuffled(seed + 1 + number)
         walks.append(Walk(fit_alignment(pairs.images, pairs.texts, variant)))
-    stops = way(variant, steps)
+    stops = alignment_shares(variant, steps)
     images, texts = [], []
     figures = []
     for number, (centring, rotating) in enumerate(stops):
         on_progress(number / len(stops), f"Stop {number + 1} of {len(stops)}")
         own, *others = walks
         moved = own.images(held_out.images, centring, rotating), own.texts(held_out.texts, centring)
-        images.append(unit(moved[0]))
-        texts.append(unit(moved[1]))
+        images.append(unit_vectors(moved[0]))
+        texts.append(unit_vectors(moved[1]))
         shuffled = [
             accuracy_of(
                 walk.images(held_out.images, centring, rotating),
@@ -97,7 +97,7 @@ def along_the_way(
         return {plane: ((vectors - centre) @ axes.T).astype(np.float32) for plane, axes in planes.items()}
 
     return [
-        Station(
+        AlignmentStep(
             centring=centring,
             rotating=rotating,
             images=seen(images[number]),
@@ -122,6 +122,6 @@ def _planes(images: list[np.ndarray], texts: list[np.ndarray]) -> tuple[np.ndarr
     apart = images[0].mean(axis=0) - texts[0].mean(axis=0)
     components = np.linalg.svd(cloud, full_matrices=False)[2][:2]
     components = components * np.where(components @ apart < 0, -1, 1)[:, None]
-    along = unit(apart)
+    along = unit_vectors(apart)
     rest = np.linalg.svd(cloud - np.outer(cloud @ along, along), full_matrices=False)[2][:1]
     return centre, {"gap": np.concatenate([along[None], rest]), "pca": components}

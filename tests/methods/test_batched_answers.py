@@ -4,7 +4,7 @@ from PIL import Image
 
 from core.data.transforms import HALF_NORMALISATION, Preprocessing
 from core.errors import CoreError
-from core.methods.accuracy.many_pictures import BATCH_SIZE, ask_about
+from core.methods.accuracy.batched_answers import BATCH_SIZE, ask_about
 
 PREPROCESSING = Preprocessing(size=4, normalisation=HALF_NORMALISATION)
 
