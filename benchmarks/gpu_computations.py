@@ -39,14 +39,21 @@ from core.methods.diffusion.diffusion_classifier import classify
 from core.methods.diffusion.sampling_plan import Plan
 from core.methods.embeddings.features import extract_features
 from core.methods.embeddings.layer_features import Readout, extract_layers, find_readouts
+from core.methods.latent.drawing import draw, manifold, traverse
+from core.methods.latent.pictures import own_pictures
+from core.methods.latent.reencoding import reencode
+from core.methods.latent.statistics import latent_statistics
 from core.methods.masking.faithfulness import faithfulness
 from core.methods.masking.masking import masked_responses, masking_curve, masking_order, random_band
 from core.methods.modality_gap.modality_gap_pairs import embed_halves
+from core.methods.operators.layer import run_layer
+from core.methods.operators.learned_layer import learned_layer
 from core.methods.precision.memory_profile import memory_profile
 from core.methods.precision.precision import FORMATS, forward, logits_in
 from core.methods.precision.precision import cast as cast_format
 from core.models.catalogue import MODELS
 from core.models.diffusion import LatentDiffusion
+from core.models.mixer import MixerNetwork
 from core.models.spec import LoadedModel
 from core.models.weights import availability, load
 from core.paths import data_root
@@ -282,6 +289,30 @@ WITHOUT_STEPS = ("sweep",)
 _WATCHED = ("train_loss", "val_loss", "loss")
 
 
+def _latent(name: str, device: str, load_model: Load) -> Arrays:
+    model: Any = load_model(name, device).module
+    images = own_pictures(model, 6, 0).images
+    statistics = latent_statistics(model, images)
+    again = reencode(model, images, 2)
+    return {
+        "means": statistics.means,
+        "pictures": again.pictures,
+        "map": manifold(model, 5).pictures if model.config.latent_dim == 2 else again.latents,
+        "walk": traverse(model, statistics.means[0], [0], steps=3).pictures,
+        "drawn": draw(model, "laplace", 4).pictures,
+    }
+
+
+def _operators(device: str, load_model: Load) -> Arrays:
+    """Single layers are computed where the page is; a trained head is read from its network."""
+    found: Arrays = {}
+    for name in ("mixer_pre", "mixer_modulated_attention"):
+        model = load_model(name, device)
+        result = run_layer(learned_layer(cast(MixerNetwork, model.module), _batch(model), block=1, head=0))
+        found |= {f"{name} output": result.output, f"{name} field": result.field.gradient}
+    return found
+
+
 def _recipe(recipe: str, overrides: tuple[str, ...], device: str, load_model: Load) -> Arrays:
     """All reports of one run of a recipe, those that are figures."""
     found = RECIPES[recipe]
@@ -319,6 +350,9 @@ def computations() -> list[Computation]:
     ]
     listed += [
         Computation(page="modality_gap", name="clip_small", run=_modality_gap),
+        Computation(page="latent", name="vae_2d", run=partial(_latent, "vae_2d")),
+        Computation(page="latent", name="vae_warmup", run=partial(_latent, "vae_warmup")),
+        Computation(page="operators", name="trained heads", run=_operators),
         Computation(page="precision", name="cnn_small", run=partial(_precision, "cnn_small")),
         Computation(page="precision", name="vit_p4", run=partial(_precision, "vit_p4")),
     ]

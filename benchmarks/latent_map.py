@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from benchmarks.report import machine, write
+from benchmarks.report import machine, parse, write
 from core.methods.latent.drawing import manifold
 from core.methods.latent.passes import decoded
 from core.methods.latent.pictures import as_bytes
@@ -153,24 +153,22 @@ def _rates(times: list[float]) -> dict[str, float]:
     }
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure and write `results/latent_map.json`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--address", default="", help="of a running app; without it nothing is measured in a browser")
-    parser.add_argument("--quick", action="store_true", help="a few repeats, under another name")
-    arguments = parser.parse_args()
-    where, repeats = machine(), 5 if arguments.quick else arguments.repeats
+    arguments = parse(parser, words, repeats=5)
+    where, repeats = machine(), arguments.repeats
     result: dict[str, Any] = {
-        "quick": arguments.quick,
         "device": arguments.device,
         "repeats": repeats,
         "decoding": {name: decoding(name, arguments.device, repeats) for name in MODELS},
     }
     if arguments.address:
         result["browser"] = in_browser(arguments.address, 1.0 if arguments.quick else 4.0, max(5, repeats // 10))
-    write("latent_map_quick" if arguments.quick else "latent_map", {**result, "machine": where})
+    write("latent_map", {**result, "machine": where}, quick=arguments.quick)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.report import machine, write
+from benchmarks.report import machine, parse, write
 from core.methods.operators.single_layer import OperatorSettings, random_layers
 from pages.components.operators import operators as component
 from pages.components.operators.packing import Arrays, pack
@@ -38,12 +38,12 @@ MEASURE = """
 """
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure and write `results/operators_browser.json`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sides", type=int, nargs="+", default=[16, 32, 64])
     parser.add_argument("--repeats", type=int, default=15)
-    arguments = parser.parse_args()
+    arguments = parse(parser, words, sides=[8], repeats=2)
     from playwright.sync_api import sync_playwright
 
     folder, where, rows = Path(component.__file__).parent, machine(), dict[str, Any]()
@@ -65,7 +65,12 @@ def main() -> None:
             }
         version = browser.version
         browser.close()
-    write("operators_browser", {**vars(arguments), "chromium": version, "sides_px": rows, "machine": where})
+    asked = {"sides": arguments.sides, "repeats": arguments.repeats}
+    write(
+        "operators_browser",
+        {**asked, "chromium": version, "sides_px": rows, "machine": where},
+        quick=arguments.quick,
+    )
 
 
 if __name__ == "__main__":

@@ -36,6 +36,12 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--accuracy", type=float, default=0.8)
     arguments = parse(parser, words)
     cards = {file.parent.name: read_card(file.parent) for file in sorted(BUNDLED.glob("*/card.json"))}
+    # Classifiers that learned from all of it: VAEs have no accuracy, and the mixers learned from a third.
+    cards = {
+        name: card
+        for name, card in cards.items()
+        if card.history[0].get("val_accuracy") is not None and "max_images" not in card.command
+    }
     write(
         "time_to_accuracy",
         {

@@ -54,6 +54,7 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "embedding": (_nothing, "planes"),
     "faithfulness": (_of_toy, "tracks"),
     "imports": (_nothing, "catalogues"),
+    "latent_map": (_nothing, "decoding"),
     "mixers": (lambda folder: _sets(*TINY_MIXER), "operators"),
     "operators": (_nothing, "operators"),
     "precision": (_nothing, "models"),
@@ -70,7 +71,11 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
 }
 FAST = ("operators", "seeds", "time_to_accuracy", "vae_training")
 # These have a browser; training has a test of its own, and gpu needs one (`tests/test_placement.py` runs its rows).
-IN_A_BROWSER = {"image_plane": "gestures", "latency": "slider_to_picture_ms"}
+IN_A_BROWSER = {
+    "image_plane": "gestures",
+    "latency": "slider_to_picture_ms",
+    "operators_browser": "sides_px",
+}
 ELSEWHERE = {"training", "gpu"}
 
 

@@ -8,6 +8,7 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -160,8 +161,8 @@ def test_the_old_checkpoint_stays_until_the_new_one_is_whole(
     run.close()  # type: ignore[attr-defined]
     before = folder.checkpoint.read_bytes()
 
-    def full(_state: object, path: Path) -> None:
-        path.write_bytes(b"half")
+    def full(_state: object, file: IO[bytes]) -> None:
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
     run = resumable(folder, fit())

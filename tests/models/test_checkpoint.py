@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from core.errors import ConfigError, MissingWeightsError, UnknownNameError
+from core.models.capabilities import OWN
 from core.models.checkpoint import FAMILIES, ModelCard, build, load_model, read_card, save_model
-from core.models.model_folder import _OWN
 
 VIT = {"image_size": 8, "patch_size": 4, "embed_dim": 16, "depth": 2, "num_heads": 2, "classes": 3}
 CONFIGS = {
@@ -25,7 +25,7 @@ CONFIGS = {
 
 
 def test_every_family_is_tested():
-    assert set(CONFIGS) == set(FAMILIES) == {*_OWN, "transfer"}
+    assert set(CONFIGS) == set(FAMILIES) == {*OWN, "transfer"}
 
 
 def _card(family: str, **changes: object) -> ModelCard:

@@ -65,7 +65,7 @@ def parameters() -> set[str]:
 
 
 def test_what_an_address_can_say_is_found_in_the_source() -> None:
-    known = {"image", "model", "run", "recipe", "set", "parent", "layer", "head", "patch", "share", "race_seed"}
+    known = {"image", "model", "run", "recipe", "set", "parent", "layer", "head", "patch", "share", "sampling_seed"}
     assert known <= parameters()
 
 

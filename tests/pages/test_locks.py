@@ -12,7 +12,7 @@ from PIL import Image
 from core.data.condition_sets import made_conditions
 from core.data.labelled_pictures import example_pictures
 from core.methods.attention.explanations import EXPLANATIONS
-from pages.clip import conditions, disagreements
+from pages.clip import conditions_answers, disagreements_comparison
 from pages.embeddings import spaces
 from pages.precision import precision
 from pages.shared import cache, zero_shot
@@ -32,7 +32,7 @@ def first_look() -> object:
 
 def answers_about_pictures() -> object:
     pictures = example_pictures()
-    return disagreements._said(CNN, ("examples",), [each.open for each in pictures.groups["examples"][:2]])
+    return disagreements_comparison._said(CNN, ("examples",), [each.open for each in pictures.groups["examples"][:2]])
 
 
 COMPUTATIONS: dict[str, Callable[[], object]] = {
@@ -50,7 +50,9 @@ COMPUTATIONS: dict[str, Callable[[], object]] = {
     "hiding": lambda: zero_shot.hiding_check(CLIP, "noise", "a cat", (), PHOTO),
     "cuts": lambda: spaces.cuts_of(CNN),
     "first look": first_look,
-    "conditions": lambda: conditions._answers(CLIP, ("made",), made_conditions(example_pictures(), 1, {"blur": 1.0})),
+    "conditions": lambda: conditions_answers._answers(
+        CLIP, ("made",), made_conditions(example_pictures(), 1, {"blur": 1.0})
+    ),
     "answers about pictures": answers_about_pictures,
     "logits of a set": lambda: precision.logits_of_set(
         CNN, (), "cpu", "fp32", ("noise",), [Picture(key="noise", title="Noise", image=PHOTO, digest="noise")]

@@ -38,7 +38,7 @@ from tests.toy import save_toy
 
 FILES = {path.relative_to(PAGES).as_posix(): path for path in recipe_files()}
 # What a recipe may stand on; pages and Streamlit are not among it.
-MAY_IMPORT = {"core", "numpy", "torch", *sys.stdlib_module_names}
+MAY_IMPORT = {"core", "numpy", "PIL", "torch", *sys.stdlib_module_names}
 SMALL = f"""import numpy as np
 {BEGIN}
 NAME: str = "é"  # a comment

@@ -30,6 +30,10 @@ from tests.toy import save_toy
 STANDS_FOR = {
     "_image": ("digest", "question"),  # a question has the digest of its photo
     "_pictures": ("digests",),
+    "_images": ("digest",),
+    "_picture": ("digest",),
+    "_run": ("name", "stamp"),
+    "_headline": ("name",),  # a run is of one recipe, which has one headline
     "_set": ("pictures",),
     "_open": ("pictures",),
     "_folder": ("stamp",),
