@@ -19,20 +19,20 @@ def test_a_classification_is_stopped_and_gone_on_with_while_somebody_else_looks_
         "&pruning=None&samples=10000&look_every=5"
     )
     page.goto(address)
-    page.get_by_text(re.compile(r"[\d,]+ of 10,000 draws")).wait_for()
+    page.get_by_text(re.compile(r"[\d,]+ of 10,000 samples")).wait_for()
     page.locator(".js-plotly-plot").first.wait_for()
     page.get_by_role("button", name="Stop").click()
-    stopped = page.get_by_text(re.compile(r"Stopped after [\d,]+ of 10,000 draws"))
+    stopped = page.get_by_text(re.compile(r"Stopped after [\d,]+ of 10,000 samples"))
     stopped.wait_for()
-    draws = int(re.findall(r"[\d,]+", stopped.inner_text())[0].replace(",", ""))
-    assert draws < 10_000
+    samples = int(re.findall(r"[\d,]+", stopped.inner_text())[0].replace(",", ""))
+    assert samples < 10_000
     # A second visitor starts from there and is not stopped by the first.
     context = browser.new_context()
     other = context.new_page()
     other.goto(address)
-    running = other.get_by_text(re.compile(r"[\d,]+ of 10,000 draws")).first
+    running = other.get_by_text(re.compile(r"[\d,]+ of 10,000 samples")).first
     running.wait_for(timeout=90_000)
-    assert int(re.findall(r"[\d,]+", running.inner_text())[0].replace(",", "")) >= draws
+    assert int(re.findall(r"[\d,]+", running.inner_text())[0].replace(",", "")) >= samples
     page.get_by_role("button", name="Go on").click()
     page.get_by_role("button", name="Stop").wait_for()
     context.close()
