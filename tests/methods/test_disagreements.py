@@ -27,6 +27,9 @@ def test_oracle():
     assert found.difference[1] < 0 < found.difference[2]
     assert found.verdicts[1].clip_place == 8
     assert found.split_classes() == [(7, 1, 1)]
+    # Which of the two counts is whose: class 7 twice for CLIP alone, once for the classifier alone.
+    uneven = find_disagreements(_logits(7, 7, 0), _logits(0, 0, 7), np.array([7, 7, 7]), top=1)
+    assert uneven.split_classes() == [(7, 2, 1)]
     assert found.verdicts[0].clip_top[0] == (7, pytest.approx(found.verdicts[0].clip_probability))
 
 

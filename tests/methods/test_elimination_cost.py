@@ -104,6 +104,8 @@ def test_patience_costs_calls_and_agrees_more() -> None:
     assert hasty.same.count == 40
     whole = replay_all(classifications, labels, Plan(samples=60, pruning="none"), T)
     assert (whole.calls, whole.saved, whole.same.value) == (240, 1, 1)
+    assert whole.right.correct == sum(each.predicted == 1 for each in classifications)
+    assert 20 < whole.right.correct <= 40, "class 1 has the advantage"
     (stages,) = (row for each, row in found.items() if each.pruning == "stages")
     assert stages.calls == 15 * 4 + 15 * 2 + 30 * 1 or stages.calls == 15 * 4 + 15 * 2
 
