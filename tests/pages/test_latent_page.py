@@ -296,10 +296,13 @@ def test_the_measurement_over_seeds_stands_beside_the_published_figures(
         "summary": {"vae_collapsed": {}, "vae_warmup": {}},
         "runs": {"vae_collapsed": [run(11.25, 7.5, 9), run(12.5, 8, 8)], "vae_warmup": [run(11, 7.5, 20)] * 2},
     }  # fmt: skip
-    (tmp_path / "seeds.json").write_text(json.dumps(result), encoding="utf-8")
-    monkeypatch.setattr(words, "SEEDS", tmp_path / "seeds.json")
+    (tmp_path / "vae_collapse.json").write_text(json.dumps(result), encoding="utf-8")
+    (tmp_path / "vae_collapse_damaged.json").write_text("{", encoding="utf-8")
+    monkeypatch.setattr(words, "RESULTS", tmp_path)
     app = latent(latent_view="Two runs")
     table = app.dataframe[-1].value.set_index("")
+    assert "the levels are not to be compared" in text_of(app)
+    assert "--dataset fashion_mnist" in text_of(app)
     total = table.loc[words.QUANTITIES["sum"]]
     assert total["vae_collapsed"] == "19.62 ± 1.24 (18.75 to 20.50)"
     assert total["published, plain"] == "22.86"
@@ -307,6 +310,12 @@ def test_the_measurement_over_seeds_stands_beside_the_published_figures(
     assert active["vae_collapsed"] == "8.5 ± 0.71 (8 to 9)"
     assert (active["published, plain"], active["published, mitigated"]) == ("6", "20")
     assert "2 trainings of each on MNIST" in text_of(app)
+    fashion = {**result, "dataset": "Fashion-MNIST"}
+    (tmp_path / "vae_collapse_fashion_mnist.json").write_text(json.dumps(fashion), encoding="utf-8")
+    app = latent(latent_view="Two runs")
+    assert "2 trainings of each on Fashion-MNIST" in text_of(app)
+    assert "of the same data set" in text_of(app)
+    assert "--dataset fashion_mnist" not in text_of(app)
 
 
 def test_finished_runs_are_points_and_nats_compare_among_their_kind() -> None:
