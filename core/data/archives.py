@@ -35,7 +35,7 @@ import numpy as np
 from core.data.arrays import save_arrays
 from core.data.catalogue import DATASETS, imported_title
 from core.data.extract import DISK_FULL, Limits, Parts, extract_archive, printable
-from core.data.formats import HEAD_BYTES, describe, image_format
+from core.data.formats import HEAD_BYTES, describe, image_format, listed
 from core.data.images import MAX_BYTES, decode_image
 from core.data.layout import Layout, read_layout
 from core.data.spec import check_dataset_name
@@ -180,7 +180,7 @@ class _Builder:
         if not found.images:
             raise ArchiveError(
                 f"{source} holds no images.",
-                "Give JPEG, PNG, WebP, GIF, BMP or TIFF images; links are not followed.",
+                f"Give {listed()} images; links are not followed.",
             )
         layout = read_layout(found.images)
         self._target.mkdir()

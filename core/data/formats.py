@@ -5,7 +5,15 @@ from __future__ import annotations
 HEAD_BYTES = 4096
 
 # Pillow's name of each format that we are willing to decode → how people write it.
-DECODABLE = {"JPEG": "JPEG", "PNG": "PNG", "WEBP": "WebP", "GIF": "GIF", "BMP": "BMP", "TIFF": "TIFF"}
+DECODABLE = {
+    "JPEG": "JPEG", "PNG": "PNG", "WEBP": "WebP", "GIF": "GIF", "BMP": "BMP", "TIFF": "TIFF", "AVIF": "AVIF",
+    "HEIF": "HEIC",
+}  # fmt: skip
+# How the names of such files end, in small letters: the one list of uploaders, importers and the command line.
+SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif",
+    ".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif",
+)  # fmt: skip
 
 _BMP_HEADER_SIZES = (12, 16, 40, 52, 56, 64, 108, 124)
 
@@ -29,7 +37,19 @@ _PREFIXES = (
     (b"MZ", "a program"),
 )
 
-_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+_HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs"}
+_AVIF_BRANDS = {b"avif", b"avis"}
+
+
+def listed() -> str:
+    """The formats as a sentence has them: "JPEG, PNG … or HEIC"."""
+    *first, last = DECODABLE.values()
+    return f"{', '.join(first)} or {last}"
+
+
+def has_image_suffix(name: str) -> bool:
+    """Whether a file called `name` claims to be an image that we decode."""
+    return name.lower().endswith(SUFFIXES)
 
 
 def image_format(head: bytes) -> str | None:
@@ -47,21 +67,31 @@ def image_format(head: bytes) -> str | None:
         return "BMP"
     if head.startswith((b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")):
         return "TIFF"
+    if head[4:8] == b"ftyp":
+        brands = _brands(head)
+        return "AVIF" if brands & _AVIF_BRANDS else "HEIF" if brands & _HEIF_BRANDS else None
     return None
+
+
+def _brands(head: bytes) -> set[bytes]:
+    """What a file of the ISO container says it is: the first may be a wrapper's (mif1), the kind stands behind it."""
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    return {head[8:12], *(head[start : start + 4] for start in range(16, end - 3, 4))}
 
 
 def describe(head: bytes) -> str:
     """What a file looks to be, with its article: "a PDF document"."""
     found = image_format(head)
     if found:
-        return f"a {DECODABLE[found]} image"
+        return f"an {DECODABLE[found]} image" if found == "AVIF" else f"a {DECODABLE[found]} image"
     if not head:
         return "empty"
     for prefix, description in _PREFIXES:
         if head.startswith(prefix):
             return description
     if head[4:8] == b"ftyp":
-        return _describe_media(head[8:12])
+        # Photos of phones, AVIF and video share this container; images of yet another coding are no video.
+        return "an image of an unknown coding" if _brands(head) & {b"mif1", b"msf1"} else "a video"
     if head.startswith(b"PK"):
         return "a PyTorch checkpoint" if b"data.pkl" in head else "a zip archive"
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
@@ -69,13 +99,6 @@ def describe(head: bytes) -> str:
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 2**32:
         return "a safetensors file"
     return _describe_text(head)
-
-
-def _describe_media(brand: bytes) -> str:
-    """The kinds of file that share the ISO container: photos of phones, AVIF, video."""
-    if brand in _HEIF_BRANDS:
-        return "a HEIC photo"
-    return "an AVIF image" if brand in (b"avif", b"avis") else "a video"
 
 
 def _describe_text(head: bytes) -> str:

@@ -16,7 +16,7 @@ from PIL import Image, ImageEnhance
 
 from core.data.arrays import ArrayDataset
 from core.data.catalogue import list_files, read_dataset
-from core.data.formats import DECODABLE
+from core.data.formats import has_image_suffix, listed
 from core.data.images import decode_image
 from core.data.loading import Rows
 from core.data.transforms import IMAGENET_NORMALISATION, Preprocessing, crop_to_square
@@ -30,7 +30,6 @@ SMALL, LARGE = 32, 64
 # Above this many, photos get small thumbnails too.
 _MANY = 4000
 _REPORT_EVERY = 16
-_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 _FILES_LOOKED_AT = 50_000
 
 
@@ -232,13 +231,12 @@ def folder_photos(text: str, count: int, seed: int) -> tuple[list[Photo], tuple[
         for looked_at, path in enumerate(folder.rglob("*")):
             if looked_at > _FILES_LOOKED_AT:
                 break
-            if path.suffix.lower() in _ENDINGS and path.is_file():
+            if has_image_suffix(path.name) and path.is_file():
                 found.append(path)
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: the home of a user who does not exist
         raise CoreError(f"{text!r} is no folder that can be read on this machine.", "Check the path.") from error
     if not found:
-        kinds = ", ".join(sorted(set(DECODABLE.values())))
-        raise CoreError(f"{text!r} holds no photos that can be read ({kinds}).", "Check the path.")
+        raise CoreError(f"{text!r} holds no photos that can be read ({listed()}).", "Check the path.")
     found.sort()
     chosen = [found[row] for row in published_stream("folder photos", seed).permutation(len(found))[:count]]
     classes = tuple(sorted({path.parent.name for path in chosen}))

@@ -11,6 +11,7 @@ from PIL import Image
 
 from core.data.catalogue import list_files, read_dataset
 from core.data.examples import EXAMPLES, load_example
+from core.data.formats import has_image_suffix
 from core.data.images import decode_image
 from core.data.layout import WHOLE, read_layout
 from core.errors import ArchiveError, CoreError, UnknownNameError
@@ -18,7 +19,6 @@ from core.paths import data_root, local_path
 from core.seeding import stream
 
 _MOST_FILES = 50_000
-_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 _HOW = "Put them into folders: CONDITION/CATEGORY/*.jpg, or CATEGORY/*.jpg."
 
 
@@ -73,7 +73,7 @@ def folder_pictures(text: str) -> LabelledPictures:
     """
     try:
         folder = local_path(text)
-        found = (path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS and path.is_file())
+        found = (path for path in folder.rglob("*") if has_image_suffix(path.name) and path.is_file())
         inside = [path.relative_to(folder).parts for path, _ in zip(found, range(_MOST_FILES), strict=False)]
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: the home of a user who does not exist
         raise CoreError(f"{text!r} is no folder that can be read on this machine.", "Check the path.") from error

@@ -9,16 +9,20 @@ import struct
 import tracemalloc
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from core.data import images
-from core.data.images import decode_image, image_digest
+from core.data.formats import SUFFIXES, has_image_suffix
+from core.data.image_sets import folder_photos
+from core.data.images import decode_image, decode_photo, image_digest
 from core.errors import ImageError
+from core.methods.clip.classify_files import image_files
 from tests.examples import examples
 
 
@@ -60,15 +64,26 @@ def test_each_format_by_content_whatever_its_name(kind: str) -> None:
     assert difference(decoded, photo()) < 12
 
 
+@pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
+def test_formats_of_phones(kind: str) -> None:
+    if kind == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    decoded = decode_image(encode(photo(), kind, quality=95), name="IMG_0001")
+    assert decoded.info == {}
+    assert difference(decoded, photo()) < 12
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
 def test_orientation_is_applied(kind: str, orientation: int) -> None:
+    if kind == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
     upright = photo()
     undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the transpose that a camera held this way has applied
     stored = upright.transpose(Image.Transpose(undo[orientation])) if orientation > 1 else upright
     exif = Image.Exif()
     exif[0x0112] = orientation
-    decoded = decode_image(encode(stored, kind, exif=exif), max_side=30)
+    decoded = decode_image(encode(stored, kind, exif=exif.tobytes()), max_side=30)
     assert decoded.size == (30, 20)
     assert difference(decoded, upright.resize((30, 20), Image.Resampling.LANCZOS)) < 12
 
@@ -199,8 +214,62 @@ def test_longer_side_is_bounded_and_never_enlarged(width: int, height: int, max_
     if max(width, height) > images.MAX_ASPECT * min(width, height):
         return
     decoded = decode_image(encode(Image.new("RGB", (width, height), (9, 9, 9)), "PNG"), max_side=max_side)
-    assert max(decoded.size) == min(max(width, height), max_side)
-    assert min(decoded.size) >= 1
+    longer, shorter = max(width, height), min(width, height)
+    # The shorter side of a panorama keeps 0.4 of what the longer side of other photos has.
+    assert max(decoded.size) <= max(max_side, round(longer * 0.4 * max_side / shorter))
+    assert max(decoded.size) <= longer
+    assert min(decoded.size) >= min(shorter, int(0.4 * max_side), int(max_side * shorter / longer) or 1)
+
+
+def test_a_panorama_keeps_what_a_model_takes_of_it() -> None:
+    decoded = decode_image(encode(photo(20_000, 500), "JPEG"))
+    assert decoded.size == (20_000, 500)
+    decoded = decode_image(encode(photo(9_000, 1_500), "JPEG"))
+    assert decoded.size == (3_840, 640)
+
+
+def grey_file(largest: int, kind: str) -> bytes:
+    ramp = np.linspace(0, largest, 256).round().astype(np.uint16)
+    return encode(Image.fromarray(np.tile(ramp, (8, 1))), kind)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize(("largest", "bits"), [(255, 8), (1023, 10), (4095, 12), (16383, 14), (65535, 16)])
+def test_greyscale_is_scaled_by_the_bits_it_uses_and_says_so(largest: int, bits: int, kind: str) -> None:
+    decoded = decode_photo(grey_file(largest, kind))
+    shown = np.asarray(decoded.image)[0, :, 0]
+    np.testing.assert_allclose(shown, np.arange(256), atol=1)
+    assert shown[-1] == 255
+    assert (f"{bits} of its 16 bits" in decoded.note) == (bits < 16)
+
+
+def drawing(colour: str, other: str = "") -> Image.Image:
+    """A disc on nothing; its right half in another colour."""
+    canvas = Image.new("RGBA", (80, 80), (0, 0, 0, 0))
+    ImageDraw.Draw(canvas).ellipse((10, 10, 70, 70), fill=colour)
+    if other:
+        half = Image.new("RGBA", (40, 80), (0, 0, 0, 0))
+        ImageDraw.Draw(half).ellipse((-30, 10, 30, 70), fill=other)
+        canvas.paste(half, (40, 0))
+    return canvas
+
+
+@pytest.mark.parametrize(
+    ("picture", "ground", "said"),
+    [
+        (drawing("white"), 0, "shown black"),
+        (drawing("#fffff0"), 0, "shown black"),
+        (drawing("black"), 255, ""),
+        (drawing("yellow"), 255, ""),
+        (drawing("white", "black"), 128, "shown grey"),
+    ],
+    ids=["white", "ivory", "black", "yellow", "white and black"],
+)
+def test_a_drawing_on_nothing_stays_visible(picture: Image.Image, ground: int, said: str) -> None:
+    decoded = decode_photo(encode(picture, "PNG"))
+    assert decoded.image.getpixel((1, 1)) == (ground,) * 3
+    assert said in decoded.note
+    assert bool(decoded.note) == bool(said)
 
 
 def test_torch_checkpoint_names() -> None:
@@ -236,8 +305,7 @@ def refusal(data: bytes, name: str) -> ImageError:
         ("object.pkl", pickle.dumps({"a": 1}), "pickle"),
         ("legacy.pt", pickle.dumps([1, 2], protocol=2), "pickle"),
         ("model.safetensors", struct.pack("<Q", 40) + json.dumps({"weight": {"dtype": "F32"}}).encode(), "safetensors"),
-        ("photo.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
-        ("photo.avif", b"\0\0\0\x18ftypavif\0\0\0\0mif1avif", "AVIF"),
+        ("photo.heif", b"\0\0\0\x18ftypmif1\0\0\0\0mif1vvic", "unknown coding"),
         ("clip.mp4", b"\0\0\0\x18ftypisom\0\0\0\0isom", "video"),
         ("array.npy", b"\x93NUMPY\x01\0", "NumPy"),
         ("set.zip", b"PK\x03\x04rest", "zip"),
@@ -250,8 +318,44 @@ def test_what_is_no_image_is_named(name: str, data: bytes, looks: str) -> None:
     assert looks in refusal(data, name).cause
 
 
-def test_heic_says_how_to_convert() -> None:
-    assert "JPEG" in refusal(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "photo.heic").remedy
+@pytest.mark.parametrize(
+    ("name", "head", "kind"),
+    [
+        ("photo.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        ("photo.avif", b"\0\0\0\x18ftypavif\0\0\0\0mif1avif", "AVIF"),
+        # The wrapper's name first: some encoders do so, and the kind stands among the compatible ones.
+        ("wrapped.heic", b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "HEIC"),
+        ("wrapped.avif", b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif", "AVIF"),
+    ],
+)
+def test_what_shares_the_container_of_video_is_told_apart(name: str, head: bytes, kind: str) -> None:
+    if kind == "HEIC":
+        pytest.importorskip("pillow_heif")
+    assert f"damaged or incomplete {kind}" in refusal(head, name).cause
+
+
+def test_heic_without_its_package_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "_reads_heif", lambda: False)
+    assert "pillow-heif" in refusal(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "photo.heic").cause
+
+
+def test_the_suffixes_are_all_that_such_files_have() -> None:
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    Image.init()
+    kinds = {kind for kind in images.DECODABLE} | {"MPO"}  # which opens as JPEG
+    assert set(SUFFIXES) == {suffix for suffix, kind in Image.registered_extensions().items() if kind in kinds}
+    assert has_image_suffix("IMG_0001.HEIC")
+    assert has_image_suffix("a.b.JFIF")
+    assert not has_image_suffix("jpg")
+
+
+def test_every_reader_takes_every_suffix(tmp_path: Path) -> None:
+    data = encode(photo(), "JPEG")
+    for suffix in SUFFIXES:
+        (tmp_path / "cat").mkdir(exist_ok=True)
+        (tmp_path / "cat" / f"photo{suffix.upper()}").write_bytes(data)
+    assert len(folder_photos(str(tmp_path), 100, 0)[0]) == len(SUFFIXES)
+    assert len(image_files(tmp_path)) == len(SUFFIXES)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])

@@ -10,6 +10,7 @@ from typing import cast
 import numpy as np
 import torch
 
+from core.data.formats import has_image_suffix, listed
 from core.data.images import MAX_BYTES, decode_image
 from core.data.transforms import to_batch
 from core.errors import CoreError
@@ -17,8 +18,6 @@ from core.methods.accuracy.confusion import Accuracy
 from core.methods.clip.zero_shot import Scale, embed_images, text_classifier, zero_shot_scores
 from core.models.clip import ImageTextEncoder
 from core.models.spec import LoadedModel
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +48,12 @@ def image_files(folder: Path) -> list[Path]:
     found = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
+        if has_image_suffix(path.name)
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
     if not found:
-        raise CoreError(f"{folder} holds no JPEG, PNG, WebP, GIF, BMP or TIFF files.", "Try another folder.")
+        raise CoreError(f"{folder} holds no {listed()} files.", "Try another folder.")
     return found
 
 

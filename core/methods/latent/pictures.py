@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from core.data.catalogue import read_dataset
+from core.data.formats import has_image_suffix
 from core.data.images import decode_image
 from core.data.loading import load_images
 from core.errors import ConfigError, CoreError
@@ -25,7 +26,6 @@ from core.seeding import published_stream
 
 MOST_PICTURES = 10_000
 _MODES = {"1": "black and white", "L": "grey", "P": "coloured by a palette", "RGB": "in colour", "CMYK": "in colour"}
-_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 # Of a drawing: below it nothing can be seen.
 _DARK = 24
 _BOX = 20 / 28
@@ -149,7 +149,7 @@ def open_files(config: VAEConfig, files: Sequence[Path | str], *, inverted: bool
     """
     paths: list[Path] = []
     for path in map(Path, files):
-        found = sorted(each for each in path.iterdir() if each.suffix.lower() in _ENDINGS) if path.is_dir() else [path]
+        found = sorted(each for each in path.iterdir() if has_image_suffix(each.name)) if path.is_dir() else [path]
         paths.extend(found)
     pictures = []
     for path in paths:
