@@ -112,12 +112,15 @@ def difference(photo: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.n
     return overlay(photo, theirs - ours, signed=True, scale=(-reach, reach))
 
 
-def centre(values: np.ndarray, share: float) -> np.ndarray:
-    """The middle `share` of each side of a map (rows, columns), on the same grid."""
-    rows, columns = values.shape
-    cut = (1 - share) / 2
-    box = (cut * columns, cut * rows, (1 - cut) * columns, (1 - cut) * rows)
-    picture = Image.fromarray(values.astype(np.float32))
+def centre(values: np.ndarray, share: tuple[float, float]) -> np.ndarray:
+    """The middle of a map (rows, columns) or a picture (rows, columns, 3), on the same grid.
+
+    `share`: of the width and of the height.
+    """
+    rows, columns = values.shape[:2]
+    left, top = (1 - share[0]) / 2 * columns, (1 - share[1]) / 2 * rows
+    picture = Image.fromarray(values if values.ndim == 3 else values.astype(np.float32))
+    box = (left, top, columns - left, rows - top)
     return np.asarray(picture.resize((columns, rows), Image.Resampling.BILINEAR, box=box))
 
 

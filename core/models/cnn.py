@@ -213,6 +213,6 @@ def _preprocessing(weights: Any) -> Preprocessing:
     return Preprocessing(
         size=size,
         crop_share=size / resized,
-        resample="bicubic" if transform.interpolation.value == "bicubic" else "bilinear",
+        resample=transform.interpolation.value,
         normalisation=Normalisation(mean=tuple(transform.mean), std=tuple(transform.std)),
     )

@@ -147,4 +147,11 @@ def load_diffusers(folder: str | Path) -> Network:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise MissingWeightsError(f"{folder.name} cannot be loaded by diffusers: {first}") from error
     module = LatentDiffusion(pipeline).eval()
-    return Network(module=module, preprocessing=Preprocessing(size=module.image_size, normalisation=HALF_NORMALISATION))
+    # What the pipeline's own image processor does with a photo: no part of it is cut off.
+    preprocessing = Preprocessing(
+        size=module.image_size,
+        normalisation=HALF_NORMALISATION,
+        resample=pipeline.image_processor.config.resample,
+        framing="squash",
+    )
+    return Network(module=module, preprocessing=preprocessing)

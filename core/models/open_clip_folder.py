@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from core.data.transforms import Normalisation, Preprocessing
+from core.data.transforms import Framing, Normalisation, Preprocessing
 from core.errors import IncompatibleError, MissingWeightsError, ShapeError
 from core.models.clip import PairTrace, TextTokens, explicit_attention, normalised
 from core.models.model_folder import OPEN_CLIP_CONFIG, read_config, weight_files
@@ -247,20 +247,20 @@ def _build(folder: Path) -> tuple[Any, Any]:
 
 
 def _preprocessing(model: Any) -> Preprocessing:
-    """open_clip's transform for evaluation.
-
-    Differs from it where that squashes a photo to a square (SigLIP): we keep its aspect and cut the centre.
-    """
+    """open_clip's transform for evaluation (`open_clip.image_transform`)."""
     from open_clip import get_model_preprocess_cfg
 
     settings = get_model_preprocess_cfg(model)
     height, width = _pair(settings["size"])
     if height != width:
         raise IncompatibleError(f"The model wants images of {width}×{height} pixels.", "Only squares are supported.")
+    framings: dict[str, Framing] = {"squash": "squash", "longest": "pad"}
     return Preprocessing(
         size=height,
         normalisation=Normalisation(mean=tuple(settings["mean"]), std=tuple(settings["std"])),
         resample="bilinear" if settings.get("interpolation") == "bilinear" else "bicubic",
+        framing=framings.get(settings.get("resize_mode"), "crop"),
+        ground=(int(settings.get("fill_color") or 0),) * 3,
     )
 
 

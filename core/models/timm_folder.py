@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from torch import nn
 
-from core.data.transforms import IMAGENET_NORMALISATION, Normalisation, Preprocessing
+from core.data.transforms import IMAGENET_NORMALISATION, Framing, Normalisation, Preprocessing, Resample
 from core.errors import IncompatibleError, MissingWeightsError
 from core.models.model_folder import read_config, weight_files
 from core.models.spec import Network
@@ -75,18 +76,24 @@ def adapt(model: Any) -> nn.Module:
 
 
 def _preprocessing(settings: dict[str, Any]) -> Preprocessing:
-    size = settings.get("input_size", (3, 224, 224))
-    if size[1] != size[2]:
-        raise IncompatibleError(f"The model wants images of {size[2]}×{size[1]} pixels.", "Only squares are supported.")
-    normalisation = Normalisation(
-        mean=tuple(settings.get("mean") or IMAGENET_NORMALISATION.mean),
-        std=tuple(settings.get("std") or IMAGENET_NORMALISATION.std),
-    )
+    """timm's transform for evaluation (`timm.data.create_transform`), with timm's own defaults for what is not said."""
+    from timm.data import resolve_data_config
+
+    found = resolve_data_config(pretrained_cfg=settings or {"mean": IMAGENET_NORMALISATION.mean})
+    _, height, width = found["input_size"]
+    if height != width:
+        raise IncompatibleError(f"The model wants images of {width}×{height} pixels.", "Only squares are supported.")
+    mean = tuple(map(float, found["mean"]))
+    filters = get_args(Resample)
+    framings: dict[str, Framing] = {"squash": "squash", "border": "pad"}
     return Preprocessing(
-        size=int(size[1]),
-        normalisation=normalisation,
-        crop_share=float(settings.get("crop_pct") or 1.0),
-        resample="bilinear" if settings.get("interpolation") == "bilinear" else "bicubic",
+        size=int(height),
+        normalisation=Normalisation(mean=mean, std=tuple(map(float, found["std"]))),
+        # timm rounds the side that it resizes to down.
+        crop_share=height / math.floor(height / found["crop_pct"]),
+        resample=found["interpolation"] if found["interpolation"] in filters else "bilinear",
+        framing=framings.get(found["crop_mode"], "crop"),
+        ground=cast(tuple[int, int, int], tuple(round(255 * each) for each in (mean * 3)[:3])),
     )
 
 

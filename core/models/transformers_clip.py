@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from core.errors import IncompatibleError, MissingWeightsError, ShapeError
 from core.models.capture import eager_attention
 from core.models.clip import PairTrace, TextTokens, normalised
+from core.models.image_processor import read_preprocessing
 from core.models.model_folder import read_config
 from core.models.reading import attention_pooling, pooling_weights
 from core.models.spec import Network
 from core.models.trace import Reading, Trace, check_trace
-from core.models.transformers_vit import load_pretrained, read_preprocessing
+from core.models.transformers_vit import load_pretrained
 
 
 class TransformersClip(nn.Module):
@@ -170,5 +171,5 @@ def load_transformers_clip(folder: str | Path) -> Network:
     except (OSError, ValueError, KeyError, ImportError, TypeError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise MissingWeightsError(f"{folder.name} has no tokenizer that can be read: {first}") from error
-    settings = {**config, "image_size": model.config.vision_config.image_size, "model_type": "clip"}
+    settings = {**config, "image_size": model.config.vision_config.image_size}
     return Network(module=TransformersClip(model.eval(), tokenizer), preprocessing=read_preprocessing(folder, settings))

@@ -8,7 +8,6 @@ Darcet et al. 2024, arXiv:2309.16588 (registers).
 from __future__ import annotations
 
 import inspect
-import json
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,10 +18,10 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from core.data.transforms import HALF_NORMALISATION, IMAGENET_NORMALISATION, Normalisation, Preprocessing
 from core.errors import IncompatibleError, MissingWeightsError, ShapeError
 from core.models.capture import captured, eager_attention
 from core.models.hub import cached_model, fetch_model
+from core.models.image_processor import read_preprocessing
 from core.models.model_folder import is_classifier, read_config, weight_files
 from core.models.reading import (
     asking,
@@ -41,7 +40,6 @@ from core.seeding import stream_seed, torch_generator
 _REFUSED = {"vit_mae", "vit_hybrid", "swin", "swinv2", "donut-swin"}
 # Weights that a pass over whole images never reads.
 _UNUSED = ("mask_token", "pooler.", "position_ids", "decoder.", "classifier.", "lm_head.", "head.")
-_PILLOW_FILTERS = {2: "bilinear", 3: "bicubic"}
 
 
 class TransformersViT(nn.Module):
@@ -211,38 +209,6 @@ def load_transformers(location: str | Path, *, attn_implementation: str | None =
     return Network(module=network, preprocessing=read_preprocessing(folder, config), classes=classes)
 
 
-def read_preprocessing(folder: Path, config: dict[str, Any]) -> Preprocessing:
-    """What the model's own image processor does, as a `Preprocessing`.
-
-    Differs from the original: where that squashes a photo to a square, we keep its aspect and cut the centre.
-    Without a processor file: the model's image size, and the normalisation that its family was trained with.
-    """
-    processor: dict[str, Any] = {}
-    for name in ("preprocessor_config.json", "processor_config.json"):
-        if (folder / name).is_file():
-            try:
-                processor = json.loads((folder / name).read_text(encoding="utf-8"))
-            except ValueError as error:
-                raise MissingWeightsError(f"{name} of {folder.name} is not JSON ({error}).") from error
-            processor = processor.get("image_processor", processor)
-            break
-    resized = _side(processor.get("size")) or _pair(config.get("image_size", 224))[0]
-    cropped = _side(processor.get("crop_size")) if processor.get("do_center_crop") else None
-    size = min(cropped or resized, resized)
-    family = HALF_NORMALISATION if config.get("model_type") == "vit" else IMAGENET_NORMALISATION
-    normalisation = Normalisation(
-        mean=tuple(processor.get("image_mean") or family.mean), std=tuple(processor.get("image_std") or family.std)
-    )
-    if processor.get("do_normalize") is False:
-        normalisation = Normalisation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
-    return Preprocessing(
-        size=size,
-        normalisation=normalisation,
-        crop_share=size / resized,
-        resample="bilinear" if _PILLOW_FILTERS.get(processor.get("resample", 3)) == "bilinear" else "bicubic",
-    )
-
-
 def _build(folder: Path, config: dict[str, Any], attn_implementation: str | None) -> Any:
     """The model with every weight from its file; anything missing or left over is an error."""
     from transformers import AutoConfig, AutoModel, AutoModelForImageClassification
@@ -345,15 +311,3 @@ def _pair(value: Any) -> tuple[int, int]:
     """Configurations give a side or (height, width)."""
     height, width = value if isinstance(value, list | tuple) else (value, value)
     return int(height), int(width)
-
-
-def _side(size: Any) -> int | None:
-    """The side in a processor's `size` or `crop_size`: a number, a shortest edge, or a square."""
-    if isinstance(size, dict):
-        height, width = size.get("height"), size.get("width")
-        if height != width:
-            raise IncompatibleError(
-                f"The model wants images of {width}×{height} pixels.", "Only squares are supported."
-            )
-        size = size.get("shortest_edge") or height
-    return None if size is None else int(size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from core.data.transforms import shared_part
 from core.figures.attention import plot_attention_distance, plot_predictions
 from core.figures.overlay import centre, difference, dim_outside, overlay, scale_of
 from core.methods.accuracy.predictions import top_predictions
@@ -155,8 +156,8 @@ def compare_part(view: AttentionView, picture: Picture, other: Picture) -> ViewP
 
 def _model_difference(names: tuple[str, str], picture: Picture, sides: list[tuple[np.ndarray, np.ndarray]]) -> ViewPart:
     # Models cut the photo differently: compare the part that both see.
-    crops = [loaded_model(name).network.preprocessing.crop_share for name in names]
-    common = [centre(density, min(crops) / crop) for (density, _), crop in zip(sides, crops, strict=True)]
+    shares = shared_part(picture.image.size, [loaded_model(name).network.preprocessing for name in names])
+    common = [centre(density, share) for (density, _), share in zip(sides, shares, strict=True)]
     distances, titles = [], []
     for name in names:
         maps, model = maps_of(name, picture.digest, picture.image), loaded_model(name)
@@ -165,7 +166,7 @@ def _model_difference(names: tuple[str, str], picture: Picture, sides: list[tupl
     figure = plot_attention_distance(distances, titles, image_size=100)
     figure.update_yaxes(title="mean attention distance (% of the side)")
     return ViewPart(
-        pictures={"difference": difference(sides[int(np.argmin(crops))][1], *common)},
+        pictures={"difference": difference(centre(sides[0][1], shares[0]), *common)},
         captions={"difference": "Difference: red where the second looks more, blue less"},
         arrays={"distance_first": distances[0], "distance_second": distances[1]},
         figures={"compare_distance": figure},

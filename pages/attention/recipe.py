@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from core.data.pictures import open_picture
-from core.data.transforms import crop_to_square, display_preprocessing, to_batch
+from core.data.transforms import crop_to_square, display_preprocessing, shared_part, to_batch
 from core.figures.overlay import centre, difference, dim_outside, mosaic, overlay, scale_of, to_png
 from core.methods.accuracy.predictions import predict_logits, top_predictions
 from core.methods.accuracy.targets import Target, pick_target
@@ -102,9 +102,9 @@ if TAB == "Compare" and OTHER:
     for place, density, beneath in zip(("first", "second"), densities, photos, strict=True):
         arrays[f"density_{place}"], pictures[place] = density, overlay(beneath, density, scale=scale)
     if two_models:
-        crops = [eye.network.preprocessing.crop_share for eye, _ in pairs]
-        common = [centre(density, min(crops) / crop) for density, crop in zip(densities, crops, strict=True)]
-        pictures["difference"] = difference(photos[int(np.argmin(crops))], *common)
+        shares = shared_part(image.size, [eye.network.preprocessing for eye, _ in pairs])
+        common = [centre(density, share) for density, share in zip(densities, shares, strict=True)]
+        pictures["difference"] = difference(centre(photos[0], shares[0]), *common)
         arrays |= {"distance_first": distances[0], "distance_second": distances[1]}
 
 for name, pixels in pictures.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -97,7 +98,7 @@ def similarity_figure(name: str, pictures: list[Picture], values: np.ndarray, te
     """The matrix under the pictures as the model crops them."""
     preprocessing = loaded_model(name).network.preprocessing
     photos = [
-        square_photo(picture.digest, THUMBNAIL, preprocessing.crop_share, "bicubic", picture.image)
+        square_photo(picture.digest, replace(preprocessing, size=THUMBNAIL), picture.image)
         for picture in pictures
     ]
     measure = "cosine" if st.session_state.get("measure", "cosine") == "cosine" else "%"

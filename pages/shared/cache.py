@@ -16,9 +16,7 @@ import torch
 from PIL import Image
 
 from core.data.transforms import (
-    HALF_NORMALISATION,
     Preprocessing,
-    Resample,
     crop_to_square,
     display_preprocessing,
     to_batch,
@@ -87,16 +85,14 @@ def reader_name(maps: AttentionMaps) -> str:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def square_photo(digest: str, size: int, crop_share: float, resample: Resample, _image: Image.Image) -> np.ndarray:
-    """The part of the photo that a model with this crop sees, (size, size, 3) uint8."""
-    preprocessing = Preprocessing(size=size, crop_share=crop_share, resample=resample, normalisation=HALF_NORMALISATION)
+def square_photo(digest: str, preprocessing: Preprocessing, _image: Image.Image) -> np.ndarray:
+    """What a model with this preprocessing sees of the photo, (size, size, 3) uint8."""
     return np.asarray(crop_to_square(_image, preprocessing))
 
 
 def display_photo(model: LoadedModel, digest: str, image: Image.Image, *, as_seen: bool = False) -> np.ndarray:
-    """What to draw maps on: the model's crop at screen resolution, or at its own resolution (`as_seen`)."""
-    shown = display_preprocessing(model.network.preprocessing, image, as_seen=as_seen)
-    return square_photo(digest, shown.size, shown.crop_share, shown.resample, image)
+    """What to draw maps on: the model's view at screen resolution, or at its own resolution (`as_seen`)."""
+    return square_photo(digest, display_preprocessing(model.network.preprocessing, image, as_seen=as_seen), image)
 
 
 # A ViT-L/16 leaves 60 MB of maps behind.

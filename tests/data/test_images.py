@@ -342,7 +342,7 @@ def test_heic_without_its_package_says_what_to_do(monkeypatch: pytest.MonkeyPatc
 def test_the_suffixes_are_all_that_such_files_have() -> None:
     pytest.importorskip("pillow_heif").register_heif_opener()
     Image.init()
-    kinds = {kind for kind in images.DECODABLE} | {"MPO"}  # which opens as JPEG
+    kinds = set(images.DECODABLE) | {"MPO"}  # which opens as JPEG
     assert set(SUFFIXES) == {suffix for suffix, kind in Image.registered_extensions().items() if kind in kinds}
     assert has_image_suffix("IMG_0001.HEIC")
     assert has_image_suffix("a.b.JFIF")

@@ -76,7 +76,7 @@ def test_preprocessing_and_labels(tmp_path):
     folder = saved(tmp_path, *MODELS["classifier"][:3], label_names=["a", "b", "c"])
     network = load_timm(folder)
     assert network.classes == ("a", "b", "c")
-    assert (network.preprocessing.size, network.preprocessing.crop_share) == (32, 0.9)
+    assert (network.preprocessing.size, network.preprocessing.resized) == (32, 35)  # 32 / 0.9, rounded down
     assert network.preprocessing.normalisation.mean == (0.5, 0.5, 0.5)
 
 

@@ -255,6 +255,8 @@ def test_normalisation_of_processor_files(tmp_path):
     assert read_preprocessing(tmp_path, {}).normalisation.std == (0.4, 0.5, 0.6)
     path.write_text(json.dumps({"do_normalize": False}), encoding="utf-8")
     assert read_preprocessing(tmp_path, {}).normalisation.std == (1.0, 1.0, 1.0)
+    path.write_text(json.dumps({"do_normalize": False, "do_rescale": False}), encoding="utf-8")
+    assert read_preprocessing(tmp_path, {}).normalisation.std == (1 / 255, 1 / 255, 1 / 255)
     path.write_text(json.dumps({"size": {"height": 224, "width": 160}}), encoding="utf-8")
     with pytest.raises(IncompatibleError, match="squares"):
         read_preprocessing(tmp_path, {})
