@@ -5,9 +5,11 @@ older kind of app until the first session has run, and then opens the first deep
 """
 
 import streamlit as st
+from starlette.middleware import Middleware
 
 from core.paths import CHECKOUT
+from pages.shared.browser import BrowserCookie
 from pages.shared.start import heavy_imports
 
 heavy_imports()
-app = st.App(CHECKOUT / "pages" / "navigation.py")
+app = st.App(CHECKOUT / "pages" / "navigation.py", middleware=[Middleware(BrowserCookie)])

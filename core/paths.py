@@ -71,6 +71,11 @@ def runs_root() -> Path:
     return home() / "runs"
 
 
+def uploads_root() -> Path:
+    """Where photos live that browsers sent, a folder for each browser."""
+    return home() / "uploads"
+
+
 def cache_root() -> Path:
     """Where results that can be computed again live."""
     return home() / "cache"

@@ -9,6 +9,7 @@ from PIL import Image
 
 from core.data.catalogue import sample_images
 from core.data.examples import EXAMPLES, load_example
+from core.data.framing import framed, split_view
 from core.data.image_sets import ImageSet, dataset_sample, folder_photos, photo_set, view_set
 from core.data.images import decode_image
 from core.errors import CoreError
@@ -22,9 +23,17 @@ _MOST_PHOTOS = 10_000
 def open_picture(address: str) -> Image.Image:
     """The picture at `example:NAME`, `data:DATASET/SPLIT/SEED/PLACE` (of twelve random ones), or in a file.
 
+    With `;squash`, `;pad` or `;crop=PLACE` behind it, where 0 is the left or upper end: that square of it.
+
     Raises:
         CoreError: there is none, or it cannot be decoded.
     """
+    whole, view = split_view(address)
+    return framed(_open_whole(whole), view)
+
+
+def _open_whole(address: str) -> Image.Image:
+    """The picture as it is."""
     kind, _, rest = address.partition(":")
     if kind == "example":
         return load_example(rest)

@@ -46,6 +46,7 @@ from pages.shared.cache import (
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
+from pages.shared.framing import framing_row
 from pages.shared.layout import heading, page_link, teaching_cards
 from pages.shared.pickers import Picture, image_picker, model_picker, own_model_form, second_model_picker
 from pages.shared.recipes import filled_recipe, picture_setting
@@ -64,6 +65,7 @@ with bar[1]:
 with bar[2]:
     own_model_form()
 model = loaded_model(name)
+framing_row(picture, model.network.preprocessing)
 attends = not model.spec.lacks("attention")
 classifies = not model.spec.lacks("classifier")
 

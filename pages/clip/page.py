@@ -8,7 +8,9 @@ from pages.clip import conditions, disagreements
 from pages.clip.evaluation import EVALUATION
 from pages.clip.similarity_panel import images_picker, similarity_export, similarity_panel
 from pages.clip.zero_shot_panel import zero_shot_export, zero_shot_panel
+from pages.shared.cache import loaded_model
 from pages.shared.export import Export, export_popover
+from pages.shared.framing import framing_row
 from pages.shared.layout import heading, teaching_cards
 from pages.shared.pickers import image_picker, model_picker, own_model_form
 
@@ -58,6 +60,7 @@ elif view == "conditions":
 elif view == "imagenet":
     disagreements.panel(name)
 else:
+    framing_row(pictures[0], loaded_model(name).network.preprocessing)
     zero_shot_panel(name, pictures[0])
 with last:
     export_popover(make_export, key="export")

@@ -98,8 +98,7 @@ def similarity_figure(name: str, pictures: list[Picture], values: np.ndarray, te
     """The matrix under the pictures as the model crops them."""
     preprocessing = loaded_model(name).network.preprocessing
     photos = [
-        square_photo(picture.digest, replace(preprocessing, size=THUMBNAIL), picture.image)
-        for picture in pictures
+        square_photo(picture.digest, replace(preprocessing, size=THUMBNAIL), picture.image) for picture in pictures
     ]
     measure = "cosine" if st.session_state.get("measure", "cosine") == "cosine" else "%"
     return plot_similarity_matrix(values, photos, [picture.title for picture in pictures], texts, measure=measure)

@@ -17,6 +17,7 @@ from core.figures.zero_shot import (
 )
 from core.methods.clip.zero_shot import ZeroShotScores
 from core.models.imagenet import imagenet_classes
+from pages.clip.own_labels import ask_fitting_labels
 from pages.clip.zero_shot_strategies import (
     DEFAULT_LABELS,
     MOST_COMPARED,
@@ -57,14 +58,16 @@ LONG = 50  # letters of a label that a headline has room for
 
 def zero_shot_panel(name: str, picture: Picture) -> None:
     """Photo and bars first, then what lies behind them; typing runs nothing else of the page again."""
-    st.fragment(_panel)(name, picture)
+    st.fragment(_panel)(name, picture, ask_fitting_labels(picture))
 
 
-def _panel(name: str, picture: Picture) -> None:
+def _panel(name: str, picture: Picture, about_labels: str) -> None:
     left, right = st.columns([5, 7], gap="large")
     question = None
     with right:
         _controls()
+        if about_labels and st.session_state.get("labels") == st.session_state["labels_suggested"][1]:
+            st.caption(plain(about_labels))
         with guard():
             question = read_question()
             scores = scores_of(name, picture.digest, picture.image, question.labels, question.templates)

@@ -6,7 +6,9 @@ import streamlit as st
 
 from pages.diffusion.diffusion_classifier_panel import diffusion_classifier_panel, diffusion_export
 from pages.diffusion.evaluation import EVALUATION
+from pages.shared.cache import loaded_model
 from pages.shared.export import Export, export_popover
+from pages.shared.framing import framing_row
 from pages.shared.layout import heading, teaching_cards
 from pages.shared.pickers import image_picker, model_picker, own_model_form
 
@@ -37,6 +39,7 @@ with third:
 if picture is None:
     EVALUATION.panel(name)
 else:
+    framing_row(picture, loaded_model(name).network.preprocessing)
     diffusion_classifier_panel(name, picture)
 with last:
     export_popover(make_export, key="export")

@@ -32,6 +32,7 @@ from pages.shared.cache import band_of, data_uri, loaded_model, logits_of, mask_
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import code, plain
+from pages.shared.framing import framing_row
 from pages.shared.layout import heading, teaching_cards
 from pages.shared.pickers import image_picker, model_picker, own_model_form
 from pages.shared.recipes import filled_recipe, picture_setting
@@ -58,6 +59,7 @@ with bar[1]:
 with bar[2]:
     own_model_form()
 model = loaded_model(name)
+framing_row(picture, model.network.preprocessing)
 classifier = not model.spec.lacks("classifier")
 methods = explanations_for(model.spec)
 if not methods:

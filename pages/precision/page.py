@@ -24,6 +24,7 @@ from pages.shared.cache import loaded_model
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
+from pages.shared.framing import framing_row
 from pages.shared.layout import heading, teaching_cards
 from pages.shared.pickers import image_picker, model_picker, own_model_form
 from pages.shared.recipes import filled_recipe, picture_setting
@@ -37,6 +38,7 @@ with bar[1]:
 with bar[2]:
     own_model_form()
 model = loaded_model(name)
+framing_row(picture, model.network.preprocessing)
 
 
 def show() -> None:

@@ -2,133 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import streamlit as st
-from PIL import Image
 
-from core.data.catalogue import installed_datasets, sample_images, usual_split
-from core.data.examples import EXAMPLES, load_example
-from core.data.images import MAX_BYTES, decode_image, image_digest
 from core.errors import CoreError
 from core.models.catalogue import MODELS, find_model
 from core.models.spec import Capability, ModelSpec
 from core.models.weights import Availability, availability, fetch, resolve
-from core.paths import local_path
 from core.runs.store import list_runs
-from pages.shared.address import remember, remembered, whole_number
+from pages.shared.address import remember, remembered
 from pages.shared.cache import loaded_model
 from pages.shared.errors import guard, show_error
-from pages.shared.foreign import literal, plain
+from pages.shared.foreign import plain
+from pages.shared.picture_picker import UPLOAD_TYPES, chosen_pictures, image_picker, pictures_picker
+from pages.shared.pictures import Picture
 from pages.shared.results import forget_if_changed, with_progress
 
-UPLOAD_TYPES = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"]
-MOST_PICTURES = 16
+__all__ = [
+    "PREFERRED",
+    "UPLOAD_TYPES",
+    "Picture",
+    "chosen_pictures",
+    "image_picker",
+    "model_picker",
+    "own_model_form",
+    "pictures_picker",
+    "second_model_picker",
+]
 PREFERRED = ("vit_s14_saliency", "vit_p4", "efficientnet_lite0")
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A decoded, upright photo and how to find it again."""
-
-    key: str
-    title: str
-    image: Image.Image
-    digest: str
-
-
-def image_picker(*, name: str = "image", default: str = "example:coffee", label: str = "Image") -> Picture:
-    """The chosen image, and a popover to choose another: examples, upload, camera, data set or folder."""
-    key = remembered(name, default)
-    try:
-        picture = _picture(key)
-    except CoreError as error:
-        show_error(error)
-        picture = _picture(default)
-    with st.popover(f"{label}: {plain(picture.title)}", icon=":material/image:", width="stretch"):
-        source = st.segmented_control(
-            "Take it from",
-            ["Examples", "Upload", "Camera", "Data set", "Folder"],
-            default="Examples",
-            required=True,
-            key=f"{name}_source",
-        )
-        if source == "Examples":
-            _example_gallery(name)
-        elif source == "Upload":
-            _uploads(name)
-        elif source == "Camera":
-            _camera(name)
-        elif source == "Data set":
-            _dataset_samples(name)
-        else:
-            _folder(name)
-    return picture
-
-
-def pictures_picker(*, name: str = "images", default: Sequence[str], label: str = "Images") -> list[Picture]:
-    """Several chosen images; the popover adds uploads and draws from data sets. Their keys are in the address."""
-    chosen = {picture.key: picture for picture in chosen_pictures(name, default)}
-    uploads: dict[str, Picture] = st.session_state.get("uploads", {})
-    known = {f"example:{example}": _example(f"example:{example}") for example in EXAMPLES} | uploads | chosen
-    widget = f"{name}_chosen"
-    st.session_state[widget] = list(chosen)
-    with st.popover(f"{label}: {len(chosen)}", icon=":material/photo_library:", width="stretch"):
-        st.multiselect(
-            f"Up to {MOST_PICTURES}",
-            list(known),
-            format_func=lambda key: known[key].title,
-            key=widget,
-            max_selections=MOST_PICTURES,
-            on_change=lambda: remember(name, ",".join(st.session_state[widget])),
-        )
-        _add_uploads(name, list(chosen))
-        _add_samples(name, list(chosen))
-    return list(chosen.values())
-
-
-def chosen_pictures(name: str, default: Sequence[str]) -> list[Picture]:
-    """The images of a `pictures_picker`; a sentence for each that is not to be had."""
-    found = []
-    for key in list(dict.fromkeys(key for key in remembered(name, ",".join(default)).split(",") if key))[
-        :MOST_PICTURES
-    ]:
-        with guard():
-            found.append(_picture(key))
-    return found
-
-
-def _add_uploads(name: str, chosen: list[str]) -> None:
-    before = set(st.session_state.get("uploads", {}))
-    files = st.file_uploader("Add photos", accept_multiple_files=True, key=f"{name}_upload", max_upload_size=50)
-    handled = st.session_state.setdefault(f"{name}_handled", set())
-    for file in files:
-        if file.file_id not in handled:
-            handled.add(file.file_id)
-            with guard():
-                _keep_upload(_decode(file.getvalue(), file.name))
-    if added := [key for key in st.session_state.get("uploads", {}) if key not in before]:
-        remember(name, ",".join([*chosen, *added]))
-        st.rerun()
-
-
-def _add_samples(name: str, chosen: list[str]) -> None:
-    installed = installed_datasets()
-    if not installed:
-        return
-    first, second, third = st.columns([5, 3, 3], vertical_alignment="bottom")
-    data = first.selectbox(
-        "Or of a data set", list(installed), format_func=lambda key: installed[key]["title"], key=f"{name}_set"
-    )
-    seed = second.number_input("Draw", min_value=0, max_value=9999, value=0, key=f"{name}_seed")
-    split = usual_split(data)
-    if third.button("Add six", key=f"{name}_add", width="stretch"):
-        keys = [f"data:{data}/{split}/{seed}/{position}" for position in range(6)]
-        remember(name, ",".join([*chosen, *keys]))
-        st.rerun()
 
 
 def model_picker(
@@ -318,183 +220,3 @@ def _download(spec: ModelSpec) -> None:
         show_error(error)
     else:
         st.rerun()
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _example(key: str) -> Picture:
-    example = EXAMPLES[key.partition(":")[2]]
-    image = load_example(example.name)
-    return Picture(key=key, title=example.title, image=image, digest=image_digest(image))
-
-
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _dataset_pictures(name: str, split: str, seed: int) -> tuple[Picture, ...]:
-    """Up to twelve random images of a split."""
-    card = installed_datasets().get(name)
-    if card is None:
-        raise CoreError(f"The data set {name!r} is not on this machine.", "Import it, or choose an example.")
-    titles = card.get("class_titles", card["classes"])
-    return tuple(
-        Picture(
-            key=f"data:{name}/{split}/{seed}/{position}",
-            title=f"{titles[label]} ({name})",
-            image=image,
-            digest=image_digest(image),
-        )
-        for position, (image, label) in enumerate(sample_images(name, split, 12, seed))
-    )
-
-
-def _picture(key: str) -> Picture:
-    """The image behind an address.
-
-    Raises:
-        CoreError: nothing is known under that key, or it belongs to another session.
-    """
-    kind, _, rest = key.partition(":")
-    if kind == "example" and rest in EXAMPLES:
-        return _example(key)
-    if kind == "upload":
-        uploads: dict[str, Picture] = st.session_state.get("uploads", {})
-        if key in uploads:
-            return uploads[key]
-        raise CoreError(
-            "This address points to an upload, which only the session that made it can see.",
-            "Upload the image again, or choose an example.",
-        )
-    parts = rest.split("/")
-    numbers = [whole_number(part, 10_000) for part in parts[2:]]
-    if kind == "data" and len(parts) == 4 and None not in numbers:
-        seed, place = cast(list[int], numbers)
-        pictures = _dataset_pictures(parts[0], parts[1], seed)
-        if place < len(pictures):
-            return pictures[place]
-    raise CoreError(f"The address names an unknown image, {literal(key, 120)!r}.", "The example is shown instead.")
-
-
-def _choose(name: str, key: str) -> None:
-    remember(name, key)
-
-
-def _thumbnails(name: str, pictures: list[Picture], label: Callable[[Picture], str]) -> None:
-    columns = st.columns(4)
-    for index, picture in enumerate(pictures):
-        with columns[index % 4]:
-            side = min(picture.image.size)
-            left, top = (picture.image.width - side) // 2, (picture.image.height - side) // 2
-            st.image(picture.image.crop((left, top, left + side, top + side)).resize((120, 120)), alt=picture.title)
-            st.button(plain(label(picture)), key=f"{name}_{picture.key}", on_click=_choose, args=(name, picture.key))
-
-
-def _example_gallery(name: str) -> None:
-    _thumbnails(name, [_example(f"example:{example}") for example in EXAMPLES], lambda picture: picture.title)
-
-
-def _keep_upload(picture: Picture) -> None:
-    uploads = st.session_state.setdefault("uploads", {})
-    uploads[picture.key] = picture
-    while len(uploads) > 24:
-        uploads.pop(next(iter(uploads)))
-
-
-def _decode(data: bytes, title: str) -> Picture:
-    image = decode_image(data, name=title)
-    digest = image_digest(image)
-    return Picture(key=f"upload:{digest[:16]}", title=title[:40], image=image, digest=digest)
-
-
-def _uploads(name: str) -> None:
-    files = st.file_uploader(
-        "Photos from your computer",
-        accept_multiple_files=True,
-        key=f"{name}_upload",
-        help="JPEG, PNG, WebP, GIF, BMP or TIFF, up to 50 MB. Photos stay on the machine that runs Vitrine.",
-    )
-    handled = st.session_state.setdefault(f"{name}_handled", {})
-    newest = None
-    for file in files:
-        if file.file_id not in handled:
-            try:
-                with st.spinner(f"Reading {plain(file.name)} …"):
-                    picture = _decode(file.getvalue(), file.name)
-                _keep_upload(picture)
-                handled[file.file_id] = picture.key
-                newest = picture.key
-            except CoreError as error:
-                # A fresh one: the traceback of the caught one keeps the whole file in memory.
-                handled[file.file_id] = CoreError(error.cause, error.remedy)
-        if isinstance(handled[file.file_id], CoreError):
-            show_error(handled[file.file_id])
-    if newest:
-        remember(name, newest)
-        st.rerun()
-    uploads = st.session_state.get("uploads", {})
-    if uploads:
-        _thumbnails(name, list(uploads.values()), lambda picture: picture.title[:14])
-
-
-def _camera(name: str) -> None:
-    shot = st.camera_input("Take a picture", key=f"{name}_camera", help="Away from localhost, browsers want HTTPS.")
-    if shot is not None and st.session_state.get(f"{name}_shot") != shot.file_id:
-        with guard():
-            picture = _decode(shot.getvalue(), "Camera")
-            _keep_upload(picture)
-            st.session_state[f"{name}_shot"] = shot.file_id
-            remember(name, picture.key)
-            st.rerun()
-
-
-def _dataset_samples(name: str) -> None:
-    installed = installed_datasets()
-    if not installed:
-        st.info(
-            "No data set has been imported on this machine. "
-            "Import one: `python -m core data import ARCHIVE --name cifar10`",
-            icon=":material/database:",
-        )
-        return
-    chosen = st.selectbox(
-        "Data set", list(installed), format_func=lambda key: installed[key]["title"], key=f"{name}_set"
-    )
-    splits = list(installed[chosen]["splits"])
-    split = st.selectbox("Split", splits, index=len(splits) - 1, key=f"{name}_split")
-    seed = st.number_input(
-        "Draw", min_value=0, max_value=9999, value=0, help="Another number, other images.", key=f"{name}_seed"
-    )
-    with guard():
-        pictures = list(_dataset_pictures(chosen, split, int(seed)))
-        _thumbnails(name, pictures, lambda picture: picture.title.partition(" (")[0][:14])
-
-
-def _folder(name: str) -> None:
-    st.caption("A folder on the machine that runs Vitrine.")
-    text = st.text_input("Folder", placeholder="/photos", key=f"{name}_folder")
-    if not text.strip():
-        return
-    with guard():
-        files = _image_files(text.strip())
-        chosen = st.selectbox("File", files, format_func=lambda path: path.name, key=f"{name}_file")
-        if st.button("Use this image", key=f"{name}_use"):
-            try:
-                with chosen.open("rb") as file:
-                    data = file.read(MAX_BYTES + 1)  # enough for the decoder to see that it is too much
-            except OSError as error:
-                raise CoreError(f"{chosen.name} cannot be read ({error.strerror}).", "Choose another file.") from error
-            picture = _decode(data, chosen.name)
-            _keep_upload(picture)
-            remember(name, picture.key)
-            st.rerun()
-
-
-def _image_files(text: str) -> list[Path]:
-    """Up to 200 image files of a folder on this machine."""
-    try:
-        folder = local_path(text)
-        files = sorted(
-            path for path in folder.iterdir() if path.suffix.lower().lstrip(".") in UPLOAD_TYPES and path.is_file()
-        )
-    except (OSError, RuntimeError) as error:  # RuntimeError: the home of a user who does not exist
-        raise CoreError(f"{text!r} is no folder that can be read on this machine.", "Check the path.") from error
-    if not files:
-        raise CoreError(f"{text!r} holds no JPEG, PNG, WebP, GIF, BMP or TIFF files.", "Try another folder.")
-    return files[:200]

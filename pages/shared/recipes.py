@@ -14,6 +14,8 @@ from pprint import pformat
 
 import numpy as np
 
+from core.data.framing import split_view
+
 PAGES = Path(__file__).resolve().parent.parent
 BEGIN, END = "# --- Settings ---", "# --- End of settings ---"
 _WIDTH = 100
@@ -104,7 +106,8 @@ def written(value: object) -> str:
 
 def picture_setting(key: str, name: str = "photo") -> str:
     """The picture behind a page's address as a recipe opens it: an upload is a file saved beside the script."""
-    return key if key.partition(":")[0] in ("example", "data") else f"{name}.jpg"
+    whole, view = split_view(key)
+    return key if whole.partition(":")[0] in ("example", "data") else f"{name}.jpg{view.ending()}"
 
 
 def set_setting(address: str) -> str:
