@@ -16,7 +16,7 @@ from pages.shared.pictures import Picture
 
 GUESSER = "efficientnet_lite0"
 MOST_GUESSED = 8
-ANYTHING = "a person, an animal, a plant, food, a vehicle, a building, a landscape, a text"
+ANYTHING = "person, animal, plant, food, vehicle, building, landscape, text"
 
 
 def ask_fitting_labels(picture: Picture) -> str:

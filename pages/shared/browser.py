@@ -60,5 +60,5 @@ def _from_header(header: bytes) -> str | None:
     return _valid(found.value) if found else None
 
 
-def _valid(secret: str) -> str | None:
-    return secret if _SECRET.fullmatch(secret) else None
+def _valid(secret: object) -> str | None:
+    return secret if isinstance(secret, str) and _SECRET.fullmatch(secret) else None

@@ -174,9 +174,7 @@ def test_the_part_that_is_said_to_be_seen_is_seen(framing: Any, share: float) ->
     height, width = 240, 400
     y, x = np.mgrid[0:height, 0:width]
     photo = Image.fromarray(np.stack([x * 255 / width, y * 255 / height, 0 * x + 255], axis=-1).astype(np.uint8))
-    preprocessing = Preprocessing(
-        size=160, crop_share=share, framing=framing, normalisation=HALF_NORMALISATION
-    )
+    preprocessing = Preprocessing(size=160, crop_share=share, framing=framing, normalisation=HALF_NORMALISATION)
     left, top, right, bottom = seen_part(photo.size, preprocessing)
     square = np.asarray(crop_to_square(photo, preprocessing)).astype(float) / 255
     inside = square[..., 2] > 0.9

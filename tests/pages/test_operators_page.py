@@ -174,7 +174,7 @@ def test_odd_pictures_cost_a_sentence_or_are_taken(monkeypatch: pytest.MonkeyPat
     app.file_uploader(key="image_upload").set_value(("wide.png", upload(wide), "image/png")).run()
     assert not app.exception
     assert given[-1]["grid"] == [1, 32]
-    app.file_uploader(key="image_upload").set_value(("clear.png", upload(clear), "image/png")).run()
+    app.file_uploader(key="image_upload_1").set_value(("clear.png", upload(clear), "image/png")).run()
     assert not app.exception
     assert given[-1]["grid"] == [20, 20]  # never enlarged
     assert given[-1]["contrast"] == {"mean": [1.0, 1.0, 1.0], "spread": 0.0}

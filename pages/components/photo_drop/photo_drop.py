@@ -39,10 +39,19 @@ def photo_drop(*, key: str, text: str) -> list[Dropped]:
 
     `text`: shown while something is dragged over the page.
     """
-    told = _COMPONENT(
-        key=key, data={"text": text, "most": MOST_AT_ONCE, "mostBytes": MAX_BYTES}, on_photos_change=lambda: None
-    )
-    return read_dropped((told or {}).get("photos"))
+    inbox, taken = f"{key}_inbox", f"{key}_taken"
+
+    def take() -> None:
+        # Before the run, which another one may cut short: what is in the inbox waits for the next.
+        told = (st.session_state.get(key) or {}).get("photos")
+        if isinstance(told, dict) and isinstance(told.get("id"), str) and told["id"] != st.session_state.get(taken):
+            st.session_state[inbox] = [*st.session_state.get(inbox, ()), *read_dropped(told.get("photos"))]
+            st.session_state[taken] = told["id"]
+
+    data = {"text": text, "most": MOST_AT_ONCE, "mostBytes": MAX_BYTES, "taken": st.session_state.get(taken, "")}
+    _COMPONENT(key=key, data=data, on_photos_change=take)
+    found: list[Dropped] = st.session_state.pop(inbox, [])
+    return found
 
 
 def read_dropped(told: object) -> list[Dropped]:
