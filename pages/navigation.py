@@ -39,6 +39,7 @@ SECTIONS = {
     ],
     "Look inside": [
         page("attention", "Attention", "visibility"),
+        page("patch_features", "Patch features", "palette"),
         page("masking", "Masking", "grid_off"),
         page("anatomy", "Anatomy", "account_tree"),
         page("operators", "Operators", "function"),

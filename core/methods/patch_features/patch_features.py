@@ -132,6 +132,7 @@ def components(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """
     from sklearn.decomposition import PCA
 
+    require_finite("The tokens", values)
     scores, shares = np.zeros((len(values), count)), np.zeros(count)
     known = min(count, *values.shape)
     if known and np.ptp(values, axis=0).max() > 0:
@@ -163,5 +164,6 @@ def patch_similarity(tokens: np.ndarray, photo: int, patch: int) -> np.ndarray:
 
 
 def nearest_patches(similarity: np.ndarray, photo: int) -> Sequence[int]:
-    """The most similar patch in every photo; of the asking photo -1."""
+    """The most similar patch in every photo, of `similarity` (photos, patches); of the asking photo -1."""
+    require_finite("The similarities", similarity)
     return [-1 if index == photo else int(row.argmax()) for index, row in enumerate(similarity)]
