@@ -12,6 +12,7 @@ import streamlit as st
 
 from core.launch.queue import advance
 from core.paths import ASSETS
+from pages.components.page_keys.page_keys import page_keys
 from pages.shared.address import renew_address, tidy_address
 from pages.shared.errors import guard
 from pages.shared.layout import page_path
@@ -97,6 +98,7 @@ def main() -> None:
         forget_changed_data()
         take_up_runs()
     chosen.run()
+    page_keys()
 
 
 if __name__ == "__main__":  # a page that asks for the order imports this file
