@@ -18,9 +18,11 @@ KEYS = {
     "Esc": "closes what lies over the page",
 }
 _PRESENTING = """
-html.presenting { font-size: 22px !important; }
+html.presenting { font-size: 22px !important; --picture-most: calc(100vh - 14rem); }
 html.presenting [data-testid="stHeader"], html.presenting .st-key-teaching_cards,
-html.presenting [data-testid="stPopover"] { display: none !important; }
+html.presenting [data-testid="stPopover"],
+html.presenting [data-testid="stHorizontalBlock"]:has(> * > * > * > [data-testid="stPopover"]):not(:has(img,
+  .js-plotly-plot, [data-testid^="stBidi"], [data-testid="stButtonGroup"])) { display: none !important; }
 html.presenting [data-testid="stMainBlockContainer"] { padding: .6rem 1.2rem !important; max-width: none !important; }
 """
 _ROWS = "".join(f"<dt><kbd>{html.escape(key)}</kbd></dt><dd>{html.escape(what)}</dd>" for key, what in KEYS.items())

@@ -29,7 +29,7 @@ input { accent-color: var(--st-primary-color); min-width: 9rem; }
 output { min-width: 1.6em; font-variant-numeric: tabular-nums; }
 p { min-height: 1.5em; margin: .4rem 0; opacity: .9; font-variant-numeric: tabular-nums; }
 .row { display: grid; gap: .7rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 15rem), 1fr)); }
-figure { margin: 0; max-width: 34rem; }
+figure { margin: 0; max-width: var(--picture-most, 34rem); }
 figcaption { opacity: .8; margin-top: .2rem; }
 canvas { width: 100%; aspect-ratio: 1; display: block; border-radius: var(--st-base-radius); cursor: crosshair;
   touch-action: pan-y; }
