@@ -17,7 +17,7 @@ from pages.shared.address import renew_address, tidy_address
 from pages.shared.errors import guard
 from pages.shared.layout import page_path
 from pages.shared.results import forget_changed_data
-from pages.shared.start import wait_for_imports
+from pages.shared.start import skeleton, wait_for_imports
 
 
 class Entry(NamedTuple):
@@ -91,6 +91,7 @@ def main() -> None:
     # On top, so that the pictures get the width of the screen.
     sections = {title: [streamlit_page(entry) for entry in entries] for title, entries in SECTIONS.items()}
     chosen = st.navigation(sections, position="top")
+    skeleton()
     wait_for_imports()
     renew_address()
     tidy_address()
