@@ -1,7 +1,7 @@
 """What is on the page before it is there: grey bars, and the slow imports, which the first visitor waits for in sight.
 
-They begin when the server starts. Importing torch, transformers and scikit-learn takes most of the time between the first
-request to a fresh server and its first picture; without this the browser shows an empty page meanwhile.
+They begin when the server starts. Importing torch, transformers and scikit-learn takes most of the time between the
+first request to a fresh server and its first picture; without this the browser shows an empty page meanwhile.
 """
 
 from __future__ import annotations
