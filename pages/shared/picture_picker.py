@@ -88,8 +88,8 @@ def pictures_picker(*, name: str = "images", default: Sequence[str], label: str 
             max_selections=MOST_PICTURES,
             on_change=lambda: remember(name, ",".join(st.session_state[widget])),
         )
-        # They join in the next run.
-        _take_files(name, "Add photos")
+        if _take_files(name, "Add photos"):
+            st.rerun()  # in which they join
         _add_samples(name, list(chosen))
     return list(chosen.values())
 
@@ -148,8 +148,12 @@ def _dropped(key: str) -> list[str]:
     return keys
 
 
-def _take_files(name: str, label: str) -> None:
-    """An uploader; what came is kept and the newest chosen, and the popover shut unless there is something to read."""
+def _take_files(name: str, label: str) -> str | None:
+    """An uploader; what came is kept, and the popover shut in the next run unless there is something to read.
+
+    Returns:
+        The key of the newest; None if nothing came.
+    """
     times = _brought(name)
     files = st.file_uploader(
         label,
@@ -157,8 +161,7 @@ def _take_files(name: str, label: str) -> None:
         # A new one each time, so that the files themselves do not stay in memory.
         key=f"{name}_upload_{times}" if times else f"{name}_upload",
         max_upload_size=MAX_BYTES // 2**20,
-        help=f"{listed()}, up to {MAX_BYTES // 2**20} MB. {_where_they_stay()} "
-        "You can also drop a photo anywhere on the page, or paste one.",
+        help=plain(_about_uploads()),
     )
     handled = st.session_state.setdefault(f"{name}_handled", {})
     newest = None
@@ -175,26 +178,21 @@ def _take_files(name: str, label: str) -> None:
                 handled[file.file_id] = CoreError(error.cause, error.remedy)
         if isinstance(handled[file.file_id], CoreError):
             show_error(handled[file.file_id])
-    if newest:
-        if not any(isinstance(handled[file.file_id], CoreError) for file in files):
-            st.session_state[f"{name}_brought"] = times + 1
-        _take(name, newest)
+    if newest and not any(isinstance(handled[file.file_id], CoreError) for file in files):
+        st.session_state[f"{name}_brought"] = times + 1
+    return newest
 
 
-def _take(name: str, key: str) -> None:
-    """Choose what was just brought; a picker of several adds it by itself."""
-    if name != "images":
-        remember(name, key)
-    st.rerun()
-
-
-def _where_they_stay() -> str:
-    if browser_secret() is None:
-        return "Photos stay in the memory of the machine that runs Vitrine, until you leave."
-    return (
-        f"Photos stay on the machine that runs Vitrine, for this browser alone, until you delete them or have not "
-        f"looked at them for {MOST_DAYS} days."
-    )
+def _about_uploads() -> str:
+    """What can be uploaded, how else, and where it stays."""
+    stay = "Photos stay in the memory of the machine that runs Vitrine, until you leave."
+    if browser_secret() is not None:
+        stay = (
+            "Photos stay on the machine that runs Vitrine, for this browser alone, until you delete them or have not "
+            f"looked at them for {MOST_DAYS} days."
+        )
+    size = f"up to {MAX_BYTES // 2**20} MB"
+    return f"{listed()}, {size}. You can also drop a photo anywhere on the page, or paste one. {stay}"
 
 
 def _add_samples(name: str, chosen: list[str]) -> None:
@@ -237,7 +235,9 @@ def _example_gallery(name: str) -> None:
 
 def _uploads(name: str, default: str) -> None:
     """The uploader, and what this browser brought before, to be chosen again or deleted."""
-    _take_files(name, "Photos from your computer")
+    if newest := _take_files(name, "Photos from your computer"):
+        remember(name, newest)
+        st.rerun()
     pictures = own_pictures()
     if not pictures:
         return
@@ -281,7 +281,8 @@ def _camera(name: str) -> None:
             keep_picture(picture)
             st.session_state[f"{name}_shot"] = shot.file_id
             st.session_state[f"{name}_brought"] = _brought(name) + 1
-            _take(name, picture.key)
+            remember(name, picture.key)
+            st.rerun()
 
 
 def _dataset_samples(name: str) -> None:
@@ -322,7 +323,8 @@ def _folder(name: str) -> None:
                 raise CoreError(f"{chosen.name} cannot be read ({error.strerror}).", "Choose another file.") from error
             picture = read_picture(data, chosen.name)
             keep_picture(picture)
-            _take(name, picture.key)
+            remember(name, picture.key)
+            st.rerun()
 
 
 def _image_files(text: str) -> list[Path]:

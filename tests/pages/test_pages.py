@@ -152,7 +152,7 @@ def test_masking_more_removes_more() -> None:
 
 def test_an_unknown_image_in_the_address_costs_a_sentence() -> None:
     app = open_page("attention", image="upload:deadbeef")
-    assert any("only the session that made it" in error.value for error in app.error)
+    assert any("only the browser that uploaded it" in error.value for error in app.error)
     assert any("of its patch attention in" in element.value for element in app.markdown)
 
 
