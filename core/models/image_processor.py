@@ -83,14 +83,14 @@ def _read(folder: Path) -> dict[str, Any] | None:
 def _build(folder: Path, said: dict[str, Any], config: dict[str, Any]) -> Any:
     """The library's processor: the class that the file names, else the one that the model's type has."""
     from transformers.image_processing_backends import TorchvisionBackend
-    from transformers.models.auto.image_processing_auto import (
+    from transformers.models.auto.image_processing_auto import (  # type: ignore[attr-defined]
         IMAGE_PROCESSOR_MAPPING_NAMES,
         get_image_processor_class_from_name,
     )
 
     named = said.get("image_processor_type") or str(said.get("feature_extractor_type") or "")
     named = named.replace("FeatureExtractor", "ImageProcessor").removesuffix("Fast").removesuffix("Pil")
-    of_type = IMAGE_PROCESSOR_MAPPING_NAMES.get(config.get("model_type"), {}).get("torchvision")
+    of_type = IMAGE_PROCESSOR_MAPPING_NAMES.get(str(config.get("model_type")), {}).get("torchvision")
     kind: Any = next(
         (found for name in (named, of_type) if name and (found := get_image_processor_class_from_name(name))),
         TorchvisionBackend,
@@ -137,7 +137,8 @@ def _normalisation(processor: Any) -> Normalisation:
     """
     factor = 255 * float(processor.rescale_factor) if processor.do_rescale else 255.0
     shift = 1.0 if processor.do_rescale and getattr(processor, "rescale_offset", False) else 0.0
-    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
     if processor.do_normalize:
         mean, std = (_three(each) for each in (processor.image_mean, processor.image_std))
     return Normalisation(
@@ -152,7 +153,7 @@ def _three(values: Any) -> tuple[float, ...]:
 
 def _of_family(config: dict[str, Any]) -> Normalisation:
     """What models of this type were trained with."""
-    from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+    from transformers.utils.constants import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
     if config.get("model_type") == "clip":
         return Normalisation(mean=tuple(OPENAI_CLIP_MEAN), std=tuple(OPENAI_CLIP_STD))

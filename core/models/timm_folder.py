@@ -77,7 +77,7 @@ def adapt(model: Any) -> nn.Module:
 
 def _preprocessing(settings: dict[str, Any]) -> Preprocessing:
     """timm's transform for evaluation (`timm.data.create_transform`), with timm's own defaults for what is not said."""
-    from timm.data import resolve_data_config
+    from timm.data.config import resolve_data_config
 
     found = resolve_data_config(pretrained_cfg=settings or {"mean": IMAGENET_NORMALISATION.mean})
     _, height, width = found["input_size"]

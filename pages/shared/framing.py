@@ -18,7 +18,7 @@ from pages.shared.foreign import plain
 from pages.shared.pictures import Picture
 
 OWN = "own"
-_VERBS: dict[Framing, str] = {"crop": "Crop", "squash": "Squash", "pad": "Pad"}
+_VERBS: dict[str, str] = {"crop": "Crop", "squash": "Squash", "pad": "Pad"}
 _OF_MODEL: dict[Framing, str] = {"crop": "crops", "squash": "squashes", "pad": "pads"}
 
 
