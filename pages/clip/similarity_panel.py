@@ -16,6 +16,7 @@ from core.methods.clip.zero_shot import Scale, probabilities, similarity_matrix
 from pages.shared.cache import loaded_model, square_photo
 from pages.shared.errors import guard
 from pages.shared.export import Export
+from pages.shared.framing import decoding_note
 from pages.shared.pickers import Picture, chosen_pictures, pictures_picker
 from pages.shared.recipes import filled_recipe, picture_setting
 from pages.shared.zero_shot import encoder, image_vector, sentence_vectors
@@ -38,6 +39,8 @@ def images_picker() -> list[Picture]:
 
 def similarity_panel(name: str, pictures: list[Picture]) -> None:
     """Pictures across, sentences down."""
+    for picture in pictures:
+        decoding_note(picture)
     left, right = st.columns([4, 9], gap="large")
     with left:
         st.text_area(

@@ -17,6 +17,7 @@ from pages.home.device_choice import device_choice
 from pages.navigation import ENTRIES
 from pages.shared.errors import guard, show_error
 from pages.shared.foreign import plain
+from pages.shared.framing import decoding_note
 from pages.shared.layout import accuracy_sentence
 from pages.shared.pickers import Picture, image_picker
 from pages.shared.results import with_progress
@@ -86,6 +87,7 @@ intro, chooser = st.columns([3, 2], vertical_alignment="bottom")
 intro.markdown("Everything below is computed now, on this machine, from one photo. Take your own.")
 with chooser:
     picture = image_picker(default="example:coffee")
+decoding_note(picture)
 shown = [found for stem in ENTRIES if (found := tiles_of(stem)) is not None]
 draw_tiles([each for found in shown for each in getattr(found, "TILES", ())], picture)
 st.markdown("### A five-minute tour")

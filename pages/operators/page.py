@@ -29,6 +29,7 @@ from pages.shared.address import bound
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
+from pages.shared.framing import decoding_note
 from pages.shared.layout import accuracy_sentence, heading, page_link, teaching_cards
 from pages.shared.pickers import image_picker
 
@@ -190,6 +191,7 @@ with bar[2]:
         head = int(right.number_input("Head", 1, config.num_heads, 1, key="mixer_head", bind=bound("mixer_head"))) - 1
     else:
         side = int(st.number_input("Longer side (px)", 1, 64, 32, key="size", bind=bound("size")))
+decoding_note(picture)
 look()
 with guard():
     mixers_panel()

@@ -27,8 +27,7 @@ def framing_row(picture: Picture, preprocessing: Preprocessing, *, name: str = "
 
     `name`: of the `image_picker` that the photo is from.
     """
-    if picture.note:
-        st.caption(f":material/info: {plain(picture.note)}")
+    decoding_note(picture)
     photo = picture.photo
     address, view = split_view(picture.key)
     seen = seen_of(photo.size, preprocessing, view)
@@ -59,6 +58,12 @@ def framing_row(picture: Picture, preprocessing: Preprocessing, *, name: str = "
             st.caption(plain(seen_sentence(photo.size, preprocessing, view)))
             if oblong:
                 _choice(name, address, view, preprocessing)
+
+
+def decoding_note(picture: Picture) -> None:
+    """What was decided when the photo was decoded, if anything."""
+    if picture.note:
+        st.caption(f":material/info: {plain(picture.note)}")
 
 
 def seen_of(size: tuple[int, int], preprocessing: Preprocessing, view: View) -> tuple[float, float, float, float]:

@@ -254,7 +254,7 @@ def _uploads(name: str, default: str) -> None:
                 type="tertiary",
                 key=f"{name}_delete_{picture.key}",
                 on_click=_delete,
-                args=(name, [picture.key], default),
+                args=([picture.key], default),
             )
     if len(pictures) > 1:
         st.button(
@@ -262,15 +262,18 @@ def _uploads(name: str, default: str) -> None:
             icon=":material/delete:",
             key=f"{name}_delete_all",
             on_click=_delete,
-            args=(name, [picture.key for picture in pictures], default),
+            args=([picture.key for picture in pictures], default),
         )
 
 
-def _delete(name: str, keys: list[str], default: str) -> None:
+def _delete(keys: list[str], default: str) -> None:
+    """Forget these, and take them out of every choice of pictures that this session has made."""
     for key in keys:
         delete_picture(key)
-        if str(st.session_state.get(name, "")).startswith(key):
-            remember(name, default)
+    for name, value in list(st.session_state.items()):
+        if isinstance(value, str) and any(key in value for key in keys):
+            left = [each for each in value.split(",") if not each.startswith(tuple(keys))]
+            remember(str(name), ",".join(left) or default)
 
 
 def _camera(name: str) -> None:

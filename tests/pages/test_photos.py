@@ -120,8 +120,24 @@ def test_deleting_forgets_it_here_and_in_other_tabs(monkeypatch: pytest.MonkeyPa
     assert not first.exception
     assert find_upload(MINE, photo(1).key) is None
     assert chosen(first) == "example:coffee"
+    assert not first.error
     second.run()
     assert "only the browser that uploaded it can see" in errors(second)
+
+
+def test_what_is_deleted_leaves_the_matrix_too(monkeypatch: pytest.MonkeyPatch, clip: str) -> None:
+    use_browser(monkeypatch, MINE)
+    for seed in (1, 2):
+        keep_upload(MINE, photo(seed))
+    app = open_page("clip", model=clip, view="Images × texts")
+    app.segmented_control(key="view").set_value("labels").run()
+    app.segmented_control(key="image_source").set_value("Upload").run()
+    app.button(key=f"image_delete_upload:{photo(1).key}").click().run()
+    app.segmented_control(key="view").set_value("matrix").run()
+    assert not app.exception
+    assert not app.error
+    assert f"upload:{photo(1).key}" not in str(app.session_state["images"])
+    assert f"upload:{photo(2).key}" in str(app.session_state["images"])
 
 
 def test_without_a_cookie_or_on_a_read_only_service_a_photo_lasts_as_long_as_the_session(
