@@ -243,6 +243,30 @@ def test_greyscale_is_scaled_by_the_bits_it_uses_and_says_so(largest: int, bits:
     assert (f"{bits} of its 16 bits" in decoded.note) == (bits < 16)
 
 
+def deep_colours(largest: int) -> bytes:
+    """A PNG of 16 bits a channel, a ramp of red and green up to `largest`: Pillow writes none."""
+    ramp = np.linspace(0, largest, 256).round()
+    rows = np.stack([ramp, ramp[::-1], 0 * ramp], axis=-1)[None].repeat(8, axis=0).astype(">u2")
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    lines = b"".join(b"\0" + row.tobytes() for row in rows)
+    header = struct.pack(">IIBBBBB", 256, 8, 16, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize(("largest", "bits"), [(1023, 10), (4095, 12), (16383, 14), (65535, 16)])
+def test_colours_of_few_bits_in_sixteen_are_not_black(largest: int, bits: int) -> None:
+    decoded = decode_photo(deep_colours(largest))
+    shown = np.asarray(decoded.image)[0].astype(int)
+    assert np.abs(shown[:, 0] - np.arange(256)).max() <= 256 >> (bits - 8)
+    assert np.abs(shown[:, 1] - np.arange(256)[::-1]).max() <= 256 >> (bits - 8)
+    assert shown[-1, 0] == 255
+    assert (f"{bits} of its 16 bits" in decoded.note) == (bits < 16)
+
+
 def drawing(colour: str, other: str = "") -> Image.Image:
     """A disc on nothing; its right half in another colour."""
     canvas = Image.new("RGBA", (80, 80), (0, 0, 0, 0))
