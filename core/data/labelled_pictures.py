@@ -12,7 +12,8 @@ from PIL import Image
 from core.data.catalogue import list_files, read_dataset
 from core.data.examples import EXAMPLES, load_example
 from core.data.images import decode_image
-from core.data.layout import WHOLE, read_layout
+from core.data.layout import read_layout
+from core.data.splits import WHOLE
 from core.errors import ArchiveError, CoreError, UnknownNameError
 from core.paths import data_root, local_path
 from core.seeding import stream
