@@ -26,7 +26,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from core.data.extract import Parts
+from core.data.archive_names import Parts
 from core.data.splits import WHOLE, split_of, splits_of
 from core.data.tables import ONE_HOT, TableLabels, read_tables, split_lists
 from core.data.views import Placed, annotation_folders, folder_readings

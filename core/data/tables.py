@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from core.data.extract import Parts
+from core.data.archive_names import Parts
 from core.data.splits import split_of
 from core.data.text_files import Rows, decode_text, read_rows
 from core.errors import ConfigError

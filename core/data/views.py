@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from core.data.extract import Parts
+from core.data.archive_names import Parts
 from core.data.file_names import name_classes, wordnet_titles
 from core.data.splits import WHOLE, split_names, split_of, splits_of
 
