@@ -94,7 +94,8 @@ def read_files(files: Files, source: str, limits: Limits) -> Reading:
     groups: dict[bytes, list[Parts]] = defaultdict(list)
     for parts, digest in files.digests(found.images).items():
         groups[digest].append(parts)
-    with_files = {parts[:end] for parts in files.sizes() for end in range(len(parts))}
+    holders = {parts[:-1] for parts in files.sizes()}
+    with_files = {parts[:end] for parts in holders for end in range(len(parts) + 1)}
     empty = sorted(folder for folder in files.folders() - with_files if not any(is_hidden(part) for part in folder))
     return Reading(
         source=source,

@@ -29,7 +29,7 @@ TABLE_BYTES = 64 * 2**20
 MOST_TABLES = 100
 
 # In the order in which they are believed.
-_CLASS_WORDS = (
+CLASS_WORDS = (
     "label", "labels", "class", "class_name", "classname", "category", "category_name", "target", "class_label",
     "label_name", "breed", "species", "diagnosis", "dx", "classid", "class_id", "label_id", "category_id", "y", "tag",
     "tags", "finding", "kind", "genus", "emotion", "style", "genre", "variety",
@@ -201,7 +201,7 @@ def _class_columns(
 ) -> list[tuple[int | str, bool, dict[Parts, str]]]:
     """Columns that may be the class, the one that says so alone."""
     known = sorted(
-        (number for number in others if keys[number] in _CLASS_WORDS), key=lambda n: _CLASS_WORDS.index(keys[n])
+        (number for number in others if keys[number] in CLASS_WORDS), key=lambda n: CLASS_WORDS.index(keys[n])
     )
     if named and known:
         words = [number for number in known if not _numeric(body, number)]
