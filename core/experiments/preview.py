@@ -76,7 +76,10 @@ def decided_by(dataset: str) -> dict[str, int]:
     if card is None:
         return {}
     decided = {"classes": len(card["classes"])}
-    images = data_root() / dataset / "train_images.npy"
+    split = "train" if "train" in card["splits"] else next(iter(card["splits"]), "train")
+    images = data_root() / dataset / f"{split}_images.npy"
+    if card["storage"] == "folder":
+        decided["channels"] = 3  # photos are decoded as such, at the size that the network takes
     if images.is_file():
         _, height, width, channels = np.load(images, mmap_mode="r").shape
         decided |= {"channels": channels} | ({"image_size": height} if height == width else {})
@@ -90,7 +93,9 @@ def sample_batch(dataset: str, count: int, *, side: int = 32, seed: int = 0) -> 
     """
     if dataset in installed_datasets():
         try:
-            pictures = [image for image, _ in sample_images(dataset, "train", count, seed)]
+            splits = installed_datasets()[dataset]["splits"]
+            split = "train" if "train" in splits else next(iter(splits), "train")
+            pictures = [image for image, _ in sample_images(dataset, split, count, seed)]
         except CoreError:
             pictures = []
         if pictures:

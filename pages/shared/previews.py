@@ -10,6 +10,7 @@ import streamlit as st
 from PIL import Image
 
 from core.data.catalogue import read_dataset
+from core.data.loading import choose_splits
 from core.data.transforms import HALF_NORMALISATION, Preprocessing, crop_to_square
 from core.errors import CoreError
 from core.experiments.preview import augmented, learning_rates, network_shape, regime_summary, sample_batch
@@ -109,8 +110,9 @@ def _rates(training: Any) -> np.ndarray:
 
 
 def _train_count(dataset: str, most: int) -> int:
-    """Images in an epoch, at `most` so many unless 0: validation is carved from them where it is no split."""
+    """Images in an epoch, at `most` so many unless 0: what is no split, test or validation, is carved from them."""
     splits = read_dataset(dataset)["splits"]
-    whole = int(splits.get("train", 0))
-    count = whole if "val" in splits else round(whole * 0.9)
+    learned, tested = choose_splits(dataset)
+    whole = sum(int(splits[split]) for split in learned) * (0.8 if set(learned) == set(tested) else 1.0)
+    count = round(whole if learned == ("train",) and "val" in splits and "val" not in tested else whole * 0.9)
     return min(count, most) if most else count
