@@ -109,7 +109,7 @@ def _to_first_number(stem: str) -> str:
 
 def _first_word(stem: str) -> str:
     head, mark, _ = stem.partition("_")
-    return _meaning(head) if mark and not (head.isdigit() and len(head) > 4) else ""
+    return _meaning(head) if mark and not head.isdigit() else ""
 
 
 def _after_number(stem: str) -> str:

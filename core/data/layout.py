@@ -207,8 +207,7 @@ def _from_table(table: TableLabels, paths: Sequence[Parts]) -> Layout:
     if len(table.sources) > 1:
         title += f" and {len(table.sources) - 1} more"
     placed = Placed(name=f"table:{table.column}", title=title, rows=rows, missing=missing, plausible=0.0)
-    plausible = 0.95 if table.known else 0.5
-    return _arrange(rows, missing, placed, plausible * len(rows) / len(paths), notes)
+    return _arrange(rows, missing, placed, table.belief * len(rows) / len(paths), notes)
 
 
 def _folded(name: str) -> str:

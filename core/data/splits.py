@@ -16,6 +16,7 @@ ALIASES = {
     "validation": "val",
     "test": "test",
     "testing": "test",
+    "pred": "unlabelled",
     "unlabelled": "unlabelled",
     "unlabeled": "unlabelled",
 }

@@ -35,6 +35,8 @@ CLASS_WORDS = (
     "tags", "finding", "kind", "genus", "emotion", "style", "genre", "variety",
 )  # fmt: skip
 ONE_HOT = "one-hot"
+# How likely a column is the class.
+NAMED, _ALONE, _UNNAMED = 0.95, 0.82, 0.5
 _SPLIT_WORDS = frozenset({"split", "set", "subset", "partition", "phase", "usage", "data_set", "dataset", "fold"})
 _FLAGS = {
     "is_train": ("train", "test"),
@@ -53,7 +55,7 @@ class TableLabels:
     Attributes:
         sources: the tables' names.
         column: what its class is read from; empty for a list of files.
-        known: whether the column's name says so.
+        belief: how likely the column is the class: by its name, or because there is no other.
         labels: image → class.
         splits: image → split, where the table knows.
         missing: rows that name no image that is here.
@@ -61,7 +63,7 @@ class TableLabels:
 
     sources: tuple[str, ...]
     column: str
-    known: bool
+    belief: float
     labels: Mapping[Parts, str]
     splits: Mapping[Parts, str] = field(default_factory=dict)
     missing: int = 0
@@ -76,7 +78,7 @@ def read_tables(tables: Mapping[Parts, bytes], images: Sequence[Parts]) -> tuple
     if not tables:
         return [], {}
     index = _Index(images)
-    found: dict[tuple[str, bool], list[TableLabels]] = defaultdict(list)
+    found: dict[tuple[str, float], list[TableLabels]] = defaultdict(list)
     useless: dict[Parts, str] = {}
     for place in sorted(tables, key=lambda parts: (len(parts), parts)):
         try:
@@ -88,9 +90,9 @@ def read_tables(tables: Mapping[Parts, bytes], images: Sequence[Parts]) -> tuple
         if not said:
             useless[place] = "a text file that names no images"
         for each in said:
-            found[each.column, each.known].append(each)
+            found[each.column, each.belief].append(each)
     joined = [_join(each) for each in found.values()]
-    return sorted(joined, key=lambda each: (not each.column, not each.known, -len(each.labels))), useless
+    return sorted(joined, key=lambda each: (not each.column, -each.belief, -len(each.labels))), useless
 
 
 def split_lists(tables: Iterable[TableLabels]) -> dict[Parts, str]:
@@ -160,11 +162,11 @@ def _read_one(rows: Rows, place: Parts, index: _Index) -> Iterable[TableLabels]:
     others = [number for number in range(width) if number not in (column, of_split)]
     columns = _class_columns(header, keys, others, body, named=named)
     base = {"sources": ("/".join(place),), "splits": splits, "missing": missing}
-    for name, known, values in columns:
+    for name, belief, values in columns:
         shown = name if isinstance(name, str) else header[name]
-        yield TableLabels(column=shown, known=known, labels=values, **base)  # type: ignore[arg-type]
+        yield TableLabels(column=shown, belief=belief, labels=values, **base)  # type: ignore[arg-type]
     if not columns and splits:
-        yield TableLabels(column="", known=True, labels={}, **base)  # type: ignore[arg-type]
+        yield TableLabels(column="", belief=0.0, labels={}, **base)  # type: ignore[arg-type]
 
 
 def _file_column(rows: Rows, folder: Parts, split: str, index: _Index) -> int | None:
@@ -198,7 +200,7 @@ def _class_columns(
     body: Sequence[tuple[Parts, list[str]]],
     *,
     named: bool,
-) -> list[tuple[int | str, bool, dict[Parts, str]]]:
+) -> list[tuple[int | str, float, dict[Parts, str]]]:
     """Columns that may be the class, the one that says so alone."""
     known = sorted(
         (number for number in others if keys[number] in CLASS_WORDS), key=lambda n: CLASS_WORDS.index(keys[n])
@@ -206,9 +208,9 @@ def _class_columns(
     if named and known:
         words = [number for number in known if not _numeric(body, number)]
         best = (words or known)[0]
-        return [(best, True, _values(body, best))]
+        return [(best, NAMED, _values(body, best))]
     if named and len(others) > 1 and (hot := _one_hot(header, others, body)):
-        return [(ONE_HOT, True, hot)]
+        return [(ONE_HOT, NAMED, hot)]
     found = []
     for number in others:
         values = _values(body, number)
@@ -218,11 +220,11 @@ def _class_columns(
         # Without a header, numbers may be anything: corners of boxes, sizes.
         if _numeric(body, number) and ((not named and len(others) > 1) or _fractions(body, number)):
             continue
-        found.append((number, False, values))
+        found.append((number, _UNNAMED, values))
     words = [each for each in found if not _numeric(body, int(each[0]))]
     # An only column beside the file's name is meant, whatever it is called.
     if len(others) == 1 and found:
-        return [(found[0][0], True, found[0][2])]
+        return [(found[0][0], _ALONE, found[0][2])]
     return list(words or found)
 
 
@@ -256,7 +258,7 @@ def _join(tables: Sequence[TableLabels]) -> TableLabels:
     return TableLabels(
         sources=tuple(source for each in tables for source in each.sources),
         column=tables[0].column,
-        known=tables[0].known,
+        belief=tables[0].belief,
         labels={image: label for each in tables for image, label in each.labels.items()},
         splits=split_lists(tables),
         missing=sum(each.missing for each in tables),

@@ -171,7 +171,8 @@ def _of_view(view: _View) -> Iterator[Placed]:
     named = _names_in_folders(view)
     splits = splits_of({each.rest[0] for each in view.folders if each.rest})
     # Where most images lie in folders called like splits, another view takes them for what they are.
-    doubt = 0.5 if view.weight(lambda each: each.rest[:1] and each.rest[0] in splits) > inside / 2 else 1.0
+    among = view.weight(lambda each: bool(each.rest) and each.rest[0] in splits)
+    doubt = 0.3 if among > inside / 2 or len(set(splits.values())) > 1 else 1.0
     if inside:
         plausible = doubt * _outer_plausible(view, named)
         yield _by_folder(view, "class-folders", "The class is a folder", 0, None, plausible)
@@ -245,7 +246,7 @@ def _inner_plausible(view: _View) -> tuple[float, float]:
     outer = {each.rest[0] for each in view.folders if len(each.rest) > 1}
     shared, direct = _shared(view), 1 - deep / inside
     inner_names = set(_groups(view))
-    if inner_names and all(split_of(name) for name in inner_names):
+    if inner_names and len(splits_of(inner_names)) == len(inner_names):
         return 0.0, 0.0
     if all(len(name) == 1 for name in outer):
         return 0.4, 0.9
