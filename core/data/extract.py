@@ -193,14 +193,15 @@ def extract_archive(
 
 
 def _name_the_unnamed(unpacked: Unpacked, encoding: str) -> None:
-    """Names that are no UTF-8 in a tar archive, once all of them are known."""
+    """Names in a tar archive that may be in any encoding, once all of them are known."""
     unnamed = [parts for parts in unpacked.sizes() if parts[0].startswith(_RAW)]
     if not unnamed:
         return
     raw = [parts[0].removeprefix(_RAW).encode("utf-8", "surrogateescape") for parts in unnamed]
     names, found = decode_names(raw, encoding)
     unpacked.rename({parts: safe_parts(name) for parts, name in zip(unnamed, names, strict=True)})
-    unpacked.notes.append(about_encoding(found))
+    if found != "utf-8":
+        unpacked.notes.append(about_encoding(found))
 
 
 def _members(source: Path, limits: Limits, encoding: str, notes: list[str]) -> Iterator[_Member]:
@@ -262,8 +263,8 @@ def _tar_members(source: Path, raw: IO[bytes], unpacked: _Unpacked, limits: Limi
             if number > limits.members:
                 raise _too_many(limits)
             archive.members.clear()  # tarfile keeps every header it has seen
-            decoded = not any("\udc80" <= character <= "\udcff" for character in entry.name)
-            # What is no UTF-8 is judged when the encoding is known.
+            # Names that nobody declared to be UTF-8 are judged when all of them are known.
+            decoded = entry.name.isascii() or "path" in entry.pax_headers
             parts = safe_parts(entry.name) if decoded else (_RAW + entry.name,)
             if entry.isdir():
                 if parts and decoded:

@@ -218,8 +218,6 @@ def test_small_class_folders_without_splits_have_all_three_parts(tmp_path) -> No
     assert any("owl, yak: fewer than 3" in note for note in read_dataset("few")["notes"])
     first, again = load_splits("few", 8), load_splits("few", 8)
     assert first.held_out == "a fifth of all"
-    counts = {
-        part: np.bincount(getattr(first, part).labels, minlength=4).tolist() for part in ("train", "val", "test")
-    }
+    counts = {part: np.bincount(getattr(first, part).labels, minlength=4).tolist() for part in ("train", "val", "test")}
     assert counts == {"train": [1, 3, 1, 1], "val": [1, 1, 0, 0], "test": [1, 1, 1, 0]}
     assert (first.test.images[:] == again.test.images[:]).all()
