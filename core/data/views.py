@@ -277,7 +277,7 @@ def _names_in_folders(view: _View) -> float:
     if several < 0.5 * total or shared < 0.5 * total:
         return 0.0
     titles = {each.rest[0] for each in sampled}
-    if view.by_splits or all(title.isdigit() for title in titles):
+    if view.by_splits or all(title.isdigit() for title in titles) or len(splits_of(titles)) == len(titles):
         return 0.35
     if sum(bool(_CONDITIONS.match(title.casefold())) for title in titles) >= len(titles) / 2:
         return 0.95

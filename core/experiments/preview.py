@@ -86,10 +86,13 @@ def decided_by(dataset: str) -> dict[str, int]:
     return decided
 
 
-def sample_batch(dataset: str, count: int, *, side: int = 32, seed: int = 0) -> tuple[np.ndarray, bool]:
+def sample_batch(
+    dataset: str, count: int, *, side: int = 32, photo_side: int = 224, seed: int = 0
+) -> tuple[np.ndarray, bool]:
     """`count` training images as (count, height, width, 3) uint8, and whether they are of that data set.
 
-    Where the data set is not on this machine, the bundled photos stand in, shrunk to `side`.
+    Photos of any size are shrunk to `photo_side`. Where the data set is not on this machine, the bundled photos stand
+    in, shrunk to `side`.
     """
     if dataset in installed_datasets():
         try:
@@ -100,7 +103,7 @@ def sample_batch(dataset: str, count: int, *, side: int = 32, seed: int = 0) -> 
             pictures = []
         if pictures:
             small = min(min(picture.size) for picture in pictures)
-            return np.stack([_square(picture, min(small, 224)) for picture in pictures]), True
+            return np.stack([_square(picture, min(small, photo_side)) for picture in pictures]), True
     names = list(EXAMPLES)[:count]
     return np.stack([_square(load_example(name), side) for name in names]), False
 

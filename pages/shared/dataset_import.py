@@ -54,20 +54,22 @@ def dataset_import(wanted: str, key: str) -> None:
         ):
             _bring(wanted, key, partial(get_dataset, wanted, None))
         return
-    name = st.text_input("Call it", value=wanted, key=f"{key}-name-{wanted}", help="Letters, digits, - and _.").strip()
+    free = _free_name(wanted)
+    name = st.text_input("Call it", value=free, key=f"{key}-name-{free}", help="Letters, digits, - and _.").strip()
+    times = st.session_state.get(f"{key}-times", 0)  # widgets of what has been imported make room for empty ones
     if source == "Upload":
         file = st.file_uploader(
             "Archive of labelled images",
             type=["zip", "tar", "gz", "tgz", "xz"],
             max_upload_size=ARCHIVE_MB,
-            key=f"{key}-file",
+            key=f"{key}-file-{times}",
             help=".zip, .tar, .tar.gz or .tar.xz: a folder for each class, with or without train and test above them; "
             "classes in file names; or a table of them.",
         )
         if file is not None:
             _read_and_import(file.file_id, partial(_on_disk, file), name, key)
     else:
-        path = st.text_input("Archive or folder", placeholder="/data/cifar10.tar.xz", key=f"{key}-path").strip()
+        path = st.text_input("Archive or folder", placeholder="/data/cifar10.tar.xz", key=f"{key}-path-{times}").strip()
         if path:
             _read_and_import(path, partial(_in_place, path), name, key, path)
 
@@ -249,4 +251,13 @@ def _bring(name: str, key: str, work: Callable[[OnProgress], object]) -> None:
         return
     st.session_state.pop(f"{key}-preview", None)
     st.session_state[f"{key}-arrived"] = name
+    st.session_state[f"{key}-times"] = st.session_state.get(f"{key}-times", 0) + 1
     st.rerun()
+
+
+def _free_name(wanted: str) -> str:
+    """`wanted`, or with a number where a data set has that name."""
+    installed, number, name = installed_datasets(), 2, wanted
+    while name in installed:
+        name, number = f"{wanted}_{number}", number + 1
+    return name

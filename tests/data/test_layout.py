@@ -61,6 +61,13 @@ KNOWN = {
         {"train": 8},
         4,
     ),
+    "the same classes in the names of both splits": (
+        files("<s>/<c>_<n>.jpg", s=("train", "test"), c=("german_shepherd", "tabby")),
+        {},
+        ("german_shepherd", "tabby"),
+        {"train": 8, "test": 8},
+        0,
+    ),
     "cars_train and cars_test with classes": (
         files("cars_<s>/<c>/<n>.jpg", s=("train", "test"), c=("audi", "bmw")),
         {},
@@ -274,6 +281,10 @@ def test_what_people_bring_is_read_as_it_was_meant(
         for path, label in rows:
             named = [name for name in classes if name in "/".join(path) and len(name) > 2]
             assert not named or layout.classes[label] == max(named, key=len)
+
+
+def test_splits_are_no_conditions() -> None:
+    assert read(KNOWN["the same classes in the names of both splits"][0]).name == "file-names"
 
 
 def test_labels_of_a_table_reach_their_images() -> None:

@@ -35,7 +35,7 @@ def form() -> None:
 def opened(source: Path) -> AppTest:
     app = AppTest.from_function(form, default_timeout=60).run()
     app.segmented_control(key="here-from").set_value("Path on this machine").run()
-    app.text_input(key="here-path").set_value(str(source)).run()
+    app.text_input(key="here-path-0").set_value(str(source)).run()
     assert not app.exception, app.exception
     return app
 
@@ -62,6 +62,8 @@ def test_what_was_understood_is_shown_before_anything_is_stored(tmp_path: Path) 
     assert app.success[0].value == "my\\_images is here: 2 classes; test 4, train 6."
     assert app.selectbox(key="picker").value == "my_images"
     assert read_dataset("my_images")["splits"] == {"test": 4, "train": 6}
+    assert app.text_input(key="here-path-1").value == ""
+    assert app.text_input(key="here-name-my_images_2").value == "my_images_2"
     app.run()
     assert not app.success
 
