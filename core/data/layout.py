@@ -224,7 +224,7 @@ def _one_spelling(counts: Mapping[str, int], notes: list[str]) -> dict[str, str]
     for name in counts:
         plain = unicodedata.normalize("NFC", name).strip() or name
         spellings.setdefault(plain if len(plain) == 1 else _folded(name), []).append(name)
-    stored = {}
+    stored: dict[str, str] = {}
     for names in spellings.values():
         best = max(sorted(names), key=lambda name: counts[name])
         stored |= dict.fromkeys(names, unicodedata.normalize("NFC", best).strip() or best)

@@ -43,9 +43,9 @@ def splits_of(names: Iterable[str]) -> dict[str, str]:
     rest: dict[frozenset[str], dict[str, str]] = {}
     for name in names:
         words = re.findall(r"[^\W\d_]+", name.casefold())
-        split = [ALIASES[word] for word in words if word in ALIASES]
-        if name not in found and len(split) == 1:
-            rest.setdefault(frozenset({*words} - {*ALIASES}), {})[name] = split[0]
+        meant = [ALIASES[word] for word in words if word in ALIASES]
+        if name not in found and len(meant) == 1:
+            rest.setdefault(frozenset({*words} - {*ALIASES}), {})[name] = meant[0]
     for named in rest.values():
         if len(set(named.values())) > 1:
             found |= named

@@ -211,7 +211,7 @@ def _class_columns(
         return [(best, NAMED, _values(body, best))]
     if named and len(others) > 1 and (hot := _one_hot(header, others, body)):
         return [(ONE_HOT, NAMED, hot)]
-    found = []
+    found: list[tuple[int | str, float, dict[Parts, str]]] = []
     for number in others:
         values = _values(body, number)
         different = len(set(values.values()))
@@ -221,11 +221,11 @@ def _class_columns(
         if _numeric(body, number) and ((not named and len(others) > 1) or _fractions(body, number)):
             continue
         found.append((number, _UNNAMED, values))
-    words = [each for each in found if not _numeric(body, int(each[0]))]
+    worded = [each for each in found if not _numeric(body, int(each[0]))]
     # An only column beside the file's name is meant, whatever it is called.
     if len(others) == 1 and found:
         return [(found[0][0], _ALONE, found[0][2])]
-    return list(words or found)
+    return worded or found
 
 
 def _values(body: Sequence[tuple[Parts, list[str]]], number: int) -> dict[Parts, str]:

@@ -113,7 +113,8 @@ def _common(folders: Sequence[Parts]) -> Parts:
 
 def _view(tree: Mapping[Parts, list[Parts]], root: Parts, level: int | None) -> _View | None:
     """The tree with its `level` taken for splits; None where no folder there is called like one."""
-    start, outside = len(root), {}
+    start = len(root)
+    outside: dict[Parts, str] = {}
     if level is None:
         return _View(
             _looked_through([_Folder("", each[start:], tree[each]) for each in tree], {}),

@@ -160,7 +160,7 @@ def _preview(token: str, opened: Opened, key: str) -> Preview:
             del st.session_state[place]
             st.rerun()
         raise kept[1]
-    return kept[1]  # type: ignore[no-any-return]
+    return kept[1]
 
 
 def _is_choice(preview: Preview, chosen: Layout) -> bool:
