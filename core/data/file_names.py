@@ -33,19 +33,23 @@ _NOBODY = frozenset({
 })  # fmt: skip
 
 
-def name_classes(stems: Sequence[str]) -> list[str]:
+def name_classes(stems: Sequence[str], *, whole: bool = False) -> list[str]:
     """The class in each name without its ending; empty where a name tells none.
 
     That is what stands before the number at the end, or before an earlier number where nearly every name would be a
-    class of its own; without numbers the first word, or what follows a number in front.
+    class of its own; without numbers the first word, or what follows a number in front. With `whole`, a name without
+    numbers may be a class altogether, as for stimuli of which there is one each.
     """
     stems = [unicodedata.normalize("NFC", stem) for stem in stems]
     wnids = [_WNID.fullmatch(stem) for stem in stems]
     if stems and sum(each is not None for each in wnids) > len(stems) / 2:
         return [each[1] if each else "" for each in wnids]
-    numbered = _best(stems, (_to_last_number, _to_second_last_number, _to_first_number))
+    numbered = _best(stems, (_to_last_number, _to_second_last_number, _to_first_number, _between_numbers))
     worded = _best(stems, (_first_word, _after_number))
-    return worded if _named(worded) > 1.25 * _named(numbered) else numbered
+    best = worded if _named(worded) > 1.25 * _named(numbered) else numbered
+    if whole and not _named(best):
+        return [_meaning(stem) if not any(map(str.isdigit, stem)) else "" for stem in stems]
+    return best
 
 
 def _best(stems: Sequence[str], rules: Sequence[Callable[[str], str]]) -> list[str]:
@@ -105,6 +109,10 @@ def _to_second_last_number(stem: str) -> str:
 def _to_first_number(stem: str) -> str:
     found = _HEAD.match(stem)
     return _meaning(found[0]) if found and found[0] != stem else ""
+
+
+def _between_numbers(stem: str) -> str:
+    return _after_number(_NUMBERED.sub("", stem, count=1))
 
 
 def _first_word(stem: str) -> str:

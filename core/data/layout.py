@@ -27,9 +27,9 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from core.data.archive_names import Parts
-from core.data.splits import WHOLE, split_of, splits_of
+from core.data.splits import WHOLE, annotation_folders, split_of, splits_of
 from core.data.tables import ONE_HOT, TableLabels, read_tables, split_lists
-from core.data.views import Placed, annotation_folders, folder_readings
+from core.data.views import Placed, folder_readings
 from core.errors import ArchiveError, UnknownNameError
 
 Row = tuple[str, str, Parts]

@@ -146,7 +146,7 @@ def sort_files(files: Files, source: str, limits: Limits) -> Sorted:
     """
     images: list[Parts] = []
     texts: dict[Parts, str] = {}
-    skipped = dict(files.lost)
+    skipped = {parts: why for parts, why in files.lost.items() if not any(is_hidden(part) for part in parts)}
     titles = b""
     sizes = {parts: size for parts, size in files.sizes().items() if not any(is_hidden(part) for part in parts)}
     # Archives were held to the limits as they were unpacked; a folder is asked here.

@@ -1,9 +1,11 @@
-"""What people call the parts of a data set."""
+"""What people call the parts of a data set, and folders that are none."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+
+from core.data.archive_names import Parts
 
 WHOLE = "all"
 
@@ -23,6 +25,15 @@ ALIASES = {
 _FILLERS = frozenset({
     "set", "data", "dataset", "images", "image", "imgs", "img", "split", "files", "list", "jpg", "png", "photos",
     "labels", "label", "v",
+})  # fmt: skip
+
+# Folders that name what lies in them, not what is shown.
+GENERIC = frozenset({
+    "images", "image", "imgs", "img", "jpg", "jpeg", "jpegs", "jpegimages", "png", "photos", "pictures", "data",
+    "dataset", "files",
+})  # fmt: skip
+_ANNOTATIONS = frozenset({
+    "annotations", "annotation", "masks", "trimaps", "segmentations", "segmentation", "groundtruth", "ground_truth",
 })  # fmt: skip
 
 
@@ -62,3 +73,13 @@ def split_names(folders: Iterable[str], known: dict[str, str]) -> dict[str, str]
             name, number = f"{wanted}_{number}", number + 1
         names[folder] = name
     return names
+
+
+def annotation_folders(folders: Collection[Parts]) -> set[Parts]:
+    """Those of masks beside a folder `images`: they hold pictures, but not of anything."""
+    beside = {folder[:at] for folder in folders for at, part in enumerate(folder) if part.casefold() in GENERIC}
+    return {
+        folder
+        for folder in folders
+        if any(part.casefold() in _ANNOTATIONS and folder[:at] in beside for at, part in enumerate(folder))
+    }

@@ -89,6 +89,8 @@ def read_tables(tables: Mapping[Parts, bytes], images: Sequence[Parts]) -> tuple
         said = list(_read_one(rows, place, index))
         if not said:
             useless[place] = "a text file that names no images"
+        elif "submission" in place[-1].casefold():
+            useless[place], said = "a form for answers, whose labels are placeholders", []
         for each in said:
             found[each.column, each.belief].append(each)
     joined = [_join(each) for each in found.values()]
@@ -229,7 +231,9 @@ def _class_columns(
 
 
 def _values(body: Sequence[tuple[Parts, list[str]]], number: int) -> dict[Parts, str]:
-    return {image: row[number] for image, row in body if row[number]}
+    # pandas writes whole numbers with a fraction as soon as one is missing.
+    whole = all(re.fullmatch(r"-?\d+\.0|", row[number]) for _, row in body)
+    return {image: row[number].removesuffix(".0") if whole else row[number] for image, row in body if row[number]}
 
 
 def _numeric(body: Sequence[tuple[Parts, list[str]]], number: int) -> bool:

@@ -12,21 +12,13 @@ from dataclasses import dataclass, field
 
 from core.data.archive_names import Parts
 from core.data.file_names import name_classes, wordnet_titles
-from core.data.splits import WHOLE, split_names, split_of, splits_of
+from core.data.splits import GENERIC, WHOLE, split_names, split_of, splits_of
 
-# Folders that name what lies in them, not what is shown.
-_GENERIC = frozenset({
-    "images", "image", "imgs", "img", "jpg", "jpeg", "jpegs", "jpegimages", "png", "photos", "pictures", "data",
-    "dataset", "files",
-})  # fmt: skip
 _PART = re.compile(r"(?:.*[\s_-])?(?:part|chunk|batch|shard|volume|images?)[\s_-]*\d+", re.IGNORECASE)
-_ANNOTATIONS = frozenset({
-    "annotations", "annotation", "masks", "trimaps", "segmentations", "segmentation", "groundtruth", "ground_truth",
-})  # fmt: skip
 _CONDITIONS = re.compile(
     r"real|photo|sketch|cartoon|art|paint|clip|quick|info|product|silh|blur|edge|geon|feature|contour|line|draw|textur|"
     r"styl|gr[ae]y|invert|noise|noisy|rotat|occlu|scrambl|shuffl|origin|normal|day|night|fog|rain|snow|clear|contrast|"
-    r"intact|degrad|cond|sim|synth|mask|whole|part|colou?r|high|low|baseline|control"
+    r"intact|degrad|cond|left|right|front|back|top|bottom|side|view|near|far|crop|resiz|augment|sim|synth|mask|whole|part|colou?r|high|low|baseline|control"
 )
 # Names looked at before a reading of names is tried on all.
 _SAMPLED_FOLDERS, _SAMPLED_NAMES = 40, 100
@@ -90,16 +82,6 @@ def folder_readings(paths: Sequence[Parts]) -> Iterator[Placed]:
             yield from _of_view(view)
 
 
-def annotation_folders(folders: Collection[Parts]) -> set[Parts]:
-    """Those of masks beside a folder `images`: they hold pictures, but not of anything."""
-    beside = {folder[:at] for folder in folders for at, part in enumerate(folder) if part.casefold() in _GENERIC}
-    return {
-        folder
-        for folder in folders
-        if any(part.casefold() in _ANNOTATIONS and folder[:at] in beside for at, part in enumerate(folder))
-    }
-
-
 def _common(folders: Sequence[Parts]) -> Parts:
     """The folders around everything, except one that is itself a split."""
     root: Parts = ()
@@ -149,7 +131,7 @@ def _looked_through(folders: list[_Folder], origin: Mapping[str, str]) -> list[_
             says_nothing = first and (
                 first <= again
                 or (
-                    all(name in _GENERIC or _PART.fullmatch(name) for name in first)
+                    all(name in GENERIC or _PART.fullmatch(name) for name in first)
                     and (len(first) == 1 or all(_PART.fullmatch(name) for name in first))
                 )
             )
@@ -161,7 +143,7 @@ def _looked_through(folders: list[_Folder], origin: Mapping[str, str]) -> list[_
 
 
 def _trimmed(rest: Parts) -> Parts:
-    while len(rest) > 1 and rest[-1].casefold() in _GENERIC:
+    while len(rest) > 1 and rest[-1].casefold() in GENERIC:
         rest = rest[:-1]
     return rest
 
@@ -191,7 +173,7 @@ def _of_view(view: _View) -> Iterator[Placed]:
         yield from _by_name(view, "condition-names", title, named)
     if view.weight(lambda each: not each.rest):
         yield from _by_name(view, "file-names", "The class is in the file's name", 0.87 if view.by_splits else 0.85)
-    if not inside and not view.by_splits and view.root and view.root.casefold() not in _GENERIC:
+    if not inside and not view.by_splits and view.root and view.root.casefold() not in GENERIC:
         rows = [(WHOLE, view.root, path) for each in view.folders for path in each.images]
         title = "All images are of one class"
         yield Placed(name="one-class", title=title, rows=rows, missing=view.outside, plausible=0.4)
@@ -236,7 +218,8 @@ def _outer_plausible(view: _View, named: float) -> float:
     if all(len(name) == 1 for name in names):
         return 0.4
     if _shared(view) >= 0.5:
-        return base if direct > 0.1 else 0.45
+        inner_names = _groups(view)
+        return base if direct > 0.1 or (_are_conditions(inner_names) and not _are_conditions(names)) else 0.45
     return base if direct > 0.05 else 0.65
 
 
@@ -253,10 +236,17 @@ def _inner_plausible(view: _View) -> tuple[float, float]:
         return 0.4, 0.9
     if len(outer) < 2:
         return 0.3, 0.3 if direct else 0.65
+    hinted = _are_conditions(outer)
+    if shared >= 0.5 and not hinted and _are_conditions(inner_names):
+        return 0.5, 0.4  # CLASS/CONDITION
     if shared >= 0.5:
         return (0.85 if splits_of(outer) else 0.9), 0.45
-    hinted = sum(bool(_CONDITIONS.match(name.casefold())) for name in outer) > len(outer) / 2
     return (0.75 if hinted and shared else 0.6 if shared else 0.35), (0.4 if direct > 0.05 else 0.65)
+
+
+def _are_conditions(names: Collection[str]) -> bool:
+    """Whether most names are words for how something is shown, not for what."""
+    return sum(bool(_CONDITIONS.match(name.casefold())) for name in names) > len(names) / 2
 
 
 def _names_in_folders(view: _View) -> float:
@@ -266,7 +256,9 @@ def _names_in_folders(view: _View) -> float:
         return 0.0
     sampled = folders[:: max(1, len(folders) // _SAMPLED_FOLDERS)]
     names = [[path[-1].rpartition(".")[0] for path in each.images[:_SAMPLED_NAMES]] for each in sampled]
-    classes = iter(name_classes([name for each in names for name in each]))
+    flat = [name for each in names for name in each]
+    numbered = any(map(str.isdigit, "".join(flat)))
+    classes = iter(name_classes(flat, whole=True))
     words = [[next(classes).casefold() for _ in each] for each in names]
     places: dict[str, set[str]] = defaultdict(set)
     for each, found in zip(sampled, words, strict=True):
@@ -280,11 +272,11 @@ def _names_in_folders(view: _View) -> float:
     titles = {each.rest[0] for each in sampled}
     if view.by_splits or all(title.isdigit() for title in titles) or len(splits_of(titles)) == len(titles):
         return 0.35
-    if sum(bool(_CONDITIONS.match(title.casefold())) for title in titles) >= len(titles) / 2:
+    if _are_conditions(titles):
         return 0.95
-    counts = Counter(name for each in names for name in each)
+    counts = Counter(flat)
     again = sum(count for count in counts.values() if count > 1)
-    return 0.92 if again >= 0.5 * total else 0.82
+    return 0.92 if numbered and again >= 0.5 * total else 0.82
 
 
 def _by_folder(view: _View, name: str, title: str, at: int, group_at: int | None, plausible: float) -> Placed:
@@ -308,7 +300,7 @@ def _by_name(view: _View, name: str, title: str, plausible: float) -> Iterator[P
     fits = [each for each in view.folders if len(each.rest) == depth]
     splits = _split_names(fits, 0 if depth else None)
     stems = [path[-1].rpartition(".")[0] for each in fits for path in each.images]
-    found = name_classes(stems)
+    found = name_classes(stems, whole=depth == 1)
     classes = {each for each in found if each}
     if len(classes) < 2:
         return
@@ -316,9 +308,10 @@ def _by_name(view: _View, name: str, title: str, plausible: float) -> Iterator[P
     if len(classes) > len(stems) / 2 and not titles and len(stems) > 4:
         plausible = 0.3
     missing = dict(view.outside)
-    for each in view.folders:
-        if len(each.rest) != depth:
-            missing |= dict.fromkeys(each.images, "in a folder, unlike most images")
+    missing |= {
+        path: "in a folder, unlike most images"
+        for each in view.folders if len(each.rest) != depth for path in each.images
+    }  # fmt: skip
     rows: list[tuple[str, str, Parts]] = []
     answers = iter(found)
     for each in fits:
