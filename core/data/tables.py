@@ -6,6 +6,7 @@
 | `image,cat,dog` with a single 1 a row      | the column of the 1                                              |
 | a list of files in `train.txt`, `test.txt` | a split                                                          |
 | a column `split`, or a table `train.csv`   | a split                                                          |
+| numbers of images, then of their splits    | as in `images.txt` and `train_test_split.txt` of CUB             |
 
 Where no column is called like a class, each whose values repeat is a choice of its own.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -80,6 +81,7 @@ def read_tables(tables: Mapping[Parts, bytes], images: Sequence[Parts]) -> tuple
     index = _Index(images)
     found: dict[tuple[str, float], list[TableLabels]] = defaultdict(list)
     useless: dict[Parts, str] = {}
+    pairs: dict[Parts, Rows] = {}
     for place in sorted(tables, key=lambda parts: (len(parts), parts)):
         try:
             rows = read_rows(decode_text(tables[place]), _suffix(place))
@@ -89,10 +91,16 @@ def read_tables(tables: Mapping[Parts, bytes], images: Sequence[Parts]) -> tuple
         said = list(_read_one(rows, place, index))
         if not said:
             useless[place] = "a text file that names no images"
+            if all(len(row) == 2 for row in rows):
+                pairs[place] = rows
         elif "submission" in place[-1].casefold():
             useless[place], said = "a form for answers, whose labels are placeholders", []
         for each in said:
             found[each.column, each.belief].append(each)
+    for numbered in _numbered(pairs, index):
+        found[numbered.column, numbered.belief].append(numbered)
+        for source in numbered.sources:
+            useless.pop(tuple(source.split("/")), None)
     joined = [_join(each) for each in found.values()]
     return sorted(joined, key=lambda each: (not each.column, -each.belief, -len(each.labels))), useless
 
@@ -169,6 +177,20 @@ def _read_one(rows: Rows, place: Parts, index: _Index) -> Iterable[TableLabels]:
         yield TableLabels(column=shown, belief=belief, labels=values, **base)  # type: ignore[arg-type]
     if not columns and splits:
         yield TableLabels(column="", belief=0.0, labels={}, **base)  # type: ignore[arg-type]
+
+
+def _numbered(pairs: Mapping[Parts, Rows], index: _Index) -> Iterator[TableLabels]:
+    """Splits by the numbers that another table of the folder gives to images."""
+    for place, rows in pairs.items():
+        images = {number: image for number, name in rows if (image := index.find(name, place[:-1])) is not None}
+        if len(images) <= len(rows) / 2:
+            continue
+        for other, flags in pairs.items():
+            known = {images[number]: flag for number, flag in flags if number in images and flag in ("0", "1")}
+            if other[:-1] == place[:-1] and "split" in other[-1].casefold() and len(known) == len(flags):
+                splits = {image: "train" if flag == "1" else "test" for image, flag in known.items()}
+                sources = ("/".join(place), "/".join(other))
+                yield TableLabels(sources=sources, column="", belief=0.0, labels={}, splits=splits)
 
 
 def _file_column(rows: Rows, folder: Parts, split: str, index: _Index) -> int | None:

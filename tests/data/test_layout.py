@@ -48,6 +48,7 @@ def rows(pattern: str, count: int = 4) -> str:
     )
 
 
+CUB = ("001.Albatross", "002.Auklet")
 NOISY = files("<s>/<c>/<c>_<n>.jpg", s=("train", "val"), c=("n01443537", "n01443538"))
 PETS = "Abyssinian_0 1 1 1\nAbyssinian_1 1 1 1\namerican_bulldog_0 2 1 1\namerican_bulldog_1 2 1 1\n"
 VAL = "".join(f"val_{n}.JPEG\tn0144353{7 + n % 2}\t0\t32\t44\t62\n" for n in FEW)
@@ -102,9 +103,13 @@ KNOWN = {
     "CUB": (
         files("CUB/images/<c>/<c>_<n>.jpg", c=("001.Albatross", "002.Auklet"))
         + files("CUB/segmentations/<c>/<c>_<n>.png", c=("001.Albatross", "002.Auklet")),
-        {"CUB/bounding_boxes.txt": "1 60 27 325 304\n2 139 30 153 264\n"},
+        {
+            "CUB/bounding_boxes.txt": "1 60 27 325 304\n2 139 30 153 264\n",
+            "CUB/images.txt": "".join(f"{n} {c}/{c}_{n % 4}.jpg\n" for n in range(8) for c in [CUB[n // 4]]),
+            "CUB/train_test_split.txt": "".join(f"{n} {int(n % 4 > 0)}\n" for n in range(8)),
+        },
         ("001.Albatross", "002.Auklet"),
-        {"all": 8},
+        {"train": 6, "test": 2},
         9,
     ),
     "Oxford pets": (
