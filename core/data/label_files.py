@@ -64,11 +64,13 @@ def file_labels(data: bytes, name: str) -> LabelList:
 def _column(rows: Rows, name: str) -> list[str]:
     """The cells of the column that holds the labels, without its head."""
     rows = [row for row in rows if any(row)]
-    width = max(map(len, rows), default=0)
+    if not rows:
+        raise ConfigError(f"{name} holds no labels.", _HOW)
+    width = max(map(len, rows))
     rows = [row + [""] * (width - len(row)) for row in rows]
     if len(rows) == 1:
         return rows[0]
-    keys = [re.sub(r"[^a-z0-9]+", "_", cell.casefold()).strip("_") for cell in rows[0]] if rows else []
+    keys = [re.sub(r"[^a-z0-9]+", "_", cell.casefold()).strip("_") for cell in rows[0]]
     for word in (*CLASS_WORDS, *_HEADERS):
         if word in keys and not _numbers([row[keys.index(word)] for row in rows[1:]]):
             return [row[keys.index(word)] for row in rows[1:]]

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.data.label_files import file_labels, given_labels
 from core.data.prompts import join_labels, parse_labels
 from core.errors import ConfigError, CoreError
+from tests.examples import examples
 
 BOTH = ("cat", "dog")
 COMMA = ("hot dog, mustard", "cat")
@@ -99,6 +102,7 @@ def test_a_file_that_does_not_exist_is_no_label(name: str) -> None:
         ("a.txt", bytes(range(1, 200)), "unknown kind"),
         ("a.csv", b"first,second\nx,y\nz,t\n", "2 columns"),
         ("a.jsonl", b"{", "damaged"),
+        ("a.csv", b",,\n", "no labels"),
     ],
 )
 def test_what_holds_no_list_is_named(name: str, data: bytes, said: str) -> None:
@@ -116,3 +120,17 @@ def test_labels_in_the_text_need_no_file() -> None:
 def test_the_name_of_a_file_in_a_field_for_labels_costs_a_sentence() -> None:
     assert any("name of a file" in note for note in parse_labels("labels.txt").notes)
     assert parse_labels("cat").notes == ()
+
+
+@given(
+    st.binary(max_size=40) | st.text("[]{}()'\"“”,=:ab1\n\\ ", max_size=40).map(str.encode),
+    st.sampled_from(list(FILES)),
+)
+@examples(200)
+def test_any_file_gives_labels_or_a_sentence(data: bytes, name: str) -> None:
+    try:
+        names = file_labels(data, name).names
+    except CoreError:
+        return
+    assert names
+    assert len({each.casefold() for each in names}) == len(names)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.data.layout import Layout, choose_layout, read_layout, read_layouts
 from core.errors import ArchiveError, UnknownNameError
+from tests.examples import examples
 
 FEW = range(4)
 
@@ -409,3 +412,16 @@ def test_a_damaged_table_is_named_and_another_one_read() -> None:
 def test_rows_without_images_are_counted() -> None:
     layout = read(files("<n>.jpg"), {"b.csv": "id,label\n" + "".join(f"{n},{'xy'[n % 2]}\n" for n in range(9))})
     assert any("5 rows name no image" in note for note in layout.notes)
+
+
+CELL = st.text("ab01,;\t\"'{}[]: .png\n", max_size=40)
+
+
+@given(st.dictionaries(st.sampled_from(["l.csv", "a/l.txt", "train.tsv", "l.json", "l.jsonl"]), CELL, max_size=3))
+@examples(150)
+def test_any_text_beside_images_leaves_every_image_placed_or_named(tables: dict[str, str]) -> None:
+    names = ["a.png", "b.png", "a/0.png", "a/1.png", "b/0.png"]
+    for layout in layouts(names, tables):
+        placed = ["/".join(path) for rows in layout.splits.values() for path, _ in rows]
+        named = ["/".join(path) for path in layout.skipped]
+        assert sorted([*placed, *(each for each in named if each in names)]) == sorted(names)
