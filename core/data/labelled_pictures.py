@@ -80,10 +80,10 @@ def folder_pictures(text: str) -> LabelledPictures:
         raise CoreError(f"{text!r} is no folder that can be read on this machine.", "Check the path.") from error
     if not inside:
         raise CoreError(f"{text!r} holds no pictures.", _HOW)
-    found = read_layouts(inside)
+    readings = read_layouts(inside)
     # Here groups are wanted, wherever it could be either.
-    grouped = [each for each in found if each.name.startswith("condition")] if equally_good(found) else []
-    layout = grouped[0] if grouped else choose_layout(found)
+    grouped = [each for each in readings if each.name.startswith("condition")] if equally_good(readings) else []
+    layout = grouped[0] if grouped else choose_layout(readings)
     if len(layout.classes) < 2:
         raise ArchiveError(f"{folder.name} has pictures of one class only.", _HOW)
     groups = {
