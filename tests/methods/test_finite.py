@@ -90,6 +90,7 @@ EXCUSED = {
     "precision.logits_in": "what leaves its range there is what agreement.agreement reports",
     "precision.measure_latencies": "measures time alone",
     "precision_probe.process_memory": "bytes alone",
+    "draws.normal": "random numbers alone",
     "elimination_cost.budget_curve": "whole numbers",
     "elimination_cost.replay_all": "asks diffusion_classifier.replay",
     "same_images.answers": "asks predictions.predict_logits and zero_shot.embed_images",

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as v2
 
-from core.methods.manipulations.draws import Draws
+from core.methods.manipulations.draws import Draws, normal
+from core.seeding import stream
 
 ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 
@@ -29,7 +30,7 @@ def reorder(images: Tensor, strength: float) -> Tensor:
 
 def colour_digits(images: Tensor, strength: float, draws: Draws) -> Tensor:
     """Red, green or blue for each image: the other two channels keep 100 − `strength` percent."""
-    chosen = torch.tensor([int(generator.integers(3)) for generator in draws.each("colour of a digit")])
+    chosen = torch.tensor([int(stream("colour of a digit", *image).integers(3)) for image in draws.images])
     kept = torch.full((len(images), 3), 1 - strength / 100)
     kept[torch.arange(len(images)), chosen] = 1
     return images * kept.to(images.device)[:, :, None, None]
@@ -47,7 +48,8 @@ def change_contrast(images: Tensor, strength: float) -> Tensor:
 
 def add_noise(images: Tensor, strength: float, draws: Draws) -> Tensor:
     """Gaussian noise with a standard deviation of `strength` grey levels of 255."""
-    return images + draws.normal("noise", *images.shape[1:], like=images) * (strength / 255)
+    streams = [stream("noise on an image", *image) for image in draws.images]
+    return images + normal(streams, *images.shape[1:], like=images) * (strength / 255)
 
 
 def noise_patch(images: Tensor, strength: float, area: float, draws: Draws, *, anywhere: bool) -> Tensor:
@@ -55,12 +57,13 @@ def noise_patch(images: Tensor, strength: float, area: float, draws: Draws, *, a
     height, width = images.shape[-2:]
     side = int(np.clip(round((area * height * width) ** 0.5), 1, min(height, width)))
     shares = np.array(
-        [generator.random(2) for generator in draws.each("place of a patch")]
+        [stream("place of an image's patch", *image).random(2) for image in draws.images]
         if anywhere
-        else [draws.one("place of the patch").random(2)] * len(images)
+        else [stream("place of every patch", *draws.all).random(2)] * len(images)
     )
     corners = torch.from_numpy((shares * (height - side + 1, width - side + 1)).astype(np.int64)).to(images.device)
-    noise = draws.normal("noise in a patch", 3, side, side, like=images) * (strength / 255)
+    streams = [stream("noise in a patch", *image) for image in draws.images]
+    noise = normal(streams, 3, side, side, like=images) * (strength / 255)
     inside = torch.arange(side, device=images.device)
     rows, columns = corners[:, :1] + inside, corners[:, 1:] + inside
     changed = images.clone()

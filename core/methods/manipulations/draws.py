@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-
-from core.seeding import stream
 
 
 @dataclass(frozen=True)
@@ -25,17 +24,20 @@ class Draws:
     keys: tuple[int, ...]
     time: int
 
-    def each(self, tag: str) -> list[np.random.Generator]:
-        """A generator for each image."""
-        return [stream(f"manipulation: {tag}", self.seed, self.time, key) for key in self.keys]
+    @property
+    def images(self) -> list[tuple[int, int, int]]:
+        """The numbers of a stream for each image."""
+        return [(self.seed, self.time, key) for key in self.keys]
 
-    def one(self, tag: str) -> np.random.Generator:
-        """A generator that all images share."""
-        return stream(f"manipulation of all: {tag}", self.seed, self.time)
+    @property
+    def all(self) -> tuple[int, int]:
+        """The numbers of a stream that all images share."""
+        return self.seed, self.time
 
-    def normal(self, tag: str, *shape: int, like: Tensor) -> Tensor:
-        """Standard normal numbers (images, *shape) where `like` is."""
-        drawn = np.empty((len(self.keys), *shape), np.float32)
-        for row, generator in zip(drawn, self.each(tag), strict=True):
-            generator.standard_normal(out=row, dtype=np.float32)
-        return torch.from_numpy(drawn).to(like.device)
+
+def normal(streams: Sequence[np.random.Generator], *shape: int, like: Tensor) -> Tensor:
+    """Standard normal numbers (streams, *shape) where `like` is."""
+    drawn = np.empty((len(streams), *shape), np.float32)
+    for row, each in zip(drawn, streams, strict=True):
+        each.standard_normal(out=row, dtype=np.float32)
+    return torch.from_numpy(drawn).to(like.device)

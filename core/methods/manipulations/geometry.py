@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from core.methods.manipulations.draws import Draws
+from core.methods.manipulations.draws import Draws, normal
+from core.seeding import stream
 
 
 def scramble(images: Tensor, strength: float, draws: Draws) -> Tensor:
@@ -23,7 +24,7 @@ def scramble(images: Tensor, strength: float, draws: Draws) -> Tensor:
     inner = (..., slice(top, top + rows * tall), slice(left, left + columns * wide))
     tiles = images[inner].unflatten(2, (rows, tall)).unflatten(4, (columns, wide))
     tiles = tiles.permute(0, 2, 4, 1, 3, 5).flatten(1, 2)  # (images, tiles, 3, tall, wide)
-    order = np.stack([_other_order(generator, rows * columns) for generator in draws.each("order of tiles")])
+    order = np.stack([_other_order(stream("order of tiles", *image), rows * columns) for image in draws.images])
     image = torch.arange(len(images), device=images.device)[:, None]
     moved = tiles[image, torch.from_numpy(order).to(images.device)]
     changed = images.clone()
@@ -43,7 +44,8 @@ def elastic(images: Tensor, strength: float, smoothness: float, draws: Draws) ->
     """
     height, width = images.shape[-2:]
     side = min(height, width)
-    field = draws.normal("field", 2, height, width, like=images)
+    streams = [stream("field of displacements", *image) for image in draws.images]
+    field = normal(streams, 2, height, width, like=images)
     vertical, horizontal = (_gaussian_rows(size, smoothness * side).to(images.device) for size in (height, width))
     # Rows of unit length: the smoothed field has variance 1 everywhere.
     vertical, horizontal = F.normalize(vertical, dim=1), F.normalize(horizontal, dim=1)
