@@ -4,7 +4,8 @@
 
 Three ways take turns on the same images, one thread each: the batch at once; the same function called for one image
 after the other; and the loop that one would write with Pillow, NumPy, SciPy, scikit-image and torchvision, which is
-handed float32 images and returns them. Ratios are of medians. The loop draws from one generator for all images, so its
+handed float32 images and returns them. Ratios are of medians of the thread's own seconds, so that
+other work on the machine counts little. The loop draws from one generator for all images, so its
 random pictures are others; tests compare what they look like.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import io
 import statistics
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -29,7 +31,6 @@ from core.methods.manipulations.catalogue import MANIPULATIONS
 from core.methods.manipulations.colours import ORDERS
 from core.methods.manipulations.manipulated import manipulated
 from core.methods.manipulations.steps import Step
-from core.timing import in_turns
 
 GREY = np.array([0.2989, 0.587, 0.114], np.float32)
 Pixels = np.ndarray  # (height, width, 3) float32 in [0, 1]
@@ -149,6 +150,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--side", type=int, nargs="+", default=[32, 224])
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parse(parser, words, count=4, side=[16], rounds=1)
+    torch.set_num_threads(1)
     where, results = machine(), []
     for side in arguments.side:
         count = max(4, arguments.count * 32 // side)
@@ -161,8 +163,12 @@ def main(words: list[str] | None = None) -> None:
                 "plain_loop": partial(loop, images, step),
             }
             seconds: dict[str, list[float]] = {name: [] for name in ways}
-            for name, taken in in_turns(ways, torch.device("cpu"), rounds=arguments.rounds):
-                seconds[name].append(taken)
+            for number in range(arguments.rounds + 1):
+                for name, way in ways.items():
+                    began = time.process_time()
+                    way()
+                    if number:  # the first one warms up
+                        seconds[name].append(time.process_time() - began)
             medians = {name: statistics.median(values) for name, values in seconds.items()}
             results.append(
                 {
