@@ -49,7 +49,7 @@ def about_size(view: PhotoView, picture: Picture) -> list[str]:
             "average over neighbouring pixels first, which takes off some of the noise."
         )
     square = photo_square(picture.image, view.side)
-    if int(square.max()) - int(square.min()) <= 2:
+    if int((square.max(axis=(0, 1)).astype(int) - square.min(axis=(0, 1))).max()) <= 2:
         found.append("This photo is of one colour: there is nothing to scramble, to blur or to draw edges of.")
     return found
 
