@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.data.prompts import parse_labels
 from core.data.wordnet import CIFAR10
 from core.methods.manipulations.catalogue import MANIPULATIONS
+from core.methods.manipulations.photo import PhotoAnswers
 from pages.biases.photo_parts import (
     answers_by_model,
     grid_data,
@@ -102,11 +104,8 @@ def _look(view: PhotoView, picture: Picture) -> None:
     slot = st.empty()
     if not all(is_known(view, picture, name) for name in view.models):
         # The rest of every slider is computed while the first pictures can be looked at already.
-        with slot.container():
-            _cards(view, picture, view.now(), "first")
-    answers, variants = answers_by_model(view, picture, view.all()), view.all()
-    with slot.container():
-        _cards(view, picture, variants, "all")
+        _cards(slot, view, picture, view.now(), "first")
+    answers, variants = _cards(slot, view, picture, view.all(), "all"), view.all()
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.plotly_chart(
@@ -123,12 +122,16 @@ def _look(view: PhotoView, picture: Picture) -> None:
             st.caption(plain(words))
 
 
-def _cards(view: PhotoView, picture: Picture, variants: tuple[Variant, ...], name: str) -> None:
-    """What changes answers, in a sentence and in a card each; `variants` are those that are known."""
-    answers = answers_by_model(view, picture, variants)
-    st.markdown(f"#### {plain(headline(view, variants, answers))}")
-    manipulation_grid(
-        grid_data(view, picture, variants, answers, everything=name == "all"),
-        key=component_key("manipulations", name),
-        on_choice=keep_state,
-    )
+def _cards(
+    slot: DeltaGenerator, view: PhotoView, picture: Picture, variants: tuple[Variant, ...], name: str
+) -> dict[str, PhotoAnswers]:
+    """What changes answers, in a sentence and in a card each; returns what each model says of each of `variants`."""
+    answers = answers_by_model(view, picture, variants)  # with its bars, which do not stay beside the cards
+    with slot.container():
+        st.markdown(f"#### {plain(headline(view, variants, answers))}")
+        manipulation_grid(
+            grid_data(view, picture, variants, answers, everything=name == "all"),
+            key=component_key("manipulations", name),
+            on_choice=keep_state,
+        )
+    return answers
