@@ -69,12 +69,12 @@ def _settings(picture: Picture, names: list[str]) -> tuple[int, int, tuple[str, 
     """The side of the picture in pixels, the seed, and the labels."""
     usual = usual_side(picture, names)
     side = st.selectbox(
-        "Size of the picture",
-        [0, *SIDES],
-        format_func=lambda each: f"{each} × {each} px" if each else f"As the models see it ({usual} px)",
+        "Side of the picture (px)",
+        ["auto", *map(str, SIDES)],
         key="photo_side",
         bind="query-params",
-        help="Noise, blur and squares are measured in these pixels. Each model resizes the result to its own size.",
+        help="Noise, blur and squares are measured in these pixels, and each model resizes the result to its own "
+        f"size. Auto: the largest of these sizes, as far as the photo has so many pixels; here {usual}.",
     )
     seed = st.number_input(
         "Seed", 0, 9999, 0, key="photo_seed", bind=bound("photo_seed"), help="Another one, another noise and order."
@@ -89,7 +89,7 @@ def _settings(picture: Picture, names: list[str]) -> tuple[int, int, tuple[str, 
             help="They name the label that fits the photo best. Classifiers keep their own classes.",
         )
         labels = parse_labels(typed).names[:MOST_LABELS]
-    return int(side) or usual, int(seed), labels
+    return usual if side == "auto" else int(side), int(seed), labels
 
 
 def usual_side(picture: Picture, names: list[str]) -> int:

@@ -101,6 +101,18 @@ def test_every_card_shows_its_picture_and_what_the_model_says_of_it(given: list[
             assert answer["same"] == (said.argmax() == first.argmax())
 
 
+def test_the_side_is_that_of_the_address_or_what_the_models_see(given: list[dict[str, Any]]) -> None:
+    for query, side in (
+        ({"photo_side": "128"}, 128),
+        ({}, 32),
+        ({"models": "cnn_small,clip_small"}, 64),
+        ({"photo_side": "no number"}, 32),
+    ):
+        open_page("biases", **{"models": "cnn_small", **query})
+        [whole] = pixels_of(given[-1]["photo"]["sheet"], 1)
+        assert whole.shape == (side, side, 3)
+
+
 def test_the_first_pictures_are_there_before_every_strength_was_asked(given: list[dict[str, Any]]) -> None:
     open_page("biases", image="example:rocket", **QUICK)
     quick = next(data for data in given if data["photo"]["alt"].startswith("Rocket"))
