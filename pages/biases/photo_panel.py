@@ -39,7 +39,7 @@ MOST_LABELS = 200
 
 def photo_panel() -> Callable[[], Export] | None:
     """The view; returns what makes its export."""
-    bar = st.columns([3, 6, 2, 2], vertical_alignment="bottom")
+    bar = st.columns([3, 3, 2, 2], vertical_alignment="bottom")
     with bar[0]:
         picture = image_picker(default="example:cat")
     with bar[1]:

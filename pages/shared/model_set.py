@@ -47,16 +47,17 @@ def models_picker(
         remember(name, ",".join(usable))
     widget = f"{name}_chosen"
     st.session_state[widget] = usable
-    st.multiselect(
-        "Models",
-        names,
-        format_func=lambda each: find_model(each).title,
-        key=widget,
-        max_selections=most,
-        placeholder="Models",
-        label_visibility="collapsed",
-        on_change=lambda: remember(name, ",".join(st.session_state[widget])),
-    )
+    label = f"Models: {len(usable)}" if len(usable) > 1 else plain(find_model(usable[0]).title)
+    with st.popover(label, icon=":material/stacks:", width="stretch"):
+        st.multiselect(
+            f"Up to {most}",
+            names,
+            format_func=lambda each: find_model(each).title,
+            key=widget,
+            max_selections=most,
+            on_change=lambda: remember(name, ",".join(st.session_state[widget])),
+        )
+        st.caption("Models that need a download are fetched on a page of one model, such as Attention.")
     return usable
 
 
