@@ -34,7 +34,7 @@ def models_picker(
     default = [each for each in preferred if each in names][:most] or names[:1]
     chosen = list(dict.fromkeys(each for each in remembered(name, ",".join(default)).split(",") if each))
     if newest and newest not in chosen:
-        chosen.append(newest)
+        chosen = [*chosen[: most - 1], newest]
     usable = []
     for each in chosen[:most]:
         if each in names:
@@ -43,7 +43,7 @@ def models_picker(
             names.append(each)
             usable.append(each)
     usable = usable or default
-    if usable != chosen:
+    if ",".join(usable) != st.session_state[name]:
         remember(name, ",".join(usable))
     widget = f"{name}_chosen"
     st.session_state[widget] = usable
