@@ -207,7 +207,8 @@ def _to_eight_bits(image: Image.Image) -> tuple[Image.Image, str]:
     """The decoded picture in mode L, RGB or RGBA, and what has to be said about it."""
     if image.mode.startswith(("I", "F")):
         return _scale_greyscale(image)
-    deep = any(";16" in str(tile[3]) for tile in image.tile)  # asked before anything is decoded
+    # Asked before anything is decoded. The 16 bits of a BMP are those of a whole pixel.
+    deep = image.format in ("PNG", "TIFF") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
     clear = image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info
     plain = image.convert("RGBA" if clear else "L" if image.mode in ("1", "L") else "RGB")
     return _scale_deep(plain) if deep else (plain, "")
@@ -215,14 +216,15 @@ def _to_eight_bits(image: Image.Image) -> tuple[Image.Image, str]:
 
 def _scale_deep(image: Image.Image) -> tuple[Image.Image, str]:
     """Colours, or grey with transparency, of 16 bits, of which Pillow reads the upper 8: as many as are used."""
-    largest = max(high for _, high in image.getextrema()[:3])
+    largest = int(np.asarray(image.convert("RGB")).max())
     found = next(((bits, white >> 8) for bits, white in _WHITES.items() if 0 < largest <= white >> 8), None)
     if found is None or found[0] == 16:
         return image, ""
     bits, white = found
     table = [min(255, round(each * 255 / white)) for each in range(256)]
     note = f"It uses {bits} of its 16 bits, of which {bits - 8} can be read: save it with 8 bits to see all its tones."
-    return image.point(table * 3 + (list(range(256)) if image.mode == "RGBA" else [])), note
+    opaque = [*range(256)] if image.mode == "RGBA" else []
+    return image.point(table * (len(image.getbands()) - bool(opaque)) + opaque), note
 
 
 def _scale_greyscale(image: Image.Image) -> tuple[Image.Image, str]:
