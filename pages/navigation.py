@@ -53,6 +53,7 @@ SECTIONS = {
         page("latent", "Latent space", "blur_on"),
     ],
     "Stress tests": [
+        page("style", "Style transfer", "brush"),
         page("precision", "Precision", "memory_alt"),
     ],
     "Train": [
