@@ -72,9 +72,9 @@ class BatchReport:
     steps: int
     count: int
     content_loss: float
-    style_loss_before: float
+    start_style_loss: float
     style_loss: float
-    images_per_minute: float
+    images_per_second: float
 
 
 def run(config: Config, folder: RunFolder) -> Iterator[Progress | BatchReport]:
@@ -161,14 +161,15 @@ def _make(
         now = yield from _told(work, start * each, len(batch), steps, words)
         for path, picture in zip(paths, now.pictures, strict=True):
             write_atomically(path, _png(picture))
+        losses = np.einsum("l,slb->sb", settled(network, config.transfer).layer_weights, now.style)
         yield BatchReport(
             step=(start + len(batch)) * each,
             steps=steps,
             count=len(batch),
             content_loss=float(now.content[-1].mean()),
-            style_loss_before=float(_style_loss(network, config, now)[0].mean()),
-            style_loss=float(_style_loss(network, config, now)[-1].mean()),
-            images_per_minute=60 * len(batch) / max(now.seconds, 1e-9),
+            start_style_loss=float(losses[0].mean()),
+            style_loss=float(losses[-1].mean()),
+            images_per_second=len(batch) / max(now.seconds, 1e-9),
         )
 
 
@@ -182,11 +183,6 @@ def _told(
         except StopIteration as end:
             return end.value
         yield Progress(step=done + now.step * count, steps=steps, text=f"{words}, step {now.step} of {now.steps}")
-
-
-def _style_loss(network: FeatureNetwork, config: Config, now: Transfer) -> np.ndarray:
-    """Σ w_l E_l, (steps, batch)."""
-    return np.einsum("l,slb->sb", settled(network, config.transfer).layer_weights, now.style)
 
 
 def _files(made: Path) -> list[Path]:

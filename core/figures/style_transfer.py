@@ -36,7 +36,7 @@ def plot_style_losses(
     _line(figure, "content", content, CATEGORICAL[0], 3)
     figure.update_xaxes(title="step", range=[0, max(1, steps)])
     figure.update_yaxes(
-        title="share of the distance",
+        title="share of its 100 %",
         type="log",
         range=[np.log10(LEAST_SHARE), np.log10(2)],
         tickvals=[0.001, 0.01, 0.1, 1],

@@ -16,10 +16,8 @@ def headline(transfer: Transfer, settings: StyleSettings) -> str:
     """Where it stands."""
     style = float(transfer.style_share(settings.layer_weights)[-1, 0])
     content = float(transfer.content_share[-1, 0])
-    return (
-        f"Step {transfer.step:,}: {share(style)} of the distance to the style is left, "
-        f"for {share(content)} of the way away from the content"
-    ).replace("%", " %")
+    words = f"Step {transfer.step:,}: style loss down to {share(style)}, content loss up to {share(content)}"
+    return words.replace("%", " %") if transfer.step else "Step 0: the picture to start from"
 
 
 def progress_words(transfer: Transfer, seconds: float, done: int) -> str:

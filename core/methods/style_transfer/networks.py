@@ -59,7 +59,7 @@ STYLE_ROWS: dict[str, StyleRow] = {
         content="block4",
         style=("stem", "block1", "block2", "block3"),
         layer_weights=(0.9, 0.05, 0.02, 0.03),
-        style_weight=1e5,
+        style_weight=2e4,
         tv_weight=1e3,
         note="In place of the paper's VGG-19: an ImageNet network, but of another design.",
     ),

@@ -55,10 +55,16 @@ def adam_step(points: Tensor, gradient: Tensor, memory: Memory, rate: float) -> 
     return points + moved, Memory(step=step, moments=(first, second))
 
 
-def lbfgs_step(points: Tensor, gradient: Tensor, memory: Memory, rate: float) -> tuple[Tensor, Memory]:
+def lbfgs_step(
+    points: Tensor, gradient: Tensor, memory: Memory, rate: float, *, largest: float = float("inf")
+) -> tuple[Tensor, Memory]:
     """Liu & Nocedal 1989, the two-loop recursion, without a line search: points and gradient (batch, numbers).
 
     A picture whose direction leads uphill stays where it is.
+
+    Args:
+        largest: no number changes by more: the step is shortened. Of the first, tiny step the gradient's change may be
+            rounding alone, and the curvature that it seems to tell of leads anywhere.
     """
     pairs, scale = memory.pairs, memory.scale
     if memory.gradient is not None and memory.moved is not None:
@@ -74,6 +80,7 @@ def lbfgs_step(points: Tensor, gradient: Tensor, memory: Memory, rate: float) ->
     if memory.step == 0:
         lengths = rate * (1 / gradient.abs().sum(dim=1, keepdim=True).clamp_min(1e-30)).clamp_max(1)
     moved = torch.where(_dot(gradient, direction) < 0, lengths, 0) * direction
+    moved = moved * (largest / moved.abs().amax(dim=1, keepdim=True).clamp_min(1e-30)).clamp_max(1)
     memory = Memory(step=memory.step + 1, gradient=gradient, moved=moved, pairs=pairs, scale=scale)
     return points + moved, memory
 

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -31,7 +32,9 @@ from core.methods.style_transfer.optimisers import Memory, Step, adam_step, lbfg
 from core.seeding import stream
 
 _REMEDY = "Lower the style's weight or the step size."
-STEPPERS: dict[str, Step] = {"lbfgs": lbfgs_step, "adam": adam_step}
+# Of a pixel from black to white, in one step of L-BFGS.
+LARGEST_MOVE = 0.2
+STEPPERS: dict[str, Step] = {"lbfgs": partial(lbfgs_step, largest=LARGEST_MOVE), "adam": adam_step}
 
 
 @dataclass(frozen=True, kw_only=True)
