@@ -106,7 +106,7 @@ def live(request: TransferRequest) -> Film | None:
             narrow.button("100 more steps", key="more_steps", on_click=more_steps, args=(100,), width="stretch")
         else:
             wide.info(
-                f"Stopped after {film.transfer.step:,} of {film.transfer.steps:,} steps.", icon=":material/pause:"
+                f"Stopped after {film.transfer.step:,} of {request.settings.steps:,} steps.", icon=":material/pause:"
             )
             narrow.button("Go on", key="resume_transfer", on_click=_go_on, type="primary", width="stretch")
     with strip.container():
