@@ -58,7 +58,8 @@ def draw(
     film: Film, said: StyleSettings, shown: DeltaGenerator, headlined: DeltaGenerator, chart: DeltaGenerator
 ) -> None:
     """The picture and its curves as they are now."""
-    shown.image(film.picture, width="stretch", caption=f"After {film.transfer.step:,} steps", clamp=True)
+    after = f"After {film.transfer.step:,} steps"
+    shown.image(film.picture, width="stretch", caption=after, alt=f"{after}: the content painted in the style.")
     headlined.markdown(f"#### {plain(headline(film.transfer, said))}")
     chart.plotly_chart(
         losses_figure(film.transfer, said),
@@ -72,8 +73,8 @@ def live(request: TransferRequest) -> Film | None:
     """Content, style, and the result while it grows, and as it ended."""
     what, paint = pictures_of(request, content, style)
     said = settings_of(request)
-    places[0].image(what, width="stretch", caption=f"Content: {plain(content.title)}")
-    places[1].image(paint, width="stretch", caption=f"Style: {plain(style.title)}")
+    places[0].image(what, width="stretch", caption=f"Content: {plain(content.title)}", alt=content.title)
+    places[1].image(paint, width="stretch", caption=f"Style: {plain(style.title)}", alt=style.title)
     shown = places[2].empty()
     left, right = st.columns([3, 4], gap="large")
     chart, strip = left.empty(), right.empty()
@@ -119,7 +120,7 @@ def show_stages(film: Film) -> None:
     st.markdown("**On the way**")
     stages = dict(list(film.stages.items())[-4:])
     for column, (step, picture) in zip(st.columns(4), stages.items(), strict=False):
-        column.image(picture, width="stretch", caption=f"Step {step:,}")
+        column.image(picture, width="stretch", caption=f"Step {step:,}", alt=f"The picture after {step:,} steps.")
 
 
 def _stop(request: TransferRequest) -> None:

@@ -59,7 +59,7 @@ def shown(app: AppTest) -> str:
 def test_it_opens_with_a_result_and_says_whose_features_they_are() -> None:
     app = open_page("style", **QUICK)
     assert not app.error
-    assert re.search(r"Step 2: style loss down to .* content loss up to", shown(app))
+    assert re.search(r"Step 2: style loss at .* content loss at", shown(app))
     assert "Features of Small CNN on CIFAR-10. In place of the paper's VGG-19" in shown(app)
     captions = [caption for image in app.get("image") for caption in image.captions if caption]  # type: ignore[attr-defined]
     assert captions == ["Content: Cat", "Style: Swirl", "After 2 steps", "Step 0"]
