@@ -18,7 +18,7 @@ from core.methods.style_transfer.transfer import StyleSettings, Transfer
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
-from pages.shared.layout import heading, teaching_cards
+from pages.shared.layout import heading, page_link, teaching_cards
 from pages.shared.pickers import image_picker, model_picker
 from pages.shared.recipes import filled_recipe, picture_setting
 from pages.style.settings_form import more_steps, read_settings
@@ -198,7 +198,17 @@ with guard():
     for note in style_notes(content.image, style.image, side):
         st.info(plain(note), icon=":material/info:")
     film = live(request)
-    st.caption(plain(network_sentence(network_of(network))))
+    words, link = st.columns([5, 2], vertical_alignment="center")
+    words.caption(plain(network_sentence(network_of(network))))
+    with link:  # an upload has no address that a run could open
+        known = style.key.partition(":")[0] in ("painted", "example")
+        page_link(
+            "train",
+            "Paint a whole data set",
+            "brush",
+            recipe="stylise",
+            **({"set": f"style={style.key}"} if known else {}),
+        )
 if film is not None and request is not None:
     with bar[4]:
         export_popover(lambda: make_export(request, film), key="export")

@@ -193,6 +193,12 @@ def test_the_papers_network_is_one_download_away() -> None:
     assert "one download away" in text_of(app)
 
 
+def test_the_recipe_of_whole_data_sets_opens_with_this_style() -> None:
+    app = open_page("train", recipe="stylise", set="style=painted:brush")
+    assert not app.error
+    assert any("painted:brush" in str(each.value) for each in (*app.text_input, *app.code))
+
+
 def test_words() -> None:
     assert [share(value) for value in (1.2, 0.5, 0.0951, 0.0123, 0.0001)] == [
         "120%", "50%", "10%", "1.2%", "less than 0.1%",
