@@ -55,6 +55,7 @@ SECTIONS = {
         page("latent", "Latent space", "blur_on"),
     ],
     "Stress tests": [
+        page("biases", "Biases", "balance"),
         page("style", "Style transfer", "brush"),
         page("precision", "Precision", "memory_alt"),
     ],
