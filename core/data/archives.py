@@ -18,6 +18,7 @@ all have one size of at most 96 pixels are decoded once, to arrays (`core.data.a
 | layout       | how it was read, by the names of `core.data.layout`                                         |
 | notes        | what was found on the way: duplicates, spellings that became one class                      |
 | skipped      | path → why it was left out                                                                  |
+| provenance   | how its images were made; of sets that a recipe of this project made                        |
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import tempfile
 import time
 import unicodedata
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,7 @@ def import_archive(
     layout: str = "",
     encoding: str = "",
     on_reading: OnReading = lambda reading, layout: None,
+    provenance: Mapping[str, object] | None = None,
 ) -> Path:
     """Import an archive (.zip, .tar, .tar.gz, .tar.xz) or a folder of images as the data set `name`.
 
@@ -120,6 +122,7 @@ def import_archive(
         layout: how to read it, by the names of `core.data.layout`; by default the one that explains the files best.
         encoding: of names in archives that do not say which they are in.
         on_reading: called with what was understood before anything is stored; may raise to cancel.
+        provenance: how the images were made, for `dataset.json`.
 
     Returns:
         The folder of the data set.
@@ -147,7 +150,7 @@ def import_archive(
                 reading = read_files(files, source.name, LIMITS)
                 chosen = reading.choose(layout)
                 on_reading(reading, chosen)
-                builder = _Builder(files, workshop / "built")
+                builder = _Builder(files, workshop / "built", provenance)
                 builder.build(name, reading, chosen, lambda share, text: on_progress(start + (1 - start) * share, text))
             try:
                 switch(workshop / "built", target)
@@ -195,8 +198,9 @@ def _remove_stale(name: str) -> None:
 class _Builder:
     """Turns files into a finished data set folder."""
 
-    def __init__(self, files: Files, target: Path) -> None:
+    def __init__(self, files: Files, target: Path, provenance: Mapping[str, object] | None) -> None:
         self._files = files
+        self._provenance = provenance
         self._target = target
         self._lossy = False
 
@@ -233,6 +237,8 @@ class _Builder:
         skipped = {**reading.skipped(layout), **broken}
         info["skipped"] = {"/".join(parts): reason for parts, reason in sorted(skipped.items())}
         info["notes"] = reading.warnings(layout)
+        if self._provenance is not None:
+            info["provenance"] = dict(self._provenance)
         if table:
             (self._target / "meta").mkdir()
             (self._target / "meta" / _TITLES_FILE).write_bytes(table)

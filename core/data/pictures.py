@@ -12,6 +12,7 @@ from core.data.examples import EXAMPLES, load_example
 from core.data.framing import framed, split_view
 from core.data.image_sets import ImageSet, dataset_sample, folder_photos, photo_set, view_set
 from core.data.images import decode_image
+from core.data.paintings import paint
 from core.errors import CoreError
 from core.reports import Progress
 
@@ -21,7 +22,7 @@ _MOST_PHOTOS = 10_000
 
 
 def open_picture(address: str) -> Image.Image:
-    """The picture at `example:NAME`, `data:DATASET/SPLIT/SEED/PLACE` (of twelve random ones), or in a file.
+    """The picture at `example:NAME`, `painted:NAME`, `data:DATASET/SPLIT/SEED/PLACE` (of twelve), or in a file.
 
     With `;squash`, `;pad` or `;crop=PLACE` behind it, where 0 is the left or upper end: that square of it.
 
@@ -37,6 +38,8 @@ def _open_whole(address: str) -> Image.Image:
     kind, _, rest = address.partition(":")
     if kind == "example":
         return load_example(rest)
+    if kind == "painted":
+        return paint(rest)
     if kind == "data":
         name, split, (seed, place) = _of_dataset(address, rest)
         drawn = sample_images(name, split, SAMPLES, seed)

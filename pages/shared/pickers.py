@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import streamlit as st
 
-from core.errors import CoreError
+from core.errors import CoreError, UnknownNameError
 from core.models.catalogue import MODELS, find_model
 from core.models.spec import Capability, ModelSpec
 from core.models.weights import Availability, availability, fetch, resolve
@@ -14,7 +15,7 @@ from core.runs.store import list_runs
 from pages.shared.address import remember, remembered
 from pages.shared.cache import loaded_model
 from pages.shared.errors import guard, show_error
-from pages.shared.foreign import plain
+from pages.shared.foreign import literal, plain
 from pages.shared.picture_picker import UPLOAD_TYPES, chosen_pictures, image_picker, pictures_picker
 from pages.shared.pictures import Picture
 from pages.shared.results import forget_if_changed, with_progress
@@ -38,13 +39,16 @@ def model_picker(
     *,
     name: str = "model",
     preferred: tuple[str, ...] = PREFERRED,
+    only: Collection[str] = (),
 ) -> str:
     """The name of a model that is ready to use; asks for a download, with progress, where one is needed.
 
     Models that can do nothing of what the page needs are left out; the ones that are not ready say why. The script
     stops here while the chosen model is not ready.
+
+    `only`: the rows of the catalogue that may be chosen, where these are few.
     """
-    chosen, state = _chosen_model(capability, name, "Model", None, preferred)
+    chosen, state = _chosen_model(capability, name, "Model", None, preferred, only)
     if not _is_ready(chosen, state):
         st.stop()
     return chosen
@@ -69,17 +73,21 @@ def _chosen_model(
     label: str,
     exclude: str | None,
     preferred: tuple[str, ...],
+    only: Collection[str] = (),
 ) -> tuple[str, Availability]:
     """The widget, and what it holds."""
     names = [spec.name for spec in MODELS.values() if _fits(spec, capability) and spec.name != exclude]
     names += [own for own in _own_models() if _fits(find_model(own), capability) and own != exclude]
+    names = [each for each in names if not only or each in only]
     states = {candidate: availability(find_model(candidate)) for candidate in names}
     usable = [candidate for candidate in names if states[candidate].state == "ready"]
     default = next((each for each in (*preferred, *usable) if each in usable), names[0])
     if (carried := st.session_state.get(name)) in MODELS and not _fits(find_model(carried), capability):
         remember(name, default)  # another page's choice, which means nothing here
     wanted = remembered(name, default)
-    if wanted not in names and wanted != exclude:
+    if wanted not in names and only:
+        show_error(UnknownNameError("network for this page", literal(wanted, 80), names))
+    elif wanted not in names and wanted != exclude:
         wanted = _from_address(wanted, capability)
         if wanted:
             names.append(wanted)

@@ -14,6 +14,7 @@ from core.data.catalogue import installed_datasets, usual_split
 from core.data.examples import EXAMPLES
 from core.data.formats import SUFFIXES, has_image_suffix, listed
 from core.data.images import MAX_BYTES
+from core.data.paintings import PAINTINGS
 from core.data.uploads import MOST_DAYS
 from core.errors import CoreError
 from core.paths import local_path
@@ -29,6 +30,7 @@ from pages.shared.pictures import (
     example_picture,
     keep_picture,
     own_pictures,
+    painted_picture,
     picture_at,
     read_picture,
 )
@@ -37,8 +39,13 @@ UPLOAD_TYPES = [suffix.removeprefix(".") for suffix in SUFFIXES]
 MOST_PICTURES = 16
 
 
-def image_picker(*, name: str = "image", default: str = "example:coffee", label: str = "Image") -> Picture:
-    """The chosen image, and a popover to choose another: examples, upload, camera, data set or folder."""
+def image_picker(
+    *, name: str = "image", default: str = "example:coffee", label: str = "Image", paintings: bool = False
+) -> Picture:
+    """The chosen image, and a popover to choose another: examples, upload, camera, data set or folder.
+
+    `paintings`: whether those of `core.data.paintings` are among the examples.
+    """
     # A page has one place to drop a photo.
     if name == "image" and (brought := _dropped(f"{name}_drop")):
         remember(name, brought[-1])
@@ -56,7 +63,7 @@ def image_picker(*, name: str = "image", default: str = "example:coffee", label:
             key=f"{name}_source",
         )
         if source == "Examples":
-            _example_gallery(name)
+            _example_gallery(name, paintings)
         elif source == "Upload":
             _uploads(name, default)
         elif source == "Camera":
@@ -229,8 +236,9 @@ def _thumbnail(picture: Picture) -> None:
     st.image(picture.image.crop((left, top, left + side, top + side)).resize((120, 120)), alt=picture.title)
 
 
-def _example_gallery(name: str) -> None:
-    _thumbnails(name, [example_picture(example) for example in EXAMPLES], lambda picture: picture.title)
+def _example_gallery(name: str, paintings: bool) -> None:
+    painted = [painted_picture(each) for each in PAINTINGS] if paintings else []
+    _thumbnails(name, [*painted, *map(example_picture, EXAMPLES)], lambda picture: picture.title)
 
 
 def _uploads(name: str, default: str) -> None:

@@ -15,6 +15,7 @@ from core.data.catalogue import installed_datasets, sample_images
 from core.data.examples import EXAMPLES, load_example
 from core.data.framing import View, framed, split_view
 from core.data.images import decode_photo, image_digest
+from core.data.paintings import PAINTINGS, paint
 from core.data.uploads import Upload, delete_upload, find_upload, is_upload, keep_upload, list_uploads
 from core.errors import CoreError
 from pages.shared.address import whole_number
@@ -62,6 +63,13 @@ def picture_at(key: str) -> Picture:
 def example_picture(name: str) -> Picture:
     """A bundled photo."""
     return _example(f"example:{name}")
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def painted_picture(name: str) -> Picture:
+    """One of `core.data.paintings`."""
+    image = paint(name)
+    return Picture(key=f"painted:{name}", title=PAINTINGS[name][0], image=image, digest=image_digest(image))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -154,6 +162,8 @@ def _whole(key: str) -> Picture:
     kind, _, rest = key.partition(":")
     if kind == "example" and rest in EXAMPLES:
         return _example(key)
+    if kind == "painted" and rest in PAINTINGS:
+        return painted_picture(rest)
     if kind == "upload":
         if (found := _own(key)) is not None:
             return found

@@ -107,7 +107,7 @@ def written(value: object) -> str:
 def picture_setting(key: str, name: str = "photo") -> str:
     """The picture behind a page's address as a recipe opens it: an upload is a file saved beside the script."""
     whole, view = split_view(key)
-    return key if whole.partition(":")[0] in ("example", "data") else f"{name}.jpg{view.ending()}"
+    return key if whole.partition(":")[0] in ("example", "data", "painted") else f"{name}.jpg{view.ending()}"
 
 
 def set_setting(address: str) -> str:
