@@ -35,6 +35,8 @@ from core.methods.embeddings import embedding, embedding_quality, features, laye
 from core.methods.embeddings.features import Features
 from core.methods.latent import bounds, drawing, passes
 from core.methods.latent.pictures import as_bytes
+from core.methods.manipulations import manipulated
+from core.methods.manipulations.steps import Step
 from core.methods.masking import faithfulness, masking
 from core.methods.modality_gap import alignment, alignment_steps, modality_gap, procrustes
 from core.methods.operators import identity_trap, learned_layer, picture, receptive_field, single_layer, trap_curves
@@ -88,12 +90,21 @@ EXCUSED = {
     "precision.logits_in": "what leaves its range there is what agreement.agreement reports",
     "precision.measure_latencies": "measures time alone",
     "precision_probe.process_memory": "bytes alone",
+    "draws.normal": "random numbers alone",
     "elimination_cost.budget_curve": "whole numbers",
     "elimination_cost.replay_all": "asks diffusion_classifier.replay",
     "same_images.answers": "asks predictions.predict_logits and zero_shot.embed_images",
     "same_images.class_order": "names of classes",
     "targets.trace_score": "is differentiated; its callers look at the gradients",
-}  # fmt: skip
+} | dict.fromkeys(
+    (
+        "colours.add_noise", "colours.brighten", "colours.change_contrast", "colours.colour_digits",
+        "colours.fade", "colours.noise_patch", "colours.reorder", "colours.rotate_hue", "colours.write_jpeg",
+        "geometry.blur", "geometry.elastic", "geometry.pixelate", "geometry.scramble", "lines.edges",
+        "lines.silhouette",
+    ),
+    "manipulated.manipulated looks at the images first",
+)  # fmt: skip
 
 RANDOM = np.random.default_rng(0)
 SIZE = ViTConfig(image_size=16, patch_size=8, embed_dim=16, depth=2, num_heads=2, classes=3)
@@ -314,6 +325,10 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
         lambda bad: batched_answers.ask_about(
             [lambda: Image.new("RGB", (16, 16))], Preprocessing(size=16, normalisation=HALF_NORMALISATION), network(bad)
         )
+    ],
+    "manipulated.manipulated": [
+        lambda bad, step=step: manipulated.manipulated(photo(bad), [step], seed=0, keys=[0])
+        for step in (Step("grey", 100), Step("scramble", 2), Step("silhouette", 100), Step("blur", 0))
     ],
     "masking.mask_patches": [
         lambda bad: masking.mask_patches(

@@ -1,0 +1,169 @@
+"""The manipulations by name: what each takes from a picture, and its strength in the picture's own terms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from core.errors import ConfigError, UnknownNameError
+
+# What a manipulation leaves a model to go by, or takes from it.
+Cue = Literal["colour", "texture", "shape", "place", "quality"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """A second number that some manipulations take: where or how far, as a share of the picture."""
+
+    title: str
+    unit: str
+    lowest: float
+    highest: float
+    usual: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manipulation:
+    """One row.
+
+    Attributes:
+        summary: what it does to a picture, in one sentence.
+        unit: of the strength, in the picture's own terms: grey levels of 255, pixels, tiles a side, degrees, percent.
+        lowest, highest: the strengths that are honoured; `neutral` is the one that changes nothing, bit by bit.
+        usual: the strength to begin with.
+        step: of a slider; strengths of a `whole` manipulation are whole numbers.
+        random: its outcome depends on the seed and on the image's own number.
+        names: what the strengths are called, where they are no quantity.
+        extent: its second number, where it has one.
+    """
+
+    name: str
+    title: str
+    summary: str
+    cue: Cue
+    unit: str
+    lowest: float
+    highest: float
+    neutral: float
+    usual: float
+    step: float = 1
+    whole: bool = False
+    random: bool = False
+    names: tuple[str, ...] = ()
+    extent: Extent | None = None
+
+    def check(self, strength: float) -> None:
+        """Raise `ConfigError` where `strength` is not one of this manipulation."""
+        if not self.lowest <= strength <= self.highest:  # NaN fails too
+            raise ConfigError(
+                f"{self.title} goes from {self.lowest:g} to {self.highest:g} {self.unit}, not {strength:g}.",
+                "Choose a strength in between.",
+            )
+        if self.whole and strength != int(strength):
+            raise ConfigError(f"{self.title} takes a whole number, not {strength:g}.", "Round it.")
+
+    def words(self, strength: float) -> str:
+        """A strength as it is written beside a picture: '64 grey levels', 'BGR'."""
+        if self.names:
+            return self.names[int(strength)]
+        return f"{strength:g} {self.unit}" if self.unit not in ("%", "°", "×") else f"{strength:g}\u202f{self.unit}"
+
+    def strengths(self, count: int) -> tuple[float, ...]:
+        """About `count` strengths from the lowest to the highest, each on a step; the neutral one is among them."""
+        steps = round((self.highest - self.lowest) / self.step)
+        chosen = {round(index * steps / max(count - 1, 1)) for index in range(count)}
+        chosen.add(round((self.neutral - self.lowest) / self.step))
+        return tuple(round(self.lowest + index * self.step, 6) for index in sorted(chosen))
+
+
+PATCH = Extent(title="Size of the patch", unit="of the area", lowest=0.01, highest=1.0, usual=1 / 16)
+# Half a dozen pixels at 32: wider, and whole things move; narrower, and it is noise.
+WAVE = Extent(title="Smoothness", unit="of the shorter side", lowest=0.01, highest=0.5, usual=1 / 16)
+
+MANIPULATIONS: dict[str, Manipulation] = {
+    row.name: row
+    for row in (
+        Manipulation(
+            name="grey", title="Greyscale", cue="colour", unit="%", lowest=0, highest=100, neutral=0, usual=100, step=5,
+            summary="Colours fade to their brightness.",
+        ),
+        Manipulation(
+            name="hue", title="Hue rotation", cue="colour", unit="°", lowest=-180, highest=180, neutral=0, usual=120,
+            step=15, summary="Every colour moves along the colour circle; brightness and saturation (HSV) stay.",
+        ),
+        Manipulation(
+            name="channels", title="Channel order", cue="colour", unit="order", lowest=0, highest=5, neutral=0, usual=5,
+            whole=True, names=("RGB", "RBG", "GRB", "GBR", "BRG", "BGR"),
+            summary="Red, green and blue change places.",
+        ),
+        Manipulation(
+            name="digits", title="Coloured digits", cue="colour", unit="%", lowest=0, highest=100, neutral=0, usual=100,
+            step=5, random=True,
+            summary="What is light turns red, green or blue, one colour an image, as the digits of coloured MNIST.",
+        ),
+        Manipulation(
+            name="scramble", title="Scrambled tiles", cue="shape", unit="tiles a side", lowest=1, highest=16, neutral=1,
+            usual=4, whole=True, random=True,
+            summary="Equal tiles change places at random; every pixel is kept, the shape is not.",
+        ),
+        Manipulation(
+            name="elastic", title="Elastic distortion", cue="texture", unit="% of the side", lowest=0, highest=15,
+            neutral=0, usual=4, step=0.5, random=True, extent=WAVE,
+            summary="Pixels move by a smooth random field; the strength is how far, typically.",
+        ),
+        Manipulation(
+            name="blur", title="Gaussian blur", cue="texture", unit="px", lowest=0, highest=16, neutral=0, usual=3,
+            step=0.5, summary="Fine detail goes, coarse shape stays; the strength is the standard deviation.",
+        ),
+        Manipulation(
+            name="silhouette", title="Silhouette", cue="texture", unit="%", lowest=0, highest=100, neutral=0, usual=100,
+            step=5, summary="Black where the object is (by Otsu's threshold), white elsewhere.",
+        ),
+        Manipulation(
+            name="edges", title="Edges", cue="texture", unit="%", lowest=0, highest=100, neutral=0, usual=100, step=5,
+            summary="Black where brightness changes (Sobel, the steepest is black), else white.",
+        ),
+        Manipulation(
+            name="noise_patch", title="Noise in one patch", cue="place", unit="grey levels", lowest=0, highest=255,
+            neutral=0, usual=128, step=5, random=True, extent=PATCH,
+            summary="Gaussian noise in one square, at the same place in every image (8×8 px in one of 32).",
+        ),
+        Manipulation(
+            name="noise_patch_anywhere", title="Noise in a patch anywhere", cue="place", unit="grey levels", lowest=0,
+            highest=255, neutral=0, usual=128, step=5, random=True, extent=PATCH,
+            summary="Gaussian noise in one square, at a random place in each image.",
+        ),
+        Manipulation(
+            name="noise", title="Gaussian noise", cue="quality", unit="grey levels", lowest=0, highest=255, neutral=0,
+            usual=40, step=5, random=True, summary="Independent noise on every pixel and channel.",
+        ),
+        Manipulation(
+            name="brightness", title="Brightness", cue="quality", unit="×", lowest=0, highest=3, neutral=1, usual=0.4,
+            step=0.05, summary="Every value is multiplied.",
+        ),
+        Manipulation(
+            name="contrast", title="Contrast", cue="quality", unit="×", lowest=0, highest=3, neutral=1, usual=0.3,
+            step=0.05, summary="Values move towards the image's mean brightness, or away from it.",
+        ),
+        Manipulation(
+            name="pixelate", title="Pixelated", cue="quality", unit="px", lowest=1, highest=32, neutral=1, usual=8,
+            whole=True, summary="Squares of this side show their mean colour.",
+        ),
+        Manipulation(
+            name="jpeg", title="JPEG", cue="quality", unit="% of quality lost", lowest=0, highest=99, neutral=0,
+            usual=90, whole=True,
+            summary="Written as a JPEG file of a lower quality (100 minus the strength) and read again.",
+        ),
+    )
+}  # fmt: skip
+
+
+def manipulation(name: str) -> Manipulation:
+    """The row of that name.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    if name not in MANIPULATIONS:
+        raise UnknownNameError("manipulation", name, MANIPULATIONS)
+    return MANIPULATIONS[name]
