@@ -40,8 +40,9 @@ from core.experiments.evaluation import (
 )
 from core.experiments.run_precision import settle_precision
 from core.files import write_json
+from core.methods.accuracy.class_matching import match_classes
 from core.methods.accuracy.confusion import accuracy
-from core.methods.accuracy.same_images import answers, class_order
+from core.methods.accuracy.same_images import answers
 from core.methods.diffusion.denoising_error import Denoiser
 from core.methods.diffusion.diffusion_batch import fitting_batch
 from core.methods.diffusion.diffusion_classifier import Classification, classify, replay
@@ -155,7 +156,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | Classification
     labels, tested = choose_labels(config.labels, info), evaluated_splits(config.test_split, info, carved=True)
     others = {name: load(name, place) for name in dict.fromkeys(config.compare_with)}
     for other in others.values():
-        class_order(other, info["classes"])
+        match_classes(other, info["classes"])
     for split in tested:
         yield from (replace(each, step=0, steps=1) for each in decode_split(config.dataset, split, preprocessing.size))
     pictures = choose_pictures(config, tested, preprocessing.size)

@@ -18,7 +18,8 @@ def test_a_model_at_chance_keeps_nothing_though_its_plain_ratio_is_that_of_a_goo
     assert good.corrected.value == pytest.approx(0.4375)
     assert lost.corrected.value == 0.0
     assert (good.drop.value, lost.drop.value) == (-0.45, -0.1)
-    assert lost.corrected.low is not None and lost.corrected.high is not None
+    assert lost.corrected.low is not None
+    assert lost.corrected.high is not None
     assert lost.corrected.low < 0 < lost.corrected.high
 
 
@@ -50,7 +51,8 @@ def test_the_interval_of_two_sets_is_that_of_both_drawn_anew() -> None:
 
 
 def width(estimate: Estimate) -> float:
-    assert estimate.low is not None and estimate.high is not None
+    assert estimate.low is not None
+    assert estimate.high is not None
     return estimate.high - estimate.low
 
 
