@@ -9,6 +9,7 @@ from core.experiments import (
     diffusion_zero_shot,
     linear_probe,
     mixer_scratch,
+    stress,
     text_to_image,
     transfer,
     vae,
@@ -69,6 +70,13 @@ RECIPES: dict[str, Recipe] = {
         summary="A pretrained network on another data set: new head, last block, everything, or from random weights",
         config=transfer.Config,
         run=transfer.run,
+    ),
+    "stress": Recipe(
+        name="stress",
+        title="Stress test",
+        summary="Any models on the same labelled images, as they are and manipulated: what they rely on",
+        config=stress.Config,
+        run=stress.run,
     ),
     "linear_probe": Recipe(
         name="linear_probe",

@@ -20,7 +20,7 @@ from core.data.transforms import to_batch
 from core.errors import ConfigError, CoreError, IncompatibleError, UnknownNameError
 from core.experiments import diffusion_checkpoint, diffusion_zero_shot
 from core.experiments.diffusion_zero_shot import CLASSIFIED, ClassificationReport, Config, image_seed
-from core.experiments.evaluation import PREDICTIONS, RESULT
+from core.experiments.evaluation import PREDICTIONS, RESULT, choose_images
 from core.launch import execute
 from core.methods.diffusion.diffusion_classifier import classify
 from core.methods.diffusion.sampling_plan import Plan
@@ -149,9 +149,9 @@ def test_the_first_images_of_a_larger_run_are_those_of_a_smaller_one(config: Con
     few, more = (evaluate(replace(config, images=count), f"of{count}")[2] for count in (3, 6))
     for key in ("row", "predicted", "calls", "seed"):
         np.testing.assert_array_equal(more[key][:3], few[key])
-    every = diffusion_zero_shot.choose_pictures(replace(config, images=0), ("test",), 8)
+    every = choose_images(config.dataset, ("test",), 8)
     assert sorted(every.row) == list(range(20))
-    other = diffusion_zero_shot.choose_pictures(replace(config, seed=1), ("test",), 8)
+    other = choose_images(config.dataset, ("test",), 8, config.images, seed=1)
     assert list(other.row) != list(more["row"])
     assert image_seed(config, 0) != image_seed(replace(config, plan=replace(SMALL, seed=1)), 0)
 
