@@ -31,7 +31,8 @@ class Manipulation:
         unit: of the strength, in the picture's own terms: grey levels of 255, pixels, tiles a side, degrees, percent.
         lowest, highest: the strengths that are honoured; `neutral` is the one that changes nothing, bit by bit.
         usual: the strength to begin with.
-        step: of a slider; strengths of a `whole` manipulation are whole numbers.
+        whole: whether strengths are whole numbers.
+        ladder: strengths from the lowest up that differ to the eye, the neutral and the usual one among them.
         random: its outcome depends on the seed and on the image's own number.
         names: what the strengths are called, where they are no quantity.
         extent: its second number, where it has one.
@@ -46,7 +47,7 @@ class Manipulation:
     highest: float
     neutral: float
     usual: float
-    step: float = 1
+    ladder: tuple[float, ...]
     whole: bool = False
     random: bool = False
     names: tuple[str, ...] = ()
@@ -68,13 +69,6 @@ class Manipulation:
             return self.names[int(strength)]
         return f"{strength:g} {self.unit}" if self.unit not in ("%", "°", "×") else f"{strength:g}\u202f{self.unit}"
 
-    def strengths(self, count: int) -> tuple[float, ...]:
-        """About `count` strengths from the lowest to the highest, each on a step; the neutral one is among them."""
-        steps = round((self.highest - self.lowest) / self.step)
-        chosen = {round(index * steps / max(count - 1, 1)) for index in range(count)}
-        chosen.add(round((self.neutral - self.lowest) / self.step))
-        return tuple(round(self.lowest + index * self.step, 6) for index in sorted(chosen))
-
 
 PATCH = Extent(title="Size of the patch", unit="of the area", lowest=0.01, highest=1.0, usual=1 / 16)
 # Half a dozen pixels at 32: wider, and whole things move; narrower, and it is noise.
@@ -84,75 +78,100 @@ MANIPULATIONS: dict[str, Manipulation] = {
     row.name: row
     for row in (
         Manipulation(
-            name="grey", title="Greyscale", cue="colour", unit="%", lowest=0, highest=100, neutral=0, usual=100, step=5,
+            name="grey", title="Greyscale", cue="colour",
             summary="Colours fade to their brightness.",
+            unit="%", lowest=0, highest=100, neutral=0, usual=100,
+            ladder=(0, 25, 50, 75, 100),
         ),
         Manipulation(
-            name="hue", title="Hue rotation", cue="colour", unit="°", lowest=-180, highest=180, neutral=0, usual=120,
-            step=15, summary="Every colour moves along the colour circle; brightness and saturation (HSV) stay.",
+            name="hue", title="Hue rotation", cue="colour",
+            summary="Every colour moves along the colour circle; brightness and saturation (HSV) stay.",
+            unit="°", lowest=-180, highest=180, neutral=0, usual=120,
+            ladder=(-180, -135, -90, -60, -30, 0, 30, 60, 90, 120, 150, 180),
         ),
         Manipulation(
-            name="channels", title="Channel order", cue="colour", unit="order", lowest=0, highest=5, neutral=0, usual=5,
-            whole=True, names=("RGB", "RBG", "GRB", "GBR", "BRG", "BGR"),
+            name="channels", title="Channel order", cue="colour",
             summary="Red, green and blue change places.",
+            unit="order", lowest=0, highest=5, neutral=0, usual=5, whole=True,
+            ladder=(0, 1, 2, 3, 4, 5), names=("RGB", "RBG", "GRB", "GBR", "BRG", "BGR"),
         ),
         Manipulation(
-            name="digits", title="Coloured digits", cue="colour", unit="%", lowest=0, highest=100, neutral=0, usual=100,
-            step=5, random=True,
+            name="digits", title="Coloured digits", cue="colour",
             summary="What is light turns red, green or blue, one colour an image, as the digits of coloured MNIST.",
+            unit="%", lowest=0, highest=100, neutral=0, usual=100, random=True,
+            ladder=(0, 25, 50, 75, 100),
         ),
         Manipulation(
-            name="scramble", title="Scrambled tiles", cue="shape", unit="tiles a side", lowest=1, highest=16, neutral=1,
-            usual=4, whole=True, random=True,
+            name="scramble", title="Scrambled tiles", cue="shape",
             summary="Equal tiles change places at random; every pixel is kept, the shape is not.",
+            unit="tiles a side", lowest=1, highest=16, neutral=1, usual=4, whole=True, random=True,
+            ladder=(1, 2, 4, 8, 16),
         ),
         Manipulation(
-            name="elastic", title="Elastic distortion", cue="texture", unit="% of the side", lowest=0, highest=15,
-            neutral=0, usual=4, step=0.5, random=True, extent=WAVE,
+            name="elastic", title="Elastic distortion", cue="texture",
             summary="Pixels move by a smooth random field; the strength is how far, typically.",
+            unit="% of the side", lowest=0, highest=15, neutral=0, usual=4, random=True, extent=WAVE,
+            ladder=(0, 1, 2, 3, 4, 6, 8, 12),
         ),
         Manipulation(
-            name="blur", title="Gaussian blur", cue="texture", unit="px", lowest=0, highest=16, neutral=0, usual=3,
-            step=0.5, summary="Fine detail goes, coarse shape stays; the strength is the standard deviation.",
+            name="blur", title="Gaussian blur", cue="texture",
+            summary="Fine detail goes, coarse shape stays; the strength is the standard deviation.",
+            unit="px", lowest=0, highest=16, neutral=0, usual=3,
+            ladder=(0, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12),
         ),
         Manipulation(
-            name="silhouette", title="Silhouette", cue="texture", unit="%", lowest=0, highest=100, neutral=0, usual=100,
-            step=5, summary="Black where the object is (by Otsu's threshold), white elsewhere.",
+            name="silhouette", title="Silhouette", cue="texture",
+            summary="Black where the object is (by Otsu's threshold), white elsewhere.",
+            unit="%", lowest=0, highest=100, neutral=0, usual=100,
+            ladder=(0, 25, 50, 75, 100),
         ),
         Manipulation(
-            name="edges", title="Edges", cue="texture", unit="%", lowest=0, highest=100, neutral=0, usual=100, step=5,
+            name="edges", title="Edges", cue="texture",
             summary="Black where brightness changes (Sobel, the steepest is black), else white.",
+            unit="%", lowest=0, highest=100, neutral=0, usual=100,
+            ladder=(0, 25, 50, 75, 100),
         ),
         Manipulation(
-            name="noise_patch", title="Noise in one patch", cue="place", unit="grey levels", lowest=0, highest=255,
-            neutral=0, usual=128, step=5, random=True, extent=PATCH,
+            name="noise_patch", title="Noise in one patch", cue="place",
             summary="Gaussian noise in one square, at the same place in every image (8×8 px in one of 32).",
+            unit="grey levels", lowest=0, highest=255, neutral=0, usual=128, random=True, extent=PATCH,
+            ladder=(0, 16, 32, 64, 96, 128, 192, 255),
         ),
         Manipulation(
-            name="noise_patch_anywhere", title="Noise in a patch anywhere", cue="place", unit="grey levels", lowest=0,
-            highest=255, neutral=0, usual=128, step=5, random=True, extent=PATCH,
+            name="noise_patch_anywhere", title="Noise in a patch anywhere", cue="place",
             summary="Gaussian noise in one square, at a random place in each image.",
+            unit="grey levels", lowest=0, highest=255, neutral=0, usual=128, random=True, extent=PATCH,
+            ladder=(0, 16, 32, 64, 96, 128, 192, 255),
         ),
         Manipulation(
-            name="noise", title="Gaussian noise", cue="quality", unit="grey levels", lowest=0, highest=255, neutral=0,
-            usual=40, step=5, random=True, summary="Independent noise on every pixel and channel.",
+            name="noise", title="Gaussian noise", cue="quality",
+            summary="Independent noise on every pixel and channel.",
+            unit="grey levels", lowest=0, highest=255, neutral=0, usual=40, random=True,
+            ladder=(0, 5, 10, 20, 40, 60, 80, 120, 160, 255),
         ),
         Manipulation(
-            name="brightness", title="Brightness", cue="quality", unit="×", lowest=0, highest=3, neutral=1, usual=0.4,
-            step=0.05, summary="Every value is multiplied.",
+            name="brightness", title="Brightness", cue="quality",
+            summary="Every value is multiplied.",
+            unit="×", lowest=0, highest=3, neutral=1, usual=0.4,
+            ladder=(0, 0.1, 0.2, 0.4, 0.7, 1, 1.5, 2, 3),
         ),
         Manipulation(
-            name="contrast", title="Contrast", cue="quality", unit="×", lowest=0, highest=3, neutral=1, usual=0.3,
-            step=0.05, summary="Values move towards the image's mean brightness, or away from it.",
+            name="contrast", title="Contrast", cue="quality",
+            summary="Values move towards the image's mean brightness, or away from it.",
+            unit="×", lowest=0, highest=3, neutral=1, usual=0.3,
+            ladder=(0, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3),
         ),
         Manipulation(
-            name="pixelate", title="Pixelated", cue="quality", unit="px", lowest=1, highest=32, neutral=1, usual=8,
-            whole=True, summary="Squares of this side show their mean colour.",
+            name="pixelate", title="Pixelated", cue="quality",
+            summary="Squares of this side show their mean colour.",
+            unit="px", lowest=1, highest=32, neutral=1, usual=8, whole=True,
+            ladder=(1, 2, 4, 8, 16, 32),
         ),
         Manipulation(
-            name="jpeg", title="JPEG", cue="quality", unit="% of quality lost", lowest=0, highest=99, neutral=0,
-            usual=90, whole=True,
+            name="jpeg", title="JPEG", cue="quality",
             summary="Written as a JPEG file of a lower quality (100 minus the strength) and read again.",
+            unit="% of quality lost", lowest=0, highest=99, neutral=0, usual=90, whole=True,
+            ladder=(0, 50, 70, 80, 90, 95, 98),
         ),
     )
 }  # fmt: skip
