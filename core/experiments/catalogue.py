@@ -7,6 +7,7 @@ from core.experiments import (
     clip_contrastive,
     cnn_scratch,
     diffusion_zero_shot,
+    domain_shift,
     linear_probe,
     mixer_scratch,
     stress,
@@ -77,6 +78,13 @@ RECIPES: dict[str, Recipe] = {
         summary="Any models on the same labelled images, as they are and manipulated: what they rely on",
         config=stress.Config,
         run=stress.run,
+    ),
+    "domain_shift": Recipe(
+        name="domain_shift",
+        title="Domain shift",
+        summary="What frozen features are worth in a domain that they were not probed in, and on other classes",
+        config=domain_shift.Config,
+        run=domain_shift.run,
     ),
     "linear_probe": Recipe(
         name="linear_probe",

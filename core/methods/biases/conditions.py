@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from core.methods.biases.ratios import AccuracyRatio, same_images_ratio
 from core.methods.manipulations.steps import parse_steps
 
 AS_THEY_ARE = "As they are"
+_CELLS = ("both", "only_first", "only_second", "neither")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +36,20 @@ class StressRow:
     def values(self) -> dict[str, Any]:
         """As results hold it."""
         low, high = self.accuracy.interval
-        right = {"accuracy": self.accuracy.value, "low": low, "high": high, "count": self.accuracy.count}
-        return {"model": self.model, "condition": self.condition, **right} | (
-            {"against_as_they_are": self.ratio.values()} if self.ratio else {}
-        )
+        right = {"correct": self.accuracy.correct, "count": self.accuracy.count}
+        found = {"accuracy": self.accuracy.value, "low": low, "high": high, **right}
+        ratio = {"against_as_they_are": self.ratio.values()} if self.ratio else {}
+        return {"model": self.model, "condition": self.condition, **found, **ratio}
+
+    @classmethod
+    def read(cls, values: dict[str, Any], *, seed: int = 0) -> StressRow:
+        """What `values` gave."""
+        ratio = None
+        if stored := values.get("against_as_they_are"):
+            counts = Paired(**{cell: int(stored[cell]) for cell in _CELLS})
+            ratio = same_images_ratio(counts, int(stored["classes"]), seed=seed)
+        right = Accuracy(correct=int(values["correct"]), count=int(values["count"]))
+        return cls(model=int(values["model"]), condition=int(values["condition"]), accuracy=right, ratio=ratio)
 
 
 def stress_table(labels: np.ndarray, answers: np.ndarray, classes: int, *, seed: int = 0) -> list[StressRow]:
@@ -77,11 +89,38 @@ def stress_table(labels: np.ndarray, answers: np.ndarray, classes: int, *, seed:
     return rows
 
 
-def between_models(labels: np.ndarray, answers: np.ndarray, first: int, second: int, condition: int) -> Paired:
-    """Two models under one condition, on the images that both were asked about; arguments as `stress_table`."""
-    one, other = answers[:, first, condition], answers[:, second, condition]
-    asked = (one >= 0) & (other >= 0)
-    return paired(labels[asked], one[asked], other[asked])
+@dataclass(frozen=True, kw_only=True)
+class ModelPair:
+    """Two models under one condition, on the images that both were asked about."""
+
+    condition: int
+    first: int
+    second: int
+    paired: Paired
+
+    def values(self) -> dict[str, int]:
+        """As results hold it."""
+        places = {"condition": self.condition, "first": self.first, "second": self.second}
+        return places | asdict(self.paired)
+
+    @classmethod
+    def read(cls, values: dict[str, int]) -> ModelPair:
+        """What `values` gave."""
+        counts = Paired(**{cell: int(values[cell]) for cell in _CELLS})
+        condition, first, second = (int(values[key]) for key in ("condition", "first", "second"))
+        return cls(condition=condition, first=first, second=second, paired=counts)
+
+
+def model_pairs(labels: np.ndarray, answers: np.ndarray) -> list[ModelPair]:
+    """Every two models under every condition, the earlier one first; arguments as of `stress_table`."""
+    pairs = []
+    for condition in range(answers.shape[2]):
+        for first, second in combinations(range(answers.shape[1]), 2):
+            one, other = answers[:, first, condition], answers[:, second, condition]
+            asked = (one >= 0) & (other >= 0)
+            same = paired(labels[asked], one[asked], other[asked])
+            pairs.append(ModelPair(condition=condition, first=first, second=second, paired=same))
+    return pairs
 
 
 def condition_words(text: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import ShapeError
-from core.methods.accuracy.paired import Paired, paired
+from core.methods.accuracy.paired import Paired
 from core.methods.biases.ratios import DRAWS, Estimate
 from core.seeding import stream
 
@@ -54,28 +54,6 @@ def error_consistency(found: Paired, *, seed: int = 0, draws: int = DRAWS) -> Er
             low, high = np.quantile(kappas, (0.025, 0.975))
             estimate = Estimate(value=float(value[0]), low=float(low), high=float(high))
     return ErrorConsistency(observed=float(observed[0]), expected=float(expected[0]), kappa=estimate, paired=found)
-
-
-def consistency_matrix(labels: np.ndarray, answers: np.ndarray) -> list[list[ErrorConsistency]]:
-    """Every model against every model.
-
-    Args:
-        labels: (images,) the truth.
-        answers: (images, models); below 0 where a model was not asked, an image that its pairs leave out.
-
-    Raises:
-        ShapeError: two models share no image, or the shapes disagree.
-    """
-    if answers.ndim != 2 or len(answers) != len(labels):
-        raise ShapeError(f"Got {answers.shape} answers for {labels.shape} labels.", "Give (images, models).")
-    matrix = []
-    for first in answers.T:
-        row = []
-        for second in answers.T:
-            asked = (first >= 0) & (second >= 0)
-            row.append(error_consistency(paired(labels[asked], first[asked], second[asked])))
-        matrix.append(row)
-    return matrix
 
 
 def _agreement(shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ it prefers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -72,11 +72,13 @@ class AccuracyRatio:
         for name in ("original", "changed"):
             each: Accuracy = getattr(self, name)
             low, high = each.interval
-            found[name] = {"accuracy": each.value, "low": low, "high": high, "count": each.count}
+            found[name] = {
+                "accuracy": each.value, "low": low, "high": high, "correct": each.correct, "count": each.count,
+            }  # fmt: skip
         for name in ("ratio", "corrected", "drop"):
             estimate: Estimate = getattr(self, name)
             found[name] = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-        return found | ({"p_value": self.paired.p_value} if self.paired else {})
+        return found | ({"p_value": self.paired.p_value, **asdict(self.paired)} if self.paired else {})
 
 
 def same_images_ratio(paired: Paired, classes: int, *, seed: int = 0, draws: int = DRAWS) -> AccuracyRatio:

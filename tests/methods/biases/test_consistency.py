@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from core.errors import ShapeError
-from core.methods.accuracy.paired import Paired
-from core.methods.biases.consistency import consistency_matrix, error_consistency
+from core.methods.accuracy.paired import Paired, paired
+from core.methods.biases.consistency import error_consistency
 
 
 def test_the_same_errors_are_one_and_opposite_ones_below_zero() -> None:
@@ -31,10 +31,8 @@ def test_it_is_scikit_learns_kappa_of_right_and_wrong() -> None:
     labels = random.integers(0, 5, 300)
     first = np.where(random.random(300) < 0.7, labels, (labels + 1) % 5)
     second = np.where(random.random(300) < 0.5, first, (labels + 2) % 5)
-    matrix = consistency_matrix(labels, np.stack([first, second], axis=1))
-    assert matrix[0][1].kappa.value == pytest.approx(cohen_kappa_score(first == labels, second == labels))
-    assert matrix[0][1] == matrix[1][0] or matrix[0][1].kappa.value == pytest.approx(matrix[1][0].kappa.value)
-    assert matrix[0][0].kappa.value == pytest.approx(1.0)
+    found = error_consistency(paired(labels, first, second))
+    assert found.kappa.value == pytest.approx(cohen_kappa_score(first == labels, second == labels))
 
 
 def test_the_interval_is_that_of_images_drawn_anew() -> None:
@@ -53,13 +51,6 @@ def test_where_both_are_always_right_there_is_nothing_to_be_consistent_in() -> N
     assert found.observed == found.expected == 1
 
 
-def test_images_that_a_model_was_not_asked_about_are_left_out_of_its_pairs_alone() -> None:
-    labels = np.array([0, 0, 1, 1])
-    answers = np.array([[0, 0, -1], [0, 1, -1], [1, 1, 1], [0, 0, 1]])
-    matrix = consistency_matrix(labels, answers)
-    assert matrix[0][1].paired.count == 4
-    assert matrix[0][2].paired == Paired(both=1, only_first=0, only_second=1, neither=0)
+def test_without_images_there_is_no_consistency() -> None:
     with pytest.raises(ShapeError, match="no images"):
-        consistency_matrix(labels, np.array([[0, -1], [0, -1], [-1, 1], [-1, 1]]))
-    with pytest.raises(ShapeError, match="answers"):
-        consistency_matrix(labels, answers[:2])
+        error_consistency(Paired(both=0, only_first=0, only_second=0, neither=0))
