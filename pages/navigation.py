@@ -53,6 +53,7 @@ SECTIONS = {
         page("latent", "Latent space", "blur_on"),
     ],
     "Stress tests": [
+        page("biases", "Biases", "balance"),
         page("precision", "Precision", "memory_alt"),
     ],
     "Train": [
