@@ -191,16 +191,9 @@ def measured_cues(bench: Bench, arguments: argparse.Namespace) -> dict[str, Any]
     able = bench.able((*arguments.large, *arguments.models), "cue_conflict")
     found = bench.stress(models=able, dataset="cue_conflict", conditions=(), max_images=24 if bench.quick else 0)
     models = [
-        {
-            "model": name, "congruent": each.congruent, "chance_decided": each.chance_decided,
-            "sentence": each.sentence(),
-            "overall": {"name": "all", "shape": each.overall.shape, "texture": each.overall.texture,
-                        "neither": each.overall.neither},
-            "categories": [{"name": row.name, "shape": row.shape, "texture": row.texture, "neither": row.neither}
-                           for row in each.categories],
-        }
+        {"model": name, "sentence": each.sentence(), **each.values()}
         for name, each in zip(able, shape_biases(found), strict=True)
-    ]  # fmt: skip
+    ]
     return {"dataset": found.summary["dataset_title"], "models": models, "categories": found.summary["classes"]}
 
 

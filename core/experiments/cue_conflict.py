@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from core.data.archives import ARRAY_SIDE
 from core.data.catalogue import list_files, read_dataset
 from core.data.loading import skipped_images
 from core.errors import ConfigError
@@ -31,6 +32,23 @@ def stored_textures(dataset: str, images: EvaluatedImages, classes: Sequence[str
             except ConfigError:
                 return {}
     return {"texture": textures}
+
+
+def check_cues(dataset: str) -> None:
+    """
+    Raises:
+        ConfigError: a file's name does not say shape and texture, or the images are no files.
+        CoreError: the data set is not on this machine.
+    """
+    info = read_dataset(dataset)
+    if info["storage"] != "folder":
+        raise ConfigError(
+            f"{info['title']} has no file names to read cues from: small images of one size are kept without them.",
+            f"Import files named shapeN-textureM of more than {ARRAY_SIDE} pixels.",
+        )
+    for split in info["splits"]:
+        for path, _ in list_files(dataset, split):
+            read_cues(path.name, info["classes"])
 
 
 def has_cues(found: Evaluation) -> bool:

@@ -26,6 +26,7 @@ from core.experiments.run_precision import precision_facts, settle_precision
 from core.files import write_json
 from core.methods.accuracy.confusion import Accuracy
 from core.methods.biases.ratios import two_sets_ratio
+from core.methods.biases.shifts import ShiftReport
 from core.methods.embeddings.features import Features, extract_features, feature_poolings
 from core.methods.embeddings.probes import LinearHead, fit_probe
 from core.models.spec import LoadedModel
@@ -62,40 +63,6 @@ class Config:
             raise ConfigError(f"There are {len(self.models)} backbones.", "Choose at least one, each once.")
         if not self.dataset and not self.semantic:
             raise ConfigError("There is no data set to shift to.", "Choose one with domains, or one of other classes.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShiftReport:
-    """One probe; accuracies in [0, 1] with their 95 % Wilson intervals.
-
-    Attributes:
-        shift: covariate: a domain that was left out; semantic: other classes.
-        place: the domain or the data set.
-        home_accuracy: on images of the domains it learned from; None for other classes.
-        ratio: accuracy away / at home, and corrected for chance.
-    """
-
-    step: int
-    steps: int
-    model: str
-    shift: Literal["covariate", "semantic"]
-    place: str
-    classes: int
-    test_accuracy: float
-    test_low: float
-    test_high: float
-    test_count: int
-    train_count: int
-    home_accuracy: float | None = None
-    home_low: float | None = None
-    home_high: float | None = None
-    home_count: int | None = None
-    ratio: float | None = None
-    corrected: float | None = None
-    corrected_low: float | None = None
-    corrected_high: float | None = None
-    C: float | None = None
-    converged: bool = True
 
 
 def run(config: Config, folder: RunFolder) -> Iterator[Progress | ShiftReport]:

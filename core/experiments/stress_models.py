@@ -56,6 +56,7 @@ def open_model(model: LoadedModel, classes: Sequence[str], labels: Sequence[str]
         score=score,
         question=question,
         most=words.diffusion_images if generates else None,
+        together=1 if generates else None,
         lock=model.lock,
     )
 

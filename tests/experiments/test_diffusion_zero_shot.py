@@ -262,7 +262,7 @@ def test_impossible_runs_are_sentences(config: Config, models: Path) -> None:
             evaluate(replace(config, **changes), f"run{abs(hash(match))}")
 
     refused(IncompatibleError, "does not generate images", model=f"folder:{models / 'clip'}")
-    refused(IncompatibleError, "knows 10 classes .* and 2 of the 2", compare_with=("cnn_small",))
+    refused(IncompatibleError, "knows 10 classes .* and lacks 2 of the 2", compare_with=("cnn_small",))
     refused(IncompatibleError, "no classification head", compare_with=(config.model,))
     refused(UnknownNameError, "tset", test_split="tset")
     refused(ConfigError, "2 classes, but 1 labels", labels=("one",))

@@ -42,8 +42,8 @@ def match_classes(model: LoadedModel, classes: Sequence[str]) -> Groups | None:
     missing = [name for name, group in zip(classes, groups, strict=True) if not group]
     raise IncompatibleError(
         f"{model.spec.title} cannot be compared here: it knows {len(model.classes):,} classes "
-        f"({', '.join(model.classes[:_NAMED])}, …), and {len(missing):,} of the {len(classes):,} of these images are "
-        f"none of them ({', '.join(missing[:_NAMED])}{', …' * (len(missing) > _NAMED)}).",
+        f"({', '.join(model.classes[:_NAMED])}, …) and lacks {len(missing):,} of the {len(classes):,} of these images "
+        f"({', '.join(missing[:_NAMED])}{', …' * (len(missing) > _NAMED)}).",
         "Choose a model of images and texts, a classifier of these classes, or other images.",
     )
 

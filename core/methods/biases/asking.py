@@ -50,6 +50,7 @@ class Asked:
         score: tells how likely each class is.
         question: all that the score depends on beside the weights: classes, words, outputs.
         most: only so many of the first images, for models that take seconds an image; None is all.
+        together: images whose answers are kept together: 1 for such models, so that a stop loses one; None is many.
     """
 
     title: str
@@ -58,6 +59,7 @@ class Asked:
     score: Score
     question: str
     most: int | None = None
+    together: int | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
 
 
@@ -90,23 +92,43 @@ def ask_models(
     names = [_name(model, precision) for model in models]
     total, done, part = sum(_count(model, len(images)) for model in models), 0, _part(images)
     for start in range(0, len(images), part):
-        rows = range(start, min(start + part, len(images)))
-        shown = _manipulated_bytes(np.asarray(images[rows.start : rows.stop]), steps, seed, keys[start : rows.stop])
-        digest = hashlib.blake2b(np.ascontiguousarray(shown), digest_size=12)
-        digest.update(repr((shown.shape, [int(key) for key in keys[start : rows.stop]])).encode())
+        stop = min(start + part, len(images))
+        shown = _manipulated_bytes(np.asarray(images[start:stop]), steps, seed, keys[start:stop])
         for place, model in enumerate(models):
-            count = min(len(rows), _count(model, len(images)) - start)
-            if count <= 0:
-                continue
-            file = None if kept is None else kept / names[place] / f"{digest.hexdigest()}-{count}.npy"
-            found = _read(file, count)
-            if found is None:
-                found = _ask(model, shown[:count], keys[start : start + count], batch_size, precision)
-                _write(file, found)
-            answers[start : start + count, place], shares[start : start + count, place] = found
-            done += count
-            yield Progress(step=done, steps=total, text=f"{model.title}: {start + count:,} of {len(images):,} images")
+            last = min(stop, _count(model, len(images)))
+            for first in range(start, last, model.together or part):
+                rows = slice(first, min(first + (model.together or part), last))
+                seen = shown[rows.start - start : rows.stop - start]
+                file = None if kept is None else kept / names[place] / f"{_content(seen, keys[rows])}.npy"
+                found = _read(file, len(seen))
+                if found is None:
+                    asking = _ask(model, seen, keys[rows], batch_size, precision)
+                    found = yield from _said(asking, model.title, done, total)
+                    _write(file, found)
+                answers[rows, place], shares[rows, place] = found
+                done += len(seen)
+                yield Progress(step=done, steps=total, text=f"{model.title}: {rows.stop:,} of {len(images):,} images")
     return answers, shares
+
+
+def _said(
+    asking: Generator[int, None, tuple[np.ndarray, np.ndarray]], title: str, done: int, total: int
+) -> Generator[Progress, None, tuple[np.ndarray, np.ndarray]]:
+    """The same, its images counted after those that are `done`."""
+    while True:
+        try:
+            asked = next(asking)
+        except StopIteration as end:
+            found: tuple[np.ndarray, np.ndarray] = end.value
+            return found
+        yield Progress(step=done + asked, steps=total, text=f"{title}: {asked:,} images of this part")
+
+
+def _content(images: np.ndarray, keys: Sequence[int]) -> str:
+    """The very bytes, and what may be drawn by an image's number, as a name."""
+    digest = hashlib.blake2b(np.ascontiguousarray(images), digest_size=12)
+    digest.update(repr((images.shape, [int(key) for key in keys])).encode())
+    return digest.hexdigest()
 
 
 def _count(model: Asked, images: int) -> int:
@@ -130,8 +152,8 @@ def _manipulated_bytes(images: np.ndarray, steps: Sequence[Step], seed: int, key
 
 def _ask(
     model: Asked, images: np.ndarray, keys: Sequence[int], batch_size: int, precision: Precision
-) -> tuple[np.ndarray, np.ndarray]:
-    """(images,) answers and their shares, several batches side by side on a CPU."""
+) -> Generator[int, None, tuple[np.ndarray, np.ndarray]]:
+    """(images,) answers and their shares, several batches side by side on a CPU; yields how many were asked about."""
     device = device_of(model.module)
 
     def ask(first: int) -> np.ndarray:
@@ -141,8 +163,15 @@ def _ask(
             normalised = as_input_of(model.module, standardise(pixels, model.preprocessing.normalisation))
             return model.score(normalised, keys[chosen])
 
-    with model.lock, Streams(device) as streams:
-        scores = np.concatenate(streams.map(ask, range(0, len(images), batch_size)))
+    found: list[np.ndarray] = []
+    with Streams(device) as streams:
+        for start in range(0, len(images), batch_size * streams.count):
+            stop = min(start + batch_size * streams.count, len(images))
+            with model.lock:
+                found += streams.map(ask, range(start, stop, batch_size))
+            if stop < len(images):
+                yield stop
+    scores = np.concatenate(found)
     require_finite(f"The answers of {model.title}", scores)
     best = scores.argmax(axis=1)
     sums = np.maximum(scores.sum(axis=1), 1e-12)

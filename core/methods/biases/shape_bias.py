@@ -8,8 +8,9 @@ bias, and the 1000 classes become 16 categories by the mean of their probabiliti
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -75,6 +76,20 @@ class ShapeBias:
     categories: tuple[CueDecisions, ...]
     congruent: int
     chance_decided: float
+
+    def values(self) -> dict[str, Any]:
+        """As results hold it."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> ShapeBias:
+        """What `values` gave."""
+        return cls(
+            overall=CueDecisions(**values["overall"]),
+            categories=tuple(CueDecisions(**row) for row in values["categories"]),
+            congruent=int(values["congruent"]),
+            chance_decided=float(values["chance_decided"]),
+        )
 
     def sentence(self) -> str:
         """The bias in words, never without how much was decided."""

@@ -1,0 +1,175 @@
+"""What the view of accuracies shows and gives away, of a run of this machine or of what comes with Vitrine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.experiments.evaluation import Evaluation
+from core.figures.ratios import NamedRatio, plot_ratios
+from core.figures.stress import (
+    MEASURES,
+    Measure,
+    StressTable,
+    measured,
+    plot_consistency,
+    plot_stress,
+    plot_stress_curves,
+)
+from core.figures.theme import Figure
+from core.methods.biases.conditions import condition_words
+from core.methods.biases.ratios import Estimate
+from core.methods.manipulations.catalogue import MANIPULATIONS
+from core.shares import counted
+from pages.biases.measured import overrides_of, title_of
+from pages.shared.export import Export
+from pages.shared.recipes import filled_recipe
+
+CUES = ("shape", "texture", "colour")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccuracyView:
+    """What is on the screen.
+
+    Attributes:
+        name: of the run; empty for what comes with Vitrine.
+        summary: `result.json`, or the part of it that comes with Vitrine.
+        measure: which number.
+        manipulation: whose strengths are drawn; empty where no manipulation has several.
+        condition: whose agreement of errors is drawn.
+    """
+
+    name: str
+    summary: dict[str, Any]
+    table: StressTable
+    measure: Measure
+    manipulation: str
+    condition: int
+
+    def figures(self) -> dict[str, Figure]:
+        """By file stem."""
+        found = {"conditions": plot_stress(self.table, self.measure)}
+        if self.manipulation:
+            found["strengths"] = plot_stress_curves(self.table, self.manipulation, self.measure)
+        if self.table.pairs:
+            found["agreement"] = plot_consistency(self.table, self.condition)
+        return found
+
+
+def headline(table: StressTable, summary: dict[str, Any]) -> str:
+    """Which manipulation takes most from which model, and least."""
+    rows = [row for row in table.rows if row.ratio is not None and row.ratio.corrected.value is not None]
+    count = table.rows[0].accuracy.count
+    data = f"{summary['dataset_title']}, {counted(count, 'image')}"
+    if not rows:
+        best = max((row for row in table.rows), key=lambda row: row.accuracy.value)
+        return f"{table.models[best.model]} names {best.accuracy.sentence()} right. {data}."
+    worst = min(rows, key=lambda row: row.ratio.corrected.value)  # type: ignore[union-attr, arg-type, return-value]
+    kept = max(0.0, worst.ratio.corrected.value or 0.0)  # type: ignore[union-attr]
+    words = condition_words(table.conditions[worst.condition])
+    return (
+        f"{words} leaves {table.models[worst.model]} {kept:.0%} of what it can beyond chance, the least of all here. "
+        f"{data}."
+    )
+
+
+def conditions_table(table: StressTable) -> pd.DataFrame:
+    """A row for each condition and model, every number with its interval."""
+    rows = []
+    for row in table.rows:
+        numbers: dict[str, Any] = {}
+        for measure, title in MEASURES.items():
+            found = measured(row, measure)
+            numbers |= {title: found.value, f"{title}, from": found.low, f"{title}, to": found.high}
+        against = row.ratio.paired.p_value if row.ratio and row.ratio.paired else None
+        rows.append(
+            {
+                "condition": condition_words(table.conditions[row.condition]),
+                "steps": table.conditions[row.condition],
+                "model": table.models[row.model],
+                "right": row.accuracy.correct,
+                "images": row.accuracy.count,
+                **numbers,
+                "p (exact McNemar, against as they are)": against,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def readable_table(table: StressTable) -> pd.DataFrame:
+    """The same with every interval beside its number, for the screen."""
+    rows = []
+    for row in table.rows:
+        low, high = row.accuracy.interval
+        ratio = row.ratio
+        rows.append(
+            {
+                "Condition": condition_words(table.conditions[row.condition]),
+                "Model": table.models[row.model],
+                "Accuracy": f"{row.accuracy.value:.1%} ({low:.1%} to {high:.1%})",
+                "Beyond chance": ratio.corrected.words() if ratio else "1",
+                "Plain ratio": ratio.ratio.words() if ratio else "1",
+                "Drop, points": _points(ratio.drop) if ratio else "0",
+                "p": f"{ratio.paired.p_value:.2g}" if ratio and ratio.paired else "",
+                "Images": row.accuracy.count,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _points(drop: Estimate) -> str:
+    return Estimate(value=100 * (drop.value or 0), low=100 * (drop.low or 0), high=100 * (drop.high or 0)).words(1)
+
+
+def accuracy_export(view: AccuracyView, found: Evaluation | None, overrides: list[str]) -> Export:
+    """What is on the screen; of a run of this machine every answer, too."""
+    name = f"{view.name}-again"[:80] if view.name else "stress"
+    return Export(
+        stem="biases_accuracy",
+        recipe=filled_recipe("shared", "run", recipe="stress", name=name, overrides=overrides),
+        figures=view.figures(),
+        table=conditions_table(view.table),
+        facts={
+            **{key: value for key, value in view.summary.items() if key != "table"},
+            "shown": {
+                "measure": view.measure,
+                "manipulation": view.manipulation,
+                "agreement": view.table.conditions[view.condition],
+            },
+            "headline": headline(view.table, view.summary),
+        },
+        arrays={} if found is None else {key: np.asarray(found.columns[key]) for key in ("answers", "label", "row")},
+    )
+
+
+def bundled_overrides(evaluation: dict[str, Any]) -> list[str]:
+    """The settings of the run that comes with Vitrine."""
+    return overrides_of(str(evaluation["command"]))
+
+
+def ratio_rows(ratios: dict[str, Any] | None, colour: dict[str, Any] | None) -> list[NamedRatio]:
+    """The three cues of the reports, of every model that was measured."""
+    rows = [row for table in (ratios, colour) if table for row in table["rows"] if row["cue"] in CUES]
+    return [
+        NamedRatio(
+            model=title_of(row["model"]) + (", probe" if row.get("probe") else ""),
+            cue=row["cue"],
+            ratio=Estimate(**row["ratio"]),
+            corrected=Estimate(**row["corrected"]),
+        )
+        for row in sorted(rows, key=lambda row: CUES.index(row["cue"]))
+    ]
+
+
+def ratios_figure(ratios: dict[str, Any] | None, colour: dict[str, Any] | None) -> Figure:
+    """Shape, texture and colour beside the published ratios."""
+    return plot_ratios(ratio_rows(ratios, colour), (ratios or {}).get("reports", {}))
+
+
+def strengths_of(table: StressTable) -> dict[str, str]:
+    """Manipulations that have several strengths here: name → title."""
+    return {name: MANIPULATIONS[name].title for name in table.manipulations()}
