@@ -6,6 +6,7 @@
 | `NAME/CLASS/*` for any other names | one per NAME: domains, styles           | CLASS             |
 | `CLASS/*`                          | one, called `all`: no split is claimed  | CLASS             |
 | `PREFIX_anything.jpg`, flat        | `all`                                   | PREFIX            |
+| `shapeN-textureM.jpg`, flat        | `all`                                   | shape             |
 
 Folders that hold everything else are looked through. What lies outside of the class folders is skipped and named.
 """
@@ -30,6 +31,7 @@ _ALIASES = {
     "test": "test",
     "testing": "test",
 }
+_CUES = re.compile(r"([A-Za-z ]+)\d*-[A-Za-z ]+\d*\.\w+")
 _WNID = re.compile(r"(n\d{8})_(.*?[A-Za-z].*)")
 _REMEDY = (
     "Put the images of each class in a folder of its name: CLASS/*.jpg, or train/CLASS/*.jpg and test/CLASS/*.jpg."
@@ -97,6 +99,9 @@ def _flat(paths: list[Parts], root: Parts) -> Layout:
                 titles[named[1]] = named[2].replace("_", " ")
         rows = [(WHOLE, prefix, path) for prefix, path in zip(prefixes, kept, strict=True)]
         return _arrange(rows, skipped, titles)
+    cues = [_CUES.fullmatch(path[-1]) for path in kept]
+    if all(cues) and len({match[1] for match in cues if match}) > 1:
+        return _arrange([(WHOLE, match[1], path) for match, path in zip(cues, kept, strict=True) if match], skipped)
     if not root:
         raise ArchiveError("The images are in no class folders.", _REMEDY)
     return _arrange([(WHOLE, root[-1], path) for path in kept], skipped)

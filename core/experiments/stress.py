@@ -39,7 +39,7 @@ from core.experiments.evaluation import (
 from core.experiments.run_precision import precision_facts, settle_precision
 from core.experiments.stress_models import open_model
 from core.methods.biases.asking import Asked, ask_models
-from core.methods.biases.conditions import StressRow, condition_words, model_pairs, stress_table
+from core.methods.biases.stress_table import StressRow, condition_words, model_pairs, stress_table
 from core.methods.manipulations.steps import format_steps, parse_steps
 from core.models.spec import LoadedModel
 from core.models.weights import load

@@ -11,7 +11,7 @@ from core.errors import CoreError
 from core.experiments.evaluation import Evaluation
 from core.experiments.stress import Config
 from core.figures.stress import MEASURES, StressTable
-from core.methods.biases.conditions import condition_words, disputed_images
+from core.methods.biases.stress_table import condition_words, disputed_images
 from core.methods.manipulations.catalogue import MANIPULATIONS
 from core.methods.manipulations.steps import format_steps, parse_steps
 from core.models.catalogue import find_model

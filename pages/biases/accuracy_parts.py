@@ -20,7 +20,7 @@ from core.figures.stress import (
     plot_stress_curves,
 )
 from core.figures.theme import Figure
-from core.methods.biases.conditions import condition_words
+from core.methods.biases.stress_table import condition_words
 from core.methods.biases.ratios import Estimate
 from core.methods.manipulations.catalogue import MANIPULATIONS
 from core.shares import counted

@@ -191,6 +191,14 @@ def test_layouts(names, splits, classes):
     assert sum(map(len, layout.splits.values())) == len(names)
 
 
+def test_flat_cue_conflict_names_give_the_shape():
+    layout = read_layout(paths("x/bear1-cat2.png", "x/bear2-clock1.png", "x/cat1-bear3.png"))
+    assert layout.classes == ("bear", "cat")
+    assert [(path[-1], label) for path, label in layout.splits["all"]] == [
+        ("bear1-cat2.png", 0), ("bear2-clock1.png", 0), ("cat1-bear3.png", 1),
+    ]  # fmt: skip
+
+
 def test_flat_wnids_give_titles():
     layout = read_layout(paths("x/n01440764_tench.jpg", "x/n01484850_great_white_shark.jpg", "x/n01491361_12.JPEG"))
     assert layout.titles == {"n01440764": "tench", "n01484850": "great white shark"}

@@ -22,7 +22,7 @@ from core.experiments.evaluation import Evaluation, read_evaluation
 from core.experiments.stress import ConditionReport, Config
 from core.launch.execute import execute
 from core.methods.biases import asking
-from core.methods.biases.conditions import StressRow
+from core.methods.biases.stress_table import StressRow
 from core.models.checkpoint import ModelCard, build, save_model
 from core.models.weights import load
 from core.reports import Progress
@@ -71,8 +71,9 @@ def evaluate(config: Config, name: str = "stress") -> tuple[list[Any], Evaluatio
 def test_a_classifier_says_what_it_says_by_itself_in_the_data_sets_order(config: Config) -> None:
     _, found, _ = evaluate(config)
     data, model = load_arrays("toy", "test"), load(config.models[0])
+    pixels = normalise(torch.from_numpy(np.array(data.images)), model.network.preprocessing.normalisation)
     with torch.inference_mode():
-        said = model.module(normalise(torch.from_numpy(np.array(data.images)), model.network.preprocessing.normalisation))
+        said = model.module(pixels)
     # Its outputs are red and dark, the data set's classes dark and red.
     expected = 1 - said.argmax(dim=1).numpy()
     np.testing.assert_array_equal(found.answers[:, 0, 0], expected[found.columns["row"]])

@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import ShapeError
 from core.methods.accuracy.paired import Paired
-from core.methods.biases.conditions import (
+from core.methods.biases.stress_table import (
     AS_THEY_ARE,
     ModelPair,
     StressRow,
