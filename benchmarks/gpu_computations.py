@@ -43,6 +43,10 @@ from core.methods.latent.drawing import draw, manifold, traverse
 from core.methods.latent.pictures import own_pictures
 from core.methods.latent.reencoding import reencode
 from core.methods.latent.statistics import latent_statistics
+from core.methods.manipulations.catalogue import MANIPULATIONS
+from core.methods.manipulations.manipulated import manipulated
+from core.methods.manipulations.photo import ask_about_photo, photo_square, photo_versions
+from core.methods.manipulations.steps import Step
 from core.methods.masking.faithfulness import faithfulness
 from core.methods.masking.masking import masked_responses, masking_curve, masking_order, random_band
 from core.methods.modality_gap.modality_gap_pairs import embed_halves
@@ -313,6 +317,22 @@ def _operators(device: str, load_model: Load) -> Arrays:
     return found
 
 
+def _biases(device: str, load_model: Load) -> Arrays:
+    """Manipulations where the images are, and what is said of a photo; bytes that rounding may move are averaged."""
+    photo = photo_square(load_example("cat"), 64)
+    pixels = torch.from_numpy(photo).permute(2, 0, 1)[None].float().div(255).to(torch.device(device))
+    steps = {name: Step(name, row.usual) for name, row in MANIPULATIONS.items()}
+    found: Arrays = {}
+    for name, step in steps.items():
+        picture = manipulated(pixels, [step], seed=0, keys=[0])
+        assert picture.device.type == pixels.device.type
+        found[name] = (picture.mean(dim=(2, 3)) if name in ("silhouette", "jpeg") else picture).cpu().numpy()
+    versions = photo_versions(photo, [[steps["grey"]], [steps["scramble"], steps["noise"]]], seed=0)
+    for name, labels in (("vit_p4", ()), ("clip_small", LABELS)):
+        found[f"{name} says"] = ask_about_photo(load_model(name, device), photo, versions, labels=labels).probabilities
+    return found
+
+
 def _recipe(recipe: str, overrides: tuple[str, ...], device: str, load_model: Load) -> Arrays:
     """All reports of one run of a recipe, those that are figures."""
     found = RECIPES[recipe]
@@ -353,6 +373,7 @@ def computations() -> list[Computation]:
         Computation(page="latent", name="vae_2d", run=partial(_latent, "vae_2d")),
         Computation(page="latent", name="vae_warmup", run=partial(_latent, "vae_warmup")),
         Computation(page="operators", name="trained heads", run=_operators),
+        Computation(page="biases", name="every manipulation, answers on a photo", run=_biases),
         Computation(page="precision", name="cnn_small", run=partial(_precision, "cnn_small")),
         Computation(page="precision", name="vit_p4", run=partial(_precision, "vit_p4")),
     ]

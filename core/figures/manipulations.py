@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from core.figures.attention import short_label
-from core.figures.theme import CATEGORICAL, finish
+from core.figures.theme import BASELINE, CATEGORICAL, finish
 from core.methods.accuracy.predictions import class_name
 from core.methods.manipulations.catalogue import Manipulation
 from core.methods.manipulations.photo import PhotoAnswers
+
+# Of models, in their order; blue and orange tell whether an answer is the first one.
+MODEL_COLOURS = (CATEGORICAL[2], CATEGORICAL[3], CATEGORICAL[6], CATEGORICAL[4], CATEGORICAL[5], BASELINE)
 
 
 def plot_strengths(
@@ -24,7 +27,7 @@ def plot_strengths(
     """
     figure = go.Figure()
     for place, (title, found) in enumerate(answers.items()):
-        colour = CATEGORICAL[place % len(CATEGORICAL)]
+        colour = MODEL_COLOURS[place % len(MODEL_COLOURS)]
         first = short_label(class_name(found.classes, found.clean_answer), 20)
         said = [
             f"{row.words(strength)}: {kept:.0%} {first}<br>says {short_label(class_name(found.classes, int(answer)))} "

@@ -17,7 +17,7 @@ from pages.biases.photo_parts import (
     strengths_figure,
     strengths_table,
 )
-from pages.biases.photo_view import PhotoView, keep_state, read_steps
+from pages.biases.photo_view import PhotoView, Variant, keep_state, read_steps
 from pages.biases.photo_words import about_models, about_size, headline
 from pages.components.keys import component_key
 from pages.components.manipulation_grid.manipulation_grid import manipulation_grid
@@ -99,19 +99,14 @@ def usual_side(picture: Picture, names: list[str]) -> int:
 
 def _look(view: PhotoView, picture: Picture) -> None:
     """The grid, and below it the curves of one card."""
-    everything = all(is_known(view, picture, name) for name in view.models)
-    variants = view.all() if everything else view.now()
-    answers = answers_by_model(view, picture, variants)
-    st.markdown(f"#### {plain(headline(view, variants, answers))}")
-    manipulation_grid(
-        grid_data(view, picture, variants, answers, everything=everything),
-        key=component_key("manipulations", "grid"),
-        on_choice=keep_state,
-    )
-    if not everything:
-        # The rest of every slider, while the first pictures can be looked at already.
-        answers_by_model(view, picture, view.all())
-        st.rerun()
+    slot = st.empty()
+    if not all(is_known(view, picture, name) for name in view.models):
+        # The rest of every slider is computed while the first pictures can be looked at already.
+        with slot.container():
+            _cards(view, picture, view.now(), "first")
+    answers, variants = answers_by_model(view, picture, view.all()), view.all()
+    with slot.container():
+        _cards(view, picture, variants, "all")
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.plotly_chart(
@@ -126,3 +121,14 @@ def _look(view: PhotoView, picture: Picture) -> None:
         st.dataframe(strengths_table(view, answers, variants), hide_index=True, width="stretch")
         for words in (*about_size(view, picture), *about_models(view)):
             st.caption(plain(words))
+
+
+def _cards(view: PhotoView, picture: Picture, variants: tuple[Variant, ...], name: str) -> None:
+    """What changes answers, in a sentence and in a card each; `variants` are those that are known."""
+    answers = answers_by_model(view, picture, variants)
+    st.markdown(f"#### {plain(headline(view, variants, answers))}")
+    manipulation_grid(
+        grid_data(view, picture, variants, answers, everything=name == "all"),
+        key=component_key("manipulations", name),
+        on_choice=keep_state,
+    )

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from core.figures.attention import short_label
-from core.figures.manipulations import plot_strengths
-from core.figures.theme import CATEGORICAL, Figure
+from core.figures.manipulations import MODEL_COLOURS, plot_strengths
+from core.figures.theme import Figure
 from core.methods.accuracy.predictions import class_name
 from core.methods.manipulations.catalogue import MANIPULATIONS
 from core.methods.manipulations.photo import PhotoAnswers
@@ -80,11 +80,12 @@ def grid_data(
     return {
         "side": view.side if view.side > SMALL_SIDE else SMALL_SIDE,
         "models": [
-            {"letter": LETTERS[place], "title": title[2:], "colour": CATEGORICAL[place]}
+            {"letter": LETTERS[place], "title": title[2:], "colour": MODEL_COLOURS[place]}
             for place, title in enumerate(titles_of(view))
         ],
         "photo": {
-            "title": "The photo" if not view.kept else "The photo so far",
+            "title": "The photo",
+            "words": "as changed so far" if view.kept else "unchanged",
             "alt": f"{literal(picture.title, 80)}.",
             "sheet": sheet((view.kept,)),
             "answers": [_answer(found, places[view.kept]) for found in answers.values()],

@@ -24,13 +24,12 @@ def headline(view: PhotoView, variants: Sequence[Variant], answers: Mapping[str,
     if not most:
         return "No answer changes at these strengths."
     worst = [MANIPULATIONS[name].title for name in CARDS if changed[name] == most]
-    how = "the answer" if models == 1 else f"{'both' if most == models == 2 else 'all' if most == models else most}"
-    of = "" if models == 1 else f" {models}" if most == models > 2 else "" if most == models else f" of {models}"
+    what = f"{most} of {models} answers"
+    if most == models:
+        what = "the answer" if models == 1 else "both answers" if models == 2 else f"all {models} answers"
     untouched = sum(not count for count in changed.values())
-    rest = f"; {untouched} of {len(CARDS)} manipulations change none" if untouched and models > 1 else ""
-    rest = f"; {untouched} of {len(CARDS)} do not" if untouched and models == 1 else rest
-    verb = "changes" if len(worst) == 1 else "change"
-    return f"{_list(worst)} {verb} {how}{of}{'' if models == 1 else ' answers'}{rest}."
+    rest = f"; under {untouched} of {len(CARDS)} nothing changes" if untouched else ""
+    return f"{_list(worst)} {'changes' if len(worst) == 1 else 'change'} {what}{rest}."
 
 
 def about_size(view: PhotoView, picture: Picture) -> list[str]:
@@ -50,7 +49,7 @@ def about_size(view: PhotoView, picture: Picture) -> list[str]:
             "average over neighbouring pixels first, which takes off some of the noise."
         )
     square = photo_square(picture.image, view.side)
-    if int(square.max()) - int(square.min()) <= 2:
+    if int((square.max(axis=(0, 1)).astype(int) - square.min(axis=(0, 1))).max()) <= 2:
         found.append("This photo is of one colour: there is nothing to scramble, to blur or to draw edges of.")
     return found
 

@@ -417,3 +417,11 @@ def test_faint_edges_are_drawn_faintly():
     before = torch.full((1, 3, 16, 16), 0.5)
     before[..., 8:] += 1 / 255
     assert float(after(before, Step("edges", 100)).min()) > 0.9
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_many_images_are_done_in_parts_that_nobody_sees(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, keys = images(7), [5, 2, 9, 0, 1, 30, 4]
+    whole = after(before, usual(name), usual("scramble"), keys=keys)
+    monkeypatch.setattr("core.methods.manipulations.manipulated.TOGETHER", 2 * 3 * 32 * 32 + 5)
+    assert torch.allclose(after(before, usual(name), usual("scramble"), keys=keys), whole, atol=ROUNDING)

@@ -67,7 +67,8 @@ class Manipulation:
         """A strength as it is written beside a picture: '64 grey levels', 'BGR'."""
         if self.names:
             return self.names[int(strength)]
-        return f"{strength:g} {self.unit}" if self.unit not in ("%", "°", "×") else f"{strength:g}\u202f{self.unit}"
+        unit = self.unit.replace("tiles", "tile") if strength == 1 else self.unit
+        return f"{strength:g}{chr(0x202F) if unit in ('%', '°', '×') else ' '}{unit}"
 
 
 PATCH = Extent(title="Size of the patch", unit="of the area", lowest=0.01, highest=1.0, usual=1 / 16)

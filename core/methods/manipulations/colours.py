@@ -56,13 +56,10 @@ def noise_patch(images: Tensor, strength: float, area: float, draws: Draws, *, a
     """Gaussian noise in one square of `area` of the picture; at one place for all images, or at each image's own."""
     height, width = images.shape[-2:]
     side = int(np.clip(round((area * height * width) ** 0.5), 1, min(height, width)))
-    shares = np.array(
-        [stream("place of an image's patch", *image).random(2) for image in draws.images]
-        if anywhere
-        else [stream("place of every patch", *draws.all).random(2)] * len(images)
-    )
-    corners = torch.from_numpy((shares * (height - side + 1, width - side + 1)).astype(np.int64)).to(images.device)
     streams = [stream("noise in a patch", *image) for image in draws.images]
+    together = stream("place of every patch", *draws.all).random(2)
+    shares = np.array([each.random(2) if anywhere else together for each in streams])
+    corners = torch.from_numpy((shares * (height - side + 1, width - side + 1)).astype(np.int64)).to(images.device)
     noise = normal(streams, 3, side, side, like=images) * (strength / 255)
     inside = torch.arange(side, device=images.device)
     rows, columns = corners[:, :1] + inside, corners[:, 1:] + inside

@@ -27,8 +27,11 @@ def scramble(images: Tensor, strength: float, draws: Draws) -> Tensor:
     order = np.stack([_other_order(stream("order of tiles", *image), rows * columns) for image in draws.images])
     image = torch.arange(len(images), device=images.device)[:, None]
     moved = tiles[image, torch.from_numpy(order).to(images.device)]
+    moved = moved.unflatten(1, (rows, columns)).permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
+    if moved.shape == images.shape:
+        return moved
     changed = images.clone()
-    changed[inner] = moved.unflatten(1, (rows, columns)).permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
+    changed[inner] = moved
     return changed
 
 

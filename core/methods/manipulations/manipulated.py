@@ -16,6 +16,9 @@ from core.methods.manipulations.catalogue import manipulation
 from core.methods.manipulations.draws import Draws
 from core.methods.manipulations.steps import Step
 
+# Values that are manipulated together: what fits into a processor's cache is done sooner.
+TOGETHER = 2**20
+
 # Of images and a strength; random ones take their draws too, and those of two numbers the second one before them.
 PLAIN: dict[str, Callable[[Tensor, float], Tensor]] = {
     "grey": colours.fade,
@@ -57,12 +60,20 @@ def manipulated(images: Tensor, steps: Sequence[Step], *, seed: int, keys: Seque
         NotFiniteError: values are no numbers.
     """
     _require_images(images, len(keys))
+    together = max(1, TOGETHER // max(1, images[:1].numel()))
+    if len(images) <= together or all(step.neutral for step in steps):
+        return _after_all(images, steps, seed, keys)
+    places = range(0, len(images), together)
+    return torch.cat([_after_all(images[at : at + together], steps, seed, keys[at : at + together]) for at in places])
+
+
+def _after_all(images: Tensor, steps: Sequence[Step], seed: int, keys: Sequence[int]) -> Tensor:
     before: Counter[str] = Counter()
     for step in steps:
         draws = Draws(seed=seed, keys=tuple(int(key) for key in keys), time=before[step.name])
         before[step.name] += 1
         if len(images) and not step.neutral:
-            images = _after(images, step, draws).clamp(0, 1)
+            images = _after(images, step, draws).clamp_(0, 1)  # always a tensor of its own
     return images
 
 
@@ -84,9 +95,11 @@ def _require_images(images: Tensor, keys: int) -> None:
         )
     if keys != len(images):
         raise ShapeError(f"{len(images)} images need a number each, and got {keys}.", "Give one key per image.")
-    require_finite("The images", images, "Look for the step that made them.")
-    lowest, highest = (float(images.amin()), float(images.amax())) if images.numel() else (0.0, 1.0)
-    if lowest < 0 or highest > 1:
+    if not images.numel():
+        return
+    lowest, highest = (float(value) for value in images.aminmax())
+    if not 0 <= lowest <= highest <= 1:  # NaN fails too
+        require_finite("The images", images, "Look for the step that made them.")
         raise ConfigError(
             f"Images are manipulated in [0, 1], and these go from {lowest:g} to {highest:g}.",
             "Manipulate them before they are normalised.",

@@ -30,7 +30,7 @@ export default function (component) {
 
 function mount(parent) {
   const find = (name) => parent.querySelector(name)
-  return { parent, grid: find(".grid"), kept: find(".kept"), cards: [], known: "", pending: [], timer: null }
+  return { parent, grid: find(".grid"), kept: find(".kept"), key: find(".key"), cards: [], known: "", pending: [], timer: null }
 }
 
 function element(name, className, text = "") {
@@ -65,6 +65,13 @@ function build(view) {
 
 function photoCard(view) {
   const { photo, models } = view.data
+  view.key.replaceChildren(
+    ...models.map((model) => {
+      const line = element("li", "")
+      line.append(badge(model), element("span", "", model.title))
+      return line
+    }),
+  )
   const root = element("section", "card photo")
   const head = element("div", "head")
   head.append(element("span", "title", photo.title))
@@ -72,15 +79,14 @@ function photoCard(view) {
   picture.style.backgroundImage = `url("${photo.sheet}")`
   picture.setAttribute("role", "img")
   picture.setAttribute("aria-label", photo.alt)
-  const key = element("ul", "key")
-  for (const model of models) {
-    const line = element("li", "")
-    line.append(badge(model), element("span", "", model.title))
-    key.append(line)
-  }
+  // As high as the sliders of the others, so that the tiles of a model stand in a row.
+  const slider = element("input", "spacer")
+  slider.type = "range"
+  slider.disabled = true
+  slider.setAttribute("aria-hidden", "true")
   const tiles = element("ul", "tiles")
   models.forEach((model, place) => tiles.append(fillTile(element("li", "tile"), model, photo.answers[place])))
-  root.append(head, picture, key, tiles)
+  root.append(head, picture, document.createElementNS(SVG, "svg"), slider, element("output", "", photo.words), tiles)
   return root
 }
 
@@ -185,10 +191,10 @@ function fillTile(item, model, answer) {
   const told = answer.same ? "as on the unchanged photo" : "another answer than on the unchanged photo"
   item.title = `${model.title}: ${answer.label} ${percent} %, ${told}`
   item.replaceChildren(
-    badge(model),
+    element("b", "who", model.letter),
     element("span", "sign", answer.same ? "=" : "≠"),
     element("span", "label", answer.label),
-    element("span", "share", `${percent} %`),
+    element("span", "share", `${percent}\u202f%`),
   )
   return item
 }

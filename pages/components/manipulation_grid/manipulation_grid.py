@@ -10,14 +10,14 @@ from typing import Any
 
 import streamlit as st
 
-HTML = """<div class="kept" hidden></div><div class="grid"></div>
+HTML = """<ul class="key"></ul><div class="kept" hidden></div><div class="grid"></div>
 <p><span class="sign">=</span> as on the unchanged photo <span class="sign">≠</span> another answer.
 A tile's bar is the probability of its answer; the curves above a slider, that of the first answer.
 <span class="keep">+</span> does a manipulation to every picture, under all others.</p>
 """
 CSS = """
 :host { display: block; container-type: inline-size; font-family: var(--st-font); color: var(--st-text-color); }
-.grid, .kept, p { font-family: var(--st-font); color: var(--st-text-color);
+.grid, .kept, .key, p { font-family: var(--st-font); color: var(--st-text-color);
   --same: #0072B2; --changed: #D55E00; }
 .grid { display: grid; grid-template-columns: repeat(8, minmax(0, 1fr)); gap: .55rem .5rem; }
 .card { min-width: 0; padding: .25rem .3rem .35rem; border: 1px solid var(--st-border-color);
@@ -46,18 +46,18 @@ input { width: 100%; margin: 0; accent-color: var(--st-primary-color); height: 1
 output { font-size: .8rem; text-align: center; margin-bottom: .2rem; white-space: nowrap;
   font-family: var(--st-font); color: var(--st-text-color); }
 ul { list-style: none; margin: 0; padding: 0; display: grid; gap: 3px; }
-.key { flex: 1; align-content: center; font-size: .76rem; line-height: 1.15; min-height: 72px; padding: .2rem 0; }
-.key li { display: flex; gap: .3rem; align-items: center; min-width: 0; }
-.key span { overflow: hidden; text-overflow: ellipsis; display: -webkit-box; -webkit-line-clamp: 2;
-  -webkit-box-orient: vertical; }
+.key { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; margin-bottom: .45rem; }
+.key li { display: flex; gap: .35rem; align-items: center; font-size: .95rem; }
+.spacer { visibility: hidden; }
 .letter { flex: none; width: 1.05rem; height: 1.05rem; line-height: 1.05rem; border-radius: 3px; text-align: center;
   font-size: .72rem; color: #fff; background: var(--model); }
-.tile { --tint: var(--same); display: flex; align-items: center; gap: .25rem; height: 1.55rem; padding: 0 .3rem 0 .2rem;
-  border-radius: 4px; font-size: .84rem; min-width: 0; border-left: 4px solid var(--tint);
+.tile { --tint: var(--same); display: flex; align-items: center; gap: .2rem; height: 1.55rem; padding: 0 .25rem;
+  border-radius: 4px; font-size: .84rem; min-width: 0;
   background: linear-gradient(to right, color-mix(in srgb, var(--tint) 40%, transparent) var(--share),
     color-mix(in srgb, var(--tint) 10%, transparent) var(--share)); }
 .tile.changed { --tint: var(--changed); }
-.sign { flex: none; font-weight: 700; width: .7rem; text-align: center; }
+.who { flex: none; font-size: .74rem; width: .6rem; opacity: .75; }
+.sign { flex: none; font-weight: 700; width: .6rem; text-align: center; }
 .label { flex: 1; min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .share { flex: none; font-variant-numeric: tabular-nums; font-size: .78rem; }
 .kept { display: flex; flex-wrap: wrap; gap: .3rem .5rem; align-items: center; margin-bottom: .5rem; }
@@ -73,7 +73,7 @@ p .keep { width: 1rem; height: 1rem; line-height: .9rem; }
 @container (min-width: 1500px) {
   .title, .tile { font-size: .98rem; }
   .tile { height: 1.8rem; }
-  .share, output, .key { font-size: .88rem; }
+  .share, output { font-size: .88rem; }
   svg { height: 44px; }
 }
 """
@@ -85,11 +85,12 @@ _COMPONENT = st.components.v2.component(
 def manipulation_grid(data: Mapping[str, Any], *, key: str, on_choice: Callable[[Mapping[str, Any]], None]) -> None:
     """Show `data`; `on_choice(state)` runs before the next rerun, when the hand has rested.
 
-    `data`: `side` of the pictures in pixels; `models` (letter, title, colour); `photo` (title, alt, sheet, answers, one
-    a model); `rows` (name, title, summary, neutral, strengths, words, sheet: the picture at each strength side by side,
-    answers: of each model one a strength); `kept`, in words, what is done first; `most` of them; and the `state`. An
-    answer is label, share, same and kept (the share of the answer on the unchanged photo). A state is strengths by
-    name, `shown` (a name) and `kept` (name and strength each); what comes back is from a browser and has to be checked.
+    `data`: `side` of the pictures in pixels; `models` (letter, title, colour); `photo` (title, words, alt, sheet,
+    answers, one a model); `rows` (name, title, summary, neutral, strengths, words, sheet: the picture at each strength
+    side by side, answers: of each model one a strength); `kept`, in words, what is done first; `most` of them; and the
+    `state`. An answer is label, share, same and kept (the share of the answer on the unchanged photo). A state is
+    strengths by name, `shown` (a name) and `kept` (name and strength each); what comes back is from a browser and has
+    to be checked.
     """
     signature = hashlib.sha256(
         json.dumps({name: value for name, value in data.items() if name != "state"}, sort_keys=True).encode()
