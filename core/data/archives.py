@@ -15,6 +15,7 @@ are decoded once, to arrays (`core.data.arrays`); all others are kept as files. 
 | licence      | from the catalogue, where it knows the data set                                             |
 | source       | name of the imported file or folder                                                         |
 | skipped      | path → why it was left out                                                                  |
+| provenance   | how its images were made; of sets that a recipe of this project made                        |
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import shutil
 import stat
 import time
 import uuid
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +56,9 @@ _TITLES_BYTES = 4 * 2**20
 _STALE_SECONDS = 24 * 3600
 
 
-def import_archive(source: Path, name: str, on_progress: OnProgress = silent) -> Path:
+def import_archive(
+    source: Path, name: str, on_progress: OnProgress = silent, *, provenance: Mapping[str, object] | None = None
+) -> Path:
     """Import an archive (.zip, .tar, .tar.gz, .tar.xz) or a folder of images as the data set `name`.
 
     Everything is built beside the target and moved there in one step, so an import that is interrupted leaves nothing
@@ -62,6 +66,7 @@ def import_archive(source: Path, name: str, on_progress: OnProgress = silent) ->
 
     Args:
         on_progress: called with the share done and what is happening; may raise to cancel.
+        provenance: how the images were made, for `dataset.json`.
 
     Returns:
         The folder of the data set.
@@ -87,7 +92,7 @@ def import_archive(source: Path, name: str, on_progress: OnProgress = silent) ->
             )
             start = 0.4
         with closing(files):
-            builder = _Builder(files, workshop / "built")
+            builder = _Builder(files, workshop / "built", provenance)
             builder.build(name, source.name, lambda share, text: on_progress(start + (1 - start) * share, text))
         try:
             switch(workshop / "built", target)
@@ -169,8 +174,9 @@ class _Sorted:
 class _Builder:
     """Turns files into a finished data set folder."""
 
-    def __init__(self, files: _Files, target: Path) -> None:
+    def __init__(self, files: _Files, target: Path, provenance: Mapping[str, object] | None) -> None:
         self._files = files
+        self._provenance = provenance
         self._target = target
         self._lossy = False
 
@@ -212,6 +218,8 @@ class _Builder:
             info["licence"] = spec.licence
         skipped = {**found.skipped, **layout.skipped, **broken}
         info["skipped"] = {"/".join(parts): reason for parts, reason in sorted(skipped.items())}
+        if self._provenance is not None:
+            info["provenance"] = dict(self._provenance)
         if table:
             (self._target / "meta").mkdir()
             (self._target / "meta" / _TITLES_FILE).write_bytes(table)

@@ -11,6 +11,7 @@ from core.experiments import (
     linear_probe,
     mixer_scratch,
     stress,
+    stylise,
     text_to_image,
     transfer,
     vae,
@@ -106,6 +107,13 @@ RECIPES: dict[str, Recipe] = {
         summary="How many images a text-to-image model names right by denoising them under the name of every class",
         config=diffusion_zero_shot.Config,
         run=diffusion_zero_shot.run,
+    ),
+    "stylise": Recipe(
+        name="stylise",
+        title="Stylised images",
+        summary="A new data set: images of another, painted in the style of a picture",
+        config=stylise.Config,
+        run=stylise.run,
     ),
 }
 

@@ -11,9 +11,9 @@ import plotly.graph_objects as go
 
 from core.figures.attention import short_label
 from core.figures.theme import BASELINE, CATEGORICAL, finish
-from core.methods.biases.stress_table import ModelPair, StressRow, condition_words
 from core.methods.biases.consistency import error_consistency
 from core.methods.biases.ratios import Estimate
+from core.methods.biases.stress_table import ModelPair, StressRow, condition_words
 from core.methods.manipulations.catalogue import MANIPULATIONS
 from core.methods.manipulations.steps import parse_steps
 

@@ -20,8 +20,8 @@ from core.figures.stress import (
     plot_stress_curves,
 )
 from core.figures.theme import Figure
-from core.methods.biases.stress_table import condition_words
 from core.methods.biases.ratios import Estimate
+from core.methods.biases.stress_table import condition_words
 from core.methods.manipulations.catalogue import MANIPULATIONS
 from core.shares import counted
 from pages.biases.measured import overrides_of, title_of

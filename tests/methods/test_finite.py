@@ -41,18 +41,27 @@ from core.methods.masking import faithfulness, masking
 from core.methods.modality_gap import alignment, alignment_steps, modality_gap, procrustes
 from core.methods.operators import identity_trap, learned_layer, picture, receptive_field, single_layer, trap_curves
 from core.methods.precision import agreement
+from core.methods.style_transfer import networks, transfer
 from core.models.differential import DifferentialViT
 from core.models.mixer import MixerConfig, MixerNetwork
 from core.models.small_cnn import SmallCNN, SmallCNNConfig
 from core.models.vae import VAE, VAEConfig
 from core.models.vit import ViT, ViTConfig
 from core.reports import finish
+from tests.methods.style_transfer.toy_network import toy_model
 
 # What an argument or a parameter of a network's kind is called in a signature.
 NUMBERS = re.compile(
     r"ndarray|Tensor|Module|Features|Pairs|AttentionMaps|Similarity|Encoder|LatentDiffusion|LoadedModel|Trace"
 )
 EXCUSED = {
+    "losses.content_losses": "asked by transfer.transfer_style, which refuses such maps and gradients",
+    "losses.gram_matrices": "asked by transfer.transfer_style, which refuses such maps and gradients",
+    "losses.style_layer_losses": "asked by transfer.transfer_style, which refuses such maps and gradients",
+    "losses.total_variations": "asked by transfer.transfer_style, which refuses such maps and gradients",
+    "optimisers.adam_step": "asked by transfer.transfer_style, which refuses such gradients and pixels",
+    "optimisers.lbfgs_step": "asked by transfer.transfer_style, which refuses such gradients and pixels",
+    "networks.averaging": "replaces modules",
     "anatomy.anatomy": "counts parameters, whatever their values",
     "anatomy.describe_architecture": "reads the design, not the values",
     "anatomy.text_tensors": "names of parameters",
@@ -95,8 +104,15 @@ EXCUSED = {
     "draws.normal": "random numbers alone",
     "elimination_cost.budget_curve": "whole numbers",
     "elimination_cost.replay_all": "asks diffusion_classifier.replay",
-    "same_images.answers": "asks predictions.predict_logits and zero_shot.embed_images",
-    "same_images.class_order": "names of classes",
+    "same_images.answers": "asks class_matching.class_scorer",
+    "class_matching.class_scorer": "asks predictions.predict_logits and zero_shot.embed_images",
+    "class_matching.match_classes": "names of classes",
+    "features.digest_weights": "bytes, whatever their values",
+    "features.resized": "bytes",
+    "shape_bias.shape_bias": "whole numbers",
+    "stress_table.disputed_images": "whole numbers",
+    "stress_table.model_pairs": "whole numbers",
+    "stress_table.stress_table": "whole numbers",
     "targets.trace_score": "is differentiated; its callers look at the gradients",
 } | dict.fromkeys(
     (
@@ -369,6 +385,7 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
     "predictions.softmax": [lambda bad: predictions.softmax(numbers(3, bad=bad))],
     "predictions.top_predictions": [lambda bad: predictions.top_predictions(numbers(3, bad=bad), ("a", "b", "c"))],
     "probes.fit_linear": [lambda bad: probes.fit_linear(numbers(9, 3, bad=bad), np.arange(9) % 3, 1.0)],
+    "probes.fit_probe": [lambda bad: finish(probes.fit_probe(split(bad), split(False)))],
     "probes.linear_probe": [lambda bad: finish(probes.linear_probe(split(False), split(False), split(bad)))],
     "probes.nearest_neighbours": [
         lambda bad: probes.nearest_neighbours(split(bad), split(False), neighbours=3),
@@ -433,8 +450,20 @@ def broken_vae() -> VAE:
     return model
 
 
+def paint(bad: bool) -> object:
+    model = toy_model()
+    if bad:
+        with torch.no_grad():
+            next(model.module.parameters()).fill_(float("nan"))
+    pixels = np.zeros((1, 16, 16, 3), dtype=np.uint8)
+    network = networks.feature_network(model)
+    return finish(transfer.transfer_style(network, pixels, pixels[0], transfer.StyleSettings(steps=1)))
+
+
 SHARES = np.linspace(0, 1, 3, dtype=np.float32)
 ASKED |= {
+    "networks.feature_network": [paint],
+    "transfer.transfer_style": [paint],
     "bounds.standard_error": [lambda bad: bounds.standard_error(numbers(4, bad=bad))],
     "drawing.interpolate": [lambda bad: drawing.interpolate(vae(), numbers(2, bad=bad), numbers(2, bad=False))],
     "drawing.linear": [lambda bad: drawing.linear(numbers(2, bad=bad), numbers(2, bad=False), SHARES)],

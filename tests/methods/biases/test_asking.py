@@ -11,8 +11,8 @@ import torch
 
 from core.errors import NotFiniteError
 from core.methods.biases.asking import Asked, ask_models
-from core.methods.biases.stress_table import StressRow, stress_table
 from core.methods.biases.shape_bias import shape_bias
+from core.methods.biases.stress_table import StressRow, stress_table
 from core.methods.manipulations.manipulated import manipulated
 from core.methods.manipulations.steps import Step, parse_steps
 from core.reports import finish
