@@ -53,6 +53,7 @@ from core.methods.masking.masking import masked_responses, masking_curve, maskin
 from core.methods.modality_gap.modality_gap_pairs import embed_halves
 from core.methods.operators.layer import run_layer
 from core.methods.operators.learned_layer import learned_layer
+from core.methods.patch_features.patch_features import patch_similarity, patch_tokens
 from core.methods.precision.memory_profile import memory_profile
 from core.methods.precision.precision import FORMATS, forward, logits_in
 from core.methods.precision.precision import cast as cast_format
@@ -114,6 +115,12 @@ def _attention(name: str, device: str, load_model: Load) -> Arrays:
     for method in explanations_for(model.spec):
         found[method.name] = method.explain(module, batch, target)
     return found
+
+
+def _patch_features(name: str, device: str, load_model: Load) -> Arrays:
+    model = load_model(name, device)
+    found = patch_tokens(model.module, _batch(model, 2))
+    return {"tokens": found.tokens, "likeness": patch_similarity(found.tokens[-1], 0, 3)}
 
 
 def _masking(name: str, device: str, load_model: Load) -> Arrays:
@@ -335,6 +342,9 @@ def _biases(device: str, load_model: Load) -> Arrays:
     versions = photo_versions(photo, [[steps["grey"]], [steps["scramble"], steps["noise"]]], seed=0)
     for name, labels in (("vit_p4", ()), ("clip_small", LABELS)):
         found[f"{name} says"] = ask_about_photo(load_model(name, device), photo, versions, labels=labels).probabilities
+    return found
+
+
 def _style(name: str, device: str, load_model: Load) -> Arrays:
     """A few steps: the way of hundreds parts with rounding."""
     network = feature_network(load_model(name, device))
@@ -364,6 +374,10 @@ def computations() -> list[Computation]:
     ready = [name for name in _PRETRAINED if availability(MODELS[name]).state == "ready"]
     eyes = ["vit_p4", "differential_vit_p4", "cnn_small", *ready]
     listed = [Computation(page="attention", name=name, run=partial(_attention, name)) for name in eyes]
+    listed += [
+        Computation(page="patch_features", name=name, run=partial(_patch_features, name))
+        for name in ("vit_p4", "differential_vit_p4")
+    ]
     listed += [Computation(page="masking", name=name, run=partial(_masking, name)) for name in eyes]
     listed += [Computation(page="anatomy", name=name, run=partial(_anatomy, name)) for name in ("vit_p4", "clip_small")]
     listed += [

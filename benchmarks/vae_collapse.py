@@ -1,6 +1,7 @@
 """Posterior collapse over several seeds: the bundled baseline, and the same network with warm-up and free bits.
 
     python -m benchmarks.vae_collapse --device cuda --jobs 3              3 seeds of each, all of MNIST
+    python -m benchmarks.vae_collapse --dataset fashion_mnist             the data of the published report
     python -m benchmarks.vae_collapse --quick                             seconds, to see that it works
 
 Every training is an ordinary run of the recipe `vae` (`vae_collapsed_s0`, ...): one that is finished is only read, one
@@ -73,7 +74,7 @@ def spread(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 def main(words: list[str] | None = None) -> None:
-    """Train what is missing and write `results/vae_collapse.json`."""
+    """Train what is missing and write `results/vae_collapse.json`, or `vae_collapse_DATASET.json`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
@@ -84,9 +85,10 @@ def main(words: list[str] | None = None) -> None:
     arguments = parse(parser, words, seeds=1)
     where = machine()
     shared = [f"training.precision={arguments.precision}", f"dataset={arguments.dataset}", *arguments.settings]
+    data = "" if arguments.dataset == "mnist" else f"_{arguments.dataset}"
     suffix = "_quick" if arguments.quick else ""
     plan = {
-        f"{condition}_s{seed}{suffix}": [
+        f"{condition}{data}_s{seed}{suffix}": [
             *find_bundled(condition).overrides,
             *shared,
             f"training.seed={seed}",
@@ -99,12 +101,12 @@ def main(words: list[str] | None = None) -> None:
         waiting = {name: pool.submit(train, name, settings, arguments.device) for name, settings in plan.items()}
         cards = {name: each.result() for name, each in waiting.items()}
     groups = {
-        condition: [row(card) for name, card in cards.items() if name.startswith(f"{condition}_s")]
+        condition: [row(card) for name, card in cards.items() if name.startswith(f"{condition}{data}_s")]
         for condition in CONDITIONS
     }
     any_card = next(iter(cards.values()))
     write(
-        "vae_collapse",
+        f"vae_collapse{data}",
         {
             "quick": arguments.quick,
             "dataset": any_card.dataset,

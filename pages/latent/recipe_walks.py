@@ -17,6 +17,7 @@ MODEL = "vae_bernoulli"
 PICTURES = "own:500/0"  # or data:DATASET/SPLIT/COUNT/SEED
 BEGIN = 0  # a picture's place in the set, "centre", or a file
 END = 1
+TURNED: dict[int, float] = {}  # latents of the first that were turned by hand
 EXTENT = 3.0
 STEPS = 9
 FILM = 13
@@ -35,7 +36,9 @@ def latent_of(which: int | str) -> np.ndarray:
     return reencode(model, images).latents[0, 0]
 
 
-first, last = latent_of(BEGIN), latent_of(END)
+first, last = latent_of(BEGIN).copy(), latent_of(END)
+for dimension, value in TURNED.items():
+    first[dimension] = value
 order = latent_statistics(model, pictures.images).order().tolist()
 rows = traverse(model, first, order[:ROWS], extent=EXTENT, steps=STEPS)
 for dimension, change in zip(rows.dimensions, rows.change, strict=True):

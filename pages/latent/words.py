@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -18,7 +19,7 @@ from core.models.vae import VAEConfig
 from core.paths import FILES
 from pages.latent.given import ChosenInputs
 
-SEEDS = FILES / "benchmarks" / "results" / "vae_collapse.json"
+RESULTS = FILES / "benchmarks" / "results"
 # A report on Fashion-MNIST: the same network and reduction, without the constant of the likelihood.
 PUBLISHED = {"test_half_squared_error": "14.88", "test_kl": "7.98", "sum": "22.86", "test_active_units": "6"}
 PUBLISHED_MITIGATED = {"test_active_units": "20"}
@@ -135,13 +136,15 @@ def rate_table(found: RateDistortion) -> pd.DataFrame:
     )
 
 
-def seeds_result() -> dict[str, Any] | None:
-    """What `benchmarks/vae_collapse.py` measured, if it was run in full."""
-    try:
-        result = json.loads(SEEDS.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return result if isinstance(result, dict) and result.get("summary") else None
+def seeds_results() -> list[dict[str, Any]]:
+    """What `benchmarks/vae_collapse.py` measured in full, a result for every data set."""
+    found = []
+    for path in sorted(RESULTS.glob("vae_collapse*.json")):
+        with contextlib.suppress(OSError, ValueError):
+            result = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(result, dict) and result.get("summary") and not result.get("quick"):
+                found.append(result)
+    return found
 
 
 def seeds_table(result: dict[str, Any]) -> pd.DataFrame:
@@ -161,11 +164,17 @@ def seeds_table(result: dict[str, Any]) -> pd.DataFrame:
 def seeds_words(result: dict[str, Any]) -> str:
     """Where the figures come from, and in what the published ones differ."""
     count = min(len(runs) for runs in result["runs"].values())
+    same = result["dataset"] == "Fashion-MNIST"
+    others = (
+        "The published figures are of the same data set."
+        if same
+        else "The published figures are of Fashion-MNIST, whose pictures are other ones and harder, so the levels are "
+        "not to be compared."
+    )
     return (
         f"{count} trainings of each on {result['dataset']}, other seeds and nothing else; mean ± standard deviation, "
-        f"lowest to highest; {result['count']:,} images: {result['split']}. The published figures are of "
-        "Fashion-MNIST, whose pictures are other ones and harder, so the levels are not to be compared. They "
-        "are taken to be of the same reduction: sums over pixels and latents, averaged over pictures, no constant."
+        f"lowest to highest; {result['count']:,} images: {result['split']}. {others} They are taken to be of the same "
+        "reduction: sums over pixels and latents, averaged over pictures, no constant."
     )
 
 

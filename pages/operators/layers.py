@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +23,7 @@ from core.models.catalogue import MODELS, find_model
 from core.models.checkpoint import read_card
 from core.models.mixer import MixerConfig, MixerNetwork, OperatorName
 from core.models.weights import availability, resolve
+from core.runs.store import list_runs
 from pages.components.operators.packing import Arrays, pack
 from pages.operators.view import OperatorsView, fitting_sizes
 from pages.shared.cache import in_use
@@ -57,8 +59,7 @@ class Columns:
 def columns_of(view: OperatorsView, picture: Picture) -> Columns:
     """Of the view's picture; temperature, weight and size of kernels are as they were drawn or learned."""
     if view.trained:
-        names = tuple(trained_mixers().items())
-        return _trained(names, view.block, view.head, picture.digest, picture.image)
+        return _trained(view.mixers, view.block, view.head, picture.digest, picture.image)
     plain = replace(view.settings, kernel_size=1, temperature=1.0, weight=1.0)
     return _random(plain, view.side, picture.digest, picture.image)
 
@@ -75,17 +76,33 @@ def layers_now(view: OperatorsView, picture: Picture) -> dict[OperatorName, Oper
     return random_layers(small_picture(picture.image, view.side), settings)
 
 
-def trained_mixers() -> dict[OperatorName, str]:
-    """The bundled mixers that are on this machine and like the first of them, by operator."""
-    found, first = dict[OperatorName, str](), None
-    for spec in MODELS.values():
-        if spec.family != "mixer" or availability(spec).state != "ready":
-            continue
-        config = mixer_config(spec.name)
+def trained_mixers() -> dict[OperatorName, list[str]]:
+    """Names of trained mixers, by operator: the bundled one if it is on this machine, then finished runs.
+
+    All are of the shape of the first, without which their columns could not be compared.
+    """
+    bundled = [spec for spec in MODELS.values() if spec.family == "mixer"]
+    found: dict[OperatorName, list[str]] = {operator: [] for operator in OPERATORS}
+    first = None
+    for name in [spec.name for spec in bundled if availability(spec).state == "ready"] + _finished_runs():
+        try:
+            config = mixer_config(name)
+        except CoreError:
+            continue  # a damaged run is no reason to show no mixer
         first = first or config
-        if config.operator not in found and _frame(config) == _frame(first):
-            found[config.operator] = spec.name
-    return {operator: found[operator] for operator in OPERATORS if operator in found}
+        if _frame(config) == _frame(first):
+            found[config.operator].append(name)
+    return {operator: names for operator, names in found.items() if names}
+
+
+def _finished_runs() -> list[str]:
+    """Runs that left a mixer."""
+    found = []
+    for run in list_runs():
+        with contextlib.suppress(CoreError):  # none is finished, or a damaged card
+            if read_card(run.model).family == "mixer":
+                found.append(f"run:{run.name}")
+    return found
 
 
 def mixer_config(name: str) -> MixerConfig:
@@ -114,8 +131,6 @@ def _random(settings: OperatorSettings, side: int, digest: str, _image: Image.Im
 def _trained(
     names: tuple[tuple[OperatorName, str], ...], block: int, head: int, digest: str, _image: Image.Image
 ) -> Columns:
-    if not names:
-        raise CoreError("No trained mixer is on this machine.", "Train them: python -m benchmarks.mixers")
     layers = {}
     for operator, name in names:
         with in_use(name) as model:

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from core.methods.operators.single_layer import OPERATORS, OperatorSettings
+from core.models.catalogue import find_model
 from core.models.mixer import OPERATOR_TITLES, OperatorName
 from pages.components.keys import component_key
 from pages.components.operators.operators import operators_grid
@@ -28,7 +29,7 @@ from pages.shared.address import bound
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
-from pages.shared.layout import accuracy_sentence, heading, teaching_cards
+from pages.shared.layout import accuracy_sentence, heading, page_link, teaching_cards
 from pages.shared.pickers import image_picker
 
 SOURCES = {"random": "Random projections", "trained": "Trained mixers"}
@@ -36,7 +37,24 @@ SOURCES = {"random": "Random projections", "trained": "Trained mixers"}
 
 def base_view() -> OperatorsView:
     """What the widgets above the columns hold."""
-    return OperatorsView(image=picture.key, side=side, trained=trained, block=block, head=head, settings=settings)
+    return OperatorsView(image=picture.key, side=side, mixers=mixers, block=block, head=head, settings=settings)
+
+
+def mixers_form(names: dict[OperatorName, list[str]]) -> tuple[tuple[OperatorName, str], ...]:
+    """Which trained mixer each operator's column shows, where there are several."""
+    chosen = []
+    for operator, choices in names.items():
+        name = choices[0]
+        if len(choices) > 1:
+            name = st.selectbox(
+                OPERATOR_TITLES[operator], choices, format_func=lambda each: plain(find_model(each).title),
+                key=f"mixer_{operator}", bind="query-params",
+            )  # fmt: skip
+        chosen.append((operator, name))
+    if max(map(len, names.values())) == 1:
+        st.caption("Finished runs of the recipe mixer_scratch of the same shape can be chosen here instead.")
+        page_link("train", "Train one", "model_training", recipe="mixer_scratch")
+    return tuple(chosen)
 
 
 def view_now(columns: Columns) -> OperatorsView:
@@ -103,8 +121,9 @@ def column_data(name: OperatorName, columns: Columns, packed: Mapping[str, Any])
         missing = "No trained mixer of this kind is on this machine."
         return words | {"missing": missing, "equation": "", "formula": "", "story": missing}
     layer = columns.layers[name]
-    if trained:
-        words["note"] = accuracy_sentence(mixers[name])
+    if mixers:
+        chosen = dict(mixers)[name]
+        words["note"] = accuracy_sentence(chosen) or find_model(chosen).title
     return packed[name] | words | {"equation": equation(layer), "formula": formula(layer), "story": story(layer)}
 
 
@@ -137,35 +156,40 @@ def make_export() -> Export:
 
 heading("Operators", "Convolution meets attention: what does each operator read, and what comes out?")
 bar = st.columns([4, 4, 3, 2, 2], vertical_alignment="bottom")
-mixers: dict[OperatorName, str] = {}
+offered: dict[OperatorName, list[str]] = {}
+mixers: tuple[tuple[OperatorName, str], ...] = ()
 side, block, head = 32, 0, 0
 with bar[0]:
     picture = image_picker(default="example:coffee")
 with bar[1], guard():
-    mixers = trained_mixers()
+    offered = trained_mixers()
 with bar[1]:
     source = st.selectbox(
         "Weights",
-        [*SOURCES] if mixers else ["random"],
+        [*SOURCES] if offered else ["random"],
         format_func=SOURCES.__getitem__,
         key="weights",
         bind="query-params",
-        help=None if mixers else "Trained mixers can be chosen once they are in checkpoints/: see the end of the page.",
+        help=None
+        if offered
+        else "Trained mixers can be chosen once they are in checkpoints/: see the end of the page.",
     )
 trained = source == "trained"
+with bar[3]:
+    settings = OperatorSettings()
+    with st.popover("Choices", icon=":material/tune:", width="stretch"):
+        if trained:
+            mixers = mixers_form(offered)
+        else:
+            settings = settings_form()
 with bar[2]:
     if trained:
-        config = mixer_config(next(iter(mixers.values())))
+        config = mixer_config(mixers[0][1])
         left, right = st.columns(2)
         block = int(left.number_input("Block", 1, config.depth, 1, key="mixer_block", bind=bound("mixer_block"))) - 1
         head = int(right.number_input("Head", 1, config.num_heads, 1, key="mixer_head", bind=bound("mixer_head"))) - 1
     else:
         side = int(st.number_input("Longer side (px)", 1, 64, 32, key="size", bind=bound("size")))
-with bar[3]:
-    settings = OperatorSettings()
-    if not trained:
-        with st.popover("Choices", icon=":material/tune:", width="stretch"):
-            settings = settings_form()
 look()
 with guard():
     mixers_panel()

@@ -12,7 +12,7 @@ from core.figures.theme import Figure
 from core.methods.operators.layer import OperatorResult, run_layer
 from core.models.mixer import OPERATOR_TITLES, OperatorName
 from core.reports import OnProgress, silent
-from pages.operators.layers import columns_of, layers_now, trained_mixers
+from pages.operators.layers import columns_of, layers_now
 from pages.operators.panels import TEMPERATURES, trap_figure
 from pages.operators.view import OperatorsView
 from pages.shared.pickers import Picture
@@ -76,7 +76,7 @@ def recipe_of(view: OperatorsView) -> str:
         "operators",
         image=picture_setting(view.image),
         side=view.side,
-        mixers=list(trained_mixers().values()) if view.trained else [],
+        mixers=[name for _, name in view.mixers],
         block=view.block,
         head=view.head,
         settings=asdict(view.settings),

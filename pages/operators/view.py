@@ -42,7 +42,7 @@ class OperatorsView:
     Attributes:
         image: the key of the image, as in the address.
         side: the longer side of the picture at most, in pixels; of random layers.
-        trained: the bundled mixers instead of random layers.
+        mixers: operators and the names of trained mixers, instead of random layers; none: random layers.
         block: counted from 0; of trained mixers, as `head`.
         settings: temperature and weight hold for both, the rest for random layers.
         position: row and column, counted from 0.
@@ -52,7 +52,7 @@ class OperatorsView:
 
     image: str
     side: int = 32
-    trained: bool = False
+    mixers: tuple[tuple[OperatorName, str], ...] = ()
     block: int = 0
     head: int = 0
     settings: OperatorSettings = OperatorSettings()
@@ -60,9 +60,19 @@ class OperatorsView:
     operator: OperatorName = "pre"
     channel: int = 0
 
+    @property
+    def trained(self) -> bool:
+        """Whether weights are learned."""
+        return bool(self.mixers)
+
     def facts(self) -> dict[str, object]:
         """As it is written down, counted from 1 as on the page."""
-        values = asdict(self) | {"block": self.block + 1, "head": self.head + 1, "channel": self.channel + 1}
+        values = asdict(self) | {
+            "mixers": dict(self.mixers),
+            "block": self.block + 1,
+            "head": self.head + 1,
+            "channel": self.channel + 1,
+        }
         return values | {"position": [place + 1 for place in self.position]}
 
 

@@ -374,7 +374,7 @@ def _samples(views: Sequence[RunView]) -> None:
             found = True
             st.markdown(f"**{plain(view.title)}**")
             for column, path in zip(st.columns(4) * 2, newest, strict=False):
-                column.image(path.read_bytes(), caption=plain(path.stem), width="stretch")
+                column.image(path.read_bytes(), caption=plain(path.stem), width="stretch", alt=plain(path.stem))
     if not found:
         st.info("These recipes draw no samples; classifiers have none to draw.", icon=":material/image:")
 

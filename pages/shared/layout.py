@@ -51,10 +51,11 @@ def accuracy_sentence(name: str) -> str:
 def teaching_cards(stem: str, view: str = "") -> None:
     """Three cards under the picture, from the page's `card.md`, or `card_VIEW.md`: see, how and caveat."""
     texts = _parse(card_path(stem, view))
-    for column, (name, (title, icon)) in zip(st.columns(3), SECTIONS.items(), strict=True):
-        with column, st.container(border=True, height="stretch"):
-            st.markdown(f"{icon} **{title}**")  # ours: SECTIONS above
-            st.markdown(texts[name])  # ours: the cards of the pages
+    with st.container(key="teaching_cards"):  # left out while presenting
+        for column, (name, (title, icon)) in zip(st.columns(3), SECTIONS.items(), strict=True):
+            with column, st.container(border=True, height="stretch"):
+                st.markdown(f"{icon} **{title}**")  # ours: SECTIONS above
+                st.markdown(texts[name])  # ours: the cards of the pages
 
 
 def card_path(stem: str, view: str = "") -> Path:

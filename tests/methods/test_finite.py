@@ -40,6 +40,7 @@ from core.methods.manipulations.steps import Step
 from core.methods.masking import faithfulness, masking
 from core.methods.modality_gap import alignment, alignment_steps, modality_gap, procrustes
 from core.methods.operators import identity_trap, learned_layer, picture, receptive_field, single_layer, trap_curves
+from core.methods.patch_features import patch_features
 from core.methods.precision import agreement
 from core.methods.style_transfer import networks, transfer
 from core.models.differential import DifferentialViT
@@ -464,6 +465,11 @@ SHARES = np.linspace(0, 1, 3, dtype=np.float32)
 ASKED |= {
     "networks.feature_network": [paint],
     "transfer.transfer_style": [paint],
+    "patch_features.components": [lambda bad: patch_features.components(numbers(6, 4, bad=bad), 3)],
+    "patch_features.nearest_patches": [lambda bad: patch_features.nearest_patches(numbers(2, 4, bad=bad), 0)],
+    "patch_features.patch_colours": [lambda bad: patch_features.patch_colours(numbers(2, 4, 3, bad=bad), (2, 2))],
+    "patch_features.patch_similarity": [lambda bad: patch_features.patch_similarity(numbers(2, 4, 3, bad=bad), 0, 0)],
+    "patch_features.patch_tokens": [lambda bad: patch_features.patch_tokens(network(bad), photo())],
     "bounds.standard_error": [lambda bad: bounds.standard_error(numbers(4, bad=bad))],
     "drawing.interpolate": [lambda bad: drawing.interpolate(vae(), numbers(2, bad=bad), numbers(2, bad=False))],
     "drawing.linear": [lambda bad: drawing.linear(numbers(2, bad=bad), numbers(2, bad=False), SHARES)],

@@ -19,6 +19,7 @@ from core.paths import runs_root
 from core.runs.store import RunSpec
 from pages.components.draw_canvas.draw_canvas import SIDE, read_drawing
 from pages.components.latent_map.latent_map import grid_side, read_place
+from pages.components.latent_rows.latent_rows import read_kept, row_steps
 from pages.latent import words
 from tests.methods.latent.toy_vae import tiny
 from tests.pages.exports import check_controls, exported, keep_exports, run_recipe
@@ -100,6 +101,52 @@ def test_the_map_is_of_the_model_and_its_points_are_coloured_by_class() -> None:
     assert "z0 = 1.50, z1 = -0.25" in text_of(app)
 
 
+def rows_data(app: AppTest) -> dict[str, Any]:
+    """What the rows of a walk were given."""
+    return next(data for each in app.get("bidi_component") if "extent" in (data := json.loads(each.proto.json)))
+
+
+def test_a_latent_that_was_turned_stays_in_rows_film_export_and_address(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep_exports(monkeypatch)
+    save_toy({"test": 24})
+    name = save_run("rows", tiny(image_size=8, channels=3, latent_dim=4))
+    query = {"vae": name, "latent_set": "data:toy/test/24/0", "latent_view": "Walks"}
+    plain = latent(**query)
+    data, rested = rows_data(plain), exported(plain).arrays
+    assert data["shape"] == [4, row_steps(4, 192), 8, 8, 3]
+    assert sorted(data["names"]) == ["z0", "z1", "z2", "z3"]
+    app = latent(**query, latent_turned="1:2.50,3:-1.00,9:1,2:nan,x")
+    turned, export = rows_data(app), exported(app)
+    assert [turned["at"][turned["dimensions"].index(each)] for each in (1, 3)] == [2.5, -1.0]
+    untouched = [data["dimensions"].index(each) for each in (0, 2)]
+    assert [turned["at"][each] for each in untouched] == [data["at"][each] for each in untouched]
+    assert "with z1 = 2.50, z3 = -1.00 to" in text_of(app)
+    assert export.facts["turned"] == {1: 2.5, 3: -1.0}
+    assert export.arrays["latents_linear"][0, 1] == 2.5
+    assert not np.array_equal(export.arrays["traversal"], rested["traversal"])
+    assert run_recipe(export.recipe, capsys)
+    app.button(key="walk_back").click().run()
+    assert rows_data(app)["at"] == data["at"]
+    app = latent(**query, latent_turned="1:2.50")
+    app.selectbox(key="walk_from").set_value("3").run()
+    assert "with z1" not in text_of(app)  # another picture is not turned
+
+
+@pytest.mark.parametrize(
+    "told", [None, 3, [1], [9, 1.0], [True, 1.0], [1, "2"], [1, float("nan")], [1, 1e9], [1.0, 1.0]]
+)
+def test_what_is_no_turn_of_a_latent_is_ignored(told: object) -> None:
+    assert read_kept(told, (0, 1, 2)) is None
+
+
+def test_turns_are_read_and_rows_are_sent_as_finely_as_there_is_room() -> None:
+    assert read_kept([2, -1.23456, 17], (2, 0)) == (2, -1.23)
+    assert row_steps(10, 784) == 65
+    assert row_steps(10, 3 * 64 * 64) == 9
+
+
 def test_more_latents_are_mapped_by_two_of_them_and_one_is_a_sentence() -> None:
     app = latent(vae=save_run("three"))
     data = map_data(app)
@@ -125,7 +172,8 @@ def test_few_and_many_latents(latents: int, view: str) -> None:
     [
         {"at": "nan,1e999"}, {"at": "x"}, {"latent_set": "data:no/such/1/1"}, {"latent_set": "own:999999/0"},
         {"latent_view": "no such view"}, {"vae": "vit_p4"}, {"vae": "run:../../etc"}, {"latent_layout": "🙈"},
-        {"latent_view": "Walks", "walk_from": "99"}, {"latent_view": "Latents", "delta": "1e9"},
+        {"latent_view": "Walks", "walk_from": "99", "latent_turned": "a:b,,1e999:2"},
+        {"latent_view": "Latents", "delta": "1e9"},
         {"latent_view": "Rate and distortion", "rate_of": "nothing"}, {"latent_view": "Samples", "sample_seed": "-5"},
         {"latent_view": "Two runs", "vae_a": "cnn_small", "vae_b": "gone"},
     ],
@@ -248,10 +296,13 @@ def test_the_measurement_over_seeds_stands_beside_the_published_figures(
         "summary": {"vae_collapsed": {}, "vae_warmup": {}},
         "runs": {"vae_collapsed": [run(11.25, 7.5, 9), run(12.5, 8, 8)], "vae_warmup": [run(11, 7.5, 20)] * 2},
     }  # fmt: skip
-    (tmp_path / "seeds.json").write_text(json.dumps(result), encoding="utf-8")
-    monkeypatch.setattr(words, "SEEDS", tmp_path / "seeds.json")
+    (tmp_path / "vae_collapse.json").write_text(json.dumps(result), encoding="utf-8")
+    (tmp_path / "vae_collapse_damaged.json").write_text("{", encoding="utf-8")
+    monkeypatch.setattr(words, "RESULTS", tmp_path)
     app = latent(latent_view="Two runs")
     table = app.dataframe[-1].value.set_index("")
+    assert "the levels are not to be compared" in text_of(app)
+    assert "--dataset fashion_mnist" in text_of(app)
     total = table.loc[words.QUANTITIES["sum"]]
     assert total["vae_collapsed"] == "19.62 ± 1.24 (18.75 to 20.50)"
     assert total["published, plain"] == "22.86"
@@ -259,6 +310,12 @@ def test_the_measurement_over_seeds_stands_beside_the_published_figures(
     assert active["vae_collapsed"] == "8.5 ± 0.71 (8 to 9)"
     assert (active["published, plain"], active["published, mitigated"]) == ("6", "20")
     assert "2 trainings of each on MNIST" in text_of(app)
+    fashion = {**result, "dataset": "Fashion-MNIST"}
+    (tmp_path / "vae_collapse_fashion_mnist.json").write_text(json.dumps(fashion), encoding="utf-8")
+    app = latent(latent_view="Two runs")
+    assert "2 trainings of each on Fashion-MNIST" in text_of(app)
+    assert "of the same data set" in text_of(app)
+    assert "--dataset fashion_mnist" not in text_of(app)
 
 
 def test_finished_runs_are_points_and_nats_compare_among_their_kind() -> None:
@@ -295,8 +352,6 @@ SHARED = {
     "latent-import*": "gets a data set",
     "export": "the menu itself",
     "vae_choice": "toy pages have the one model that the test made",
-    "walk_value_*": "the picture under the slider alone; the exported rows have every value",
-    "walk_latent_*": "the picture under the slider alone",
     "latent_invert": "of uploads, and there are none",
 }
 

@@ -21,6 +21,7 @@ from core.methods.operators.mixer_results import read_mixer_results
 from core.methods.operators.picture import small_picture
 from core.methods.operators.single_layer import OPERATORS, OperatorSettings, random_layers
 from core.models import catalogue
+from core.models.catalogue import find_model
 from core.models.mixer import MixerConfig
 from core.runs.store import RunSpec, create_run
 from core.training.config import TrainingConfig
@@ -185,12 +186,19 @@ def test_a_huge_picture_is_reduced_and_its_longer_side_is_at_most_64() -> None:
     assert small_picture(image.resize((3, 2)), 64).shape == (2, 3, 3)
 
 
-def toy_mixer(name: str, operator: str) -> Path:
+def toy_mixer(name: str, operator: str, *, seed: int = 0, embed_dim: int = 8) -> Path:
     """A mixer of a few steps on noise in two colours: a model's folder, and nothing to learn from."""
     model = MixerConfig(
-        operator=operator, image_size=8, patch_size=2, embed_dim=8, num_heads=2, depth=2, kernel_size=3, classes=2
+        operator=operator,
+        image_size=8,
+        patch_size=2,
+        embed_dim=embed_dim,
+        num_heads=2,
+        depth=2,
+        kernel_size=3,
+        classes=2,
     )  # type: ignore[arg-type]
-    config = Config(dataset="toy", model=model, training=TrainingConfig(epochs=1, batch_size=20))
+    config = Config(dataset="toy", model=model, training=TrainingConfig(epochs=1, batch_size=20, seed=seed))
     run = create_run(name, RunSpec.of("mixer_scratch", config))
     for _ in execute(run):
         pass
@@ -226,6 +234,16 @@ def test_trained_mixers_are_offered_once_they_are_there(
     app.number_input(key="mixer_block").set_value(2).run()
     second = exported(app)
     assert (first.arrays["pre_output"] != second.arrays["pre_output"]).any()
+    toy_mixer("mine", "pre", seed=5)
+    toy_mixer("only-mine", "attention")
+    toy_mixer("larger", "post", embed_dim=16)  # does not compare with the others
+    app.run()
+    assert [bool(column.get("missing")) for column in given[-1]["columns"]] == [False, False, True, False, True, True]
+    app.selectbox(key="mixer_pre").set_value("run:mine").run()
+    assert given[-1]["columns"][3]["note"] == find_model("run:mine").title
+    third = exported(app)
+    assert third.facts["mixers"] == {"convolution": "mixer_conv", "attention": "run:only-mine", "pre": "run:mine"}
+    assert (third.arrays["pre_output"] != second.arrays["pre_output"]).any()
     run_recipe(second.recipe, capsys)
     with np.load("operators.npz") as made:
         np.testing.assert_allclose(made["pre_output"], second.arrays["pre_output"], atol=1e-6)

@@ -292,6 +292,7 @@ def _from_mixture(latents: np.ndarray, count: int, components: int, seed: int) -
     from sklearn.mixture import GaussianMixture
 
     mixture = GaussianMixture(components, random_state=seed, reg_covar=1e-4)
-    drawn, _ = mixture.fit(latents).sample(count)
+    # In single precision a component of few, nearly equal latents has a covariance with negative eigenvalues.
+    drawn, _ = mixture.fit(latents.astype(np.float64)).sample(count)
     # It returns them component by component.
     return stream("swarm order", seed).permutation(drawn).astype(np.float32)

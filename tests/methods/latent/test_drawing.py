@@ -43,6 +43,16 @@ def test_the_aggregate_posterior_is_where_pictures_are(source: str) -> None:
     assert (found[:100, 0] < 0).any()
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_mixture_is_fitted_exactly_enough_to_be_drawn_from() -> None:
+    """Covariances in single precision are not symmetric to the digits that NumPy asks for."""
+    means = (stats.norm.rvs(size=(24, 6), random_state=3) @ stats.norm.rvs(size=(6, 6), random_state=4)).astype("f4")
+    wide = LatentStatistics(means=means, log_variances=np.full((24, 6), 1, np.float32), kl=np.zeros(6, np.float32))
+    found = draw_latents("mixture", 5000, 6, statistics=wide)
+    expected = means.var(axis=0) + np.e
+    np.testing.assert_allclose(found.var(axis=0), expected, rtol=0.15)
+
+
 def test_pictures_are_of_their_latents() -> None:
     model = tiny()
     found = draw(model, "posterior", 5, statistics=latent_statistics(model, pictures()))
