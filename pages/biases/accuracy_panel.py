@@ -21,12 +21,11 @@ from pages.biases.accuracy_parts import (
     accuracy_export,
     bundled_overrides,
     headline,
-    ratio_rows,
-    ratios_figure,
+    published_figures,
     readable_table,
     strengths_of,
 )
-from pages.biases.measured import bundled_note, measured_table
+from pages.biases.measured import bundled_note, measured_table, measured_tables
 from pages.shared.address import bound
 from pages.shared.errors import guard
 from pages.shared.evaluation.images import ChosenImages, choose_images
@@ -86,7 +85,7 @@ def _stage() -> Callable[[], Export] | None:
     assert bundled is not None
     st.markdown("**Comes with Vitrine**, measured once on another machine")
     view = _show("", bundled["evaluation"], None)
-    _published(bundled)
+    _published()
     return lambda: accuracy_export(view, None, bundled_overrides(bundled["evaluation"]))
 
 
@@ -159,21 +158,13 @@ def _gallery(found: Evaluation, table: StressTable, condition: int) -> None:
     st.caption(f"What was said, in this order: {plain(', '.join(table.models))}. The images are shown as they are.")
 
 
-def _published(bundled: dict[str, object]) -> None:
-    """Shape, texture and colour beside the reports, and what differs."""
-    ratios, colour = measured_table("ratios"), measured_table("colour")
-    if ratio_rows(ratios, colour):
-        st.markdown("**Shape, texture, colour** · beside published ratios")
-        st.plotly_chart(
-            ratios_figure(ratios, colour), width="stretch", key="stress_ratios",
-            alt="For shape, texture and colour the share of each model's accuracy that is left, and published ones.",
-        )  # fmt: skip
-        st.caption(
-            "Shape: CIFAR-10G (drawings and silhouettes) against CIFAR-10 (JPEG copy). Texture: elastic distortion of "
-            "CIFAR-10G. Colour: coloured against plain MNIST, read by a linear probe on the frozen network."
-        )
-        bundled_note(ratios or colour or {})
-    bundled_note(bundled)
+def _published() -> None:
+    """The figures of course reports, beside ours, and what differs."""
+    for each in published_figures(measured_tables()):
+        st.markdown(f"**{plain(each.title)}** · beside published ratios")
+        st.plotly_chart(each.figure, width="stretch", key=f"stress_published_{each.key}", alt=each.alt)
+        st.caption(plain(each.caption))
+        bundled_note(each.table)
 
 
 def _form() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,8 @@ from pages.shared.export import Export
 from pages.shared.recipes import filled_recipe
 
 CUES = ("shape", "texture", "colour")
+LOCAL = {"noise_patch": "noise_patch:128", "scramble": "scramble:4"}
+WORDS = {"noise_patch": "one patch", "scramble": "scrambled"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,23 +154,73 @@ def bundled_overrides(evaluation: dict[str, Any]) -> list[str]:
     return overrides_of(str(evaluation["command"]))
 
 
-def ratio_rows(ratios: dict[str, Any] | None, colour: dict[str, Any] | None) -> list[NamedRatio]:
-    """The three cues of the reports, of every model that was measured."""
-    rows = [row for table in (ratios, colour) if table for row in table["rows"] if row["cue"] in CUES]
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A figure of ours beside published ones.
+
+    Attributes:
+        table: the one of `benchmarks/biases.py` whose commands and words stand below it.
+    """
+
+    key: str
+    title: str
+    figure: Figure
+    alt: str
+    caption: str
+    table: dict[str, Any]
+
+
+def published_figures(tables: Mapping[str, dict[str, Any]]) -> list[Published]:
+    """Shape, texture and colour; then noise in one patch, scrambled tiles and style: what was measured of them."""
+    found = []
+    cues = [row for name in ("ratios", "colour") for row in tables.get(name, {}).get("rows", ()) if row["cue"] in CUES]
+    if cues:
+        first = tables.get("ratios") or tables["colour"]
+        found.append(
+            Published(
+                key="cues", title="Shape, texture, colour", alt="Ratios of accuracies by cue and model.", table=first,
+                figure=plot_ratios(_named(sorted(cues, key=lambda row: CUES.index(row["cue"]))), first["reports"]),
+                caption="Shape: CIFAR-10G (drawings and silhouettes) against CIFAR-10 (JPEG copy). Texture: elastic "
+                "distortion of CIFAR-10G. Colour: coloured against plain MNIST, read by a linear probe on the frozen "
+                "network, or by a network trained on digits.",
+            )
+        )  # fmt: skip
+    if "locality" in tables:
+        evaluation, reports = tables["locality"]["evaluation"], dict(tables["locality"]["reports"])
+        steps = [str(each["steps"]) for each in evaluation["conditions"]]
+        rows = [
+            {"model": evaluation["models"][row["model"]]["name"], "cue": cue, **row["against_as_they_are"]}
+            for cue, text in LOCAL.items()
+            for row in evaluation["table"]
+            if steps[row["condition"]] == text
+        ]
+        style = tables.get("style", {"rows": [], "reports": {}})
+        found.append(
+            Published(
+                key="locality", title="One patch, scrambled tiles, style", alt="Ratios of accuracies by manipulation.",
+                figure=plot_ratios(_named([*rows, *style["rows"]], WORDS), _renamed(reports | style["reports"])),
+                table={**tables["locality"], "commands": [*tables["locality"]["commands"], *style.get("commands", ())]},
+                caption="CIFAR-10 (JPEG copy): noise of 128 grey levels in a sixteenth of the area, 4 × 4 tiles; style: "
+                "100 images in the style of a painted swirl against themselves.",
+            )
+        )  # fmt: skip
+    return found
+
+
+def _named(rows: Sequence[dict[str, Any]], words: Mapping[str, str] | None = None) -> list[NamedRatio]:
     return [
         NamedRatio(
-            model=title_of(row["model"]) + (", probe" if row.get("probe") else ""),
-            cue=row["cue"],
+            model=title_of(row["model"]) + ", probe" * bool(row.get("probe")),
+            cue=(words or {}).get(row["cue"], row["cue"]),
             ratio=Estimate(**row["ratio"]),
             corrected=Estimate(**row["corrected"]),
         )
-        for row in sorted(rows, key=lambda row: CUES.index(row["cue"]))
+        for row in rows
     ]
 
 
-def ratios_figure(ratios: dict[str, Any] | None, colour: dict[str, Any] | None) -> Figure:
-    """Shape, texture and colour beside the published ratios."""
-    return plot_ratios(ratio_rows(ratios, colour), (ratios or {}).get("reports", {}))
+def _renamed(reports: Mapping[str, Mapping[str, float]]) -> dict[str, Mapping[str, float]]:
+    return {WORDS.get(cue, cue): models for cue, models in reports.items()}
 
 
 def strengths_of(table: StressTable) -> dict[str, str]:

@@ -78,18 +78,29 @@ def _readable(name: str) -> bool:
 
 def _show(biases: Mapping[str, ShapeBias]) -> None:
     """The biases in words, the figure, the counts."""
-    title, found = next(iter(biases.items()))
-    st.markdown(f"#### {plain(title)}: {plain(found.sentence())}")
+    st.markdown(f"#### {plain(headline(biases))}")
     st.plotly_chart(
         plot_shape_bias(biases), width="stretch", key="cues_figure",
         alt="For every category the share of decisions by shape, and how often one was made, of every model.",
     )  # fmt: skip
-    for title, found in list(biases.items())[1:]:
+    for title, found in biases.items():
         st.markdown(f"- **{plain(title)}** {plain(found.sentence())}")
+    found = next(iter(biases.values()))
     left_out = f"{counted(found.congruent, 'image')} of one thing's shape and texture left out."
     st.caption(f"Lines: over all images. Dotted: guessing. {left_out}")
     with st.expander("Counts", icon=":material/table:"):
         st.dataframe(_table(biases), hide_index=True, width="stretch")
+
+
+def headline(biases: Mapping[str, ShapeBias]) -> str:
+    """Who goes most by shape, and how often anybody decided."""
+    decided = {title: found for title, found in biases.items() if found.overall.decided}
+    if not decided:
+        return "No model named a shape or a texture of any image."
+    title, found = max(decided.items(), key=lambda each: each[1].overall.bias.value or 0)
+    count = counted(found.overall.decided, "decision")
+    most = " most" * (len(decided) > 1)
+    return f"{title} goes{most} by shape: {found.overall.bias.value:.0%} of {count} between shape and texture."
 
 
 def _table(biases: Mapping[str, ShapeBias]) -> pd.DataFrame:
@@ -136,7 +147,7 @@ def _export(biases: Mapping[str, ShapeBias], name: str, overrides: list[str]) ->
         recipe=filled_recipe("shared", "run", recipe="stress", name=name, overrides=overrides),
         figures={"shape_bias": plot_shape_bias(biases)},
         table=_table(biases),
-        facts={title: found.sentence() for title, found in biases.items()},
+        facts={"headline": headline(biases), **{title: found.sentence() for title, found in biases.items()}},
     )
 
 

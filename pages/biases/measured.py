@@ -17,7 +17,12 @@ RESULTS = FILES / "benchmarks" / "results" / "biases.json"
 
 def measured_table(name: str) -> dict[str, Any] | None:
     """A table of `benchmarks/biases.py`; None where it was never measured."""
-    return _measured(RESULTS.stat().st_mtime_ns if RESULTS.is_file() else 0)["tables"].get(name)
+    return measured_tables().get(name)
+
+
+def measured_tables() -> dict[str, dict[str, Any]]:
+    """All of them, by name."""
+    return dict(_measured(RESULTS.stat().st_mtime_ns if RESULTS.is_file() else 0)["tables"])
 
 
 def measured_titles() -> dict[str, str]:

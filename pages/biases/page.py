@@ -26,7 +26,8 @@ heading("Biases", "What does a model go by?")
 top = st.columns([9, 2], vertical_alignment="bottom")
 with top[0]:
     view = st.segmented_control(
-        "Show", list(PANELS), format_func=lambda each: PANELS[each][0], default="photo", required=True,
+        "Show", list(PANELS), default="photo", required=True,
+        format_func=lambda each: PANELS[each][0],  # ours: PANELS above
         key="biases_view", bind="query-params", label_visibility="collapsed",
     )  # fmt: skip
 with guard():
