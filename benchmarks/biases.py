@@ -74,13 +74,13 @@ DIFFERS = {
     "their elastic distortion was nor that their ratios have a floor at chance.",
     "cues": "The reports did not measure it. Geirhos et al. 2019 found 21 % for a ResNet-50 on 1,200 images; here are "
     "those of 160 that have cues in conflict.",
-    "locality": "Published are changes in per cent, read here as relative ones, of large pretrained models on CIFAR-10: "
+    "locality": "Published are changes in per cent of large pretrained models on CIFAR-10, read here as relative ones: "
     "not how strong the noise in their 8 × 8 pixels was, nor at which size of the image.",
     "style": "The reports stylised 100 images after The Starry Night with VGG-19; here a painted swirl is the style, "
     "and the features are those of smaller networks.",
     "domains": "The reports trained a head on every domain and tested on held-out images of the same; here the tested "
     "domain is one that the probe never saw, of 40 images a class. CIFAR-100 is measured by the same recipe where it "
-    "is on the machine.",
+    "is on the machine. Small CLIP has learned from Tiny-ImageNet's training images.",
 }
 
 

@@ -24,6 +24,7 @@ MEASURES: dict[Measure, str] = {
     "accuracy": "Accuracy",
     "drop": "Drop",
 }
+_LONGEST = 40
 AXES: dict[Measure, str] = {
     "corrected": "(accuracy − chance) / (accuracy as they are − chance)",
     "ratio": "accuracy / accuracy as they are",
@@ -112,11 +113,11 @@ def plot_stress(table: StressTable, measure: Measure = "corrected") -> go.Figure
     )  # fmt: skip
     figure.update_yaxes(
         tickvals=list(range(len(shown))),
-        ticktext=[f"{html.escape(short_label(condition_words(table.conditions[place]), 34))} " for place in shown],
+        ticktext=[f"{_condition(table.conditions[place])} " for place in shown],
         autorange="reversed",
         showgrid=False,
     )
-    return finish(figure, height=90 + 30 * len(shown), margin={"l": 8, "r": 8, "t": 70, "b": 8})
+    return finish(figure, height=90 + 30 * len(shown), margin={"l": 8, "r": 8, "t": 80, "b": 8})
 
 
 def plot_stress_curves(table: StressTable, name: str, measure: Measure = "corrected") -> go.Figure:
@@ -165,7 +166,7 @@ def plot_consistency(table: StressTable, condition: int = 0) -> go.Figure:
         for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
             values[one, other] = np.nan if found.kappa.value is None else found.kappa.value
             text[one][other] = "–" if found.kappa.value is None else f"{found.kappa.value:.2f}"
-            hover[one][other] = f"κ = {found.kappa.words()}<br>{html.escape(_wrapped(pair.paired.sentence(*names)))}"
+            hover[one][other] = f"κ = {found.kappa.words()}<br>" + _lines(pair.paired.sentence(*names))
     figure = go.Figure(
         go.Heatmap(
             z=values, x=list(range(count)), y=list(range(count)), text=text, customdata=hover, texttemplate="%{text}",
@@ -178,7 +179,7 @@ def plot_consistency(table: StressTable, condition: int = 0) -> go.Figure:
     figure.update_yaxes(
         tickvals=list(range(count)), ticktext=[f"{name} " for name in names], autorange="reversed", showgrid=False
     )
-    return finish(figure, height=110 + 56 * count, margin={"l": 8, "r": 8, "t": 70, "b": 8})
+    return finish(figure, height=110 + 56 * count, margin={"l": 8, "r": 8, "t": 80, "b": 8})
 
 
 def _reach(each: Estimate, end: Literal["low", "high"]) -> float:
@@ -200,16 +201,25 @@ def _words(each: Estimate, measure: Measure) -> str:
     return f"{MEASURES[measure]}: {each.words()}"
 
 
+def _lines(text: str) -> str:
+    return html.escape(_wrapped(text)).replace("\n", "<br>")
+
+
+def _condition(text: str) -> str:
+    """A condition in one line."""
+    words = condition_words(text)
+    return html.escape(words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1].rstrip()}…")
+
+
 def _title(title: str) -> str:
-    """A model's title in two lines at most."""
-    words = html.escape(short_label(title, 30)).split(" on ", 1)
-    return "<br>on ".join(words) if len(words) > 1 else "<br>".join(words[0].rsplit(" ", 1))
+    """A model's title in short lines."""
+    return html.escape(_wrapped(short_label(title, 30), 12)).replace("\n", "<br>")
 
 
 def _wrapped(text: str, width: int = 70) -> str:
     lines, line = [], ""
     for word in text.split():
-        if len(line) + len(word) > width:
+        if line and len(line) + len(word) >= width:
             lines, line = [*lines, line], ""
         line = f"{line} {word}".strip()
     return "\n".join([*lines, line])

@@ -10,6 +10,7 @@ from core.data.catalogue import installed_datasets
 from core.errors import CoreError
 from core.experiments.evaluation import Evaluation
 from core.experiments.stress import Config
+from core.figures.disputes import Answered, answers_sheet
 from core.figures.stress import MEASURES, StressTable
 from core.methods.biases.stress_table import condition_words, disputed_images
 from core.methods.manipulations.catalogue import MANIPULATIONS
@@ -40,7 +41,7 @@ from pages.shared.pickers import own_model_form
 PREFERRED = ("vit_p4", "differential_vit_p4", "cnn_small", "clip_small")
 KINDS = ("classifier", "image_text", "text_to_image")
 USUAL = "grey:100\nelastic:2\nelastic:4\nnoise_patch:64\nnoise_patch:128\nscramble:2\nscramble:4"
-ACROSS, MOST = 6, 12
+MOST = 12
 
 
 def _headline(found: Evaluation) -> str:
@@ -100,24 +101,28 @@ def _show(name: str, summary: dict[str, object], found: Evaluation | None) -> Ac
     )  # fmt: skip
     strengths = strengths_of(table)
     left, right = st.columns(2, gap="medium")
-    with right:
-        chosen = _one_of("Over strengths", list(strengths), strengths, "stress_strengths") if strengths else ""
-        conditions = {str(place): condition_words(text) for place, text in enumerate(table.conditions)}
-        condition = _one_of("Agreement of errors", list(conditions), conditions, "stress_condition")
+    parts = {"strengths": right.container(), "agreement": right.container()}
+    chosen, condition = "", "0"
+    if strengths:
+        with parts["strengths"]:
+            chosen = _one_of("Over strengths", list(strengths), strengths, "stress_strengths")
+    conditions = {str(place): condition_words(text) for place, text in enumerate(table.conditions)}
+    if table.pairs:
+        with parts["agreement"]:
+            condition = _one_of("Agreement of errors", list(conditions), conditions, "stress_condition")
     view = AccuracyView(
-        name=name, summary=summary, table=table, measure=measure, manipulation=chosen, condition=int(condition or 0)
+        name=name, summary=summary, table=table, measure=measure, manipulation=chosen, condition=int(condition)
     )
     figures = view.figures()
     left.plotly_chart(
         figures["conditions"], width="stretch", key="stress_conditions",
         alt=f"{MEASURES[view.measure]} of every model under every manipulation.",
     )  # fmt: skip
-    with right:
-        for key, alt in (("strengths", "Curves over the strength"), ("agreement", "Cohen's κ of every two models")):
-            if key in figures:
-                st.plotly_chart(figures[key], width="stretch", key=f"stress_{key}_figure", alt=alt)
-        if "agreement" in figures:
-            st.caption("κ is 1 where two models fail on the same images, 0 where they fail independently.")
+    for key, alt in (("strengths", "Curves over the strength"), ("agreement", "Cohen's κ of every two models")):
+        if key in figures:
+            parts[key].plotly_chart(figures[key], width="stretch", key=f"stress_{key}_figure", alt=alt)
+    if "agreement" in figures:
+        right.caption("κ is 1 where two models fail on the same images, 0 where they fail independently.")
     if found is not None:
         with guard():
             _gallery(found, table, view.condition)
@@ -145,17 +150,21 @@ def _gallery(found: Evaluation, table: StressTable, condition: int) -> None:
     if not places:
         st.caption("Nowhere: on every image all are right, or all are wrong.")
         return
-    for start in range(0, len(places), ACROSS):
-        for column, place in zip(st.columns(ACROSS), places[start : start + ACROSS], strict=False):
-            truth = found.classes[int(found.labels[place])]
-            column.image(found.image(place), width="stretch", alt=f"A {plain(truth)}")
-            said = [
-                f"{'=' if answer == found.labels[place] else '≠'} {found.classes[answer]}"
+    names = found.classes
+    pictures = [
+        Answered(
+            pixels=found.image(place),
+            shows=names[int(found.labels[place])],
+            said=tuple(
+                (names[answer], "=" if answer == found.labels[place] else "≠") if answer >= 0 else None
                 for answer in answers[place].tolist()
-                if answer >= 0
-            ]
-            column.caption(f"**{plain(truth)}** · {plain(' · '.join(said))}")
-    st.caption(f"What was said, in this order: {plain(', '.join(table.models))}. The images are shown as they are.")
+            ),
+        )
+        for place in places
+    ]
+    st.html(answers_sheet(pictures, table.models))
+    if condition:
+        st.caption("The images are shown as they are.")
 
 
 def _published() -> None:

@@ -74,10 +74,7 @@ def headline(table: StressTable, summary: dict[str, Any]) -> str:
     worst = min(rows, key=lambda row: row.ratio.corrected.value)  # type: ignore[union-attr, arg-type, return-value]
     kept = max(0.0, worst.ratio.corrected.value or 0.0)  # type: ignore[union-attr]
     words = condition_words(table.conditions[worst.condition])
-    return (
-        f"{words} leaves {table.models[worst.model]} {kept:.0%} of what it can beyond chance, the least of all here. "
-        f"{data}."
-    )
+    return f"Least is left under “{words}”: {table.models[worst.model]} keeps {kept:.0%} beyond chance. {data}."
 
 
 def conditions_table(table: StressTable) -> pd.DataFrame:
@@ -200,8 +197,8 @@ def published_figures(tables: Mapping[str, dict[str, Any]]) -> list[Published]:
                 key="locality", title="One patch, scrambled tiles, style", alt="Ratios of accuracies by manipulation.",
                 figure=plot_ratios(_named([*rows, *style["rows"]], WORDS), _renamed(reports | style["reports"])),
                 table={**tables["locality"], "commands": [*tables["locality"]["commands"], *style.get("commands", ())]},
-                caption="CIFAR-10 (JPEG copy): noise of 128 grey levels in a sixteenth of the area, 4 × 4 tiles; style: "
-                "100 images in the style of a painted swirl against themselves.",
+                caption="On CIFAR-10 (JPEG copy): noise of 128 grey levels in a sixteenth of the area; 4 × 4 tiles; "
+                "style: 100 images in the style of a painted swirl against themselves.",
             )
         )  # fmt: skip
     return found

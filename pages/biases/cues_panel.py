@@ -11,6 +11,7 @@ from core.data.catalogue import installed_datasets
 from core.experiments.cue_conflict import check_cues, has_cues, shape_biases
 from core.experiments.evaluation import Evaluation
 from core.experiments.stress import Config
+from core.figures.disputes import Answered, answers_sheet
 from core.figures.shape_bias import plot_shape_bias
 from core.methods.biases.shape_bias import ShapeBias
 from core.shares import counted
@@ -26,7 +27,7 @@ from pages.shared.recipes import filled_recipe
 
 PREFERRED = ("efficientnet_lite0", "clip_small")
 USUAL = "cue_conflict"
-ACROSS = 6
+MOST = 12
 
 
 def cues_panel() -> Callable[[], Export] | None:
@@ -128,17 +129,17 @@ def _table(biases: Mapping[str, ShapeBias]) -> pd.DataFrame:
 def _gallery(found: Evaluation, titles: list[str]) -> None:
     """Some images, and what each model went by."""
     textures, names = found.columns["texture"], found.classes
-    places = [place for place in range(len(found.labels)) if found.labels[place] != textures[place]][: 2 * ACROSS]
-    for start in range(0, len(places), ACROSS):
-        for column, place in zip(st.columns(ACROSS), places[start : start + ACROSS], strict=False):
-            shape, texture = int(found.labels[place]), int(textures[place])
-            column.image(found.image(place), width="stretch", alt=f"Shape {plain(names[shape])}")
-            said = []
-            for answer in found.answers[place, :, 0].tolist():
-                cue = "shape" if answer == shape else "texture" if answer == texture else "neither"
-                said.append(f"{names[answer]} ({cue})" if answer >= 0 else "not asked")
-            column.caption(f"**{plain(names[shape])}** of {plain(names[texture])}: {plain(' · '.join(said))}")
-    st.caption(f"What was said, in this order: {plain(', '.join(titles))}.")
+    places = [place for place in range(len(found.labels)) if found.labels[place] != textures[place]][:MOST]
+    pictures = []
+    for place in places:
+        shape, texture = int(found.labels[place]), int(textures[place])
+        said: list[tuple[str, str] | None] = []
+        for answer in found.answers[place, :, 0].tolist():
+            cue = "shape:" if answer == shape else "texture:" if answer == texture else "neither:"
+            said.append((names[answer], cue) if answer >= 0 else None)
+        title = f"{names[shape]} of {names[texture]}"
+        pictures.append(Answered(pixels=found.image(place), shows=title, said=tuple(said)))
+    st.html(answers_sheet(pictures, titles))
 
 
 def _export(biases: Mapping[str, ShapeBias], name: str, overrides: list[str]) -> Export:

@@ -31,7 +31,7 @@ from pages.shared.pickers import own_model_form
 from pages.shared.recipes import filled_recipe
 
 PREFERRED = ("vit_p4", "differential_vit_p4", "cnn_small", "clip_small")
-NO_DOMAINS = "none"
+NO_DOMAINS, USUAL = "none", "pacs"
 
 
 class ShiftRuns(EvaluationRuns):
@@ -99,7 +99,7 @@ def _stage() -> Callable[[], Export] | None:
             f"{data}: " + ", ".join(f"{name} {value:.1%}" for name, value in models.items())
             for data, models in published.items()
         )
-        st.caption(f"Published, every domain learned from. {plain(words)}.")
+        st.caption(f"Published, with heads that learned from these data sets. {plain(words)}.")
     bundled_note(bundled)
     return lambda: _export(bundled, "domain-shift", overrides_of(str(bundled["commands"][0])))
 
@@ -177,7 +177,8 @@ def _form() -> None:
         own_model_form(name="shift_models_added")
         with_domains = [name for name, info in installed.items() if _has_domains(info)]
         domains = st.selectbox(
-            "Domains", [*with_domains, NO_DOMAINS], key="shift_data", bind="query-params",
+            "Domains", sorted([*with_domains, NO_DOMAINS], key=lambda each: each != USUAL), key="shift_data",
+            bind="query-params",
             format_func=lambda each: "None" if each == NO_DOMAINS else installed[each]["title"],
             help="A data set whose splits are domains: DOMAIN/CLASS/*. Each is left out once.",
         )  # fmt: skip
