@@ -17,6 +17,7 @@ X_TITLES: dict[XAxis, str] = {"epoch": "epoch", "step": "step", "minutes": "minu
 COUNTERS = ("epoch", "epochs", "step", "steps", "time", "seconds")
 DASHES = ("solid", "dash", "dashdot", "longdash", "longdashdot")
 LABEL_LETTERS = 16
+PLOT_HEIGHT = 380
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ def plot_learning_curves(
     x: XAxis = "epoch",
     smoothing: float = 0.0,
     total: float | None = None,
-    height: int = 380,
+    height: int = PLOT_HEIGHT,
 ) -> go.Figure:
     """Validation (solid) and training (dotted) `quantity`, a colour a run, named at the end of its line.
 

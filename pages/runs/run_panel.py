@@ -13,6 +13,7 @@ import streamlit as st
 from core.errors import CoreError
 from core.experiments.run_precision import read_precision
 from core.figures.curves import (
+    PLOT_HEIGHT,
     X_TITLES,
     XAxis,
     colour_of,
@@ -43,6 +44,8 @@ ICONS: dict[Status, tuple[str, str]] = {
 }
 CHOSEN = "runs"  # of the address: names with commas between
 MOST_CURVES = 12
+# Of bundled models' trainings, to begin with: more lines than that are a thicket.
+FEW = 2
 LOG_BYTES = 20_000
 IMAGE_TYPES = (".png", ".jpg", ".jpeg", ".webp")
 Detail = Literal["Settings", "Metrics", "Samples", "Log"]
@@ -55,7 +58,7 @@ def chosen_keys(views: Sequence[RunView]) -> list[str]:
         choose(asked)
         del st.query_params["run"]  # the short form of an address; from here on it is `runs`
     default = [view.key for view in views if view.active] or [view.key for view in views[:1] if view.folder]
-    default = default or [view.key for view in views if view.folder is None]
+    default = default or [view.key for view in views if view.folder is None and view.best is not None][:FEW]
     text = remembered(CHOSEN, ",".join(default[:MOST_CURVES]))
     return list(dict.fromkeys(key for key in text.split(",") if key))[:MOST_CURVES]
 
@@ -131,8 +134,8 @@ def strip(view: RunView, position: int, clone: Callable[[RunView], None]) -> Non
                 f"<span style='color:{colour_of(position)}'>●</span> **{plain(view.title)}** {icon} {_says(view)}",
                 unsafe_allow_html=True,
             )
-            if view.active:
-                st.progress(view.share, text=_progress_words(view))
+            if view.folder is not None:  # also when it has ended: what is below stays where it is
+                st.progress(view.share, text=_progress_words(view) if view.active else _ended_words(view))
         with right, st.container(horizontal=True, horizontal_alignment="right", gap="small"):
             _buttons(view, clone)
         if state.cause and not view.active:
@@ -149,11 +152,10 @@ def curve_panel(views: Sequence[RunView]) -> None:
     """Accuracy and loss of the chosen runs, side by side."""
     curves = [view.curve() for view in views]
     if not any(curve.history for curve in curves):
-        st.info(
+        _no_curve(
             "No epoch has ended yet: the curves begin with the first report."
             if any(view.active for view in views)
-            else "These runs ended before their first report, so there is no curve.",
-            icon=":material/show_chart:",
+            else "These runs ended before their first report, so there is no curve."
         )
         return
     if not any(name.endswith("loss") for name in metric_names(curves)):
@@ -174,6 +176,13 @@ def curve_panel(views: Sequence[RunView]) -> None:
         _chart(plot_learning_curves(curves, "accuracy", x=x, smoothing=smoothing, total=total), "accuracy")
     with right:
         _chart(plot_learning_curves(curves, "loss", x=x, smoothing=smoothing, total=total), "loss")
+
+
+def _no_curve(sentence: str) -> None:
+    """A sentence in the room of the curves, so that nothing below moves under the pointer when they begin."""
+    height = PLOT_HEIGHT + 86  # the chart's, and the controls' above it
+    with st.container(height=height, border=True, horizontal_alignment="center", vertical_alignment="center"):
+        st.info(sentence, icon=":material/show_chart:")
 
 
 def details(views: Sequence[RunView]) -> None:
@@ -238,6 +247,12 @@ def _progress_words(view: RunView) -> str:
     words_ += [plain(state.text)] if state.text else []
     words_ += [f"about {roughly(view.eta)} left"] if view.eta is not None else []
     return " · ".join(words_) or "starting"
+
+
+def _ended_words(view: RunView) -> str:
+    """How far a run that does no more came."""
+    state = view.state
+    return f"{plain(state.status)} at step {state.step:,} of {state.steps:,}" if state.steps else plain(state.status)
 
 
 def _reason(view: RunView) -> None:
