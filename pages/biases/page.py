@@ -21,13 +21,13 @@ PANELS: dict[str, tuple[str, Callable[[], Callable[[], Export] | None]]] = {
     "cues": ("Cue conflict", cues_panel),
     "domains": ("Domains", domains_panel),
 }
+TITLES = {key: title for key, (title, _) in PANELS.items()}
 
 heading("Biases", "What does a model go by?")
 top = st.columns([9, 2], vertical_alignment="bottom")
 with top[0]:
     view = st.segmented_control(
-        "Show", list(PANELS), default="photo", required=True,
-        format_func=lambda each: PANELS[each][0],  # ours: PANELS above
+        "Show", list(PANELS), format_func=TITLES.__getitem__, default="photo", required=True,
         key="biases_view", bind="query-params", label_visibility="collapsed",
     )  # fmt: skip
 with guard():

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.data.prompts import parse_labels
 from core.data.wordnet import CIFAR10
 from core.methods.manipulations.catalogue import MANIPULATIONS
+from core.methods.manipulations.photo import PhotoAnswers
 from pages.biases.photo_parts import (
     answers_by_model,
     grid_data,
@@ -67,12 +69,12 @@ def _settings(picture: Picture, names: list[str]) -> tuple[int, int, tuple[str, 
     """The side of the picture in pixels, the seed, and the labels."""
     usual = usual_side(picture, names)
     side = st.selectbox(
-        "Size of the picture",
-        [0, *SIDES],
-        format_func=lambda each: f"{each} × {each} px" if each else f"As the models see it ({usual} px)",
+        "Side of the picture (px)",
+        ["auto", *map(str, SIDES)],
         key="photo_side",
         bind="query-params",
-        help="Noise, blur and squares are measured in these pixels. Each model resizes the result to its own size.",
+        help="Noise, blur and squares are measured in these pixels, and each model resizes the result to its own "
+        f"size. Auto: the largest of these sizes, as far as the photo has so many pixels; here {usual}.",
     )
     seed = st.number_input(
         "Seed", 0, 9999, 0, key="photo_seed", bind=bound("photo_seed"), help="Another one, another noise and order."
@@ -87,7 +89,7 @@ def _settings(picture: Picture, names: list[str]) -> tuple[int, int, tuple[str, 
             help="They name the label that fits the photo best. Classifiers keep their own classes.",
         )
         labels = parse_labels(typed).names[:MOST_LABELS]
-    return int(side) or usual, int(seed), labels
+    return usual if side == "auto" else int(side), int(seed), labels
 
 
 def usual_side(picture: Picture, names: list[str]) -> int:
@@ -102,11 +104,8 @@ def _look(view: PhotoView, picture: Picture) -> None:
     slot = st.empty()
     if not all(is_known(view, picture, name) for name in view.models):
         # The rest of every slider is computed while the first pictures can be looked at already.
-        with slot.container():
-            _cards(view, picture, view.now(), "first")
-    answers, variants = answers_by_model(view, picture, view.all()), view.all()
-    with slot.container():
-        _cards(view, picture, variants, "all")
+        _cards(slot, view, picture, view.now(), "first")
+    answers, variants = _cards(slot, view, picture, view.all(), "all"), view.all()
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.plotly_chart(
@@ -123,12 +122,16 @@ def _look(view: PhotoView, picture: Picture) -> None:
             st.caption(plain(words))
 
 
-def _cards(view: PhotoView, picture: Picture, variants: tuple[Variant, ...], name: str) -> None:
-    """What changes answers, in a sentence and in a card each; `variants` are those that are known."""
-    answers = answers_by_model(view, picture, variants)
-    st.markdown(f"#### {plain(headline(view, variants, answers))}")
-    manipulation_grid(
-        grid_data(view, picture, variants, answers, everything=name == "all"),
-        key=component_key("manipulations", name),
-        on_choice=keep_state,
-    )
+def _cards(
+    slot: DeltaGenerator, view: PhotoView, picture: Picture, variants: tuple[Variant, ...], name: str
+) -> dict[str, PhotoAnswers]:
+    """What changes answers, in a sentence and in a card each; returns what each model says of each of `variants`."""
+    answers = answers_by_model(view, picture, variants)  # with its bars, which do not stay beside the cards
+    with slot.container():
+        st.markdown(f"#### {plain(headline(view, variants, answers))}")
+        manipulation_grid(
+            grid_data(view, picture, variants, answers, everything=name == "all"),
+            key=component_key("manipulations", name),
+            on_choice=keep_state,
+        )
+    return answers

@@ -131,11 +131,11 @@ def _of_card(
 
 
 def strengths_table(view: PhotoView, answers: dict[str, PhotoAnswers], variants: tuple[Variant, ...]) -> pd.DataFrame:
-    """The same in words: what each model says along the slider."""
+    """The same in words: what each model says along the slider, by its letter."""
     row = MANIPULATIONS[view.shown]
     table: dict[str, list[str]] = {row.title: [row.words(each) for each in view.ladder(view.shown)]}
     for title, found in _of_card(view, answers, variants).items():
-        table[title] = [
+        table[title[0]] = [
             f"{'=' if same else '≠'} {short_label(class_name(found.classes, int(said)), 20)} {shares[said]:.0%}"
             for said, same, shares in zip(found.answers, found.same, found.probabilities, strict=True)
         ]

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import streamlit as st
+
 from core.errors import CoreError
 from core.methods.manipulations.catalogue import MANIPULATIONS
 from core.methods.manipulations.photo import ladder_steps
 from core.methods.manipulations.steps import Step, format_steps, parse_steps
-from pages.shared.address import remember, remembered
+from pages.shared.address import asked, remember, remembered
 from pages.shared.errors import show_error
 
 # On one photo, a patch at a random place is a patch at one place: they differ over many images.
@@ -101,8 +103,15 @@ def keep_state(state: Mapping[str, Any]) -> None:
 
 
 def _parsed(name: str) -> Variant:
+    if name not in st.session_state:
+        st.session_state[name] = asked(name)
+    text: str = st.session_state[name]
+    if text != st.query_params.get(name, ""):
+        st.query_params[name] = text
+    if not text:
+        st.query_params.pop(name, None)  # nothing is not worth a name in the address
     try:
-        return parse_steps(remembered(name, ""))
+        return parse_steps(text)
     except CoreError as error:
         show_error(error)
         remember(name, "")

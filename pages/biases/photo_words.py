@@ -21,15 +21,16 @@ def headline(view: PhotoView, variants: Sequence[Variant], answers: Mapping[str,
         for name in CARDS
     }
     most, models = max(changed.values()), len(answers)
+    before = f"After {' and '.join(step.words for step in view.kept)}: " if view.kept else ""
     if not most:
-        return "No answer changes at these strengths."
+        return f"{before}{'no' if before else 'No'} answer changes at these strengths."
     worst = [MANIPULATIONS[name].title for name in CARDS if changed[name] == most]
     what = f"{most} of {models} answers"
     if most == models:
         what = "the answer" if models == 1 else "both answers" if models == 2 else f"all {models} answers"
     untouched = sum(not count for count in changed.values())
     rest = f"; under {untouched} of {len(CARDS)} nothing changes" if untouched else ""
-    return f"{_list(worst)} {'changes' if len(worst) == 1 else 'change'} {what}{rest}."
+    return f"{before}{_list(worst)} {'changes' if len(worst) == 1 else 'change'} {what}{rest}."
 
 
 def about_size(view: PhotoView, picture: Picture) -> list[str]:

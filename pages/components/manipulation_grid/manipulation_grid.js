@@ -216,9 +216,15 @@ function showKept(view) {
 }
 
 function choose(view, changes, wait = REST_MS) {
-  Object.assign(view.state, changes)
+  const before = view.state
+  view.state = { ...before, ...changes }
   if (changes.kept) showKept(view)
-  view.cards.forEach((card) => showCard(view, card))
+  for (const card of view.cards) {
+    const { name } = card.row
+    const moved = before.strengths[name] !== view.state.strengths[name]
+    const marked = (before.shown === name) !== (view.state.shown === name)
+    if (changes.kept || moved || marked) showCard(view, card)
+  }
   clearTimeout(view.timer)
   view.timer = setTimeout(() => {
     view.pending.push(JSON.stringify(view.state))

@@ -49,14 +49,13 @@ ul { list-style: none; margin: 0; padding: 0; display: grid; gap: 3px; }
 .key { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; margin-bottom: .45rem; }
 .key li { display: flex; gap: .35rem; align-items: center; font-size: .95rem; }
 .spacer { visibility: hidden; }
-.letter { flex: none; width: 1.05rem; height: 1.05rem; line-height: 1.05rem; border-radius: 3px; text-align: center;
-  font-size: .72rem; color: #fff; background: var(--model); }
+.letter { flex: none; padding: 0 .3rem; border-bottom: 4px solid var(--model); line-height: 1.25; }
 .tile { --tint: var(--same); display: flex; align-items: center; gap: .2rem; height: 1.55rem; padding: 0 .25rem;
   border-radius: 4px; font-size: .84rem; min-width: 0;
   background: linear-gradient(to right, color-mix(in srgb, var(--tint) 40%, transparent) var(--share),
     color-mix(in srgb, var(--tint) 10%, transparent) var(--share)); }
 .tile.changed { --tint: var(--changed); }
-.who { flex: none; font-size: .74rem; width: .6rem; opacity: .75; }
+.who { flex: none; font-size: .74rem; width: .6rem; }
 .sign { flex: none; font-weight: 700; width: .6rem; text-align: center; }
 .label { flex: 1; min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .share { flex: none; font-variant-numeric: tabular-nums; font-size: .78rem; }
@@ -66,7 +65,7 @@ ul { list-style: none; margin: 0; padding: 0; display: grid; gap: 3px; }
   border: 1px solid var(--st-border-color); background: var(--st-secondary-background-color); }
 .drop { width: 1.4rem; height: 1.4rem; border-radius: 50%; }
 .drop:hover { background: var(--st-border-color); }
-p { margin: .5rem 0 0; font-size: .86rem; opacity: .85; }
+p { margin: .5rem 0 0; font-size: .86rem; }
 p .keep { width: 1rem; height: 1rem; line-height: .9rem; }
 @container (max-width: 1000px) { .grid { grid-template-columns: repeat(4, minmax(0, 1fr)); } }
 @container (max-width: 560px) { .grid { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
