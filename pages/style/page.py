@@ -72,10 +72,9 @@ def live(request: TransferRequest) -> Film | None:
     """Content, style, and the result while it grows, and as it ended."""
     what, paint = pictures_of(request, content, style)
     said = settings_of(request)
-    headlined, pictures = st.empty(), st.columns(3)
-    pictures[0].image(what, width="stretch", caption=f"Content: {plain(content.title)}")
-    pictures[1].image(paint, width="stretch", caption=f"Style: {plain(style.title)}")
-    shown, below = pictures[2].empty(), st.empty()
+    places[0].image(what, width="stretch", caption=f"Content: {plain(content.title)}")
+    places[1].image(paint, width="stretch", caption=f"Style: {plain(style.title)}")
+    shown = places[2].empty()
     left, right = st.columns([3, 4], gap="large")
     chart, strip = left.empty(), right.empty()
     film, stopped = known_film(request), st.session_state.get(STOPPED) == request
@@ -107,7 +106,7 @@ def live(request: TransferRequest) -> Film | None:
             narrow.button("100 more steps", key="more_steps", on_click=more_steps, args=(100,), width="stretch")
         else:
             wide.info(
-                f"Stopped after {film.transfer.step:,} of {film.transfer.steps:,} steps.", icon=":material/pause:"
+                f"Stopped after {film.transfer.step:,} of {request.settings.steps:,} steps.", icon=":material/pause:"
             )
             narrow.button("Go on", key="resume_transfer", on_click=_go_on, type="primary", width="stretch")
     with strip.container():
@@ -174,8 +173,14 @@ def make_export(request: TransferRequest, film: Film) -> Export:
     )
 
 
+def in_a_row(count: int) -> list[DeltaGenerator]:
+    """So many places side by side; on a phone two, and what is left below them."""
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    return [row.container(key=f"style_place_{count}_{place}") for place in range(count)]
+
+
 heading("Style transfer", "What is in one picture, painted like another")
-bar = st.columns([3, 3, 3, 2, 2], vertical_alignment="bottom")
+bar = in_a_row(5)
 with bar[0]:
     content = image_picker(name="content", default="example:cat", label="Content")
 with bar[1]:
@@ -184,8 +189,10 @@ with bar[2]:
     network = model_picker(None, name="features", preferred=tuple(STYLE_ROWS), only=tuple(STYLE_ROWS))
 film, request = None, None
 with guard():
-    choices = bar[3].popover("Choices", icon=":material/tune:", width="stretch")
-    side, settings = read_settings(network_of(network), choices)
+    headlined, places, below, controls = st.empty(), in_a_row(3), st.empty(), st.container()
+    with controls:
+        choices = bar[3].popover("Choices", icon=":material/tune:", width="stretch")
+        side, settings = read_settings(network_of(network), choices)
     request = TransferRequest(network, content.key, style.key, content.digest, style.digest, side, settings)
     for note in style_notes(content.image, style.image, side):
         st.info(plain(note), icon=":material/info:")

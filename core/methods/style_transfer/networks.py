@@ -60,7 +60,7 @@ STYLE_ROWS: dict[str, StyleRow] = {
         style=("stem", "block1", "block2", "block3"),
         layer_weights=(0.9, 0.05, 0.02, 0.03),
         style_weight=2e4,
-        tv_weight=1e3,
+        tv_weight=200.0,
         note="In place of the paper's VGG-19: an ImageNet network, but of another design.",
     ),
     "cnn_small": StyleRow(

@@ -36,7 +36,8 @@ def covered(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
     """`image` scaled until it covers (width, height) and cut from its middle, (height, width, 3) uint8."""
     image = image.convert("RGB")
     scale = max(size[0] / image.width, size[1] / image.height)
-    left, top = (image.width - size[0] / scale) / 2, (image.height - size[1] / scale) / 2
+    # Rounding must not push the box out of the picture.
+    left, top = max(0.0, (image.width - size[0] / scale) / 2), max(0.0, (image.height - size[1] / scale) / 2)
     box = (left, top, image.width - left, image.height - top)
     return np.asarray(image.resize(size, Image.Resampling.LANCZOS, box=box)).copy()
 

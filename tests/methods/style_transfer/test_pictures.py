@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from core.errors import ConfigError
@@ -32,6 +34,16 @@ def test_the_longer_side_is_as_asked_and_both_are_alike(
     content, style = fit_pictures(chequered(*size, mode), chequered(50, 40, mode), 64)
     assert content.shape == style.shape == (fitted[1], fitted[0], 3)
     assert content.dtype == style.dtype == np.uint8
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(2, 1600), st.integers(2, 1600), st.sampled_from([32, 64, 96, 129]))
+@example(900, 60, 64)
+def test_pictures_of_any_size_fit(width: int, height: int, side: int) -> None:
+    content, style = fit_pictures(Image.new("RGB", (width, height)), Image.new("RGB", (height, width)), side)
+    assert content.shape == style.shape
+    assert max(content.shape) == side
+    assert 3 * min(content.shape[:2]) >= side - 2
 
 
 def test_a_picture_is_scaled_evenly_and_cut_from_its_middle() -> None:
