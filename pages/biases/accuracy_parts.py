@@ -179,8 +179,8 @@ def published_figures(tables: Mapping[str, dict[str, Any]]) -> list[Published]:
                 figure=plot_ratios(_named(sorted(cues, key=lambda row: CUES.index(row["cue"]))), first["reports"]),
                 caption="Shape: CIFAR-10G (drawings and silhouettes) against CIFAR-10 (JPEG copy). Texture: elastic "
                 "distortion of CIFAR-10G. Colour: coloured against plain MNIST, read by a linear probe on the frozen "
-                "network, or by a network trained on digits. EfficientNet-Lite0 sees the photos enlarged from 32 to 224 "
-                "pixels, and nine classes: it knows no deer.",
+                "network, or by a network trained on digits. EfficientNet-Lite0 sees the photos enlarged from 32 to "
+                "224 pixels, and nine classes: it knows no deer.",
             )
         )  # fmt: skip
     if "locality" in tables:
