@@ -100,6 +100,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | ShiftReport]:
             "domains": list(domains),
             "semantic": [{"name": name, "title": read_dataset(name)["title"]} for name in config.semantic],
             "shifts": [asdict(report) for report in found],
+            "test": {f"{report.model}, {report.place}": report.test_accuracy for report in found},
             **precision_facts(folder),
             "command": folder.read_spec().command(folder.name),
         },

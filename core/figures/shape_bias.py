@@ -20,7 +20,7 @@ def plot_shape_bias(models: Mapping[str, ShapeBias]) -> go.Figure:
     """
     names = list(dict.fromkeys(row.name for found in models.values() for row in found.categories))
     at = {name: len(names) - place for place, name in enumerate(names)}
-    figure = make_subplots(cols=2, shared_yaxes=True, column_widths=[0.68, 0.32], horizontal_spacing=0.04)
+    figure = make_subplots(cols=2, shared_yaxes=True, column_widths=[0.68, 0.32], horizontal_spacing=0.07)
     for place, (title, found) in enumerate(models.items()):
         colour, symbol = CATEGORICAL[place % len(CATEGORICAL)], place
         decided = [row for row in found.categories if row.decided]

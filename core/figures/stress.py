@@ -109,7 +109,7 @@ def plot_stress(table: StressTable, measure: Measure = "corrected") -> go.Figure
     )  # fmt: skip
     figure.update_xaxes(
         tickvals=list(range(len(table.models))), ticktext=[_title(each) for each in table.models], side="top",
-        showgrid=False, tickangle=0,
+        showgrid=False, tickangle=-40,
     )  # fmt: skip
     figure.update_yaxes(
         tickvals=list(range(len(shown))),
@@ -117,7 +117,7 @@ def plot_stress(table: StressTable, measure: Measure = "corrected") -> go.Figure
         autorange="reversed",
         showgrid=False,
     )
-    return finish(figure, height=90 + 30 * len(shown), margin={"l": 8, "r": 8, "t": 80, "b": 8})
+    return finish(figure, height=130 + 30 * len(shown), margin={"l": 8, "r": 8, "t": 120, "b": 8})
 
 
 def plot_stress_curves(table: StressTable, name: str, measure: Measure = "corrected") -> go.Figure:
@@ -175,11 +175,11 @@ def plot_consistency(table: StressTable, condition: int = 0) -> go.Figure:
         )
     )  # fmt: skip
     names = [_title(each) for each in table.models]
-    figure.update_xaxes(tickvals=list(range(count)), ticktext=names, side="top", showgrid=False, tickangle=0)
+    figure.update_xaxes(tickvals=list(range(count)), ticktext=names, side="top", showgrid=False, tickangle=-40)
     figure.update_yaxes(
         tickvals=list(range(count)), ticktext=[f"{name} " for name in names], autorange="reversed", showgrid=False
     )
-    return finish(figure, height=110 + 56 * count, margin={"l": 8, "r": 8, "t": 80, "b": 8})
+    return finish(figure, height=140 + 46 * count, margin={"l": 8, "r": 8, "t": 120, "b": 8})
 
 
 def _reach(each: Estimate, end: Literal["low", "high"]) -> float:
@@ -212,8 +212,7 @@ def _condition(text: str) -> str:
 
 
 def _title(title: str) -> str:
-    """A model's title in short lines."""
-    return html.escape(_wrapped(short_label(title, 30), 12)).replace("\n", "<br>")
+    return html.escape(short_label(title, 28))
 
 
 def _wrapped(text: str, width: int = 70) -> str:

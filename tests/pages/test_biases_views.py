@@ -141,7 +141,7 @@ def test_cue_conflict_shows_runs_of_such_images_alone(cnn: str, clip: str, tmp_p
     assert any("neither:" in each.proto.body for each in app.get("html")) or "goes by shape" in text_of(app)
 
 
-def test_domains_of_this_machine_are_shown(cnn: str) -> None:
+def test_domains_of_this_machine_are_shown(cnn: str, capsys: pytest.CaptureFixture[str]) -> None:
     save_toy({"one": 40, "two": 40}, name="domains")
     run("domain_shift", domain_shift.Config(models=(cnn,), dataset="domains", max_iterations=20), "moved")
     app = view(DOMAINS)
@@ -151,6 +151,8 @@ def test_domains_of_this_machine_are_shown(cnn: str) -> None:
     assert set(export.figures) == {"domains"}
     assert export.table is not None
     assert export.table["place"].tolist() == ["one", "two"]
+    accuracies = export.table["test_accuracy"].tolist()
+    assert f"{cnn}, two': {accuracies[1]}" in run_recipe(export.recipe, capsys)
 
 
 def test_a_damaged_result_is_a_sentence(cnn: str, clip: str) -> None:
