@@ -72,6 +72,8 @@ DIFFERS = {
     "ratios": "The reports' models are large and pretrained on millions of photos (CLIP ViT-B/32, VGG-16, ViT-B/16); "
     "these learned from 45,000 images of 32 pixels, or are asked at 64 or 224, and the reports say neither how strong "
     "their elastic distortion was nor that their ratios have a floor at chance.",
+    "colour": "Coloured MNIST shows white digits, drawn thicker, on a red, green or blue ground; probes and networks "
+    "here learned from white on black alone. How the reports' models were taught digits is not told with their ratios.",
     "cues": "The reports did not measure it. Geirhos et al. 2019 found 21 % for a ResNet-50 on 1,200 images; here are "
     "those of 160 that have cues in conflict.",
     "locality": "Published are changes in per cent of large pretrained models on CIFAR-10, read here as relative ones: "

@@ -24,10 +24,14 @@ from core.seeding import stream
 class Words(Protocol):
     """What models that read words, and those that take long, are asked with."""
 
-    template: str
-    diffusion_images: int
-    diffusion_samples: int
-    seed: int
+    @property
+    def template(self) -> str: ...
+    @property
+    def diffusion_images(self) -> int: ...
+    @property
+    def diffusion_samples(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
 
 
 def open_model(model: LoadedModel, classes: Sequence[str], labels: Sequence[str], words: Words) -> Asked:

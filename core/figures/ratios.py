@@ -52,7 +52,7 @@ def plot_ratios(rows: Sequence[NamedRatio], published: Mapping[str, Mapping[str,
         if place and cue != lines[place - 1][0]:
             figure.add_hline(y=place - 0.5, line={"color": BASELINE, "width": 1})
     figure.add_vline(x=0, line={"color": BASELINE, "width": 2, "dash": "dot"})
-    names = [f"{html.escape(cue.capitalize())} · {html.escape(model)} " for cue, model, _ in lines]
+    names = [f"{html.escape(cue[:1].upper() + cue[1:])} · {html.escape(model)} " for cue, model, _ in lines]
     figure.update_yaxes(
         tickvals=list(range(len(lines))), ticktext=names, range=[len(lines) - 0.4, -0.6], showgrid=False
     )

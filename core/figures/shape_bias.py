@@ -43,13 +43,13 @@ def plot_shape_bias(models: Mapping[str, ShapeBias]) -> go.Figure:
             row=1, col=2,
         )  # fmt: skip
         if found.overall.bias.value is not None:
-            figure.add_vline(x=found.overall.bias.value, line={"color": colour, "width": 3}, row=1, col=1)  # type: ignore[arg-type]
-        figure.add_vline(x=found.overall.decided_share, line={"color": colour, "width": 3}, row=1, col=2)  # type: ignore[arg-type]
+            figure.add_vline(x=found.overall.bias.value, line={"color": colour, "width": 3}, row=1, col=1)
+        figure.add_vline(x=found.overall.decided_share, line={"color": colour, "width": 3}, row=1, col=2)
     guessing = {"color": BASELINE, "width": 2, "dash": "dot"}
-    figure.add_vline(x=0.5, line=guessing, row=1, col=1)  # type: ignore[arg-type]
+    figure.add_vline(x=0.5, line=guessing, row=1, col=1)
     if models:
         chance = next(iter(models.values())).chance_decided
-        figure.add_vline(x=chance, line=guessing, row=1, col=2)  # type: ignore[arg-type]
+        figure.add_vline(x=chance, line=guessing, row=1, col=2)
     figure.update_xaxes(
         range=[-0.04, 1.04], tickvals=[0, 0.5, 1], ticktext=["0<br>texture", "0.5", "1<br>shape"],
         title="by shape, of decisions for a cue", col=1,

@@ -174,10 +174,10 @@ def plot_consistency(table: StressTable, condition: int = 0) -> go.Figure:
             showscale=False, hoverongaps=False,
         )
     )  # fmt: skip
-    names = [_title(each) for each in table.models]
-    figure.update_xaxes(tickvals=list(range(count)), ticktext=names, side="top", showgrid=False, tickangle=-40)
+    titles = [_title(each) for each in table.models]
+    figure.update_xaxes(tickvals=list(range(count)), ticktext=titles, side="top", showgrid=False, tickangle=-40)
     figure.update_yaxes(
-        tickvals=list(range(count)), ticktext=[f"{name} " for name in names], autorange="reversed", showgrid=False
+        tickvals=list(range(count)), ticktext=[f"{title} " for title in titles], autorange="reversed", showgrid=False
     )
     return finish(figure, height=140 + 46 * count, margin={"l": 8, "r": 8, "t": 120, "b": 8})
 
@@ -216,7 +216,8 @@ def _title(title: str) -> str:
 
 
 def _wrapped(text: str, width: int = 70) -> str:
-    lines, line = [], ""
+    lines: list[str] = []
+    line = ""
     for word in text.split():
         if line and len(line) + len(word) >= width:
             lines, line = [*lines, line], ""

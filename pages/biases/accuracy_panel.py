@@ -16,6 +16,7 @@ from core.methods.biases.stress_table import condition_words, disputed_images
 from core.methods.manipulations.catalogue import MANIPULATIONS
 from core.methods.manipulations.steps import format_steps, parse_steps
 from core.models.catalogue import find_model
+from core.models.spec import Capability
 from core.models.weights import availability
 from pages.biases.accuracy_parts import (
     AccuracyView,
@@ -39,7 +40,7 @@ from pages.shared.model_set import models_picker
 from pages.shared.pickers import own_model_form
 
 PREFERRED = ("vit_p4", "differential_vit_p4", "cnn_small", "clip_small")
-KINDS = ("classifier", "image_text", "text_to_image")
+KINDS: tuple[Capability, ...] = ("classifier", "image_text", "text_to_image")
 USUAL = "grey:100\nelastic:2\nelastic:4\nnoise_patch:64\nnoise_patch:128\nscramble:2\nscramble:4"
 MOST = 12
 
@@ -173,6 +174,8 @@ def _published() -> None:
         st.markdown(f"**{plain(each.title)}** · beside published ratios")
         st.plotly_chart(each.figure, width="stretch", key=f"stress_published_{each.key}", alt=each.alt)
         st.caption(plain(each.caption))
+        with st.expander("Every number with its 95 % interval", icon=":material/table:"):
+            st.dataframe(each.numbers, hide_index=True, width="stretch")
         bundled_note(each.table)
 
 

@@ -24,14 +24,19 @@ from core.figures.theme import Figure
 from core.methods.biases.ratios import Estimate
 from core.methods.biases.stress_table import condition_words
 from core.methods.manipulations.catalogue import MANIPULATIONS
-from core.shares import counted
+from core.shares import counted, share_with_interval
 from pages.biases.measured import overrides_of, title_of
 from pages.shared.export import Export
 from pages.shared.recipes import filled_recipe
 
 CUES = ("shape", "texture", "colour")
 LOCAL = {"noise_patch": "noise_patch:128", "scramble": "scramble:4"}
-WORDS = {"noise_patch": "one patch", "scramble": "scrambled"}
+WORDS = {
+    "noise_patch": "one patch",
+    "scramble": "scrambled",
+    "style, Small CNN on CIFAR-10": "style (CNN)",
+    "style, EfficientNet-Lite0": "style (EfficientNet)",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +162,7 @@ class Published:
 
     Attributes:
         table: the one of `benchmarks/biases.py` whose commands and words stand below it.
+        numbers: what the figure shows, with counts and intervals.
     """
 
     key: str
@@ -165,6 +171,7 @@ class Published:
     alt: str
     caption: str
     table: dict[str, Any]
+    numbers: pd.DataFrame
 
 
 def published_figures(tables: Mapping[str, dict[str, Any]]) -> list[Published]:
@@ -176,10 +183,12 @@ def published_figures(tables: Mapping[str, dict[str, Any]]) -> list[Published]:
         found.append(
             Published(
                 key="cues", title="Shape, texture, colour", alt="Ratios of accuracies by cue and model.", table=first,
+                numbers=_numbers(cues),
                 figure=plot_ratios(_named(sorted(cues, key=lambda row: CUES.index(row["cue"]))), first["reports"]),
                 caption="Shape: CIFAR-10G (drawings and silhouettes) against CIFAR-10 (JPEG copy). Texture: elastic "
-                "distortion of CIFAR-10G. Colour: coloured against plain MNIST, read by a linear probe on the frozen "
-                "network, or by a network trained on digits. EfficientNet-Lite0 sees the photos enlarged from 32 to "
+                "distortion of CIFAR-10G. Colour: coloured MNIST (white digits on a red, green or blue ground) against "
+                "plain MNIST (white on black), from which a probe on the frozen network has learned, or a network of "
+                "its own. EfficientNet-Lite0 sees the photos enlarged from 32 to "
                 "224 pixels, and nine classes: it knows no deer.",
             )
         )  # fmt: skip
@@ -197,6 +206,7 @@ def published_figures(tables: Mapping[str, dict[str, Any]]) -> list[Published]:
             Published(
                 key="locality", title="One patch, scrambled tiles, style", alt="Ratios of accuracies by manipulation.",
                 figure=plot_ratios(_named([*rows, *style["rows"]], WORDS), _renamed(reports | style["reports"])),
+                numbers=_numbers([*rows, *style["rows"]]),
                 table={**tables["locality"], "commands": [*tables["locality"]["commands"], *style.get("commands", ())]},
                 caption="On CIFAR-10 (JPEG copy): noise of 128 grey levels in a sixteenth of the area; 4 × 4 tiles; "
                 "style: 100 images in the style of a painted swirl against themselves.",
@@ -215,6 +225,28 @@ def _named(rows: Sequence[dict[str, Any]], words: Mapping[str, str] | None = Non
         )
         for row in rows
     ]
+
+
+def _numbers(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Rows of `benchmarks/biases.py` as people read them."""
+    return pd.DataFrame(
+        [
+            {
+                "Cue": row["cue"],
+                "Model": title_of(row["model"]) + ", probe" * bool(row.get("probe")),
+                "Originals": _right(row["original"]),
+                "Changed": _right(row["changed"]),
+                "Same images": "yes" if row["same_images"] else "no",
+                "Plain ratio": Estimate(**row["ratio"]).words(),
+                "Beyond chance": Estimate(**row["corrected"]).words(),
+            }
+            for row in rows
+        ]
+    )
+
+
+def _right(values: Mapping[str, Any]) -> str:
+    return share_with_interval(int(values["correct"]), int(values["count"]))
 
 
 def _renamed(reports: Mapping[str, Mapping[str, float]]) -> dict[str, Mapping[str, float]]:

@@ -33,7 +33,7 @@ def match_classes(model: LoadedModel, classes: Sequence[str]) -> Groups | None:
         return None
     model.spec.require("classifier", "Comparing answers")
     known = {_plain(name): index for index, name in enumerate(model.classes)}
-    by_name = [(known[_plain(name)],) if _plain(name) in known else () for name in classes]
+    by_name: list[tuple[int, ...]] = [(known[_plain(name)],) if _plain(name) in known else () for name in classes]
     groups = by_name
     if not all(by_name) and _knows_imagenet(model.classes):
         groups = [_by_wordnet(name) for name in classes]

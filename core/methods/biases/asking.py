@@ -126,7 +126,7 @@ def _said(
 
 def _content(images: np.ndarray, keys: Sequence[int]) -> str:
     """The very bytes, and what may be drawn by an image's number, as a name."""
-    digest = hashlib.blake2b(np.ascontiguousarray(images), digest_size=12)
+    digest = hashlib.blake2b(np.ascontiguousarray(images).data, digest_size=12)
     digest.update(repr((images.shape, [int(key) for key in keys])).encode())
     return digest.hexdigest()
 
