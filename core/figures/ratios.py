@@ -56,7 +56,7 @@ def plot_ratios(rows: Sequence[NamedRatio], published: Mapping[str, Mapping[str,
     figure.update_yaxes(
         tickvals=list(range(len(lines))), ticktext=names, range=[len(lines) - 0.4, -0.6], showgrid=False
     )
-    figure.update_xaxes(title="share of the accuracy left; dotted: chance")
+    figure.update_xaxes(title="share left; dotted: chance")
     return finish(figure, height=120 + 26 * len(lines))
 
 

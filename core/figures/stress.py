@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ MEASURES: dict[Measure, str] = {
     "drop": "Drop",
 }
 _LONGEST = 40
+LETTERS = tuple("ABCDEFGHIJKL")
 AXES: dict[Measure, str] = {
     "corrected": "(accuracy − chance) / (accuracy as they are − chance)",
     "ratio": "accuracy / accuracy as they are",
@@ -108,8 +110,8 @@ def plot_stress(table: StressTable, measure: Measure = "corrected") -> go.Figure
         )
     )  # fmt: skip
     figure.update_xaxes(
-        tickvals=list(range(len(table.models))), ticktext=[_title(each) for each in table.models], side="top",
-        showgrid=False, tickangle=-40,
+        tickvals=list(range(len(table.models))), ticktext=LETTERS[: len(table.models)], side="top",
+        showgrid=False, tickangle=0,
     )  # fmt: skip
     figure.update_yaxes(
         tickvals=list(range(len(shown))),
@@ -117,7 +119,8 @@ def plot_stress(table: StressTable, measure: Measure = "corrected") -> go.Figure
         autorange="reversed",
         showgrid=False,
     )
-    return finish(figure, height=130 + 30 * len(shown), margin={"l": 8, "r": 8, "t": 120, "b": 8})
+    _name_models(figure, table.models)
+    return finish(figure, height=70 + 30 * len(shown) + 21 * len(table.models), **_under_names(table.models))
 
 
 def plot_stress_curves(table: StressTable, name: str, measure: Measure = "corrected") -> go.Figure:
@@ -174,12 +177,11 @@ def plot_consistency(table: StressTable, condition: int = 0) -> go.Figure:
             showscale=False, hoverongaps=False,
         )
     )  # fmt: skip
-    titles = [_title(each) for each in table.models]
-    figure.update_xaxes(tickvals=list(range(count)), ticktext=titles, side="top", showgrid=False, tickangle=-40)
-    figure.update_yaxes(
-        tickvals=list(range(count)), ticktext=[f"{title} " for title in titles], autorange="reversed", showgrid=False
-    )
-    return finish(figure, height=140 + 46 * count, margin={"l": 8, "r": 8, "t": 120, "b": 8})
+    letters = LETTERS[:count]
+    figure.update_xaxes(tickvals=list(range(count)), ticktext=letters, side="top", showgrid=False)
+    figure.update_yaxes(tickvals=list(range(count)), ticktext=letters, autorange="reversed", showgrid=False)
+    _name_models(figure, table.models)
+    return finish(figure, height=70 + 67 * count, **_under_names(table.models))
 
 
 def _reach(each: Estimate, end: Literal["low", "high"]) -> float:
@@ -211,8 +213,21 @@ def _condition(text: str) -> str:
     return html.escape(words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1].rstrip()}…")
 
 
-def _title(title: str) -> str:
-    return html.escape(short_label(title, 28))
+def _name_models(figure: go.Figure, titles: Sequence[str]) -> None:
+    """Which letter is which model, as a legend above: their names are longer than the fields are wide."""
+    for letter, title in zip(LETTERS, titles, strict=False):
+        figure.add_trace(
+            go.Scatter(
+                x=[None], y=[None], mode="markers", marker={"color": "rgba(0,0,0,0)"}, hoverinfo="skip",
+                name=f"{letter} {html.escape(short_label(title, 30))}",
+            )
+        )  # fmt: skip
+
+
+def _under_names(titles: Sequence[str]) -> dict[str, Any]:
+    """The layout of a figure whose letters stand below such a legend."""
+    legend = {"orientation": "h", "xref": "container", "yref": "container", "x": 0, "y": 1, "yanchor": "top"}
+    return {"legend": legend, "margin": {"l": 8, "r": 8, "t": 40 + 21 * len(titles), "b": 8}}
 
 
 def _wrapped(text: str, width: int = 70) -> str:

@@ -39,7 +39,8 @@ def test_a_field_for_each_condition_and_model(table: StressTable) -> None:
     accuracies = plot_stress(table, "accuracy")
     assert np.array(accuracies.data[0].z)[0].tolist() == [100, 75]
     assert accuracies.layout.yaxis.ticktext[0].strip() == "As they are"
-    assert "<b>" not in str(corrected.layout.xaxis.ticktext)
+    assert list(corrected.layout.xaxis.ticktext) == ["A", "B"]
+    assert [trace.name for trace in corrected.data[1:]] == ["A First", "B &lt;b&gt;Second&lt;/b&gt;"]
     assert (accuracies.data[0].zmin, corrected.data[0].zmin) == (25, 0)
 
 
