@@ -20,7 +20,7 @@ from pages.shared.zero_shot import weights_of
 SMALL_SIDE = 96
 
 
-@shared("Manipulating the photo …", most=12)
+@shared("Manipulating the photo …", most=6)
 def versions_of(
     digest: str,
     side: int,

@@ -39,7 +39,7 @@ MOST_LABELS = 200
 
 def photo_panel() -> Callable[[], Export] | None:
     """The view; returns what makes its export."""
-    bar = st.columns([3, 6, 2, 2], vertical_alignment="bottom")
+    bar = st.columns([3, 3, 2, 2], vertical_alignment="bottom")
     with bar[0]:
         picture = image_picker(default="example:cat")
     with bar[1]:
@@ -74,7 +74,7 @@ def _settings(picture: Picture, names: list[str]) -> tuple[int, int, tuple[str, 
         key="photo_side",
         bind="query-params",
         help="Noise, blur and squares are measured in these pixels, and each model resizes the result to its own "
-        f"size. Auto: the largest of these sizes, as far as the photo has so many pixels; here {usual}.",
+        f"size. Auto: the largest of these sizes, as far as the photo has so many pixels; here {plain(usual)}.",
     )
     seed = st.number_input(
         "Seed", 0, 9999, 0, key="photo_seed", bind=bound("photo_seed"), help="Another one, another noise and order."

@@ -151,14 +151,14 @@ def strip(view: RunView, position: int, clone: Callable[[RunView], None]) -> Non
 def curve_panel(views: Sequence[RunView]) -> None:
     """Accuracy and loss of the chosen runs, side by side."""
     curves = [view.curve() for view in views]
-    if not any(curve.history for curve in curves):
+    if not any(curve.history or curve.losses for curve in curves):
         _no_curve(
             "No epoch has ended yet: the curves begin with the first report."
             if any(view.active for view in views)
             else "These runs ended before their first report, so there is no curve."
         )
         return
-    if not any(name.endswith("loss") for name in metric_names(curves)):
+    if not any(name.endswith("loss") for name in metric_names(curves)) and not any(curve.losses for curve in curves):
         # Nothing was trained step by step: its reports are results.
         st.dataframe(metrics_table(views), hide_index=True, width="stretch")
         return
@@ -173,7 +173,11 @@ def curve_panel(views: Sequence[RunView]) -> None:
     total = _axis_end(views, x)
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        _chart(plot_learning_curves(curves, "accuracy", x=x, smoothing=smoothing, total=total), "accuracy")
+        if any(curve.history for curve in curves):
+            _chart(plot_learning_curves(curves, "accuracy", x=x, smoothing=smoothing, total=total), "accuracy")
+        else:
+            with st.container(height=PLOT_HEIGHT, border=False, vertical_alignment="center"):
+                st.info("Accuracy begins when the first epoch has ended.", icon=":material/show_chart:")
     with right:
         _chart(plot_learning_curves(curves, "loss", x=x, smoothing=smoothing, total=total), "loss")
 
@@ -331,6 +335,7 @@ def _axis_end(views: Sequence[RunView], x: XAxis) -> float | None:
     ends = [
         line.get("epochs" if x == "epoch" else "steps") for view in views for line in view.history[-1:] if view.active
     ]
+    ends += [view.epochs if x == "epoch" else view.state.steps for view in views if view.active and not view.history]
     known = [float(end) for end in ends if end]
     return max(known) if known and x != "minutes" else None
 

@@ -34,7 +34,7 @@ def models_picker(
     default = [each for each in preferred if each in names][:most] or names[:1]
     chosen = list(dict.fromkeys(each for each in remembered(name, ",".join(default)).split(",") if each))
     if newest and newest not in chosen:
-        chosen.append(newest)
+        chosen = [*chosen[: most - 1], newest]
     usable = []
     for each in chosen[:most]:
         if each in names:
@@ -43,20 +43,21 @@ def models_picker(
             names.append(each)
             usable.append(each)
     usable = usable or default
-    if usable != chosen:
+    if ",".join(usable) != st.session_state[name]:
         remember(name, ",".join(usable))
     widget = f"{name}_chosen"
     st.session_state[widget] = usable
-    st.multiselect(
-        "Models",
-        names,
-        format_func=lambda each: find_model(each).title,
-        key=widget,
-        max_selections=most,
-        placeholder="Models",
-        label_visibility="collapsed",
-        on_change=lambda: remember(name, ",".join(st.session_state[widget])),
-    )
+    label = f"Models: {len(usable)}" if len(usable) > 1 else plain(find_model(usable[0]).title)
+    with st.popover(label, icon=":material/stacks:", width="stretch"):
+        st.multiselect(
+            f"Up to {most}",
+            names,
+            format_func=lambda each: find_model(each).title,
+            key=widget,
+            max_selections=most,
+            on_change=lambda: remember(name, ",".join(st.session_state[widget])),
+        )
+        st.caption("Models that need a download are fetched on a page of one model, such as Attention.")
     return usable
 
 

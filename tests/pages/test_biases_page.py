@@ -187,6 +187,21 @@ def test_what_comes_from_the_browser_is_remembered_as_far_as_it_can_be_meant(giv
     assert not app.exception
 
 
+def test_an_own_model_joins_the_others(given: list[dict[str, Any]]) -> None:
+    app = open_page("biases", **QUICK)
+    app.session_state["models_added"] = "mixer_conv"  # as the form of own models leaves it
+    app.run()
+    assert [model["title"] for model in given[-1]["models"]] == [
+        load(n).spec.title for n in ("cnn_small", "mixer_conv")
+    ]
+    assert app.session_state["models"] == "cnn_small,mixer_conv"
+    six = [f"vit_small_{each}" for each in ("p4", "p2", "p8", "learned_2d", "sinusoidal", "no_positions")]
+    app = open_page("biases", **QUICK | {"models": ",".join(six)})
+    app.session_state["models_added"] = "cnn_small"
+    app.run()
+    assert app.session_state["models"].split(",") == [*six[:5], "cnn_small"]
+
+
 def test_a_photo_of_four_pixels_is_enlarged_and_it_is_said() -> None:
     app = uploaded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (4, 4, 3), np.uint8)))
     assert not app.error
