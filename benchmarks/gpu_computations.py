@@ -295,6 +295,12 @@ RECIPE_STEPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "linear probe": ("linear_probe", ("backbone=cnn_small", f"dataset={TOY}")),
     "zero-shot": ("zero_shot", ("model=clip_small", f"dataset={TOY}")),
     "stylise": ("stylise", (f"dataset={TOY}", "images=2", "size=32", "transfer.steps=2")),
+    "stress test": (
+        "stress",
+        (f"dataset={TOY}", 'models=["clip_small", "diffusion_small"]', 'conditions=["scramble:2"]', "max_images=4",
+         "diffusion_images=1", "diffusion_samples=2"),
+    ),
+    "domain shift": ("domain_shift", ('models=["cnn_small"]', "dataset=", f'semantic=["{TOY}"]')),
     "zero-shot by diffusion": (
         "diffusion_zero_shot",
         (f"dataset={TOY}", "images=2", "plan.samples=4", "plan.pruning=none", "plan.sampling=even"),

@@ -107,9 +107,9 @@ def _mosaic(random: np.random.Generator, side: int) -> np.ndarray:
 
     y, x = _grid(side)
     across = 26
-    centres = (np.stack(np.mgrid[:across, :across], -1).reshape(-1, 2) + 0.5) / across
+    centres = (np.moveaxis(np.mgrid[:across, :across], 0, -1).reshape(-1, 2) + 0.5) / across
     centres = centres + random.normal(0, 0.22 / across, centres.shape)
-    near, stones = cKDTree(centres).query(np.stack([y, x], -1).reshape(-1, 2), k=2)
+    near, stones = cKDTree(centres).query(np.stack([y, x], axis=-1).reshape(-1, 2), k=2)
     mortar = ((near[:, 1] - near[:, 0]).reshape(side, side) * across < 0.13)[..., None]
     rings = 0.5 + 0.5 * np.sin(9 * np.hypot(centres[:, 0] - 0.35, centres[:, 1] - 0.6) * np.pi)
     tones = np.clip(rings + random.normal(0, 0.13, len(centres)), 0, 1)

@@ -18,7 +18,7 @@ from core.methods.style_transfer.transfer import StyleSettings, Transfer
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
-from pages.shared.layout import heading, teaching_cards
+from pages.shared.layout import heading, page_link, teaching_cards
 from pages.shared.pickers import image_picker, model_picker
 from pages.shared.recipes import filled_recipe, picture_setting
 from pages.style.settings_form import more_steps, read_settings
@@ -58,7 +58,8 @@ def draw(
     film: Film, said: StyleSettings, shown: DeltaGenerator, headlined: DeltaGenerator, chart: DeltaGenerator
 ) -> None:
     """The picture and its curves as they are now."""
-    shown.image(film.picture, width="stretch", caption=f"After {film.transfer.step:,} steps", clamp=True)
+    after = f"After {film.transfer.step:,} steps"
+    shown.image(film.picture, width="stretch", caption=after, alt=f"{after}: the content painted in the style.")
     headlined.markdown(f"#### {plain(headline(film.transfer, said))}")
     chart.plotly_chart(
         losses_figure(film.transfer, said),
@@ -72,8 +73,8 @@ def live(request: TransferRequest) -> Film | None:
     """Content, style, and the result while it grows, and as it ended."""
     what, paint = pictures_of(request, content, style)
     said = settings_of(request)
-    places[0].image(what, width="stretch", caption=f"Content: {plain(content.title)}")
-    places[1].image(paint, width="stretch", caption=f"Style: {plain(style.title)}")
+    places[0].image(what, width="stretch", caption=f"Content: {plain(content.title)}", alt=content.title)
+    places[1].image(paint, width="stretch", caption=f"Style: {plain(style.title)}", alt=style.title)
     shown = places[2].empty()
     left, right = st.columns([3, 4], gap="large")
     chart, strip = left.empty(), right.empty()
@@ -119,7 +120,7 @@ def show_stages(film: Film) -> None:
     st.markdown("**On the way**")
     stages = dict(list(film.stages.items())[-4:])
     for column, (step, picture) in zip(st.columns(4), stages.items(), strict=False):
-        column.image(picture, width="stretch", caption=f"Step {step:,}")
+        column.image(picture, width="stretch", caption=f"Step {step:,}", alt=f"The picture after {step:,} steps.")
 
 
 def _stop(request: TransferRequest) -> None:
@@ -197,7 +198,17 @@ with guard():
     for note in style_notes(content.image, style.image, side):
         st.info(plain(note), icon=":material/info:")
     film = live(request)
-    st.caption(plain(network_sentence(network_of(network))))
+    words, link = st.columns([5, 2], vertical_alignment="center")
+    words.caption(plain(network_sentence(network_of(network))))
+    with link:  # an upload has no address that a run could open
+        known = style.key.partition(":")[0] in ("painted", "example")
+        page_link(
+            "train",
+            "Paint a whole data set",
+            "brush",
+            recipe="stylise",
+            **({"set": f"style={style.key}"} if known else {}),
+        )
 if film is not None and request is not None:
     with bar[4]:
         export_popover(lambda: make_export(request, film), key="export")

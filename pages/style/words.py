@@ -16,7 +16,7 @@ def headline(transfer: Transfer, settings: StyleSettings) -> str:
     """Where it stands."""
     style = float(transfer.style_share(settings.layer_weights)[-1, 0])
     content = float(transfer.content_share[-1, 0])
-    words = f"Step {transfer.step:,}: style loss down to {share(style)}, content loss up to {share(content)}"
+    words = f"Step {transfer.step:,}: style loss at {share(style)}, content loss at {share(content)}"
     return words.replace("%", " %") if transfer.step else "Step 0: the picture to start from"
 
 

@@ -73,7 +73,7 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
         lambda folder: ["--models", f"folder:{save_tiny_clip(folder / 'clip')}", "--dataset", "toy"],
         "share_of_bare_wall_and_processor",
     ),
-    "style": (lambda folder: ["--dataset", "toy", "--model", "cnn_small"], "sets"),
+    "style": (lambda folder: ["--dataset", "toy"], "sets"),
     "time_to_accuracy": (_nothing, "models"),
     "two_epochs": (_nothing, "recipe_over_bare_fp32"),
     "vae_collapse": (lambda folder: ["--dataset", "toy", *_sets(*TINY_VAE)], "summary"),

@@ -59,7 +59,7 @@ def shown(app: AppTest) -> str:
 def test_it_opens_with_a_result_and_says_whose_features_they_are() -> None:
     app = open_page("style", **QUICK)
     assert not app.error
-    assert re.search(r"Step 2: style loss down to .* content loss up to", shown(app))
+    assert re.search(r"Step 2: style loss at .* content loss at", shown(app))
     assert "Features of Small CNN on CIFAR-10. In place of the paper's VGG-19" in shown(app)
     captions = [caption for image in app.get("image") for caption in image.captions if caption]  # type: ignore[attr-defined]
     assert captions == ["Content: Cat", "Style: Swirl", "After 2 steps", "Step 0"]
@@ -191,6 +191,12 @@ def test_the_papers_network_is_one_download_away() -> None:
     assert not app.exception
     assert "VGG-19" in text_of(app)
     assert "one download away" in text_of(app)
+
+
+def test_the_recipe_of_whole_data_sets_opens_with_this_style() -> None:
+    app = open_page("train", recipe="stylise", set="style=painted:brush")
+    assert not app.error
+    assert any("painted:brush" in str(each.value) for each in (*app.text_input, *app.code))
 
 
 def test_words() -> None:

@@ -28,7 +28,7 @@ def fit_pictures(content: Image.Image, style: Image.Image, side: int) -> tuple[n
         raise ConfigError(f"The size is {side} pixels.", f"Choose one from {LEAST_SIDE} to {MOST_SIDE}.")
     width, height = content.size
     scale = side / min(max(width, height), MOST_ASPECT * min(width, height))
-    size = tuple(min(side, max(1, round(each * scale))) for each in (width, height))
+    size = (min(side, max(1, round(width * scale))), min(side, max(1, round(height * scale))))
     return covered(content, size), covered(style, size)
 
 
