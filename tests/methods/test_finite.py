@@ -67,6 +67,7 @@ EXCUSED = {
     "anatomy.describe_architecture": "reads the design, not the values",
     "anatomy.text_tensors": "names of parameters",
     "classify_files.classify_files": "asks zero_shot.embed_images and text_classifier",
+    "classify_files.classify_by_classes": "asks predictions.predict_logits",
     "conditions.accuracy_by_condition": "whole numbers",
     "conditions.tally": "whole numbers",
     "pictures.as_digit": "bytes",
