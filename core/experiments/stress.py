@@ -163,18 +163,13 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | ConditionRepor
         folder,
         config,
         {
-            "model_title": ", ".join(model.spec.title for model in loaded),
+            **_asked_what(config, loaded, asked),
             "dataset_title": info["title"],
             "labels": list(labels),
             "classes": list(classes),
             "image_size": size,
             "split": "+".join(splits),
             "of_images": sum(len(data) for data in images.data.values()),
-            "models": [
-                {"name": name, "title": model.spec.title, "most": each.most}
-                for name, model, each in zip(config.models, loaded, asked, strict=True)
-            ],
-            "conditions": [{"steps": text, "words": condition_words(text)} for text in config.all_conditions],
             "template": config.template,
             "seed": config.seed,
             **precision_facts(folder),
@@ -194,6 +189,19 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | ConditionRepor
             **stored_textures(config.dataset, images, classes, size),
         },
     )
+
+
+def _asked_what(config: Config, loaded: list[LoadedModel], asked: list[Asked]) -> dict[str, Any]:
+    """Who was asked under which conditions, for the result."""
+    titles = [model.spec.title for model in loaded]
+    return {
+        "model_title": ", ".join(titles),
+        "models": [
+            {"name": name, "title": title, "most": each.most}
+            for name, title, each in zip(config.models, titles, asked, strict=True)
+        ],
+        "conditions": [{"steps": text, "words": condition_words(text)} for text in config.all_conditions],
+    }
 
 
 def chosen_classes(config: Config, info: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:

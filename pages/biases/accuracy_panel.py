@@ -29,12 +29,12 @@ from pages.biases.accuracy_parts import (
 )
 from pages.biases.measured import bundled_note, measured_table, measured_tables
 from pages.shared.address import bound
+from pages.shared.dataset_import import arrived, dataset_import
 from pages.shared.errors import guard
 from pages.shared.evaluation.images import ChosenImages, choose_images
 from pages.shared.evaluation.runs import EvaluationRuns
 from pages.shared.export import Export
 from pages.shared.foreign import plain
-from pages.shared.forms import dataset_import
 from pages.shared.layout import page_link
 from pages.shared.model_set import models_picker
 from pages.shared.pickers import own_model_form
@@ -182,6 +182,7 @@ def _published() -> None:
 def _form() -> None:
     """Which models, images and manipulations; the button."""
     st.markdown("**Evaluate yourself**")
+    arrived("stress-import", "stress_data")
     installed = installed_datasets()
     if not installed:
         st.info("No data set is on this machine yet.", icon=":material/database_off:")

@@ -17,10 +17,10 @@ from core.methods.biases.shape_bias import ShapeBias
 from core.shares import counted
 from pages.biases.accuracy_panel import RUNS
 from pages.biases.measured import bundled_note, measured_table, overrides_of, title_of
+from pages.shared.dataset_import import arrived, dataset_import
 from pages.shared.errors import guard
 from pages.shared.export import Export
 from pages.shared.foreign import plain
-from pages.shared.forms import dataset_import
 from pages.shared.model_set import models_picker
 from pages.shared.pickers import own_model_form
 from pages.shared.recipes import filled_recipe
@@ -155,6 +155,7 @@ def _export(biases: Mapping[str, ShapeBias], name: str, overrides: list[str]) ->
 def _form() -> None:
     """Which models, which images."""
     st.markdown("**Evaluate yourself**")
+    brought = arrived("cues-import")
     installed = {name: info for name, info in installed_datasets().items() if info["storage"] == "folder"}
     if not installed:
         st.info("No data set of image files is on this machine yet.", icon=":material/database_off:")
@@ -162,6 +163,8 @@ def _form() -> None:
         names = models_picker(("classifier", "image_text"), name="cue_models", preferred=PREFERRED)
         own_model_form(name="cue_models_added")
         listed = list(installed)
+        if brought in listed:
+            st.session_state["cues_data"] = brought
         dataset = st.selectbox(
             "Images", listed, index=listed.index(USUAL) if USUAL in listed else 0,
             format_func=lambda each: installed[each]["title"], key="cues_data", bind="query-params",

@@ -21,11 +21,11 @@ from core.methods.biases.shifts import ShiftReport
 from core.runs.store import RunFolder
 from pages.biases.measured import bundled_note, measured_table, overrides_of
 from pages.shared.address import bound
+from pages.shared.dataset_import import arrived, dataset_import
 from pages.shared.errors import guard
 from pages.shared.evaluation.runs import EvaluationRuns
 from pages.shared.export import Export
 from pages.shared.foreign import plain
-from pages.shared.forms import dataset_import
 from pages.shared.model_set import models_picker
 from pages.shared.pickers import own_model_form
 from pages.shared.recipes import filled_recipe
@@ -169,6 +169,7 @@ def _export(found: dict[str, Any], name: str, overrides: list[str]) -> Export:
 def _form() -> None:
     """Which networks, which domains, which other classes."""
     st.markdown("**Measure yourself**")
+    brought = arrived("shift-import")
     installed = installed_datasets()
     if not installed:
         st.info("No data set is on this machine yet.", icon=":material/database_off:")
@@ -176,6 +177,8 @@ def _form() -> None:
         names = models_picker(("classifier", "image_text"), name="shift_models", preferred=PREFERRED)
         own_model_form(name="shift_models_added")
         with_domains = [name for name, info in installed.items() if _has_domains(info)]
+        if brought in with_domains:
+            st.session_state["shift_data"] = brought
         domains = st.selectbox(
             "Domains", sorted([*with_domains, NO_DOMAINS], key=lambda each: each != USUAL), key="shift_data",
             bind="query-params",
