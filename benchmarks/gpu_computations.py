@@ -335,6 +335,18 @@ def _operators(device: str, load_model: Load) -> Arrays:
     return found
 
 
+def _style(name: str, device: str, load_model: Load) -> Arrays:
+    """A few steps: the way of hundreds parts with rounding."""
+    network = feature_network(load_model(name, device))
+    content, style = fit_pictures(load_example("cat"), paint("mosaic"), 64)
+    found: Arrays = {}
+    for optimiser in STEPPERS:
+        settings = StyleSettings(steps=3, optimiser=optimiser)  # type: ignore[arg-type]
+        now = finish(transfer_style(network, content[None], style, settings))
+        found |= {f"{optimiser} losses": now.total, f"{optimiser} picture": now.images.cpu().numpy()}
+    return found
+
+
 def _biases(device: str, load_model: Load) -> Arrays:
     """Manipulations where the images are, and what is said of a photo; bytes that rounding may move are averaged."""
     photo = photo_square(load_example("cat"), 64)
@@ -348,18 +360,6 @@ def _biases(device: str, load_model: Load) -> Arrays:
     versions = photo_versions(photo, [[steps["grey"]], [steps["scramble"], steps["noise"]]], seed=0)
     for name, labels in (("vit_p4", ()), ("clip_small", LABELS)):
         found[f"{name} says"] = ask_about_photo(load_model(name, device), photo, versions, labels=labels).probabilities
-    return found
-
-
-def _style(name: str, device: str, load_model: Load) -> Arrays:
-    """A few steps: the way of hundreds parts with rounding."""
-    network = feature_network(load_model(name, device))
-    content, style = fit_pictures(load_example("cat"), paint("mosaic"), 64)
-    found: Arrays = {}
-    for optimiser in STEPPERS:
-        settings = StyleSettings(steps=3, optimiser=optimiser)  # type: ignore[arg-type]
-        now = finish(transfer_style(network, content[None], style, settings))
-        found |= {f"{optimiser} losses": now.total, f"{optimiser} picture": now.images.cpu().numpy()}
     return found
 
 
