@@ -16,7 +16,7 @@ from typing import Any, get_args
 from core.errors import CoreError, IncompatibleError, MissingWeightsError
 from core.files import write_json
 from core.models.loading import load_any
-from core.models.model_folder import Layout, read_config, weight_files
+from core.models.model_folder import Layout, check_pipeline, read_config, weight_files
 from core.models.spec import Capability
 from core.paths import cache_root
 
@@ -61,6 +61,7 @@ def find_capabilities(path: Path, layout: Layout) -> Findings:
     if layout == "torchvision":
         return Findings(capabilities=CNN)
     if layout == "diffusers":
+        check_pipeline(path)
         return Findings(capabilities=TEXT_TO_IMAGE)
     if layout == "own":
         return Findings(capabilities=_of_own(path, read_config(path, "card.json")))

@@ -19,6 +19,7 @@ from core.models.imagenet import class_names
 from core.models.model_folder import WEIGHT_FILES
 from core.models.spec import Network
 from core.models.state_dict import fill, read_state_dict, without_root
+from core.models.trace import Untraceable
 from core.models.torchvision_weights import cached_weights, convolutional_builders, fetch_weights, find_weights
 
 # What torchvision's families call their last convolutional stage.
@@ -27,7 +28,7 @@ _POOLING = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Dropout)
 # Attention models among torchvision's classifiers.
 
 
-class ConvolutionalClassifier(nn.Module):
+class ConvolutionalClassifier(Untraceable):
     """A convolutional network whose last feature maps can be read with the computation graph attached."""
 
     def __init__(self, model: Any) -> None:
@@ -43,7 +44,7 @@ class ConvolutionalClassifier(nn.Module):
         self.image_channels = first.in_channels if first is not None else 3
         attends = any("attention" in type(module).__name__.lower() for module in model.modules())
         # As the end of a sentence.
-        self.lacks_attention = "its attention is of a build that is not read here" if attends else ""
+        self.lacks_attention = "its attention is of a build that is not read here" if attends else "it has no attention layers"
 
     def forward(self, images: Tensor) -> Tensor:
         """`images`: (batch, channels, height, width), normalised → logits (batch, classes).

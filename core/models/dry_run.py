@@ -40,7 +40,10 @@ def find_abilities(network: Network) -> tuple[frozenset[Capability], dict[Capabi
         except CoreError:
             raise
         except Exception as error:  # a library's module of a build that nobody foresaw
-            raise IncompatibleError(f"A trial picture cannot be put through it: {_first_line(error)}") from error
+            raise IncompatibleError(
+                f"A trial picture cannot be put through it: {_first_line(error)}",
+                "Choose a classifier of images, or a model that embeds them.",
+            ) from error
         if embedding.ndim != 2 or not bool(torch.isfinite(embedding).all()):
             raise IncompatibleError(
                 f"It gives no vector of numbers for a picture, but {tuple(embedding.shape)}.", "Choose another model."
@@ -56,8 +59,8 @@ def find_abilities(network: Network) -> tuple[frozenset[Capability], dict[Capabi
                 reasons[capability] = _reason(capability, error)
             else:
                 found.add(capability)
-    if "attention" not in found and (reason := getattr(module, "lacks_attention", "")):
-        reasons["attention"] = reason
+    if "attention" not in found:
+        reasons.setdefault("attention", getattr(module, "lacks_attention", "") or "it has no attention layers")
     if "convolution" in reasons and "classifier" not in found:
         reasons["convolution"] = "it has no classification head"
     return frozenset(found), reasons

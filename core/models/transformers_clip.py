@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from core.errors import IncompatibleError, MissingWeightsError, ShapeError
 from core.models.capture import eager_attention
@@ -20,12 +20,12 @@ from core.models.clip import PairTrace, TextTokens, normalised
 from core.models.model_folder import read_config
 from core.models.spec import Network, for_channels
 from core.models.tokenizer_check import check_tokenizer
-from core.models.trace import Trace
+from core.models.trace import Trace, Untraceable
 from core.models.transformers_vision import TransformersViT, adapt
 from core.models.transformers_vit import load_pretrained, read_preprocessing
 
 
-class TransformersClip(nn.Module):
+class TransformersClip(Untraceable):
     """A `transformers` model of images and texts and its tokenizer."""
 
     def __init__(self, model: Any, tokenizer: Any) -> None:

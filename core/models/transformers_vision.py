@@ -28,7 +28,7 @@ from core.models.reading import (
     gradient_shares,
     pooling_weights,
 )
-from core.models.trace import Reading, Trace, check_trace
+from core.models.trace import Reading, Trace, Untraceable, check_trace
 from core.seeding import stream_seed, torch_generator
 
 _CLASS_TOKENS = ("cls_token", "class_embedding", "class_token")
@@ -130,7 +130,7 @@ class TransformersModel(nn.Module):
             raise ShapeError(f"The model refuses images of shape {tuple(images.shape)}: {error}") from error
 
 
-class TransformersVision(TransformersModel):
+class TransformersVision(Untraceable, TransformersModel):
     """A model of any build, which may have feature maps."""
 
     def trace_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -160,7 +160,9 @@ class TransformersViT(TransformersModel):
     def __init__(self, model: Any) -> None:
         super().__init__(model)
         settings = getattr(model.config, "vision_config", model.config)
-        if not all(hasattr(settings, name) for name in ("patch_size", "num_hidden_layers")) or not self.image_size:
+        plain = all(hasattr(settings, name) for name in ("patch_size", "num_hidden_layers"))
+        # Swin and its kin: stages of several blocks each, which hand over one map per stage.
+        if not plain or not self.image_size or hasattr(settings, "depths"):
             raise IncompatibleError(f"{type(model).__name__} is no vision transformer with patches.")
         self.depth = int(settings.num_hidden_layers)
         self.patch_size = pair(settings.patch_size)
