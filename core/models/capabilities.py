@@ -1,13 +1,14 @@
 """What a model can be asked: by its card for models of this project, by a trial pass for models of others.
 
-The trial is made once for a folder as it is: what came out is kept in `VITRINE_HOME/cache/capabilities` under the names,
-sizes and times of its files and the code that tried, so that a page with many own models opens none of them.
+The trial is made once for a folder as it is: what came out is kept in `VITRINE_HOME/cache/capabilities` under the
+names, sizes and times of its files and the code that tried, so that a page with many own models opens none of them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -110,8 +111,9 @@ def _try(path: Path) -> dict[str, Any]:
 
 def _stamp(path: Path) -> str:
     """Names, sizes and times of the files of a folder: other content leaves another stamp."""
-    files = sorted(each for each in path.iterdir() if each.is_file())
-    return repr([(each.name, (found := each.stat()).st_size, found.st_mtime_ns) for each in files])
+    with os.scandir(path) as entries:
+        files = [(each.name, each.stat()) for each in entries if each.is_file()]
+    return repr(sorted((name, found.st_size, found.st_mtime_ns) for name, found in files))
 
 
 @cache

@@ -19,8 +19,8 @@ from core.models.imagenet import class_names
 from core.models.model_folder import WEIGHT_FILES
 from core.models.spec import Network
 from core.models.state_dict import fill, read_state_dict, without_root
-from core.models.trace import Untraceable
 from core.models.torchvision_weights import cached_weights, convolutional_builders, fetch_weights, find_weights
+from core.models.trace import Untraceable
 
 # What torchvision's families call their last convolutional stage.
 _STAGES = ("layer4", "features", "trunk_output", "conv5", "layers", "inception5b", "Mixed_7c")
@@ -44,7 +44,9 @@ class ConvolutionalClassifier(Untraceable):
         self.image_channels = first.in_channels if first is not None else 3
         attends = any("attention" in type(module).__name__.lower() for module in model.modules())
         # As the end of a sentence.
-        self.lacks_attention = "its attention is of a build that is not read here" if attends else "it has no attention layers"
+        self.lacks_attention = (
+            "its attention is of a build that is not read here" if attends else "it has no attention layers"
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """`images`: (batch, channels, height, width), normalised → logits (batch, classes).

@@ -179,7 +179,16 @@ def load_diffusers(folder: str | Path) -> Network:
             dtype=torch.float16 if half and on_gpu else torch.float32,
             variant="fp16" if half else None,
         )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, AttributeError, SafetensorError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RuntimeError,
+        ImportError,
+        AttributeError,
+        SafetensorError,
+    ) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise MissingWeightsError(f"{folder.name} cannot be loaded by diffusers: {first}") from error
     tokenizer, vocabulary = pipeline.tokenizer, int(pipeline.text_encoder.config.vocab_size)

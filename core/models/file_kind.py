@@ -1,4 +1,4 @@
-"""What a file of weights really is, told by its first bytes: named for what it is before any library stumbles over it."""
+"""What a file of weights really is, told by its first bytes and named before any library stumbles over it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STARTS: tuple[tuple[bytes, str, str], ...] = (
     (
         b"version https://git-lfs.github.com/spec",
         "a pointer of Git LFS, a few lines of text that stand for the file, not the weights",
-        "Fetch the weights: run `git lfs install` and `git lfs pull` in the cloned folder, or download the file itself.",
+        "Fetch the weights: run `git lfs install` and `git lfs pull` in the clone, or download the file itself.",
     ),
     (b"\x89HDF", "an HDF5 file, as Keras and TensorFlow write it", _EXPORTED),
     (b"GGUF", "a GGUF file, as llama.cpp reads it", _EXPORTED),
@@ -29,7 +29,9 @@ _STARTS: tuple[tuple[bytes, str, str], ...] = (
     (b"\xff\xd8\xff", "a JPEG picture", "Choose the file of the weights."),
     (b"%PDF", "a PDF document", "Choose the file of the weights."),
 )
-_DOWNLOAD = "Download the file itself (on the Hub: the button `download`, or an address with /resolve/ in place of /blob/)."
+_DOWNLOAD = (
+    "Download the file itself (on the Hub: the button `download`, or an address with /resolve/ in place of /blob/)."
+)
 
 
 def check_weight_file(path: Path) -> None:

@@ -209,7 +209,10 @@ def explain_missing(folder: Path) -> tuple[str, str]:
         )
     for name, library in _OF_OTHERS.items():
         if (folder / name).is_file():
-            return f"{folder.name} holds weights of {library} alone.", "Save it again from PyTorch, as model.safetensors."
+            return (
+                f"{folder.name} holds weights of {library} alone.",
+                "Save it again from PyTorch, as model.safetensors.",
+            )
     return f"{folder.name} holds no complete weights.", "Expected model.safetensors beside config.json."
 
 

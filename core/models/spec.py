@@ -112,16 +112,19 @@ class ModelSpec:
         """Why the model cannot do this, as the end of a sentence; empty if it can."""
         if capability in self.capabilities:
             return ""
-        return dict(self.reasons).get(capability) or {
-            "classifier": "it has no classification head",
-            "attention": "it has no attention layers",
-            "signed_attention": "its attention is an ordinary softmax",
-            "convolution": "it has no convolutional feature maps",
-            "positions": "it has no table of positional embeddings",
-            "image_text": "it knows no texts",
-            "text_to_image": "it does not generate images",
-            "latent": "it has no latent space to draw from",
-        }[capability]
+        return (
+            dict(self.reasons).get(capability)
+            or {
+                "classifier": "it has no classification head",
+                "attention": "it has no attention layers",
+                "signed_attention": "its attention is an ordinary softmax",
+                "convolution": "it has no convolutional feature maps",
+                "positions": "it has no table of positional embeddings",
+                "image_text": "it knows no texts",
+                "text_to_image": "it does not generate images",
+                "latent": "it has no latent space to draw from",
+            }[capability]
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

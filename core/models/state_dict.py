@@ -26,7 +26,17 @@ _WRAPPERS = (
 # What trainings put in front of every name: DataParallel, torch.compile, Lightning, transformers' wrapper of timm.
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "timm_model.", "_model.", "ema_model.")
 # Of a training, not of its network: weights of a loss, metrics, the counter of an average of weights.
-_OF_TRAINING = ("criterion.", "loss.", "loss_fn.", "loss_fct.", "metric", "train_acc", "val_acc", "test_acc", "n_averaged")
+_OF_TRAINING = (
+    "criterion.",
+    "loss.",
+    "loss_fn.",
+    "loss_fct.",
+    "metric",
+    "train_acc",
+    "val_acc",
+    "test_acc",
+    "n_averaged",
+)
 _LORA = ("lora_A.", "lora_B.", "lora_down.", "lora_up.", "lora.down.", "lora.up.", ".lora_A", ".lora_B")
 
 

@@ -113,7 +113,7 @@ def _build_timm(config: TransferConfig) -> nn.Module:
 def _build_transformers(config: TransferConfig) -> nn.Module:
     from transformers import AutoConfig, AutoModelForImageClassification
 
-    from core.models.transformers_vision import adapt
+    from core.models.transformers_trial import adapt
 
     values = dict(config.architecture)
     settings = AutoConfig.for_model(values.pop("model_type"), **values)

@@ -21,7 +21,8 @@ from core.models.model_folder import read_config
 from core.models.spec import Network, for_channels
 from core.models.tokenizer_check import check_tokenizer
 from core.models.trace import Trace, Untraceable
-from core.models.transformers_vision import TransformersViT, adapt
+from core.models.transformers_trial import adapt
+from core.models.transformers_vision import TransformersViT
 from core.models.transformers_vit import load_pretrained, read_preprocessing
 
 
@@ -236,6 +237,9 @@ def _context_length(model: Any, tokenizer: Any) -> int:
     """Tokens that fit into the text tower and are wanted by the tokenizer."""
     length = int(model.config.text_config.max_position_embeddings)
     # RoBERTa counts positions from behind the id of its padding.
-    starts = [part.padding_idx + 1 for part in model.text_model.modules()
-              if hasattr(part, "position_embeddings") and isinstance(getattr(part, "padding_idx", None), int)]  # fmt: skip
+    starts = [
+        part.padding_idx + 1
+        for part in model.text_model.modules()
+        if hasattr(part, "position_embeddings") and isinstance(getattr(part, "padding_idx", None), int)
+    ]
     return min(length - max(starts, default=0), int(min(tokenizer.model_max_length, length)))

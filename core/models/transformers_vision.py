@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from core.errors import CoreError, IncompatibleError, ShapeError
+from core.errors import IncompatibleError, ShapeError
 from core.models.capture import captured, eager_attention
 from core.models.layers import first_tensor
 from core.models.reading import (
@@ -167,6 +167,7 @@ class TransformersViT(TransformersModel):
         self.depth = int(settings.num_hidden_layers)
         self.patch_size = pair(settings.patch_size)
         self.trial_size: tuple[int, int] | None = None  # of the smallest picture that it takes, as far as was tried
+        self.reads = ""  # what its head reads, in words, as far as was tried
         self.fixed: dict[tuple[int, ...], Reading | None] = {}  # what the head reads, by the size of the images
 
     @property
@@ -283,77 +284,6 @@ class TransformersViT(TransformersModel):
     def _grid(self, images: Tensor) -> tuple[int, int]:
         assert self.patch_size is not None
         return images.shape[-2] // self.patch_size[0], images.shape[-1] // self.patch_size[1]
-
-
-def adapt(model: Any) -> TransformersVision:
-    """The adapter that fits a module of transformers in eval mode.
-
-    Found out by a trial pass of a picture of 2 × 3 patches, or of the model's own size if it takes no other.
-    """
-    try:
-        vit = TransformersViT(model)
-    except (CoreError, TypeError, ValueError):
-        return _without_attention(model)
-    assert vit.patch_size is not None
-    assert vit.image_size is not None
-    tiny = (2 * vit.patch_size[0], 3 * vit.patch_size[1])
-    for size in (tiny, vit.image_size):
-        try:
-            with _unchanged(model):
-                _try(vit, size)
-        except Exception:  # whatever a library's module of another build does with such a picture
-            continue
-        vit.trial_size = size
-        return vit
-    return _without_attention(model)
-
-
-@torch.no_grad()
-def _try(vit: TransformersViT, size: tuple[int, int]) -> None:
-    """Trace a picture of `size`, and see that each patch has its own token, in order.
-
-    Raises:
-        CoreError: it is not so; and whatever the module raises.
-    """
-    generator = torch_generator(stream_seed("picture of a trial"))
-    weight = next(vit.parameters())
-    picture = torch.randn(1, vit.image_channels, *size, generator=generator).to(weight)
-    trace = vit.trace(picture)
-    assert vit.patch_size is not None
-    rows, columns = trace.grid
-    changed, expected = [], []
-    for row, column in {(0, columns - 1), (rows - 1, 0), (rows - 1, columns - 1)}:
-        other = picture.clone()
-        top, left = row * vit.patch_size[0], column * vit.patch_size[1]
-        other[..., top : top + vit.patch_size[0], left : left + vit.patch_size[1]] += 1.0
-        changed.append(other)
-        expected.append(trace.prefix_tokens + row * columns + column)
-    tokens = vit.first_tokens(torch.cat([picture, *changed]))
-    moved = (tokens[1:] - tokens[:1]).float().norm(dim=-1).argmax(dim=1)
-    if moved.tolist() != expected:
-        raise IncompatibleError("Its tokens do not follow the patches of the image in order.")
-    vit.last_tokens(picture)
-
-
-def _without_attention(model: Any) -> TransformersVision:
-    network = TransformersVision(model)
-    if any("attention" in type(part).__name__.lower() for part in model.modules()):
-        network.lacks_attention = "its attention is not one map over all patches in every layer"
-    return network
-
-
-@contextmanager
-def _unchanged(model: nn.Module) -> Iterator[None]:
-    """Plain attributes are afterwards what they were: Swin cuts its windows for good to the first small picture."""
-    before = [
-        (part, {name: value for name, value in vars(part).items() if isinstance(value, int | float | tuple)})
-        for part in model.modules()
-    ]
-    try:
-        yield
-    finally:
-        for part, values in before:
-            vars(part).update(values)
 
 
 class _EnoughError(Exception):

@@ -27,7 +27,8 @@ from core.models.imagenet import class_names
 from core.models.model_folder import explain_missing, is_classifier, read_config, variant_of, weight_files
 from core.models.spec import Network, for_channels
 from core.models.state_dict import read_state_dict
-from core.models.transformers_vision import adapt, pair
+from core.models.transformers_trial import adapt
+from core.models.transformers_vision import pair
 
 # Weights that a pass over whole images never reads.
 _UNUSED = ("mask_token", "pooler.", "position_ids", "decoder.", "classifier.", "lm_head.", "head.")
@@ -114,7 +115,11 @@ def _build(folder: Path, config: dict[str, Any], attn_implementation: str | None
             # DINO checkpoints carry no pooler; it would be invented.
             options["add_pooling_layer"] = any("pooler." in name for name in names)
     model = load_pretrained(folder, loader, **options)
-    if attn_implementation is None and not model._can_set_attn_implementation() and hasattr(model, "set_attn_implementation"):
+    if (
+        attn_implementation is None
+        and not model._can_set_attn_implementation()
+        and hasattr(model, "set_attn_implementation")
+    ):
         # Data2Vec's attention is chosen when it is built; any other than eager hands over no weights afterwards.
         model = load_pretrained(folder, loader, **options, attn_implementation="eager")
     return model.base_model if _MASKED.search(type(model).__name__) else model

@@ -12,16 +12,24 @@ import torch
 import transformers as T
 
 from core.errors import CoreError, IncompatibleError
+from core.methods.anatomy.anatomy import anatomy
 from core.methods.embeddings.features import feature_poolings, pool_last
 from core.methods.embeddings.layer_features import find_readouts
-from core.models.transformers_vision import TransformersViT, TransformersVision
+from core.models.transformers_vision import TransformersVision, TransformersViT
 from core.models.transformers_vit import load_transformers
 from core.models.weights import load
 
 DEEP = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 WIDE = {**DEEP, "intermediate_size": 64}
 VIT = {**WIDE, "image_size": 64, "patch_size": 16}
-TEXT = {**WIDE, "vocab_size": 99, "max_position_embeddings": 16, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
+TEXT = {
+    **WIDE,
+    "vocab_size": 99,
+    "max_position_embeddings": 16,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+    "pad_token_id": 2,
+}
 STAGES = {"hidden_sizes": [8, 8, 16, 16], "depths": [1, 1, 1, 1]}
 HEADS = {"num_attention_heads": [1, 1, 2, 2]}
 THREE = {"num_labels": 3}
@@ -235,6 +243,14 @@ def test_networks_without_patches_classify_and_are_not_offered_for_attention(
     else:
         with pytest.raises(IncompatibleError, match="maps"):
             network.trace_maps(picture)
+
+
+@pytest.mark.parametrize(
+    ("name", "reads"), [("beit_mean", "mean"), ("clip_classifier", "mean"), ("msn", "class token")]
+)
+def test_anatomy_names_what_is_read_not_what_is_there(tmp_path: Path, name: str, reads: str) -> None:
+    shaken(TRANSFORMERS[name][0]()).save_pretrained(tmp_path)
+    assert anatomy(load_transformers(tmp_path).module).facts["pooling"] == reads
 
 
 def test_what_a_window_is_does_not_change_by_the_trial(tmp_path: Path) -> None:

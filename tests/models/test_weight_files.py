@@ -95,19 +95,19 @@ def scripted(path: Path) -> None:
     torch.jit.script(nn.Linear(2, 2)).save(str(path))
 
 
+def as_text(text: str) -> Callable[[Path], object]:
+    return lambda path: path.write_text(text, encoding="utf-8")
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n"
 # file name: (how it is written, what is said, what is to be done)
 NO_WEIGHTS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "script.pt": (scripted, "TorchScript", "state_dict"),
-    "pointer.pth": (
-        lambda path: path.write_text(
-            "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n", encoding="utf-8"
-        ),
-        "pointer of Git LFS", "git lfs pull",
-    ),
-    "page.pth": (lambda path: path.write_text("\n<!DOCTYPE html><html>404</html>", encoding="utf-8"), "web page", "/resolve/"),
-    "page.safetensors": (lambda path: path.write_text("<html>Sign in</html>", encoding="utf-8"), "web page", "/resolve/"),
-    "answer.ckpt": (lambda path: path.write_text('{"error": "Repository not found"}', encoding="utf-8"), "JSON", "/resolve/"),
-    "notes.pth": (lambda path: path.write_text("Entry not found", encoding="utf-8"), "a text", "Download"),
+    "pointer.pth": (as_text(POINTER), "pointer of Git LFS", "git lfs pull"),
+    "page.pth": (as_text("\n<!DOCTYPE html><html>404</html>"), "web page", "/resolve/"),
+    "page.safetensors": (as_text("<html>Sign in</html>"), "web page", "/resolve/"),
+    "answer.ckpt": (as_text('{"error": "Repository not found"}'), "JSON", "/resolve/"),
+    "notes.pth": (as_text("Entry not found"), "a text", "Download"),
     "nothing.bin": (lambda path: path.write_bytes(b""), "empty", "again"),
     "keras.pth": (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(64)), "HDF5", "export"),
     "packed.tar": (lambda path: path.write_bytes(gzip.compress(b"weights")), "gzip", "Unpack"),
@@ -144,7 +144,7 @@ def test_pointers_in_folders_are_named_too(tmp_path: Path, layout: str) -> None:
     else:
         save_tiny_pipeline(folder)
         name = "unet/diffusion_pytorch_model.safetensors"
-    (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n", encoding="utf-8")
+    (folder / name).write_text(POINTER, encoding="utf-8")
     with pytest.raises(MissingWeightsError, match="Git LFS"):
         load(f"folder:{folder}")
 
