@@ -42,7 +42,7 @@ class ConvolutionalClassifier(Untraceable):
         self.head = tuple(linears[-1:])
         first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
         self.image_channels = first.in_channels if first is not None else 3
-        attends = any("attention" in type(module).__name__.lower() for module in model.modules())
+        attends = any(re.search("attention|attn", type(module).__name__.lower()) for module in model.modules())
         # As the end of a sentence.
         self.lacks_attention = (
             "its attention is of a build that is not read here" if attends else "it has no attention layers"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, get_args
 
 import torch
@@ -32,7 +33,10 @@ def find_abilities(network: Network) -> tuple[frozenset[Capability], dict[Capabi
     picture = torch.randn(1, getattr(module, "image_channels", 3), rows, columns, generator=generator).to(weight)
     found: set[Capability] = set()
     reasons: dict[Capability, str] = {}
-    trials = {"positions": lambda: _has_table(module), "image_text": lambda: module.embed_texts(["a cat", "a dog"])}
+    trials: dict[str, Callable[[], object]] = {
+        "positions": lambda: _has_table(module),
+        "image_text": lambda: module.embed_texts(["a cat", "a dog"]),
+    }
     with torch.no_grad():
         try:
             embedding = module.embed(picture)
@@ -54,7 +58,7 @@ def find_abilities(network: Network) -> tuple[frozenset[Capability], dict[Capabi
             if not hasattr(module, method):
                 continue
             try:
-                trials.get(capability, lambda method=method: getattr(module, method)(picture))()
+                trials[capability]() if capability in trials else getattr(module, method)(picture)
             except Exception as error:  # the same
                 reasons[capability] = _reason(capability, error)
             else:

@@ -205,13 +205,13 @@ def explain_missing(folder: Path) -> tuple[str, str]:
         check_pipeline(folder)
         return (
             f"{folder.name} lacks weights of the pipeline's unet, vae or text_encoder.",
-            "Expected diffusion_pytorch_model.safetensors or .bin in each, all in full or all in half precision (fp16).",
+            "Expected diffusion_pytorch_model.safetensors or .bin in each, all in full or all in half precision.",
         )
     for name, library in _OF_OTHERS.items():
         if (folder / name).is_file():
             return (
                 f"{folder.name} holds weights of {library} alone.",
-                "Save it again from PyTorch, as model.safetensors.",
+                "Save it from PyTorch, as model.safetensors.",
             )
     return f"{folder.name} holds no complete weights.", "Expected model.safetensors beside config.json."
 
@@ -247,7 +247,7 @@ def _refuse_unnamed(folder: Path) -> None:
         raise _adapter_error(folder)
     if folder.name.startswith("checkpoint-"):
         raise MissingWeightsError(
-            f"{folder.name} of {folder.parent.name} holds no config.json: the training was stopped while it was saved, "
+            f"{folder.name} of {folder.parent.name} holds no config.json: training was stopped while it was saved, "
             "or the model was none of transformers.",
             "Choose another checkpoint, or copy the model's config.json into it.",
         )

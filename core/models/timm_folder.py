@@ -34,7 +34,7 @@ def load_timm(folder: str | Path) -> Network:
         raise MissingWeightsError(*explain_missing(folder))
     weights = {name: tensor for file in files for name, tensor in read_state_dict(file).items()}
     fill(model, weights, folder.name)
-    # What the folder leaves open is what timm itself takes for the architecture; the size is the network's, if it has one.
+    # What the folder leaves open is as timm itself has it for the architecture; a size of the network's own counts.
     settings = {**(model.pretrained_cfg or {}), **(config.get("pretrained_cfg") or {})}
     if side := getattr(getattr(model, "patch_embed", None), "img_size", None):
         settings["input_size"] = (3, *side)

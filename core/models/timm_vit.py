@@ -34,7 +34,8 @@ class TimmViT(nn.Module):
         self.model = model
         self.depth = len(model.blocks)
         self.classifies = model.num_classes > 0
-        self.image_channels = int(model.patch_embed.proj.in_channels)
+        # The first convolution is that of the patches, or of the stem below them.
+        self.image_channels = next(part.in_channels for part in model.modules() if isinstance(part, nn.Conv2d))
         self.has_class_token = getattr(model, "cls_token", None) is not None
         self.fixed: dict[int, Reading | None] = {}  # what the head reads, by the number of tokens
 

@@ -1,7 +1,8 @@
-"""Which adapter fits a vision model of `transformers`: a trial pass of a tiny picture tells, not the name of its type."""
+"""Which adapter fits a vision model of `transformers`: a trial pass of a tiny picture tells, not its type."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -68,7 +69,7 @@ def _try(vit: TransformersViT, size: tuple[int, int]) -> None:
 
 def _without_attention(model: Any) -> TransformersVision:
     network = TransformersVision(model)
-    if any("attention" in type(part).__name__.lower() for part in model.modules()):
+    if any(re.search("attention|attn", type(part).__name__.lower()) for part in model.modules()):
         network.lacks_attention = "its attention is not one map over all patches in every layer"
     return network
 

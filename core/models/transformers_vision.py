@@ -1,8 +1,8 @@
 """Vision models of `transformers` behind our contract, by what a trial pass of a tiny picture shows, not by their name.
 
-A plain vision transformer (ViT, DeiT, DINO, MAE, CLIP's and SigLIP's tower …) has one token for each patch, in the order
-of the patches, and one attention map over all of them per layer. Any other model (ResNet, ConvNeXt, Swin, PVT …) is asked
-for classes and embeddings, and for its last feature maps if it has some.
+A plain vision transformer (ViT, DeiT, DINO, MAE, CLIP's and SigLIP's tower …) has one token for each patch, in the
+order of the patches, and one attention map over all of them per layer. Any other model (ResNet, ConvNeXt, Swin, PVT …)
+is asked for classes and embeddings, and for its last feature maps if it has some.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class TransformersModel(nn.Module):
         return self._run(images).logits
 
     def embed(self, images: Tensor) -> Tensor:
-        """The image as one vector: what the head reads; without a head the model's own pooling, or what takes its place:
-        the normalised class token, or the mean of the patches or of the last maps where there is none.
+        """The image as one vector: what the head reads; without a head the model's own pooling, or, where it has none,
+        the normalised class token, or else the mean of the patches or of the last maps.
 
         (batch, dim); DINOv2 classifiers read class token and mean patch side by side, hence (batch, 2 dim) there.
         """
@@ -244,7 +244,7 @@ class TransformersViT(TransformersModel):
         found = next((each for each in self.tower[0].modules() if _is_list(each, self.depth)), None)
         if found is None:
             raise IncompatibleError(f"It has no list of {self.depth} blocks.")
-        return found  # type: ignore[return-value]
+        return found
 
     def _reading(self, images: Tensor, prefix_tokens: int) -> Reading:
         """What the embedding is made of: asked once for each image size, or of these `images` if it depends on them."""

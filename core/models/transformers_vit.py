@@ -147,7 +147,7 @@ def _find_class(folder: Path, config: dict[str, Any], settings: Any, names: froz
         return found
     mapping, headless = transformers.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING, transformers.MODEL_MAPPING
     with_head = is_classifier(config) or any(name.startswith("classifier.") for name in names)
-    chosen = (mapping if with_head else headless).get(type(settings), None)
+    chosen: Any = (mapping if with_head else headless).get(type(settings), None)
     chosen = chosen[0] if isinstance(chosen, tuple | list) else chosen
     if chosen is None or chosen.main_input_name != "pixel_values":
         raise IncompatibleError(f"{settings.model_type} is no model of images that we can open.", _OURS)

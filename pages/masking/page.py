@@ -62,7 +62,8 @@ classifier = not model.spec.lacks("classifier")
 methods = explanations_for(model.spec)
 if not methods:
     st.info(
-        f"{plain(model.spec.title)} has neither attention nor feature maps that could be read here, so no map can rank its patches."
+        f"{plain(model.spec.title)} has neither attention nor feature maps that can be read here, so that no map can "
+        "rank its patches."
     )
     st.stop()
 

@@ -217,7 +217,8 @@ def kin(name: str, folder: Path) -> Any:
     folder.mkdir()
     size = len(save_tiny_tokenizer(folder))
     text = {
-        **SHAPE, "vocab_size": size, "max_position_embeddings": 17, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+        **SHAPE, "vocab_size": size, "max_position_embeddings": 17,
+        "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
     }  # fmt: skip
     both = {"vision_config": VISION, "text_config": text, "projection_dim": 24}
     made: dict[str, Callable[[], Any]] = {
@@ -247,7 +248,7 @@ def kin(name: str, folder: Path) -> Any:
 def test_text_towers_that_see_padding_are_not_shown_it(name: str, tmp_path: Path, images: torch.Tensor) -> None:
     """BERT looks in both directions: without a mask the length of the padding changed every score."""
     model = kin(name, tmp_path / name)
-    texts = TEXTS[:2] + ["a blurry ship"]
+    texts = [*TEXTS[:2], "a blurry ship"]
     tokens = AutoTokenizer.from_pretrained(tmp_path / name)(texts, padding=True, return_tensors="pt")
     with torch.no_grad():
         expected = model(

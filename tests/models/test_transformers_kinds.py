@@ -1,4 +1,4 @@
-"""Vision models of transformers of every build: classes and embeddings are the library's, attention only where it is."""
+"""Vision models of transformers of every build: classes and embeddings are the library's, attention where it is."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Features:
 
 
 def feature_poolings(module: nn.Module) -> tuple[FeaturePooling, ...]:
-    """How this network's output becomes one vector: for a ViT by class token, if it has one, or mean, else as it embeds itself.
+    """How this network's output becomes one vector: for a ViT class token, if it has one, or mean; else its embedding.
 
     "embedding", what the network's own head reads, can be asked of all.
     """
