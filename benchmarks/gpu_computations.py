@@ -43,11 +43,16 @@ from core.methods.latent.drawing import draw, manifold, traverse
 from core.methods.latent.pictures import own_pictures
 from core.methods.latent.reencoding import reencode
 from core.methods.latent.statistics import latent_statistics
+from core.methods.manipulations.catalogue import MANIPULATIONS
+from core.methods.manipulations.manipulated import manipulated
+from core.methods.manipulations.photo import ask_about_photo, photo_square, photo_versions
+from core.methods.manipulations.steps import Step
 from core.methods.masking.faithfulness import faithfulness
 from core.methods.masking.masking import masked_responses, masking_curve, masking_order, random_band
 from core.methods.modality_gap.modality_gap_pairs import embed_halves
 from core.methods.operators.layer import run_layer
 from core.methods.operators.learned_layer import learned_layer
+from core.methods.patch_features.patch_features import patch_similarity, patch_tokens
 from core.methods.precision.memory_profile import memory_profile
 from core.methods.precision.precision import FORMATS, forward, logits_in
 from core.methods.precision.precision import cast as cast_format
@@ -106,6 +111,12 @@ def _attention(name: str, device: str, load_model: Load) -> Arrays:
     for method in explanations_for(model.spec):
         found[method.name] = method.explain(module, batch, target)
     return found
+
+
+def _patch_features(name: str, device: str, load_model: Load) -> Arrays:
+    model = load_model(name, device)
+    found = patch_tokens(model.module, _batch(model, 2))
+    return {"tokens": found.tokens, "likeness": patch_similarity(found.tokens[-1], 0, 3)}
 
 
 def _masking(name: str, device: str, load_model: Load) -> Arrays:
@@ -313,6 +324,22 @@ def _operators(device: str, load_model: Load) -> Arrays:
     return found
 
 
+def _biases(device: str, load_model: Load) -> Arrays:
+    """Manipulations where the images are, and what is said of a photo; bytes that rounding may move are averaged."""
+    photo = photo_square(load_example("cat"), 64)
+    pixels = torch.from_numpy(photo).permute(2, 0, 1)[None].float().div(255).to(torch.device(device))
+    steps = {name: Step(name, row.usual) for name, row in MANIPULATIONS.items()}
+    found: Arrays = {}
+    for name, step in steps.items():
+        picture = manipulated(pixels, [step], seed=0, keys=[0])
+        assert picture.device.type == pixels.device.type
+        found[name] = (picture.mean(dim=(2, 3)) if name in ("silhouette", "jpeg") else picture).cpu().numpy()
+    versions = photo_versions(photo, [[steps["grey"]], [steps["scramble"], steps["noise"]]], seed=0)
+    for name, labels in (("vit_p4", ()), ("clip_small", LABELS)):
+        found[f"{name} says"] = ask_about_photo(load_model(name, device), photo, versions, labels=labels).probabilities
+    return found
+
+
 def _recipe(recipe: str, overrides: tuple[str, ...], device: str, load_model: Load) -> Arrays:
     """All reports of one run of a recipe, those that are figures."""
     found = RECIPES[recipe]
@@ -330,6 +357,10 @@ def computations() -> list[Computation]:
     ready = [name for name in _PRETRAINED if availability(MODELS[name]).state == "ready"]
     eyes = ["vit_p4", "differential_vit_p4", "cnn_small", *ready]
     listed = [Computation(page="attention", name=name, run=partial(_attention, name)) for name in eyes]
+    listed += [
+        Computation(page="patch_features", name=name, run=partial(_patch_features, name))
+        for name in ("vit_p4", "differential_vit_p4")
+    ]
     listed += [Computation(page="masking", name=name, run=partial(_masking, name)) for name in eyes]
     listed += [Computation(page="anatomy", name=name, run=partial(_anatomy, name)) for name in ("vit_p4", "clip_small")]
     listed += [
@@ -353,6 +384,7 @@ def computations() -> list[Computation]:
         Computation(page="latent", name="vae_2d", run=partial(_latent, "vae_2d")),
         Computation(page="latent", name="vae_warmup", run=partial(_latent, "vae_warmup")),
         Computation(page="operators", name="trained heads", run=_operators),
+        Computation(page="biases", name="every manipulation, answers on a photo", run=_biases),
         Computation(page="precision", name="cnn_small", run=partial(_precision, "cnn_small")),
         Computation(page="precision", name="vit_p4", run=partial(_precision, "vit_p4")),
     ]

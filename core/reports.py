@@ -23,11 +23,14 @@ class Progress:
         step: steps done.
         steps: steps in all.
         text: what is going on, where a count does not say it.
+        loss: mean training loss of the steps that were looked at since the last report that had one, where something
+            is trained.
     """
 
     step: int
     steps: int
     text: str = ""
+    loss: float | None = None
 
 
 class OnProgress(Protocol):

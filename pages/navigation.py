@@ -12,11 +12,12 @@ import streamlit as st
 
 from core.launch.queue import advance
 from core.paths import ASSETS
+from pages.components.page_keys.page_keys import page_keys
 from pages.shared.address import renew_address, tidy_address
 from pages.shared.errors import guard
 from pages.shared.layout import page_path
 from pages.shared.results import forget_changed_data
-from pages.shared.start import wait_for_imports
+from pages.shared.start import skeleton, wait_for_imports
 
 
 class Entry(NamedTuple):
@@ -39,6 +40,7 @@ SECTIONS = {
     ],
     "Look inside": [
         page("attention", "Attention", "visibility"),
+        page("patch_features", "Patch features", "palette"),
         page("masking", "Masking", "grid_off"),
         page("anatomy", "Anatomy", "account_tree"),
         page("operators", "Operators", "function"),
@@ -53,6 +55,7 @@ SECTIONS = {
         page("latent", "Latent space", "blur_on"),
     ],
     "Stress tests": [
+        page("biases", "Biases", "balance"),
         page("precision", "Precision", "memory_alt"),
     ],
     "Train": [
@@ -89,6 +92,7 @@ def main() -> None:
     # On top, so that the pictures get the width of the screen.
     sections = {title: [streamlit_page(entry) for entry in entries] for title, entries in SECTIONS.items()}
     chosen = st.navigation(sections, position="top")
+    skeleton()
     wait_for_imports()
     renew_address()
     tidy_address()
@@ -96,6 +100,7 @@ def main() -> None:
         forget_changed_data()
         take_up_runs()
     chosen.run()
+    page_keys()
 
 
 if __name__ == "__main__":  # a page that asks for the order imports this file

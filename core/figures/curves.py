@@ -17,6 +17,7 @@ X_TITLES: dict[XAxis, str] = {"epoch": "epoch", "step": "step", "minutes": "minu
 COUNTERS = ("epoch", "epochs", "step", "steps", "time", "seconds")
 DASHES = ("solid", "dash", "dashdot", "longdash", "longdashdot")
 LABEL_LETTERS = 16
+PLOT_HEIGHT = 380
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +28,15 @@ class Curve:
         title: written at the end of its line.
         history: one dictionary of numbers a report, as in `metrics.jsonl`.
         test: accuracy on the test split with both ends of its 95 % interval, where it was measured.
+        losses: of a training still within an epoch: step, and the mean loss since the step before it in the list.
+        steps_per_epoch: to place them among epochs; None: they are drawn over steps alone.
     """
 
     title: str
     history: Sequence[Mapping[str, Any]]
     test: tuple[float, float, float] | None = None
+    losses: Sequence[tuple[int, float]] = ()
+    steps_per_epoch: float | None = None
 
 
 def metric_names(curves: Sequence[Curve]) -> list[str]:
@@ -63,7 +68,7 @@ def plot_learning_curves(
     x: XAxis = "epoch",
     smoothing: float = 0.0,
     total: float | None = None,
-    height: int = 380,
+    height: int = PLOT_HEIGHT,
 ) -> go.Figure:
     """Validation (solid) and training (dotted) `quantity`, a colour a run, named at the end of its line.
 
@@ -82,6 +87,8 @@ def plot_learning_curves(
             _line(figure, curve.title, part, places, values, position, dash, width, smoothing, percent)
             if part == "val":
                 labels.append((places[-1], _smooth(values, smoothing)[-1], curve.title, position))
+        if quantity == "loss":
+            _step_losses(figure, curve, position, x)
         if percent and curve.test is not None and curve.history:
             _test_marker(figure, curve, position, x)
     if any(curve.test is not None for curve in curves) and percent:
@@ -214,6 +221,31 @@ def _line(
     )
 
 
+def _step_losses(figure: go.Figure, curve: Curve, position: int, x: XAxis) -> None:
+    """The training loss within epochs, thin: it moves long before the first epoch has ended."""
+    places, values = _step_series(curve, x)
+    if not len(places):
+        return
+    figure.add_trace(
+        go.Scatter(
+            x=places,
+            y=values,
+            mode="lines",
+            line={"color": colour_of(position), "width": 1},
+            opacity=0.55,
+            showlegend=False,
+            hovertemplate=f"{curve.title}<br>step loss %{{y:.4g}} at %{{x:.4g}}<extra></extra>",
+        )
+    )
+
+
+def _step_series(curve: Curve, x: XAxis) -> tuple[np.ndarray, np.ndarray]:
+    """Places and values of the losses within epochs; none where the axis has no place for them."""
+    scale = {"step": 1.0, "epoch": curve.steps_per_epoch, "minutes": None}[x]
+    rows = np.array(curve.losses, dtype=float).reshape(-1, 2)
+    return (rows[:, 0] / scale, rows[:, 1]) if scale else (np.zeros(0), np.zeros(0))
+
+
 def _test_marker(figure: go.Figure, curve: Curve, position: int, x: XAxis) -> None:
     places, _ = _series(curve, None, x)
     if not len(places) or curve.test is None:
@@ -271,6 +303,8 @@ def _margin(labels: list[tuple[float, float, str, int]]) -> dict[str, int]:
 
 
 def _x_axis(figure: go.Figure, curves: Sequence[Curve], x: XAxis, total: float | None) -> None:
-    ends = [place for curve in curves for place in _series(curve, None, x)[0]]
+    ends = [
+        place for curve in curves for part in (_series(curve, None, x), _step_series(curve, x)) for place in part[0]
+    ]
     high = max([*ends, total or 0.0, 1e-9])
     figure.update_xaxes(title=X_TITLES[x], range=[min([0.0, *ends]), high * 1.015])

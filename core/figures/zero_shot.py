@@ -216,14 +216,19 @@ def _two_lines(text: str, width: int = 20) -> str:
     return "<br>".join(html.escape(line) for line in lines)
 
 
+# Text keeps a contrast of 4.5 and more on it, dark on light and light on dark.
+MOST_GROUND = 0.5
+
+
 def word_marks(words: Sequence[str], relevance: np.ndarray) -> str:
     """Words as HTML, each on a ground that is the stronger the more relevant it is; the strongest is full."""
     most = max(float(relevance.max()), 1e-12) if len(relevance) else 1.0
     marks = []
     for word, value in zip(words, relevance, strict=True):
         share = max(0.0, float(value)) / most
+        ground = f"rgba(230,159,0,{MOST_GROUND * share:.2f})"
         marks.append(
-            f"<span title='{share:.0%} of the strongest word' style='background:rgba(230,159,0,{0.9 * share:.2f});"
+            f"<span title='{share:.0%} of the strongest word' style='background:{ground};"
             f"padding:.15em .3em;border-radius:.3em;margin:.05em;display:inline-block'>{html.escape(word)}</span>"
         )
     return f"<span style='font-size:1.15rem;line-height:1.9'>{' '.join(marks)}</span>"

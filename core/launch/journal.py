@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import deque
@@ -29,6 +30,7 @@ class Journal:
         self.folder = folder
         self.lock = threading.Lock()
         self.pace = Pace()
+        self.losses = Losses(folder)
         self.events: Any = None
         self.written = 0.0
         self.over = threading.Event()
@@ -68,8 +70,11 @@ class Journal:
             values = as_values(report)
             self.folder.append_metrics(values)
             self._add_scalars(values)
-        elif self.events is None:
-            self._open_events(report.step)
+        else:
+            if self.events is None:
+                self._open_events(report.step)
+            if report.loss is not None:
+                self.losses.add(report)
         with self.lock:
             self.state = replace(
                 self.state,
@@ -131,6 +136,25 @@ class Journal:
             if name not in ("step", "steps", "epoch", "epochs") and isinstance(value, int | float):
                 self.events.add_scalar(name, value, values["step"])
         self.events.flush()
+
+
+class Losses:
+    """The training loss of all steps as `LINES` means: a curve needs no more of them, however long the training."""
+
+    LINES = 400
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.since: list[float] = []
+
+    def add(self, report: Progress) -> None:
+        """Take in a loss; every 400th part of the training is written as one line."""
+        self.since.append(report.loss or 0.0)
+        if report.step % max(1, report.steps // self.LINES) == 0:
+            line = {"step": report.step, "steps": report.steps, "loss": sum(self.since) / len(self.since)}
+            self.since = []
+            with self.folder.losses.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
 
 
 class Pace:

@@ -124,6 +124,7 @@ def _start(folder: RunFolder, find: FindRecipe, device: str) -> Generator[Any, N
         torch.cuda.set_device(int(device.removeprefix("cuda:")))
     if not folder.checkpoint.is_file() and int(os.environ.get("RANK", "0")) == 0 and folder.metrics.is_file():
         folder.truncate_metrics(-1)  # it begins anew: what an earlier start reported will be computed again
+        folder.losses.unlink(missing_ok=True)
     return recipe.run(config, folder)  # type: ignore[return-value]
 
 

@@ -99,6 +99,11 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     @property
+    def losses(self) -> Path:
+        """The training loss within epochs, one JSON object a line; a resumed run repeats steps."""
+        return self.path / "losses.jsonl"
+
+    @property
     def checkpoint(self) -> Path:
         """What training continues from."""
         return self.path / "checkpoints" / "last.pt"

@@ -144,6 +144,7 @@ class Fit:
         self._forward = torch.compile(self._eager) if config.compile else self._eager
         self._warning = ""
         self._unchecked: deque[tuple[int, Tensor]] = deque()
+        self._looked_at: list[float] = []
 
     @property
     def steps_per_epoch(self) -> int:
@@ -281,7 +282,7 @@ class Fit:
         share = losses.sum() * batch.weight / batch.count
         kind = self._totals.dtype
         done = sum_up(torch.cat([(share.detach() * batch.count)[None].to(kind), counted.detach().to(kind)]))
-        self._unchecked.append((self.step, done[0]))
+        self._unchecked.append((self.step, done[0] / batch.count))
         if self.device.type == "cpu":
             self._check_losses(most=0)
         # Gradients are averaged over processes, and shares are to be summed.
@@ -299,6 +300,7 @@ class Fit:
                 raise RunFailedError(
                     f"The loss became {loss} at step {step}.", "Lower the learning rate or train in fp32."
                 )
+            self._looked_at.append(loss)
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -385,7 +387,9 @@ class Fit:
         return (self.step + ahead) / self.steps_per_epoch
 
     def _progress(self, text: str) -> Progress:
-        return Progress(step=self.step, steps=self.steps, text=text + self._warning)
+        losses, self._looked_at = self._looked_at, []
+        loss = sum(losses) / len(losses) if losses else None
+        return Progress(step=self.step, steps=self.steps, text=text + self._warning, loss=loss)
 
     def _zeros(self) -> Tensor:
         """Sums over an epoch's images so far: the loss, then hits or the objective's columns."""

@@ -239,7 +239,8 @@ def draw(shown: ViewPart, *, columns: int) -> None:
     """The pictures of a part, beside each other."""
     places = st.columns(columns)
     for index, (stem, pixels) in enumerate(shown.pictures.items()):
-        places[index % columns].image(pixels, caption=plain(shown.captions.get(stem, "")), width="stretch")
+        caption = plain(shown.captions.get(stem, ""))
+        places[index % columns].image(pixels, caption=caption, width="stretch", alt=caption or stem.replace("_", " "))
 
 
 def explanations_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
@@ -261,7 +262,8 @@ def explanations_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
     view = replace(view, fusion=fusion, discard=discard / 100, residual=residual)
     shown = explanations_part(view, picture)
     for column, method in zip(st.columns(max(3, len(methods))), methods, strict=False):
-        column.image(shown.pictures[method.name], caption=plain(shown.captions[method.name]), width="stretch")
+        caption = plain(shown.captions[method.name])
+        column.image(shown.pictures[method.name], caption=caption, width="stretch", alt=f"{method.title}: {caption}")
         column.caption(method.summary)
     if maps_of(name, picture.digest, picture.image).signed:
         st.caption(

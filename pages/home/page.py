@@ -88,10 +88,10 @@ with chooser:
     picture = image_picker(default="example:coffee")
 shown = [found for stem in ENTRIES if (found := tiles_of(stem)) is not None]
 draw_tiles([each for found in shown for each in getattr(found, "TILES", ())], picture)
-st.markdown("#### A five-minute tour")
+st.markdown("### A five-minute tour")
 steps = [step for found in shown for step in getattr(found, "TOUR", ())]
 st.markdown("\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1)))  # ours: written in the pages
-st.markdown("#### Models")
+st.markdown("### Models")
 with guard():
     device_choice()
     readiness()

@@ -136,7 +136,12 @@ def remove_patches() -> None:
     view = on_screen()
     with left:
         masked = masked_part(view, picture)
-        st.image(masked.pictures["masked"], caption=plain(masked.captions["masked"]), width="stretch")
+        st.image(
+            masked.pictures["masked"],
+            caption=plain(masked.captions["masked"]),
+            width="stretch",
+            alt="What the model is shown: the photo without those patches.",
+        )
     with right:
         curve = curves_of(view, picture)[view.strategy]
         st.markdown(f"#### {plain(headline(view, curve))}")

@@ -150,7 +150,7 @@ def gallery(pictures: list[Picture], results: dict[str, Agreement], classes: tup
             after = f"{result.reduced[image][best]:.2%}" if result.finite[image] else "no number"
             mark = "" if result.same_answer[image] else ":red[:material/swap_horiz:] "
             with st.container(horizontal=True, gap="small"):
-                st.image(pictures[image].image, width=80)
+                st.image(pictures[image].image, width=80, alt=plain(pictures[image].title))
                 st.markdown(
                     f"{mark}**{plain(pictures[image].title)}**  \n{plain(class_name(names, best))} "
                     f"{result.reference[image][best]:.2%} → {after}",

@@ -46,7 +46,7 @@ def clone(view: RunView) -> None:
 
 
 def cockpit() -> None:
-    """Everything that lives: table, strips, curves."""
+    """Everything that lives: curves first, what each run does, and the table to choose from."""
     with guard():
         advance()  # also writes down which runs died
     views, chosen = current()
@@ -57,14 +57,15 @@ def cockpit() -> None:
         st.warning(plain(gone, 1000), icon=":material/search_off:")
     if note := st.session_state.pop("runs-note", ""):
         st.toast(plain(note, 1000), icon=":material/info:")
-    runs_table(views, [view.key for view in chosen])
     if not chosen:
         st.info("Tick runs in the table to see their curves.", icon=":material/check_box:")
-        return
-    for position, view in enumerate(chosen):
-        strip(view, position, clone)
-    curve_panel(chosen)
-    details(chosen)
+    else:
+        curve_panel(chosen)
+        for position, view in enumerate(chosen):
+            strip(view, position, clone)
+    runs_table(views, [view.key for view in chosen])
+    if chosen:
+        details(chosen)
 
 
 def show_runs(names: list[str]) -> None:

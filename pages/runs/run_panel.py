@@ -13,6 +13,7 @@ import streamlit as st
 from core.errors import CoreError
 from core.experiments.run_precision import read_precision
 from core.figures.curves import (
+    PLOT_HEIGHT,
     X_TITLES,
     XAxis,
     colour_of,
@@ -43,6 +44,8 @@ ICONS: dict[Status, tuple[str, str]] = {
 }
 CHOSEN = "runs"  # of the address: names with commas between
 MOST_CURVES = 12
+# Of bundled models' trainings, to begin with: more lines than that are a thicket.
+FEW = 2
 LOG_BYTES = 20_000
 IMAGE_TYPES = (".png", ".jpg", ".jpeg", ".webp")
 Detail = Literal["Settings", "Metrics", "Samples", "Log"]
@@ -55,7 +58,7 @@ def chosen_keys(views: Sequence[RunView]) -> list[str]:
         choose(asked)
         del st.query_params["run"]  # the short form of an address; from here on it is `runs`
     default = [view.key for view in views if view.active] or [view.key for view in views[:1] if view.folder]
-    default = default or [view.key for view in views if view.folder is None]
+    default = default or [view.key for view in views if view.folder is None and view.best is not None][:FEW]
     text = remembered(CHOSEN, ",".join(default[:MOST_CURVES]))
     return list(dict.fromkeys(key for key in text.split(",") if key))[:MOST_CURVES]
 
@@ -131,8 +134,8 @@ def strip(view: RunView, position: int, clone: Callable[[RunView], None]) -> Non
                 f"<span style='color:{colour_of(position)}'>●</span> **{plain(view.title)}** {icon} {_says(view)}",
                 unsafe_allow_html=True,
             )
-            if view.active:
-                st.progress(view.share, text=_progress_words(view))
+            if view.folder is not None:  # also when it has ended: what is below stays where it is
+                st.progress(view.share, text=_progress_words(view) if view.active else _ended_words(view))
         with right, st.container(horizontal=True, horizontal_alignment="right", gap="small"):
             _buttons(view, clone)
         if state.cause and not view.active:
@@ -148,15 +151,14 @@ def strip(view: RunView, position: int, clone: Callable[[RunView], None]) -> Non
 def curve_panel(views: Sequence[RunView]) -> None:
     """Accuracy and loss of the chosen runs, side by side."""
     curves = [view.curve() for view in views]
-    if not any(curve.history for curve in curves):
-        st.info(
+    if not any(curve.history or curve.losses for curve in curves):
+        _no_curve(
             "No epoch has ended yet: the curves begin with the first report."
             if any(view.active for view in views)
-            else "These runs ended before their first report, so there is no curve.",
-            icon=":material/show_chart:",
+            else "These runs ended before their first report, so there is no curve."
         )
         return
-    if not any(name.endswith("loss") for name in metric_names(curves)):
+    if not any(name.endswith("loss") for name in metric_names(curves)) and not any(curve.losses for curve in curves):
         # Nothing was trained step by step: its reports are results.
         st.dataframe(metrics_table(views), hide_index=True, width="stretch")
         return
@@ -171,9 +173,20 @@ def curve_panel(views: Sequence[RunView]) -> None:
     total = _axis_end(views, x)
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        _chart(plot_learning_curves(curves, "accuracy", x=x, smoothing=smoothing, total=total), "accuracy")
+        if any(curve.history for curve in curves):
+            _chart(plot_learning_curves(curves, "accuracy", x=x, smoothing=smoothing, total=total), "accuracy")
+        else:
+            with st.container(height=PLOT_HEIGHT, border=False, vertical_alignment="center"):
+                st.info("Accuracy begins when the first epoch has ended.", icon=":material/show_chart:")
     with right:
         _chart(plot_learning_curves(curves, "loss", x=x, smoothing=smoothing, total=total), "loss")
+
+
+def _no_curve(sentence: str) -> None:
+    """A sentence in the room of the curves, so that nothing below moves under the pointer when they begin."""
+    height = PLOT_HEIGHT + 86  # the chart's, and the controls' above it
+    with st.container(height=height, border=True, horizontal_alignment="center", vertical_alignment="center"):
+        st.info(sentence, icon=":material/show_chart:")
 
 
 def details(views: Sequence[RunView]) -> None:
@@ -238,6 +251,12 @@ def _progress_words(view: RunView) -> str:
     words_ += [plain(state.text)] if state.text else []
     words_ += [f"about {roughly(view.eta)} left"] if view.eta is not None else []
     return " · ".join(words_) or "starting"
+
+
+def _ended_words(view: RunView) -> str:
+    """How far a run that does no more came."""
+    state = view.state
+    return f"{plain(state.status)} at step {state.step:,} of {state.steps:,}" if state.steps else plain(state.status)
 
 
 def _reason(view: RunView) -> None:
@@ -316,6 +335,7 @@ def _axis_end(views: Sequence[RunView], x: XAxis) -> float | None:
     ends = [
         line.get("epochs" if x == "epoch" else "steps") for view in views for line in view.history[-1:] if view.active
     ]
+    ends += [view.epochs if x == "epoch" else view.state.steps for view in views if view.active and not view.history]
     known = [float(end) for end in ends if end]
     return max(known) if known and x != "minutes" else None
 
@@ -374,7 +394,7 @@ def _samples(views: Sequence[RunView]) -> None:
             found = True
             st.markdown(f"**{plain(view.title)}**")
             for column, path in zip(st.columns(4) * 2, newest, strict=False):
-                column.image(path.read_bytes(), caption=plain(path.stem), width="stretch")
+                column.image(path.read_bytes(), caption=plain(path.stem), width="stretch", alt=plain(path.stem))
     if not found:
         st.info("These recipes draw no samples; classifiers have none to draw.", icon=":material/image:")
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.models.checkpoint import read_card
 from core.paths import BUNDLED, CHECKOUT
+from pages.shared.glossary import explained, word_list
 
 SECTIONS = {
     "see": ("What you see", ":material/visibility:"),
@@ -49,12 +50,15 @@ def accuracy_sentence(name: str) -> str:
 
 
 def teaching_cards(stem: str, view: str = "") -> None:
-    """Three cards under the picture, from the page's `card.md`, or `card_VIEW.md`: see, how and caveat."""
+    """Three cards under the picture, from the page's `card.md`, or `card_VIEW.md`, and the words that they use."""
     texts = _parse(card_path(stem, view))
-    for column, (name, (title, icon)) in zip(st.columns(3), SECTIONS.items(), strict=True):
-        with column, st.container(border=True, height="stretch"):
-            st.markdown(f"{icon} **{title}**")  # ours: SECTIONS above
-            st.markdown(texts[name])  # ours: the cards of the pages
+    marked, found = explained(texts[name] for name in SECTIONS)
+    with st.container(key="teaching_cards"):  # left out while presenting
+        for column, text, (title, icon) in zip(st.columns(3), marked, SECTIONS.values(), strict=True):
+            with column, st.container(border=True, height="stretch"):
+                st.markdown(f"{icon} **{title}**")  # ours: SECTIONS above
+                st.markdown(text, unsafe_allow_html=True)  # ours: the cards of the pages
+        word_list(found)
 
 
 def card_path(stem: str, view: str = "") -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import shlex
 import threading
@@ -44,6 +45,7 @@ class RunView:
         test: test accuracy with its 95 % interval, if it was measured.
         test_count: on how many images.
         damaged: how many lines of its `metrics.jsonl` are no reports and left out.
+        losses: step and training loss within epochs.
         model: what the model pickers call its finished model, or nothing.
         state: where it is.
         folder: None for a bundled one.
@@ -68,6 +70,7 @@ class RunView:
     eta: float | None = None
     test_count: int | None = None
     damaged: int = 0
+    losses: tuple[tuple[int, float], ...] = ()
 
     @property
     def active(self) -> bool:
@@ -97,7 +100,16 @@ class RunView:
 
     def curve(self) -> Curve:
         """What the figures need."""
-        return Curve(title=self.title, history=self.history, test=self.test)
+        return Curve(
+            title=self.title, history=self.history, test=self.test, losses=self.losses,
+            steps_per_epoch=self.state.steps / self.epochs if self.epochs and self.state.steps else None,
+        )  # fmt: skip
+
+    @property
+    def epochs(self) -> int | None:
+        """Of the whole training, as its settings say."""
+        found = (value for key, value in self.settings.items() if key.rpartition(".")[2] == "epochs")
+        return next((value for value in found if type(value) is int), None)
 
 
 def all_views() -> list[RunView]:
@@ -137,7 +149,21 @@ def view_of(folder: RunFolder) -> RunView | None:
         command=spec.command(folder.name),
         eta=eta_seconds(folder) if state.status == "running" else None,
         damaged=_tails().damaged(folder.metrics),
+        losses=step_losses(_tails().lines(folder.losses)),
     )
+
+
+def step_losses(lines: Sequence[Mapping[str, Any]]) -> tuple[tuple[int, float], ...]:
+    """Step and loss of the lines of `losses.jsonl`; what a resumed run computed again counts as it was then."""
+    found: list[tuple[int, float]] = []
+    for line in lines:
+        step, loss = line.get("step"), line.get("loss")
+        if type(step) is not int or not isinstance(loss, int | float) or not math.isfinite(loss):
+            continue
+        while found and found[-1][0] >= step:
+            found.pop()
+        found.append((step, float(loss)))
+    return tuple(found)
 
 
 @st.cache_resource(show_spinner=False)

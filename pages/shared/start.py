@@ -1,7 +1,7 @@
-"""The slow imports: begun when the server starts, and waited for in sight by whoever comes first.
+"""What is on the page before it is there: grey bars, and the slow imports, which the first visitor waits for in sight.
 
-Importing torch, transformers and scikit-learn takes most of the time between the first request to a fresh server and
-its first picture; without this the browser shows an empty page meanwhile.
+They begin when the server starts. Importing torch, transformers and scikit-learn takes most of the time between the
+first request to a fresh server and its first picture; without this the browser shows an empty page meanwhile.
 """
 
 from __future__ import annotations
@@ -19,6 +19,25 @@ HEAVY = ("torch", "pages.shared.cache", "pages.shared.pickers")
 def heavy_imports() -> Future[None]:
     """The imports, running in a thread of their own since the first call."""
     return ThreadPoolExecutor(1, thread_name_prefix="imports").submit(_import)
+
+
+def skeleton() -> None:
+    """Draw grey bars under what is there so far, until the last element of the page is there.
+
+    A style and nothing else: it takes no room of its own, and goes by itself, whatever a page does in between. The last
+    element of every page is `page_keys`; a page that ends in an exception has none.
+    """
+    st.html(
+        """<style>
+        [data-testid="stMainBlockContainer"]:not(:has(.st-key-page_keys, [data-testid="stException"]))::after {
+          content: ""; display: block; flex: none; width: 100%; height: 55vh; margin-top: 1rem; border-radius: .6rem;
+          background: linear-gradient(#8884, #8884) left / 54% 100% no-repeat,
+            repeating-linear-gradient(#8884 0 1.6rem, transparent 1.6rem 2.8rem) right / 43% 100% no-repeat;
+          animation: vitrine-wait 1.4s ease-in-out infinite alternate; }
+        @keyframes vitrine-wait { from { opacity: .25 } to { opacity: .6 } }
+        @media (prefers-reduced-motion: reduce) { * { animation: none !important } }
+        </style>"""
+    )
 
 
 def wait_for_imports() -> None:

@@ -1,4 +1,5 @@
-"""The first request to a fresh server may be any page's address, and nothing is asked of the outside world."""
+"""The first request to a fresh server may be any page's address; nothing is asked of the outside world, and nobody is
+kept out."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from pages.navigation import ENTRIES, HOME
 
@@ -33,3 +35,17 @@ def test_first_request_is_a_deep_link(start_server: Callable[[], str], page: Any
     assert page.locator('[data-testid="stException"]').count() == 0
     page.locator("canvas, img, .js-plotly-plot").nth(1).wait_for()  # more than the logo: filled on arrival
     assert outside == []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_timeout(300)
+        assert serious(page) == [], scheme
+
+
+def serious(page: Any) -> list[str]:
+    """What axe-core finds on a page that keeps people from using it."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{each['id']} ({each['impact']}): {each['nodes'][0]['html'][:200]}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+    ]

@@ -107,6 +107,16 @@ def test_a_running_axis_ends_where_the_run_will():
     assert figure.layout.xaxis.range[1] == pytest.approx(10, rel=0.02)
 
 
+def test_the_loss_is_drawn_before_the_first_epoch_has_ended():
+    curve = Curve(title="new", history=[], losses=[(10, 2.3), (20, 2.1)], steps_per_epoch=40)
+    drawn = [list(trace.x) for trace in plot_learning_curves([curve], "loss").data if trace.x[0] is not None]
+    assert drawn == [[0.25, 0.5]]
+    drawn = [list(trace.x) for trace in plot_learning_curves([curve], "loss", x="step").data if trace.x[0] is not None]
+    assert drawn == [[10, 20]]
+    for figure in (plot_learning_curves([curve], "loss", x="minutes"), plot_learning_curves([curve], "accuracy")):
+        assert all(trace.x[0] is None for trace in figure.data)
+
+
 def test_gaps_and_missing_quantities_are_left_out():
     odd = Curve(title="odd", history=[{"epoch": 1, "val_loss": math.nan}, {"epoch": 2, "val_loss": None}, {"epoch": 3}])
     figure = plot_learning_curves([odd], "loss")

@@ -35,9 +35,12 @@ from core.methods.embeddings import embedding, embedding_quality, features, laye
 from core.methods.embeddings.features import Features
 from core.methods.latent import bounds, drawing, passes
 from core.methods.latent.pictures import as_bytes
+from core.methods.manipulations import manipulated
+from core.methods.manipulations.steps import Step
 from core.methods.masking import faithfulness, masking
 from core.methods.modality_gap import alignment, alignment_steps, modality_gap, procrustes
 from core.methods.operators import identity_trap, learned_layer, picture, receptive_field, single_layer, trap_curves
+from core.methods.patch_features import patch_features
 from core.methods.precision import agreement
 from core.models.differential import DifferentialViT
 from core.models.mixer import MixerConfig, MixerNetwork
@@ -82,18 +85,29 @@ EXCUSED = {
     "modality_gap.split_pairs": "whole numbers",
     "modality_gap_pairs.embed_halves": "asks features.extract_features and zero_shot.embed_texts",
     "paired.paired": "whole numbers",
+    "photo.ask_about_photo": "asks predictions.predict_logits and zero_shot.embed_images",
+    "photo.photo_versions": "bytes",
     "precision.cast": "a copy in another format",
     "precision.forward": "what leaves its range there is what agreement.agreement reports",
     "precision.image_tower": "a part of a network",
     "precision.logits_in": "what leaves its range there is what agreement.agreement reports",
     "precision.measure_latencies": "measures time alone",
     "precision_probe.process_memory": "bytes alone",
+    "draws.normal": "random numbers alone",
     "elimination_cost.budget_curve": "whole numbers",
     "elimination_cost.replay_all": "asks diffusion_classifier.replay",
     "same_images.answers": "asks predictions.predict_logits and zero_shot.embed_images",
     "same_images.class_order": "names of classes",
     "targets.trace_score": "is differentiated; its callers look at the gradients",
-}  # fmt: skip
+} | dict.fromkeys(
+    (
+        "colours.add_noise", "colours.brighten", "colours.change_contrast", "colours.colour_digits",
+        "colours.fade", "colours.noise_patch", "colours.reorder", "colours.rotate_hue", "colours.write_jpeg",
+        "geometry.blur", "geometry.elastic", "geometry.pixelate", "geometry.scramble", "lines.edges",
+        "lines.silhouette",
+    ),
+    "manipulated.manipulated looks at the images first",
+)  # fmt: skip
 
 RANDOM = np.random.default_rng(0)
 SIZE = ViTConfig(image_size=16, patch_size=8, embed_dim=16, depth=2, num_heads=2, classes=3)
@@ -315,6 +329,10 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
             [lambda: Image.new("RGB", (16, 16))], Preprocessing(size=16, normalisation=HALF_NORMALISATION), network(bad)
         )
     ],
+    "manipulated.manipulated": [
+        lambda bad, step=step: manipulated.manipulated(photo(bad), [step], seed=0, keys=[0])
+        for step in (Step("grey", 100), Step("scramble", 2), Step("silhouette", 100), Step("blur", 0))
+    ],
     "masking.mask_patches": [
         lambda bad: masking.mask_patches(
             photo(bad), torch.ones(1, 2, 2, dtype=torch.bool), "mean", normalisation=HALF_NORMALISATION
@@ -418,6 +436,11 @@ def broken_vae() -> VAE:
 
 SHARES = np.linspace(0, 1, 3, dtype=np.float32)
 ASKED |= {
+    "patch_features.components": [lambda bad: patch_features.components(numbers(6, 4, bad=bad), 3)],
+    "patch_features.nearest_patches": [lambda bad: patch_features.nearest_patches(numbers(2, 4, bad=bad), 0)],
+    "patch_features.patch_colours": [lambda bad: patch_features.patch_colours(numbers(2, 4, 3, bad=bad), (2, 2))],
+    "patch_features.patch_similarity": [lambda bad: patch_features.patch_similarity(numbers(2, 4, 3, bad=bad), 0, 0)],
+    "patch_features.patch_tokens": [lambda bad: patch_features.patch_tokens(network(bad), photo())],
     "bounds.standard_error": [lambda bad: bounds.standard_error(numbers(4, bad=bad))],
     "drawing.interpolate": [lambda bad: drawing.interpolate(vae(), numbers(2, bad=bad), numbers(2, bad=False))],
     "drawing.linear": [lambda bad: drawing.linear(numbers(2, bad=bad), numbers(2, bad=False), SHARES)],

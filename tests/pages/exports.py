@@ -20,6 +20,8 @@ from streamlit.testing.v1.element_tree import ButtonGroup
 from pages.shared.export import Export
 
 KEPT = "exported"
+# Of the frame around every page: says what words mean.
+FRAME = ("all_words",)
 KINDS = (
     "selectbox", "button_group", "select_slider", "slider", "number_input", "text_input", "text_area",
     "toggle", "checkbox", "multiselect", "radio",
@@ -66,7 +68,7 @@ def controls(app: AppTest) -> Iterator[tuple[str, Any]]:
     """Every control of the page that can be used, with its key."""
     for kind in KINDS:
         for widget in app.get(kind):
-            if widget.key and not widget.disabled:
+            if widget.key and not widget.disabled and widget.key not in FRAME:
                 yield str(widget.key), widget
 
 

@@ -61,6 +61,22 @@ def test_a_fresh_machine_shows_the_bundled_trainings() -> None:
     assert not [each for each in app.button if each.label in ("Stop", "Resume", "Delete for good")]
 
 
+def test_a_run_in_its_first_epoch_has_a_curve_already() -> None:
+    folder = prepare("new", "running", "training.epochs=4", epochs=0)
+    pretend_to_work_on(folder)
+    write_state(folder, RunState(status="running", step=8, steps=40, heartbeat=time.time()))
+    lines = [{"step": step, "steps": 40, "loss": 2.5 - step / 20} for step in (2, 4, 6, 4, 6, 8)]  # resumed after 4
+    folder.losses.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    view = view_of(folder)
+    assert view is not None
+    assert view.losses == ((2, 2.4), (4, 2.3), (6, 2.2), (8, 2.1))
+    assert view.curve().steps_per_epoch == 10
+    app = open_page("runs")
+    assert "Accuracy begins when the first epoch has ended" in text_of(app)
+    shown = [each for each in app.get("plotly_chart") if "step loss" in each.proto.spec]
+    assert len(shown) == 1
+
+
 def test_bundled_trainings_know_the_settings_they_had() -> None:
     plain = next(view for view in bundled_views() if view.key == "bundled:vit_p4")
     assert plain.settings["model.depth"] == 6

@@ -12,6 +12,8 @@ import pytest
 
 from core.errors import CoreError
 from core.files import write_atomically
+from core.launch.journal import Losses
+from core.reports import Progress
 from core.runs.store import RunFolder, RunSpec, code_version, create_run, list_runs
 
 
@@ -79,3 +81,14 @@ def test_a_write_that_fails_leaves_the_old_content_and_no_part(tmp_path: Path, m
         write_atomically(target, "new content")
     assert target.read_text(encoding="utf-8") == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_losses_within_epochs_are_few_lines_whose_means_leave_nothing_out(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    losses = Losses(folder)
+    for step in range(1, 2001):
+        losses.add(Progress(step=step, steps=2000, loss=float(step)))
+    lines = [json.loads(line) for line in folder.losses.read_text(encoding="utf-8").splitlines()]
+    assert len(lines) == Losses.LINES == 400
+    assert lines[0] == {"step": 5, "steps": 2000, "loss": 3.0}  # the mean of 1 to 5
+    assert sum(line["loss"] for line in lines) / 400 == 1000.5

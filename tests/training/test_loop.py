@@ -105,6 +105,16 @@ def test_training_learns(kind):
     assert reports[-1].val_accuracy > 0.9
 
 
+def test_losses_within_an_epoch_have_its_loss_as_their_mean():
+    fit = _fit(epochs=2)
+    reports = list(fit.run())
+    steps = [report for report in reports if isinstance(report, Progress) and report.loss is not None]
+    assert [report.step for report in steps] == list(range(1, 9))
+    for epoch, closed in enumerate(_epochs(reports)):
+        losses = [report.loss for report in steps[4 * epoch : 4 * epoch + 4]]
+        assert np.average(losses, weights=[16, 16, 16, 2]) == pytest.approx(closed.train_loss, rel=1e-5)
+
+
 def test_every_step_and_every_validation_batch_is_told():
     fit = _fit(epochs=2)
     reports = list(fit.run())

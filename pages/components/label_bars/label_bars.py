@@ -8,7 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
-HTML = """<div class="bars" role="list"></div><p></p>"""
+HTML = """<div class="bars" role="group"></div><p></p>"""
 CSS = """
 :host, .bars { font-family: var(--st-font); color: var(--st-text-color); }
 .bars { position: relative; transition: height .35s ease; }

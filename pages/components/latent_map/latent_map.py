@@ -33,7 +33,7 @@ button:focus-visible, canvas:focus-visible { outline: 3px solid var(--st-primary
 .legend { display: inline-flex; flex-wrap: wrap; gap: .15rem .7rem; }
 .legend span { display: inline-flex; align-items: center; gap: .3rem; }
 .legend i { width: .75rem; height: .75rem; border-radius: 50%; display: inline-block; }
-.stage { position: relative; width: 100%; max-width: var(--map-side, 640px); aspect-ratio: 1; }
+.stage { position: relative; width: 100%; max-width: var(--picture-most, var(--map-side, 640px)); aspect-ratio: 1; }
 canvas { position: absolute; inset: 0; width: 100%; height: 100%; border-radius: var(--st-base-radius); }
 .base { background: #000; }
 .top { cursor: crosshair; touch-action: pan-y; }

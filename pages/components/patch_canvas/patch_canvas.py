@@ -17,8 +17,8 @@ HTML = """
 <p aria-live="polite"></p>
 """
 CSS = """
-canvas { width: 100%; aspect-ratio: 1; display: block; border-radius: var(--st-base-radius);
-}
+canvas { width: 100%; max-width: var(--picture-most, none); aspect-ratio: 1; display: block;
+  border-radius: var(--st-base-radius); }
 canvas:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 2px; }
 p { min-height: 1.5em; margin: .4rem 0 0; font-size: .9rem; color: var(--st-text-color); opacity: .85;
     font-family: var(--st-font); }

@@ -1,0 +1,54 @@
+"""In a browser: `?` lists the keys, `P` presents, and neither takes a letter from somebody who writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+SKELETON = "() => getComputedStyle(document.querySelector('[data-testid=stMainBlockContainer]'), '::after').content"
+
+
+def test_grey_bars_are_there_before_the_page_and_gone_with_its_last_element(
+    start_server: Callable[[], str], page: Any
+) -> None:
+    page.goto(f"{start_server()}/masking")
+    page.wait_for_function(f"({SKELETON})() === '\"\"'", polling=20)
+    page.get_by_text("What you see").wait_for()
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+    assert page.evaluate(SKELETON) == "none"
+    page.get_by_text("Lowest ranked").first.click()  # what is there stays while it is computed anew
+    assert page.evaluate(SKELETON) == "none"
+
+
+def test_keys_are_listed_and_a_page_is_presented(start_server: Callable[[], str], page: Any) -> None:
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    page.goto(f"{start_server()}/clip")
+    page.get_by_text("What you see").wait_for()
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+    assert page.evaluate(SKELETON) == "none"
+    page.keyboard.press("?")
+    page.get_by_role("dialog").get_by_text("present: large type").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="hidden")
+
+    size = "() => parseFloat(getComputedStyle(document.querySelector('[data-testid=stMain]')).fontSize)"
+    before, header = page.evaluate(size), page.locator('[data-testid="stHeader"]')
+    picture = page.locator("canvas, .js-plotly-plot, img").nth(1)
+    narrow = picture.bounding_box()["width"]
+    page.keyboard.press("p")
+    header.wait_for(state="hidden")
+    page.get_by_text("What you see").wait_for(state="hidden")
+    page.wait_for_timeout(500)
+    assert page.evaluate("() => parseFloat(getComputedStyle(document.documentElement).fontSize)") == 22
+    assert picture.bounding_box()["width"] >= narrow
+    page.keyboard.press("p")
+    header.wait_for()
+    page.get_by_text("What you see").wait_for()
+    assert page.evaluate(size) == before
+
+    words = page.get_by_role("textbox").first
+    words.focus()
+    page.keyboard.type("pp?")
+    assert "pp?" in words.input_value()
+    assert header.is_visible()
+    assert not page.get_by_role("dialog").is_visible()
