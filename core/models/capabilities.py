@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -80,9 +81,10 @@ def _tried(path: Path, stamp: str, code: str, folder: Path) -> Findings:
         kept = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         kept = None
-    kept = kept if isinstance(kept, dict) else _try(path)
-    if not record.is_file():
-        write_json(record, kept)
+    if not isinstance(kept, dict):
+        kept = _try(path)
+        with suppress(OSError):  # where nothing can be kept, it is tried again next time
+            write_json(record, kept)
     if error := kept.get("error"):
         raise _ERRORS[error["kind"]](error["cause"], error["remedy"])
     known = get_args(Capability)

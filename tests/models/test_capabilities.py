@@ -110,6 +110,8 @@ TIMM: dict[str, tuple[dict[str, Any], set[str]]] = {
     "swin_tiny_patch4_window7_224": (
         {"embed_dim": 8, "depths": [1, 1], "num_heads": [1, 1], "img_size": 56, "window_size": 7}, {"classifier"},
     ),
+    "vit_tiny_r_s16_p8_224": ({"depth": 1, "img_size": 64}, {"classifier", "attention", "positions"}),
+    "cait_xxs24_224": ({"depth": 1, "img_size": 32}, {"classifier"}),
     "beit_base_patch16_224": ({"embed_dim": 32, "depth": 1, "num_heads": 2, "img_size": 32}, {"classifier"}),
 }  # fmt: skip
 
@@ -125,6 +127,7 @@ def test_timm_networks_by_what_they_do(tmp_path: Path, architecture: str) -> Non
         torch.testing.assert_close(model.module(picture), model.module.model(picture))  # type: ignore[operator]
     if "attention" not in expected:
         assert not hasattr(model.module, "trace")
+        assert "no attention" not in model.spec.lacks("attention") or architecture == "test_resnet"
         with pytest.raises(CoreError, match="attention"):
             model.module.trace(picture)  # type: ignore[operator]
         with pytest.raises(IncompatibleError, match="attention"):
