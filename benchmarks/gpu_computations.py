@@ -21,6 +21,7 @@ from core.configs import parse_overrides
 from core.data.arrays import save_arrays
 from core.data.examples import EXAMPLES, load_example
 from core.data.image_sets import view_set
+from core.data.paintings import paint
 from core.data.transforms import to_batch
 from core.experiments.catalogue import RECIPES
 from core.methods.accuracy.batched_answers import ask_about
@@ -56,6 +57,9 @@ from core.methods.patch_features.patch_features import patch_similarity, patch_t
 from core.methods.precision.memory_profile import memory_profile
 from core.methods.precision.precision import FORMATS, forward, logits_in
 from core.methods.precision.precision import cast as cast_format
+from core.methods.style_transfer.networks import feature_network
+from core.methods.style_transfer.pictures import fit_pictures
+from core.methods.style_transfer.transfer import STEPPERS, StyleSettings, transfer_style
 from core.models.catalogue import MODELS
 from core.models.diffusion import LatentDiffusion
 from core.models.mixer import MixerNetwork
@@ -290,6 +294,7 @@ RECIPE_STEPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "transfer, full": ("transfer", (*_STEP, "backbone=vit_small_p8", "mode=full")),
     "linear probe": ("linear_probe", ("backbone=cnn_small", f"dataset={TOY}")),
     "zero-shot": ("zero_shot", ("model=clip_small", f"dataset={TOY}")),
+    "stylise": ("stylise", (f"dataset={TOY}", "images=2", "size=32", "transfer.steps=2")),
     "zero-shot by diffusion": (
         "diffusion_zero_shot",
         (f"dataset={TOY}", "images=2", "plan.samples=4", "plan.pruning=none", "plan.sampling=even"),
@@ -321,6 +326,18 @@ def _operators(device: str, load_model: Load) -> Arrays:
         model = load_model(name, device)
         result = run_layer(learned_layer(cast(MixerNetwork, model.module), _batch(model), block=1, head=0))
         found |= {f"{name} output": result.output, f"{name} field": result.field.gradient}
+    return found
+
+
+def _style(name: str, device: str, load_model: Load) -> Arrays:
+    """A few steps: the way of hundreds parts with rounding."""
+    network = feature_network(load_model(name, device))
+    content, style = fit_pictures(load_example("cat"), paint("mosaic"), 64)
+    found: Arrays = {}
+    for optimiser in STEPPERS:
+        settings = StyleSettings(steps=3, optimiser=optimiser)  # type: ignore[arg-type]
+        now = finish(transfer_style(network, content[None], style, settings))
+        found |= {f"{optimiser} losses": now.total, f"{optimiser} picture": now.images.cpu().numpy()}
     return found
 
 
@@ -385,6 +402,7 @@ def computations() -> list[Computation]:
         Computation(page="latent", name="vae_warmup", run=partial(_latent, "vae_warmup")),
         Computation(page="operators", name="trained heads", run=_operators),
         Computation(page="biases", name="every manipulation, answers on a photo", run=_biases),
+        Computation(page="style", name="cnn_small", run=partial(_style, "cnn_small"), tolerance=2e-2),
         Computation(page="precision", name="cnn_small", run=partial(_precision, "cnn_small")),
         Computation(page="precision", name="vit_p4", run=partial(_precision, "vit_p4")),
     ]

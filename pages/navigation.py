@@ -56,6 +56,7 @@ SECTIONS = {
     ],
     "Stress tests": [
         page("biases", "Biases", "balance"),
+        page("style", "Style transfer", "brush"),
         page("precision", "Precision", "memory_alt"),
     ],
     "Train": [

@@ -1,7 +1,8 @@
 """Importing image data: an archive or a folder becomes a data set below `core.paths.data_root()`.
 
-`core.data.layout` says which paths become which splits and classes. Images that all have one size of at most 96 pixels
-are decoded once, to arrays (`core.data.arrays`); all others are kept as files. `dataset.json` is written last:
+It is read first (`core.data.reading`): which paths become which splits and classes, and what else there is. Images that
+all have one size of at most 96 pixels are decoded once, to arrays (`core.data.arrays`); all others are kept as files.
+`dataset.json` is written last:
 
 | key          | meaning                                                                                     |
 |--------------|---------------------------------------------------------------------------------------------|
@@ -14,30 +15,37 @@ are decoded once, to arrays (`core.data.arrays`); all others are kept as files. 
 | image_size   | [height, width] of arrays                                                                   |
 | licence      | from the catalogue, where it knows the data set                                             |
 | source       | name of the imported file or folder                                                         |
+| layout       | how it was read, by the names of `core.data.layout`                                         |
+| notes        | what was found on the way: duplicates, spellings that became one class                      |
 | skipped      | path → why it was left out                                                                  |
+| provenance   | how its images were made; of sets that a recipe of this project made                        |
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import stat
+import tempfile
 import time
+import unicodedata
 import uuid
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
+from PIL import Image
 
+from core.data.archive_names import Parts
 from core.data.arrays import save_arrays
 from core.data.catalogue import DATASETS, imported_title
-from core.data.extract import DISK_FULL, Limits, Parts, extract_archive, printable
-from core.data.formats import HEAD_BYTES, describe, image_format
+from core.data.extract import DISK_FULL, Limits
+from core.data.formats import image_format
 from core.data.images import MAX_BYTES, decode_image
-from core.data.layout import Layout, read_layout
+from core.data.layout import Layout
+from core.data.reading import Reading, first_pictures, read_files
+from core.data.sources import Files, open_source
 from core.data.spec import check_dataset_name
 from core.errors import ArchiveError, CoreError, ImageError
 from core.files import switch
@@ -48,13 +56,62 @@ ARRAY_SIDE = 96
 ARRAY_BYTES = 8 * 2**30
 LIMITS = Limits(file_bytes=MAX_BYTES)
 
+# Pictures of classes that a preview holds for each layout, and their longer side in pixels.
+MOST_PICTURES, PICTURE_SIDE = 40, 96
+
 _REPORT_EVERY = 256
 _TITLES_FILE = "classes.tsv"
-_TITLES_BYTES = 4 * 2**20
 _STALE_SECONDS = 24 * 3600
 
+OnReading = Callable[[Reading, Layout], None]
 
-def import_archive(source: Path, name: str, on_progress: OnProgress = silent) -> Path:
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What was understood, and small pictures of what it would store.
+
+    Attributes:
+        pictures: path of the first picture of a class under some layout → the picture; not of those that are broken.
+    """
+
+    reading: Reading
+    pictures: dict[Parts, Image.Image]
+
+
+def read_archive(source: Path, on_progress: OnProgress = silent, *, encoding: str = "") -> Preview:
+    """What an archive or a folder holds and can mean; nothing is stored.
+
+    Raises:
+        CoreError: the disk is full.
+        ArchiveError: the archive is damaged, unsafe or too large, or holds no images.
+    """
+    root = data_root()
+    root.mkdir(parents=True, exist_ok=True)
+    with _disk_named(root), tempfile.TemporaryDirectory(dir=root, prefix=".reading-") as folder:
+        source = Path(source)
+        files = open_source(source, Path(folder) / "spool", LIMITS, on_progress, encoding)
+        with closing(files):
+            on_progress(1.0, "Looking at names")
+            reading = read_files(files, source.name, LIMITS)
+            firsts = (list(first_pictures(layout).values()) for layout in reading.layouts)
+            wanted = {path for each in firsts for path in each[:MOST_PICTURES]}
+            pictures = {}
+            for path in sorted(wanted):
+                with suppress(ImageError):
+                    pictures[path] = decode_image(files.read(path), name=path[-1], max_side=PICTURE_SIDE)
+    return Preview(reading=reading, pictures=pictures)
+
+
+def import_archive(
+    source: Path,
+    name: str,
+    on_progress: OnProgress = silent,
+    *,
+    layout: str = "",
+    encoding: str = "",
+    on_reading: OnReading = lambda reading, layout: None,
+    provenance: Mapping[str, object] | None = None,
+) -> Path:
     """Import an archive (.zip, .tar, .tar.gz, .tar.xz) or a folder of images as the data set `name`.
 
     Everything is built beside the target and moved there in one step, so an import that is interrupted leaves nothing
@@ -62,13 +119,19 @@ def import_archive(source: Path, name: str, on_progress: OnProgress = silent) ->
 
     Args:
         on_progress: called with the share done and what is happening; may raise to cancel.
+        layout: how to read it, by the names of `core.data.layout`; by default the one that explains the files best.
+        encoding: of names in archives that do not say which they are in.
+        on_reading: called with what was understood before anything is stored; may raise to cancel.
+        provenance: how the images were made, for `dataset.json`.
 
     Returns:
         The folder of the data set.
 
     Raises:
         CoreError: `name` cannot name a data set or is taken, or the disk is full.
-        ArchiveError: the archive is damaged, unsafe or too large, or holds no images in class folders.
+        ArchiveError: the archive is damaged, unsafe or too large, holds no images with classes, or can be read in
+            several ways that are equally good.
+        UnknownNameError: it cannot be read by `layout`.
     """
     check_dataset_name(name)
     source, target = Path(source), data_root() / name
@@ -77,30 +140,37 @@ def import_archive(source: Path, name: str, on_progress: OnProgress = silent) ->
     _remove_stale(name)
     workshop = target.parent / f".{name}.importing-{uuid.uuid4().hex[:8]}"
     workshop.mkdir()
+    start = 0.0 if source.is_dir() else 0.4
     try:
-        files: _Files
-        if source.is_dir():
-            files, start = _Folder(source), 0.0
-        else:
-            files = extract_archive(
-                source, workshop / "spool", LIMITS, lambda share, text: on_progress(0.4 * share, text)
+        with _disk_named(target.parent):
+            files = open_source(
+                source, workshop / "spool", LIMITS, lambda share, text: on_progress(0.4 * share, text), encoding
             )
-            start = 0.4
-        with closing(files):
-            builder = _Builder(files, workshop / "built")
-            builder.build(name, source.name, lambda share, text: on_progress(start + (1 - start) * share, text))
-        try:
-            switch(workshop / "built", target)
-        except OSError as error:
-            raise _taken(target) from error
-    except OSError as error:
-        if error.errno not in DISK_FULL:
-            raise
-        raise CoreError(f"The disk that holds {target.parent} is full.", "Free some space and retry.") from error
+            with closing(files):
+                reading = read_files(files, source.name, LIMITS)
+                chosen = reading.choose(layout)
+                on_reading(reading, chosen)
+                builder = _Builder(files, workshop / "built", provenance)
+                builder.build(name, reading, chosen, lambda share, text: on_progress(start + (1 - start) * share, text))
+            try:
+                switch(workshop / "built", target)
+            except OSError as error:
+                raise _taken(target) from error
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
     on_progress(1.0, "Done")
     return target
+
+
+@contextmanager
+def _disk_named(folder: Path) -> Iterator[None]:
+    """A full disk is a sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise CoreError(f"The disk that holds {folder} is full.", "Free some space and retry.") from error
 
 
 def _check_paths(source: Path, target: Path) -> None:
@@ -125,70 +195,23 @@ def _remove_stale(name: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-class _Files(Protocol):
-    """Where images come from: an unpacked archive or a folder."""
-
-    def sizes(self) -> dict[Parts, int]: ...
-
-    def read(self, parts: Parts, count: int | None = None) -> bytes: ...
-
-    def close(self) -> None: ...
-
-
-class _Folder:
-    """The plain files below a folder; links are not followed."""
-
-    def __init__(self, folder: Path) -> None:
-        self._paths: dict[Parts, Path] = {}
-        for directory, _, files in os.walk(folder):
-            for file in files:
-                path = Path(directory) / file
-                if stat.S_ISREG(path.lstat().st_mode):
-                    self._paths[tuple(printable(part) for part in path.relative_to(folder).parts)] = path
-
-    def sizes(self) -> dict[Parts, int]:
-        return {parts: path.lstat().st_size for parts, path in self._paths.items()}
-
-    def read(self, parts: Parts, count: int | None = None) -> bytes:
-        with self._paths[parts].open("rb") as file:
-            return file.read(-1 if count is None else count)
-
-    def close(self) -> None:
-        pass
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Sorted:
-    """The files of a source, by what to do with them."""
-
-    images: list[Parts]
-    titles: Parts | None
-    skipped: dict[Parts, str]
-
-
 class _Builder:
     """Turns files into a finished data set folder."""
 
-    def __init__(self, files: _Files, target: Path) -> None:
+    def __init__(self, files: Files, target: Path, provenance: Mapping[str, object] | None) -> None:
         self._files = files
+        self._provenance = provenance
         self._target = target
         self._lossy = False
 
-    def build(self, name: str, source: str, report: OnProgress) -> None:
-        """Read, decode and write everything; `dataset.json` last."""
-        found = _sort_files(self._files, source)
-        if not found.images:
-            raise ArchiveError(
-                f"{source} holds no images.",
-                "Give JPEG, PNG, WebP, GIF, BMP or TIFF images; links are not followed.",
-            )
-        layout = read_layout(found.images)
+    def build(self, name: str, reading: Reading, layout: Layout, report: OnProgress) -> None:
+        """Decode and write everything; `dataset.json` last."""
         self._target.mkdir()
         kept, broken, size = self._decode(layout, report)
         counts = {split: len(rows) for split, rows in kept.items() if rows}
         if not counts:
             raise ArchiveError(
-                f"None of the {len(found.images):,} images in {source} can be read: {next(iter(broken.values()))}",
+                f"None of the {len(broken):,} images in {reading.source} can be read: {next(iter(broken.values()))}",
                 "Download or pack them again.",
             )
         if size is None:
@@ -200,9 +223,10 @@ class _Builder:
             "classes": layout.classes,
             "splits": counts,
             "storage": "folder" if size is None else "arrays",
-            "source": source,
+            "source": reading.source,
+            "layout": layout.name,
         }
-        table = b"" if found.titles is None else self._files.read(found.titles)
+        table = reading.files.titles
         titles = {**layout.titles, **_read_titles(table)}
         if any(each in titles for each in layout.classes):
             info["class_titles"] = [titles.get(each, each) for each in layout.classes]
@@ -210,8 +234,11 @@ class _Builder:
             info["image_size"] = size
         if spec is not None and spec.classes == classes:
             info["licence"] = spec.licence
-        skipped = {**found.skipped, **layout.skipped, **broken}
+        skipped = {**reading.skipped(layout), **broken}
         info["skipped"] = {"/".join(parts): reason for parts, reason in sorted(skipped.items())}
+        info["notes"] = reading.warnings(layout)
+        if self._provenance is not None:
+            info["provenance"] = dict(self._provenance)
         if table:
             (self._target / "meta").mkdir()
             (self._target / "meta" / _TITLES_FILE).write_bytes(table)
@@ -260,9 +287,12 @@ class _Builder:
                 start += len(rows)
 
     def _keep_files(self, kept: dict[str, list[tuple[Parts, int]]]) -> None:
+        taken: set[str] = set()
         for split, rows in kept.items():
-            for parts, _ in rows:
-                path = self._target.joinpath("files", *parts)
+            listed = []
+            for parts, label in rows:
+                stored = _distinct(parts, taken)
+                path = self._target.joinpath("files", *stored)
                 try:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_bytes(self._files.read(parts))
@@ -271,9 +301,19 @@ class _Builder:
                         raise
                     cause = f"{'/'.join(parts)[:120]} could not be written ({error.strerror})."
                     raise ArchiveError(cause, "Pack it under a plain, shorter name.") from error
+                listed.append(["/".join(stored), label])
             if rows:
-                listing = json.dumps([["/".join(parts), label] for parts, label in rows])
-                (self._target / f"{split}_files.json").write_text(listing, encoding="utf-8")
+                (self._target / f"{split}_files.json").write_text(json.dumps(listed), encoding="utf-8")
+
+
+def _distinct(parts: Parts, taken: set[str]) -> Parts:
+    """`parts`, or with a number where another system would take it for a name in `taken`, which it joins."""
+    number, stored = 2, parts
+    while (key := unicodedata.normalize("NFC", "/".join(stored)).casefold()) in taken:
+        stem, mark, suffix = parts[-1].rpartition(".")
+        stored, number = (*parts[:-1], f"{stem or suffix}_{number}{mark}{suffix if mark else ''}"), number + 1
+    taken.add(key)
+    return stored
 
 
 class _Scratch:
@@ -314,36 +354,6 @@ class _Scratch:
         self._file.close()
         with suppress(PermissionError):  # Windows, where an error on its way still holds the map; the folder goes later
             self._path.unlink()
-
-
-def _sort_files(files: _Files, source: str) -> _Sorted:
-    """Every visible file, told apart by its first bytes."""
-    images: list[Parts] = []
-    skipped: dict[Parts, str] = {}
-    titles = None
-    sizes = {parts: size for parts, size in files.sizes().items() if not any(_hidden(part) for part in parts)}
-    # Archives were held to the limits as they were unpacked; a folder is asked here.
-    if len(sizes) > LIMITS.members or sum(sizes.values()) > LIMITS.total_bytes:
-        most = f"{LIMITS.members:,} files or {LIMITS.total_bytes / 2**30:.0f} GiB"
-        raise ArchiveError(f"{source} holds more than {most}.", "Import a part of it.")
-    for parts, size in sizes.items():
-        if parts[-1] == _TITLES_FILE and size <= _TITLES_BYTES:
-            titles = parts
-        elif size > LIMITS.file_bytes:
-            skipped[parts] = f"larger than {LIMITS.file_bytes // 2**20} MiB"
-        else:
-            head = files.read(parts, HEAD_BYTES)
-            if image_format(head):
-                images.append(parts)
-            else:
-                kind = describe(head)
-                skipped[parts] = kind if kind == "empty" else f"not an image ({kind})"
-    return _Sorted(images=images, titles=titles, skipped=skipped)
-
-
-def _hidden(name: str) -> bool:
-    """What systems leave in folders, which nobody means as data."""
-    return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
 def _read_titles(table: bytes) -> dict[str, str]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from core.errors import CoreError
 from core.paths import data_root
-from core.seeding import published_stream
+from core.seeding import published_stream, stream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,10 +78,17 @@ def load_arrays(name: str, split: str) -> ArrayDataset:
 
 
 def validation_indices(labels: np.ndarray, share: float = 0.1, seed: int = 0) -> np.ndarray:
-    """Sorted indices of a random `share` of every class, the same on every machine."""
+    """Sorted indices of a random `share` of every class, the same on every machine.
+
+    Of a class too small for it one image is taken, as long as another one is left.
+    """
     random = published_stream("validation split", seed)
     chosen = []
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        chosen.append(random.choice(members, size=round(len(members) * share), replace=False))
+        count = round(len(members) * share)
+        chosen.append(random.choice(members, size=count, replace=False))
+        if count == 0 and share > 0 and len(members) > 1:
+            # In a stream of its own, so that other classes keep the images that they are known by.
+            chosen.append(stream("held out of a small class", seed, int(label)).choice(members, size=1))
     return np.sort(np.concatenate(chosen))

@@ -9,23 +9,24 @@ from __future__ import annotations
 
 import errno
 import gzip
+import hashlib
 import lzma
-import re
 import stat
 import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from core.data.archive_names import Parts, about_encoding, printable, safe_parts, unused, zip_names
 from core.data.formats import HEAD_BYTES, describe
+from core.data.name_encodings import decode_names
 from core.errors import ArchiveError
 from core.reports import OnProgress, silent
 
-Parts = tuple[str, ...]
 _Unpacked = IO[bytes] | gzip.GzipFile | lzma.LZMAFile
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -34,6 +35,8 @@ _CHUNK = 2**20
 _BLOCK = 512
 _LZMA_MEMORY = 512 * 2**20
 _REPORT_EVERY = 256
+# In front of names whose encoding is not known yet; no member's name begins so.
+_RAW = "/?"
 _SAVE_AGAIN = "Download or pack it again."
 _DAMAGE = (
     tarfile.TarError,
@@ -61,16 +64,33 @@ class Unpacked:
     """The files of an archive, one after the other in a single file of ours.
 
     No name from the archive reaches the file system here, and 60,000 small images take seconds instead of a minute.
+
+    Attributes:
+        notes: sentences about names.
+        lost: files that are not here → why.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("w+b")
         self._spans: dict[Parts, tuple[int, int]] = {}
+        self._digests: dict[Parts, bytes] = {}
+        self._written: dict[Parts, str] = {}
+        self._folders: set[Parts] = set()
         self._end = 0
+        self.notes: list[str] = []
+        self.lost: dict[Parts, str] = {}
 
     def sizes(self) -> dict[Parts, int]:
         """Bytes of every file, by the components of its name."""
         return {parts: size for parts, (_, size) in self._spans.items()}
+
+    def digests(self, files: Collection[Parts]) -> dict[Parts, bytes]:
+        """What tells the contents of files apart."""
+        return {parts: self._digests[parts] for parts in files}
+
+    def folders(self) -> set[Parts]:
+        """Folders that the archive lists, empty ones among them."""
+        return self._folders
 
     def read(self, parts: Parts, count: int | None = None) -> bytes:
         """The content of a file, or its first `count` bytes."""
@@ -78,9 +98,17 @@ class Unpacked:
         self._file.seek(start)
         return self._file.read(size if count is None else min(size, count))
 
-    def add(self, parts: Parts, stream: IO[bytes], limits: Limits) -> None:
-        """Copy `stream`, counting what really comes out; the size in its header proves nothing."""
+    def add_folder(self, parts: Parts) -> None:
+        """Note a folder, which may be empty."""
+        self._folders.add(parts)
+
+    def add(self, parts: Parts, stream: IO[bytes], limits: Limits, name: str = "") -> None:
+        """Copy `stream`, counting what really comes out; the size in its header proves nothing.
+
+        As in tar, the later of two files of one name counts; `name` tells names apart that look alike once printable.
+        """
         start, shown = self._end, "/".join(parts)[:120]
+        digest = hashlib.blake2b(digest_size=16)
         while chunk := stream.read(_CHUNK):
             self._end += len(chunk)
             if self._end - start > limits.file_bytes:
@@ -90,7 +118,22 @@ class Unpacked:
             if self._end > limits.total_bytes:
                 raise _too_large(limits)
             self._file.write(chunk)
-        self._spans[parts] = (start, self._end - start)  # as in tar, the later of two files of one name counts
+            digest.update(chunk)
+        if parts in self._spans:
+            if self._written.get(parts, name) == name:
+                self.lost[(*parts[:-1], f"{parts[-1]} (earlier)")] = "a later file of the archive has the same name"
+            else:
+                parts = unused(parts, self._spans)
+        if name:
+            self._written[parts] = name
+        self._spans[parts] = (start, self._end - start)
+        self._digests[parts] = digest.digest()
+
+    def rename(self, names: Mapping[Parts, Parts]) -> None:
+        """Give files the names that were found for them."""
+        for old, new in names.items():
+            new = unused(new, self._spans) if new != old else new
+            self._spans[new], self._digests[new] = self._spans.pop(old), self._digests.pop(old)
 
     def close(self) -> None:
         """Let go of the file; it is the caller's to delete."""
@@ -99,15 +142,26 @@ class Unpacked:
 
 @dataclass(frozen=True, kw_only=True)
 class _Member:
-    """One file of an archive: its name, what it claims to hold, how far through the archive we are."""
+    """One file of an archive, or a folder, which has no stream.
+
+    Attributes:
+        name: as the archive has it, where that is not what `parts` say.
+        share: how far through the archive we are.
+    """
 
     parts: Parts
-    stream: IO[bytes]
+    stream: IO[bytes] | None
     share: float
+    name: str = ""
 
 
-def extract_archive(source: Path, spool: Path, limits: Limits, on_progress: OnProgress = silent) -> Unpacked:
+def extract_archive(
+    source: Path, spool: Path, limits: Limits, on_progress: OnProgress = silent, encoding: str = ""
+) -> Unpacked:
     """Unpack the zip or tar archive `source` into the one file `spool`.
+
+    Args:
+        encoding: of names that do not say which they are in; guessed from all of them where it is empty.
 
     Raises:
         OSError: the disk is full.
@@ -116,10 +170,14 @@ def extract_archive(source: Path, spool: Path, limits: Limits, on_progress: OnPr
     """
     unpacked = Unpacked(spool)
     try:
-        for number, member in enumerate(_members(source, limits)):
-            unpacked.add(member.parts, member.stream, limits)
+        for number, member in enumerate(_members(source, limits, encoding, unpacked.notes)):
+            if member.stream is None:
+                unpacked.add_folder(member.parts)
+            else:
+                unpacked.add(member.parts, member.stream, limits, member.name)
             if number % _REPORT_EVERY == 0:
                 on_progress(member.share, f"Unpacking: {number:,} files")
+        _name_the_unnamed(unpacked, encoding)
     except _DAMAGE as error:
         unpacked.close()
         raise ArchiveError(f"{source.name} is damaged or incomplete ({error}).", _SAVE_AGAIN) from error
@@ -134,18 +192,25 @@ def extract_archive(source: Path, spool: Path, limits: Limits, on_progress: OnPr
     return unpacked
 
 
-def printable(part: str) -> str:
-    """A file name that can be shown and written on every system: control and undecodable characters become `_`."""
-    return "".join(character if character.isprintable() else "_" for character in part)
+def _name_the_unnamed(unpacked: Unpacked, encoding: str) -> None:
+    """Names in a tar archive that may be in any encoding, once all of them are known."""
+    unnamed = [parts for parts in unpacked.sizes() if parts[0].startswith(_RAW)]
+    if not unnamed:
+        return
+    raw = [parts[0].removeprefix(_RAW).encode("utf-8", "surrogateescape") for parts in unnamed]
+    names, found = decode_names(raw, encoding)
+    unpacked.rename({parts: safe_parts(name) for parts, name in zip(unnamed, names, strict=True)})
+    if found != "utf-8":
+        unpacked.notes.append(about_encoding(found))
 
 
-def _members(source: Path, limits: Limits) -> Iterator[_Member]:
+def _members(source: Path, limits: Limits, encoding: str, notes: list[str]) -> Iterator[_Member]:
     """The files of the archive in order; the kind of archive is decided by content."""
     with source.open("rb") as raw:
         head = raw.read(HEAD_BYTES)
         raw.seek(0)
         if head.startswith(b"PK"):
-            yield from _zip_members(source, limits)
+            yield from _zip_members(source, limits, encoding, notes)
         elif head.startswith(b"\x1f\x8b"):
             with gzip.GzipFile(fileobj=raw) as unpacked:
                 yield from _tar_members(source, raw, unpacked, limits)
@@ -163,23 +228,28 @@ def _members(source: Path, limits: Limits) -> Iterator[_Member]:
             )
 
 
-def _zip_members(source: Path, limits: Limits) -> Iterator[_Member]:
+def _zip_members(source: Path, limits: Limits, encoding: str, notes: list[str]) -> Iterator[_Member]:
     with zipfile.ZipFile(source) as archive:
         entries = archive.infolist()
         if len(entries) > limits.members:
             raise _too_many(limits)
-        for number, entry in enumerate(entries):
+        names = zip_names(entries, encoding, notes)
+        for number, (entry, name) in enumerate(zip(entries, names, strict=True)):
             # zipfile cuts names at NUL and turns this system's separator into "/"; the original name is judged.
-            parts = _safe_parts(entry.orig_filename)
+            parts = safe_parts(name)
             kind = stat.S_IFMT(entry.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise _not_plain(entry.filename)
-            if entry.is_dir() or not parts:
+            if not parts:
+                continue
+            share = number / len(entries)
+            if entry.is_dir() or name.endswith("\\"):
+                yield _Member(parts=parts, stream=None, share=share)
                 continue
             if entry.flag_bits & 0x1:
                 raise ArchiveError(f"{source.name} is protected by a password.", "Pack it without one.")
             with archive.open(entry) as stream:
-                yield _Member(parts=parts, stream=stream, share=number / len(entries))
+                yield _Member(parts=parts, stream=stream, share=share, name=name if "/".join(parts) != name else "")
 
 
 def _tar_members(source: Path, raw: IO[bytes], unpacked: _Unpacked, limits: Limits) -> Iterator[_Member]:
@@ -193,14 +263,19 @@ def _tar_members(source: Path, raw: IO[bytes], unpacked: _Unpacked, limits: Limi
             if number > limits.members:
                 raise _too_many(limits)
             archive.members.clear()  # tarfile keeps every header it has seen
-            parts = _safe_parts(entry.name)
+            # Names that nobody declared to be UTF-8 are judged when all of them are known.
+            decoded = entry.name.isascii() or "path" in entry.pax_headers
+            parts = safe_parts(entry.name) if decoded else (_RAW + entry.name,)
             if entry.isdir():
+                if parts and decoded:
+                    yield _Member(parts=parts, stream=None, share=0.0)
                 continue
             if not entry.isreg() or entry.issparse():
                 raise _not_plain(entry.name)
             stream = archive.extractfile(entry)
             if parts and stream is not None:
-                yield _Member(parts=parts, stream=stream, share=min(raw.tell() / size, 1.0))
+                name = entry.name if "/".join(parts) != entry.name else ""
+                yield _Member(parts=parts, stream=stream, share=min(raw.tell() / size, 1.0), name=name)
     # tarfile takes garbage between members for the end; the end is a block of zeros.
     if bounded.last_block != bytes(_BLOCK):
         raise ArchiveError(f"{source.name} ends in the middle.", _SAVE_AGAIN)
@@ -242,18 +317,6 @@ class _Bounded:
 
     def seekable(self) -> bool:
         return True
-
-
-def _safe_parts(name: str) -> Parts:
-    """The components of a member's name, or a refusal if it could point outside of the target on any system."""
-    parts = [part for part in name.split("/") if part not in ("", ".")]
-    drive = any(re.match(r"[A-Za-z]:", part) for part in parts)
-    if name.startswith("/") or "\\" in name or "\0" in name or ".." in parts or drive:
-        raise ArchiveError(
-            f"The archive holds a file that would leave the folder: {printable(name)[:120]!r}.",
-            "Do not use it, or pack the images again yourself.",
-        )
-    return tuple(printable(part) for part in parts)
 
 
 def _check_xz_memory(head: bytes) -> None:

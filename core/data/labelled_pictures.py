@@ -12,14 +12,15 @@ from PIL import Image
 from core.data.catalogue import list_files, read_dataset
 from core.data.examples import EXAMPLES, load_example
 from core.data.images import decode_image
-from core.data.layout import WHOLE, read_layout
+from core.data.layout import choose_layout, equally_good, read_layouts
+from core.data.splits import WHOLE
 from core.errors import ArchiveError, CoreError, UnknownNameError
 from core.paths import data_root, local_path
 from core.seeding import stream
 
 _MOST_FILES = 50_000
 _ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
-_HOW = "Put them into folders: CONDITION/CATEGORY/*.jpg, or CATEGORY/*.jpg."
+_HOW = "Put them into folders: CONDITION/CATEGORY/*.jpg, CONDITION/categoryN.jpg, or CATEGORY/*.jpg."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,7 @@ def dataset_pictures(name: str, splits: tuple[str, ...] = ()) -> LabelledPicture
 
 
 def folder_pictures(text: str) -> LabelledPictures:
-    """A folder `GROUP/CLASS/*` on this machine; `CLASS/*` is one group of the folder's name.
+    """A folder `GROUP/CLASS/*` or `GROUP/class12.jpg` on this machine; `CLASS/*` is one group of the folder's name.
 
     Raises:
         CoreError: there is no such folder, or it holds no pictures in folders of their classes.
@@ -79,7 +80,10 @@ def folder_pictures(text: str) -> LabelledPictures:
         raise CoreError(f"{text!r} is no folder that can be read on this machine.", "Check the path.") from error
     if not inside:
         raise CoreError(f"{text!r} holds no pictures.", _HOW)
-    layout = read_layout(inside)
+    readings = read_layouts(inside)
+    # Here groups are wanted, wherever it could be either.
+    grouped = [each for each in readings if each.name.startswith("condition")] if equally_good(readings) else []
+    layout = grouped[0] if grouped else choose_layout(readings)
     if len(layout.classes) < 2:
         raise ArchiveError(f"{folder.name} has pictures of one class only.", _HOW)
     groups = {

@@ -11,6 +11,7 @@ from core.data.catalogue import sample_images
 from core.data.examples import EXAMPLES, load_example
 from core.data.image_sets import ImageSet, dataset_sample, folder_photos, photo_set, view_set
 from core.data.images import decode_image
+from core.data.paintings import paint
 from core.errors import CoreError
 from core.reports import Progress
 
@@ -20,7 +21,7 @@ _MOST_PHOTOS = 10_000
 
 
 def open_picture(address: str) -> Image.Image:
-    """The picture at `example:NAME`, `data:DATASET/SPLIT/SEED/PLACE` (of twelve random ones), or in a file.
+    """The picture at `example:NAME`, `painted:NAME`, `data:DATASET/SPLIT/SEED/PLACE` (of twelve), or in a file.
 
     Raises:
         CoreError: there is none, or it cannot be decoded.
@@ -28,6 +29,8 @@ def open_picture(address: str) -> Image.Image:
     kind, _, rest = address.partition(":")
     if kind == "example":
         return load_example(rest)
+    if kind == "painted":
+        return paint(rest)
     if kind == "data":
         name, split, (seed, place) = _of_dataset(address, rest)
         drawn = sample_images(name, split, SAMPLES, seed)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from core.data.label_text import pasted_list
 from core.data.wordnet import class_synset
 from core.errors import ConfigError, UnknownNameError
 
@@ -135,10 +136,11 @@ class LabelList:
 
 
 def parse_labels(text: str) -> LabelList:
-    """Labels out of pasted text: lines, commas, semicolons and tabs separate; "double quotes" keep commas together.
+    """Labels out of pasted text: lines, commas, semicolons and tabs separate; “quotes” keep commas together.
 
-    Bullets and numbers in front are dropped, spaces are made single, and a label that occurs again, in capitals or
-    not, is merged with its first occurrence.
+    A list or dictionary out of Python or JSON is read as such (`core.data.label_text`). Bullets and numbers in front
+    are dropped, spaces are made single, and a label that occurs again, in capitals or not, is merged with its first
+    occurrence.
 
     Raises:
         ConfigError: there is no label, or more than `MAX_LABELS`.
@@ -146,7 +148,8 @@ def parse_labels(text: str) -> LabelList:
     found: dict[str, str] = {}
     repeated: list[str] = []
     shortened = 0
-    for part in _PARTS.findall(text):
+    pasted = pasted_list(text)
+    for part in _PARTS.findall(_bare(text)) if pasted is None else pasted:
         name = _clean(part)
         if len(name) > MAX_LABEL_LENGTH:
             name, shortened = name[:MAX_LABEL_LENGTH].rstrip(), shortened + 1
@@ -244,10 +247,21 @@ def _class_title(name: str, title: str) -> str:
     return title.replace("_", " ")
 
 
-# Quoted stretches, or whatever lies between separators: also the commas of Chinese, Japanese and Arabic.
-_PARTS = re.compile(r'[ ]*"[^"\n\r]*"|[^,;\t\n\r\v\f\u2028\u2029，、；،؛]+')
+# Quoted stretches, or whatever lies between separators: also the commas of Chinese, Japanese and Arabic. Single quotes
+# are apostrophes too, so they count only from one separator to the next.
+_SEPARATORS = r",;\t\n\r\v\f\u2028\u2029，、；،؛"
+_QUOTED = r'"[^"\n\r]*"|“[^”\n\r]*”|„[^“”\n\r]*[“”]|«[^»\n\r]*»'
+_SINGLE = rf"(?:'[^'\n\r]*'|‘[^’\n\r]*’)[ ]*(?=[{_SEPARATORS}]|$)"
+_PARTS = re.compile(rf"[ ]*(?:{_QUOTED}|{_SINGLE})|[^{_SEPARATORS}]+")
 _BULLET = re.compile(r"(?:[-*•·–]|\d{1,4}[.)])\s+")
 _QUOTES = (('"', '"'), ("'", "'"), ("“", "”"), ("‘", "’"), ("«", "»"), ("„", "“"))
+
+
+def _bare(text: str) -> str:
+    """The inside of a list without quotation marks: [cat, dog]."""
+    plain = text.strip().removeprefix("\ufeff")
+    inside = plain[1:-1]
+    return inside if plain[:1] == "[" and plain[-1:] == "]" and not {*inside} & {*"[]"} else plain
 
 
 def _clean(part: str) -> str:
@@ -270,6 +284,9 @@ def _notes(names: Sequence[str], repeated: Sequence[str], shortened: int) -> Ite
     if shortened:
         label = "One label is" if shortened == 1 else f"{shortened} labels are"
         yield f"{label} longer than {MAX_LABEL_LENGTH} characters; the rest was cut off."
+    files = [name for name in names if name.casefold().endswith((".txt", ".csv", ".tsv", ".json"))]
+    if files:
+        yield f"{_some(files)}: the name of a file? Labels are read here, not out of files."
     foreign = [name for name in names if not is_latin(name)]
     if foreign:
         yield (

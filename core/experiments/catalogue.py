@@ -9,6 +9,7 @@ from core.experiments import (
     diffusion_zero_shot,
     linear_probe,
     mixer_scratch,
+    stylise,
     text_to_image,
     transfer,
     vae,
@@ -90,6 +91,13 @@ RECIPES: dict[str, Recipe] = {
         summary="How many images a text-to-image model names right by denoising them under the name of every class",
         config=diffusion_zero_shot.Config,
         run=diffusion_zero_shot.run,
+    ),
+    "stylise": Recipe(
+        name="stylise",
+        title="Stylised images",
+        summary="A new data set: images of another, painted in the style of a picture",
+        config=stylise.Config,
+        run=stylise.run,
     ),
 }
 

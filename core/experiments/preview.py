@@ -76,26 +76,34 @@ def decided_by(dataset: str) -> dict[str, int]:
     if card is None:
         return {}
     decided = {"classes": len(card["classes"])}
-    images = data_root() / dataset / "train_images.npy"
+    split = "train" if "train" in card["splits"] else next(iter(card["splits"]), "train")
+    images = data_root() / dataset / f"{split}_images.npy"
+    if card["storage"] == "folder":
+        decided["channels"] = 3  # photos are decoded as such, at the size that the network takes
     if images.is_file():
         _, height, width, channels = np.load(images, mmap_mode="r").shape
         decided |= {"channels": channels} | ({"image_size": height} if height == width else {})
     return decided
 
 
-def sample_batch(dataset: str, count: int, *, side: int = 32, seed: int = 0) -> tuple[np.ndarray, bool]:
+def sample_batch(
+    dataset: str, count: int, *, side: int = 32, photo_side: int = 224, seed: int = 0
+) -> tuple[np.ndarray, bool]:
     """`count` training images as (count, height, width, 3) uint8, and whether they are of that data set.
 
-    Where the data set is not on this machine, the bundled photos stand in, shrunk to `side`.
+    Photos of any size are shrunk to `photo_side`. Where the data set is not on this machine, the bundled photos stand
+    in, shrunk to `side`.
     """
     if dataset in installed_datasets():
         try:
-            pictures = [image for image, _ in sample_images(dataset, "train", count, seed)]
+            splits = installed_datasets()[dataset]["splits"]
+            split = "train" if "train" in splits else next(iter(splits), "train")
+            pictures = [image for image, _ in sample_images(dataset, split, count, seed)]
         except CoreError:
             pictures = []
         if pictures:
             small = min(min(picture.size) for picture in pictures)
-            return np.stack([_square(picture, min(small, 224)) for picture in pictures]), True
+            return np.stack([_square(picture, min(small, photo_side)) for picture in pictures]), True
     names = list(EXAMPLES)[:count]
     return np.stack([_square(load_example(name), side) for name in names]), False
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ from torch import nn
 from core.configs import to_json
 from core.data.arrays import ArrayDataset, load_arrays
 from core.data.catalogue import read_dataset
-from core.data.loading import measure_normalisation
+from core.data.loading import Splits, choose_splits, decode_split, load_splits, measure_normalisation
 from core.data.transforms import CIFAR10_NORMALISATION, Normalisation
 from core.errors import ConfigError
 from core.experiments.checkpointing import resumable
@@ -53,7 +53,8 @@ def train_classifier(config: ScratchConfig, folder: RunFolder, title: str) -> It
         CoreError: the data set is not on this machine, or the checkpoint is damaged.
         RunFailedError: the training broke down.
     """
-    train, val = load_arrays(config.dataset, "train"), load_arrays(config.dataset, "val")
+    splits = yield from _read_splits(config)
+    train, val = splits.train, splits.val
     _check_fit(config, train)
     if 0 < config.max_images < len(train):
         train = train.subset(
@@ -70,7 +71,8 @@ def train_classifier(config: ScratchConfig, folder: RunFolder, title: str) -> It
     # The stored weights are fp16, so those are what is measured; what is not stored keeps its precision.
     fit.average.load_state_dict(stored_weights(fit.average))
     split = "test" if config.evaluate_test else "val"
-    testing = evaluation(fit.average, load_arrays(config.dataset, split), fit.normalisation)
+    tested = splits.test if config.evaluate_test else splits.val
+    testing = evaluation(fit.average, tested, fit.normalisation)
     result = yield from still(testing, fit.steps, fit.steps)
     publish(
         folder,
@@ -84,9 +86,24 @@ def train_classifier(config: ScratchConfig, folder: RunFolder, title: str) -> It
         training=training,
         metrics={
             **measured(split, result),
-            "split": "test, read once after the last epoch" if config.evaluate_test else "val; test was not read",
+            "split": f"{splits.held_out}, read once after the last epoch"
+            if config.evaluate_test
+            else "val; test was not read",
         },
     )
+
+
+def _read_splits(config: ScratchConfig) -> Generator[Progress, None, Splits]:
+    """Arrays in memory where the data set stores its splits as arrays; else photos are decoded and parts set aside."""
+    info = read_dataset(config.dataset)
+    tested = "test" if config.evaluate_test else "val"  # which leaves test alone
+    if info["storage"] == "arrays" and "train" in info["splits"] and tested in ("val", *info["splits"]):
+        train, val, test = (load_arrays(config.dataset, split) for split in ("train", "val", tested))
+        return Splits(train=train, val=val, test=test, held_out=tested, skipped={})
+    for split in dict.fromkeys(sum(choose_splits(config.dataset), ())):
+        for progress in decode_split(config.dataset, split, config.model.image_size):
+            yield Progress(step=0, steps=1, text=progress.text)
+    return load_splits(config.dataset, config.model.image_size, grey_as_rgb=False)
 
 
 def measured(split: str, result: Evaluation) -> dict[str, Any]:

@@ -121,11 +121,14 @@ def _form() -> ConditionRequest:
         key="conditions_from",
         bind="query-params",
         help="Ordinary pictures changed in five ways; the parts that a data set has, such as photos and sketches; or a "
-        "folder on this machine: CONDITION/CATEGORY/*.jpg.",
+        "folder on this machine: CONDITION/CATEGORY/*.jpg or CONDITION/categoryN.jpg.",
     )
     if source == "folder":
         st.text_input(
-            "Path of the folder", key="conditions_folder", placeholder="/pictures", help="CONDITION/CATEGORY/*.jpg"
+            "Path of the folder",
+            key="conditions_folder",
+            placeholder="/pictures",
+            help="CONDITION/CATEGORY/*.jpg or CONDITION/categoryN.jpg",
         )
         if not st.session_state.get("conditions_folder", "").strip():
             raise CoreError("Which folder?", "It holds a folder per condition, and in each a folder per category.")

@@ -19,9 +19,9 @@ from core.models.vae import VAEConfig
 from pages.components.draw_canvas.draw_canvas import draw_canvas, kept_drawing
 from pages.latent.latent import OWN, card_of, default_address, pictures_of
 from pages.shared.address import remember, remembered
+from pages.shared.dataset_import import arrived, dataset_import
 from pages.shared.errors import guard, show_error
 from pages.shared.foreign import plain
-from pages.shared.forms import dataset_import
 from pages.shared.pickers import UPLOAD_TYPES
 
 COUNTS = (200, 500, 1000, 2000, 5000, 10_000)
@@ -104,6 +104,7 @@ def set_popover(given: ChosenInputs, name: str) -> None:
 
 def missing_words(given: ChosenInputs, name: str) -> None:
     """What is missing on this machine for the view to be about real pictures, and the way to get it."""
+    arrived("latent-import")
     if given.address.startswith("data:"):
         if given.images.note:
             st.caption(plain(given.images.note))

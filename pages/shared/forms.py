@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import shlex
-import tempfile
 import typing
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar
 
 import streamlit as st
 
 from core.configs import from_dict
-from core.data.archives import import_archive
 from core.data.catalogue import DATASETS, installed_datasets
-from core.data.download import get_dataset
 from core.errors import CoreError
 from core.experiments.preview import decided_by
 from core.models.catalogue import MODELS
 from core.models.weights import availability, fetch
-from core.paths import local_path
-from core.reports import OnProgress
 from core.runs.store import RunSpec
+from pages.shared.dataset_import import arrived, dataset_import
 from pages.shared.errors import guard, show_error
 from pages.shared.foreign import plain
 from pages.shared.results import with_progress
@@ -38,7 +31,6 @@ BASIC = (
     "embed_dim", "depth", "num_heads", "epochs", "batch_size", "learning_rate",
 )  # fmt: skip
 SHORT_CHOICES = 30  # letters that fit into buttons side by side
-ARCHIVE_MB = 1024
 
 
 def config_form(config_class: type[Config], key: str, base: Config | None = None) -> Config | None:
@@ -95,44 +87,6 @@ def _draw(fields: list[_Field], values: dict[str, Any], key: str) -> None:
 def command_line(recipe: str, config: Any, name: str) -> str:
     """The command that trains the same without the page."""
     return RunSpec.of(recipe, config).command(name)
-
-
-def dataset_import(wanted: str, key: str) -> None:
-    """Get a data set onto this machine: downloaded, an archive from the visitor's computer, or a path on this one."""
-    spec = DATASETS.get(wanted)
-    sources = ["Upload", "Path on this machine"]
-    if spec is not None and spec.torchvision_name:
-        sources.insert(0, "Download")
-    source = st.segmented_control("From", sources, default=sources[0], required=True, key=f"{key}-from")
-    if source == "Download" and spec is not None:
-        st.markdown(f"{plain(spec.title)} comes from its authors' server. Licence: {plain(spec.licence)}.")
-        st.code(f"python -m core data get {wanted}", language="bash")
-        if st.button(
-            f"Download {plain(spec.title)}", icon=":material/download:", key=f"{key}-download", type="primary"
-        ):
-            _fetch_dataset(wanted, partial(get_dataset, wanted, None))
-        return
-    name = st.text_input("Call it", value=wanted, key=f"{key}-name-{wanted}", help="Letters, digits, - and _.").strip()
-    if source == "Upload":
-        file = st.file_uploader(
-            "Archive of class folders",
-            type=["zip", "tar", "gz", "tgz", "xz"],
-            max_upload_size=ARCHIVE_MB,
-            key=f"{key}-file",
-            help=".zip, .tar, .tar.gz or .tar.xz with one folder a class, or train/ and test/ above them.",
-        )
-        if st.button("Import", key=f"{key}-upload", disabled=file is None) and file is not None:
-            with tempfile.TemporaryDirectory(prefix="vitrine-import-") as folder:
-                # The visitor's file name decides nothing but how it ends, which tells the kind of archive.
-                suffix = "".join(Path(file.name).suffixes[-2:])
-                archive = Path(folder) / f"upload{suffix}"
-                archive.write_bytes(file.getbuffer())
-                _fetch_dataset(name, partial(import_archive, archive, name))
-    else:
-        path = st.text_input("Archive or folder", placeholder="/data/cifar10.tar.xz", key=f"{key}-path").strip()
-        st.code(f"python -m core data import {shlex.quote(path or 'FILE')} --name {shlex.quote(name)}", language="bash")
-        if st.button("Import", key=f"{key}-local", disabled=not path):
-            _fetch_dataset(name, partial(import_archive, local_path(path), name))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -296,6 +250,7 @@ def _read_number(text: str, kind: Any) -> Any:
 
 def _dataset_picker(entry: _Field, value: str, widget: str) -> str:
     """Data sets on this machine first, then those that are known but not here, with a way to get them."""
+    arrived(f"{widget}-import", widget)
     installed = installed_datasets()
     names = list(dict.fromkeys([*installed, value, *DATASETS]))
     chosen: str = st.selectbox(
@@ -308,8 +263,6 @@ def _dataset_picker(entry: _Field, value: str, widget: str) -> str:
     )
     if chosen not in installed:
         st.warning(f"**{plain(_dataset_title(chosen))}** is not on this machine yet.", icon=":material/database_off:")
-    if (arrived := st.session_state.pop("dataset-arrived", "")) in installed:
-        st.toast(f"{plain(installed[arrived]['title'])} is here.", icon=":material/database:")
     missing = chosen not in installed
     label = f"Get {plain(_dataset_title(chosen))}" if missing else "Import a data set"
     look: Literal["primary", "tertiary"] = "primary" if missing else "tertiary"
@@ -320,14 +273,6 @@ def _dataset_picker(entry: _Field, value: str, widget: str) -> str:
 
 def _dataset_title(name: str) -> str:
     return DATASETS[name].title if name in DATASETS else name
-
-
-def _fetch_dataset(name: str, work: Callable[[OnProgress], object]) -> None:
-    """Bring a data set here under a progress bar; what goes wrong is a sentence."""
-    with guard():
-        with_progress(f"Getting {name} …", work)
-        st.session_state["dataset-arrived"] = name
-        st.rerun()
 
 
 def _model_picker(entry: _Field, value: str, widget: str) -> str:

@@ -17,7 +17,7 @@ _KEPT = re.compile(r"(\$[^$]+\$|\[[^\]]*\]\([^)]*\)|`[^`]*`|<[^>]+>|https?://\S+
 @st.cache_data(show_spinner=False)
 def glossary() -> dict[str, str]:
     """What each term means; a term with several forms is there once for each of them."""
-    entries = {}
+    entries: dict[str, str] = {}
     for line in FILE.read_text(encoding="utf-8").split("\n\n", 2)[2].splitlines():
         forms, _, meaning = line.partition(": ")
         entries |= {form.strip(): meaning for form in forms.split(" | ")}

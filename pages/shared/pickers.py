@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -13,7 +13,8 @@ from PIL import Image
 from core.data.catalogue import installed_datasets, sample_images, usual_split
 from core.data.examples import EXAMPLES, load_example
 from core.data.images import MAX_BYTES, decode_image, image_digest
-from core.errors import CoreError
+from core.data.paintings import PAINTINGS, paint
+from core.errors import CoreError, UnknownNameError
 from core.models.catalogue import MODELS, find_model
 from core.models.spec import Capability, ModelSpec
 from core.models.weights import Availability, availability, fetch, resolve
@@ -40,8 +41,13 @@ class Picture:
     digest: str
 
 
-def image_picker(*, name: str = "image", default: str = "example:coffee", label: str = "Image") -> Picture:
-    """The chosen image, and a popover to choose another: examples, upload, camera, data set or folder."""
+def image_picker(
+    *, name: str = "image", default: str = "example:coffee", label: str = "Image", paintings: bool = False
+) -> Picture:
+    """The chosen image, and a popover to choose another: examples, upload, camera, data set or folder.
+
+    `paintings`: whether those of `core.data.paintings` are among the examples.
+    """
     key = remembered(name, default)
     try:
         picture = _picture(key)
@@ -57,7 +63,7 @@ def image_picker(*, name: str = "image", default: str = "example:coffee", label:
             key=f"{name}_source",
         )
         if source == "Examples":
-            _example_gallery(name)
+            _example_gallery(name, paintings)
         elif source == "Upload":
             _uploads(name)
         elif source == "Camera":
@@ -136,13 +142,16 @@ def model_picker(
     *,
     name: str = "model",
     preferred: tuple[str, ...] = PREFERRED,
+    only: Collection[str] = (),
 ) -> str:
     """The name of a model that is ready to use; asks for a download, with progress, where one is needed.
 
     Models that can do nothing of what the page needs are left out; the ones that are not ready say why. The script
     stops here while the chosen model is not ready.
+
+    `only`: the rows of the catalogue that may be chosen, where these are few.
     """
-    chosen, state = _chosen_model(capability, name, "Model", None, preferred)
+    chosen, state = _chosen_model(capability, name, "Model", None, preferred, only)
     if not _is_ready(chosen, state):
         st.stop()
     return chosen
@@ -167,17 +176,21 @@ def _chosen_model(
     label: str,
     exclude: str | None,
     preferred: tuple[str, ...],
+    only: Collection[str] = (),
 ) -> tuple[str, Availability]:
     """The widget, and what it holds."""
     names = [spec.name for spec in MODELS.values() if _fits(spec, capability) and spec.name != exclude]
     names += [own for own in _own_models() if _fits(find_model(own), capability) and own != exclude]
+    names = [each for each in names if not only or each in only]
     states = {candidate: availability(find_model(candidate)) for candidate in names}
     usable = [candidate for candidate in names if states[candidate].state == "ready"]
     default = next((each for each in (*preferred, *usable) if each in usable), names[0])
     if (carried := st.session_state.get(name)) in MODELS and not _fits(find_model(carried), capability):
         remember(name, default)  # another page's choice, which means nothing here
     wanted = remembered(name, default)
-    if wanted not in names and wanted != exclude:
+    if wanted not in names and only:
+        show_error(UnknownNameError("network for this page", literal(wanted, 80), names))
+    elif wanted not in names and wanted != exclude:
         wanted = _from_address(wanted, capability)
         if wanted:
             names.append(wanted)
@@ -347,6 +360,13 @@ def _example(key: str) -> Picture:
     return Picture(key=key, title=example.title, image=image, digest=image_digest(image))
 
 
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _painting(key: str) -> Picture:
+    name = key.partition(":")[2]
+    image = paint(name)
+    return Picture(key=key, title=PAINTINGS[name][0], image=image, digest=image_digest(image))
+
+
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _dataset_pictures(name: str, split: str, seed: int) -> tuple[Picture, ...]:
     """Up to twelve random images of a split."""
@@ -374,6 +394,8 @@ def _picture(key: str) -> Picture:
     kind, _, rest = key.partition(":")
     if kind == "example" and rest in EXAMPLES:
         return _example(key)
+    if kind == "painted" and rest in PAINTINGS:
+        return _painting(key)
     if kind == "upload":
         uploads: dict[str, Picture] = st.session_state.get("uploads", {})
         if key in uploads:
@@ -406,8 +428,10 @@ def _thumbnails(name: str, pictures: list[Picture], label: Callable[[Picture], s
             st.button(plain(label(picture)), key=f"{name}_{picture.key}", on_click=_choose, args=(name, picture.key))
 
 
-def _example_gallery(name: str) -> None:
-    _thumbnails(name, [_example(f"example:{example}") for example in EXAMPLES], lambda picture: picture.title)
+def _example_gallery(name: str, paintings: bool) -> None:
+    painted = [_painting(f"painted:{each}") for each in PAINTINGS] if paintings else []
+    photos = [_example(f"example:{example}") for example in EXAMPLES]
+    _thumbnails(name, [*painted, *photos], lambda picture: picture.title)
 
 
 def _keep_upload(picture: Picture) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from core.data.catalogue import read_dataset
+from core.data.catalogue import installed_datasets, read_dataset
+from core.data.loading import choose_splits
 from core.data.transforms import HALF_NORMALISATION, Preprocessing, crop_to_square
 from core.errors import CoreError
 from core.experiments.preview import augmented, learning_rates, network_shape, regime_summary, sample_batch
@@ -53,7 +54,9 @@ def preview_of(config: Any, count: int, passes: int) -> Preview:
         shape = _shape(config)
     except CoreError as error:
         problem = str(error)
-    images, real = _images(dataset, count, shape.image_size if shape else 32)
+    # A network from scratch sees photos at its own size; arrays are checked against it when the run starts.
+    photo_side = shape.image_size if shape and _of_photos(dataset) else 224
+    images, real = _images(dataset, count, shape.image_size if shape else 32, photo_side)
     patched = patches = None
     if shape is not None and shape.patch_size is not None and images.shape[1] % shape.patch_size == 0:
         patches = (images.shape[1] // shape.patch_size) ** 2
@@ -89,17 +92,21 @@ def _shape(config: Any) -> Any:
 
 
 @st.cache_data(max_entries=16, ttl=60, show_spinner=False)
-def _images(dataset: str, count: int, side: int) -> tuple[np.ndarray, bool]:
-    return sample_batch(dataset, count, side=side)
+def _images(dataset: str, count: int, side: int, photo_side: int) -> tuple[np.ndarray, bool]:
+    return sample_batch(dataset, count, side=side, photo_side=photo_side)
+
+
+def _of_photos(dataset: str) -> bool:
+    return bool(installed_datasets().get(dataset, {}).get("storage") == "folder")
 
 
 @st.cache_data(max_entries=32, ttl=60, show_spinner=False)
 def _sheet(dataset: str, count: int, side: int, regime: str | None, passes: int) -> np.ndarray:
     if regime is None:
         # Nothing happens to them, so more of them are to be seen.
-        images, _ = _images(dataset, 2 * count, side)
+        images, _ = _images(dataset, 2 * count, side, side)
         return image_sheet([row for row in (images[:count], images[count:]) if len(row)])
-    images, _ = _images(dataset, count, side)
+    images, _ = _images(dataset, count, side, side)
     return image_sheet([images, *(augmented(images, regime, seed) for seed in range(passes))])
 
 
@@ -109,8 +116,9 @@ def _rates(training: Any) -> np.ndarray:
 
 
 def _train_count(dataset: str, most: int) -> int:
-    """Images in an epoch, at `most` so many unless 0: validation is carved from them where it is no split."""
+    """Images in an epoch, at `most` so many unless 0: what is no split, test or validation, is carved from them."""
     splits = read_dataset(dataset)["splits"]
-    whole = int(splits.get("train", 0))
-    count = whole if "val" in splits else round(whole * 0.9)
+    learned, tested = choose_splits(dataset)
+    whole = sum(int(splits[split]) for split in learned) * (0.8 if set(learned) == set(tested) else 1.0)
+    count = round(whole if learned == ("train",) and "val" in splits and "val" not in tested else whole * 0.9)
     return min(count, most) if most else count

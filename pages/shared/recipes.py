@@ -104,7 +104,7 @@ def written(value: object) -> str:
 
 def picture_setting(key: str, name: str = "photo") -> str:
     """The picture behind a page's address as a recipe opens it: an upload is a file saved beside the script."""
-    return key if key.partition(":")[0] in ("example", "data") else f"{name}.jpg"
+    return key if key.partition(":")[0] in ("example", "data", "painted") else f"{name}.jpg"
 
 
 def set_setting(address: str) -> str:

@@ -61,6 +61,7 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "precision": (_nothing, "models"),
     "rollout": (_nothing, "speedup_over_hook_loop"),
     "seeds": (_seeds, "differences"),
+    "style": (lambda folder: ["--dataset", "toy"], "sets"),
     "time_to_accuracy": (_nothing, "models"),
     "two_epochs": (_nothing, "recipe_over_bare_fp32"),
     "vae_collapse": (lambda folder: ["--dataset", "toy", *_sets(*TINY_VAE)], "summary"),

@@ -93,11 +93,12 @@ def assert_nothing_is_left(home):
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.xz", "folder"])
 def test_every_kind_of_source_gives_the_same_arrays(kind, tmp_path):
     target = import_archive(pack(kind, tmp_path, SPLIT_FILES), "tiny")
-    train, test = load_arrays("tiny", "train"), load_arrays("tiny", "test")
-    assert train.classes == ("cat", "dog")
-    assert train.images.shape == (3, 8, 8, 3)
-    assert train.labels.tolist() == [0, 0, 1]
-    assert train.images[:, 0, 0].tolist() == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
+    images, labels = (np.load(target / f"train_{each}.npy") for each in ("images", "labels"))
+    test = load_arrays("tiny", "test")
+    assert test.classes == ("cat", "dog")
+    assert images.shape == (3, 8, 8, 3)
+    assert labels.tolist() == [0, 0, 1]
+    assert images[:, 0, 0].tolist() == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
     assert test.labels.tolist() == [1]
     info = read_dataset("tiny")
     assert info["storage"] == "arrays"
@@ -338,7 +339,7 @@ def test_what_a_killed_import_left_is_removed_a_day_later(tmp_path, home):
     assert young.exists()
 
 
-@pytest.mark.parametrize("where", ["extract_archive", "save_arrays"])
+@pytest.mark.parametrize("where", ["open_source", "save_arrays"])
 def test_a_full_disk_is_a_sentence(where, tmp_path, home, monkeypatch):
     def fail(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -368,7 +369,8 @@ HOSTILE = [
     "C:/evil.png",
     "a/C:evil.png",
     "..\\evil.png",
-    "a\\b.png",
+    "a\\..\\..\\evil.png",
+    "\\\\server\\evil.png",
 ]
 
 
@@ -618,7 +620,7 @@ def test_undecodable_names_become_printable(tmp_path):
             entry.size = len(picture((100, 100)))
             archive.addfile(entry, io.BytesIO(picture((100, 100))))
     import_archive(source, "tiny")
-    assert read_dataset("tiny")["classes"] == ["a_b", "caf_"]
+    assert read_dataset("tiny")["classes"] == ["a_b", "café"]
     assert all(path.is_file() for path, _ in list_files("tiny", "train"))
 
 

@@ -51,6 +51,18 @@ def test_a_folder_of_categories_is_one_condition(folder: Path) -> None:
     assert len(found.pictures) == 6
 
 
+def test_categories_in_file_names_and_groups_of_their_own_classes(tmp_path: Path) -> None:
+    for condition in ("realistic", "geons"):
+        for name in ("cup1", "cup2", "dog1", "dog2"):
+            _picture(tmp_path / "named" / condition / f"{name}.png", 50)
+    found = stored_conditions(folder_pictures(str(tmp_path / "named")), per_group=9)
+    assert (found.conditions, found.categories) == (("Geons", "Realistic"), ("cup", "dog"))
+    assert len(found.pictures) == 8
+    for name in ("pets/cat", "pets/dog", "cars/bus", "cars/van"):
+        _picture(tmp_path / "groups" / name / "0.png", 50)
+    assert stored_conditions(folder_pictures(str(tmp_path / "groups")), per_group=9).conditions == ("Cars", "Pets")
+
+
 def test_folders_that_hold_nothing_to_choose_among(tmp_path: Path, folder: Path) -> None:
     _picture(tmp_path / "single" / "dog" / "0.png", 9)
     with pytest.raises(CoreError, match="one class"):

@@ -13,6 +13,7 @@ from PIL import Image
 from core.data import loading
 from core.data.archives import import_archive
 from core.data.arrays import load_arrays, save_arrays
+from core.data.catalogue import read_dataset
 from core.data.loading import (
     Rows,
     choose_splits,
@@ -203,3 +204,20 @@ def test_normalisation_is_that_of_the_pixels():
     measured = measure_normalisation(load_images("toy", "train", 4))
     assert measured.mean == pytest.approx([np.arange(40).mean() / 255] * 3, rel=1e-5)
     assert measured.std == pytest.approx([np.arange(40).std() / 255] * 3, rel=1e-5)
+
+
+def test_small_class_folders_without_splits_have_all_three_parts(tmp_path) -> None:
+    random = np.random.default_rng(0)
+    for name, count in (("cat", 3), ("dog", 5), ("owl", 2), ("yak", 1)):
+        (tmp_path / "few" / name).mkdir(parents=True)
+        for index in range(count):
+            pixels = random.integers(0, 255, (120, 130, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "few" / name / f"{index}.png")
+    import_archive(tmp_path / "few", "few")
+    assert any("No test split is given" in note for note in read_dataset("few")["notes"])
+    assert any("owl, yak: fewer than 3" in note for note in read_dataset("few")["notes"])
+    first, again = load_splits("few", 8), load_splits("few", 8)
+    assert first.held_out == "a fifth of all"
+    counts = {part: np.bincount(getattr(first, part).labels, minlength=4).tolist() for part in ("train", "val", "test")}
+    assert counts == {"train": [1, 3, 1, 1], "val": [1, 1, 0, 0], "test": [1, 1, 1, 0]}
+    assert (first.test.images[:] == again.test.images[:]).all()

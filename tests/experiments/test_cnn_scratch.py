@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from core.data.archives import import_archive
 from core.data.arrays import load_arrays
 from core.data.loading import measure_normalisation
 from core.data.transforms import normalise
@@ -100,3 +102,19 @@ def test_images_of_another_size_are_refused() -> None:
     wrong = cnn_scratch.Config(dataset="toy", model=SmallCNNConfig(classes=2))
     with pytest.raises(ConfigError, match=r"Set model\.image_size=8"):
         next(cnn_scratch.run(wrong, folder_called("wrong")))
+
+
+def test_photos_in_class_folders_without_splits_are_enough(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for name, count in (("dark", 4), ("red", 3)):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for index in range(count):
+            pixels = random.integers(0, 80, (110, 120, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pets" / name / f"{index}.png")
+    import_archive(tmp_path / "pets", "pets")
+    folder = folder_called("few")
+    for _ in consume(cnn_scratch.run(replace(config(epochs=1), dataset="pets"), folder), folder):
+        pass
+    metrics = json.loads((folder.model / "card.json").read_text(encoding="utf-8"))["metrics"]
+    assert metrics["test_count"] == 2
+    assert metrics["split"] == "a fifth of all, read once after the last epoch"

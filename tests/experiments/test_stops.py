@@ -18,6 +18,7 @@ from core.experiments import (
     clip_contrastive,
     diffusion_zero_shot,
     linear_probe,
+    stylise,
     text_to_image,
     transfer,
     vae,
@@ -28,6 +29,7 @@ from core.experiments.catalogue import RECIPES
 from core.launch import recipes, sweep
 from core.launch.execute import execute
 from core.methods.diffusion.sampling_plan import Plan
+from core.methods.style_transfer.transfer import StyleSettings
 from core.models.checkpoint import ModelCard, build, save_model
 from core.models.small_clip import SmallCLIPConfig
 from core.models.small_diffusion import SmallDiffusionConfig
@@ -119,6 +121,10 @@ def _classifications(folder: Path) -> Any:
     )
 
 
+def _stylise(_: Path) -> Any:
+    return stylise.Config(dataset="few", images=4, size=32, batch_size=2, transfer=StyleSettings(steps=6))
+
+
 def _sweep(_: Path) -> Any:
     space = ("training.learning_rate=float:0..0.5",)
     return sweep.Config(recipe="toy", space=space, trials=3, epochs=2, pruner="none")
@@ -133,6 +139,7 @@ CASES: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "zero_shot": ("zero_shot", _zero_shot),
     "pipeline": ("text_to_image", _pipeline),
     "classifications": ("diffusion_zero_shot", _classifications),
+    "stylise": ("stylise", _stylise),
     "sweep": ("sweep", _sweep),
     "vae": ("vae", _vae),
 }

@@ -13,7 +13,14 @@ from typer.testing import CliRunner
 from core.cli.main import app
 from core.data.transforms import to_batch
 from core.errors import CoreError, IncompatibleError
-from core.methods.clip.classify_files import accuracy_of, classify_files, folder_labels, image_files
+from core.methods.accuracy.predictions import predict_logits, softmax
+from core.methods.clip.classify_files import (
+    accuracy_of,
+    classify_by_classes,
+    classify_files,
+    folder_labels,
+    image_files,
+)
 from core.methods.clip.zero_shot import Scale, embed_images, text_classifier, zero_shot_scores
 from core.models.weights import load
 from tests.clip_toy import save_tiny_clip
@@ -95,3 +102,47 @@ def test_the_command_prints_answers_and_accuracy_and_writes_a_table(clip: Path, 
     assert "was said of 2 of 2." in done.output or "was said of 1 of 2." in done.output
     done = CliRunner().invoke(app, [*arguments, "--template", "a photo"])
     assert isinstance(done.exception, CoreError)
+
+
+def test_a_classifier_answers_with_its_own_classes(folder: Path, tmp_path: Path) -> None:
+    model: Any = load("cnn_small")
+    files = image_files(folder)
+    answers = list(classify_by_classes(model, files, batch_size=2))
+    assert [bool(answer.problem) for answer in answers] == [file.name == "broken.jpg" for file in files]
+    for answer in answers:
+        if answer.problem:
+            continue
+        assert answer.true_label == ("ship" if answer.path.parent.name == "ship" else "")
+        pixels = to_batch([Image.open(answer.path)], model.network.preprocessing)
+        alone = softmax(predict_logits(model.module, pixels))[0]
+        assert answer.label == model.classes[int(alone.argmax())]
+        assert answer.probability == pytest.approx(float(alone.max()), abs=1e-4)
+    done = CliRunner().invoke(app, ["classify", str(folder), "--model", "cnn_small"])
+    assert done.exit_code == 0, done.output
+    assert "was said of" in done.output
+    done = CliRunner().invoke(app, ["classify", str(folder), "--model", "cnn_small", "--labels", "cat, dog"])
+    assert isinstance(done.exception, IncompatibleError)
+
+
+def test_a_table_makes_its_folder_before_the_work(clip: Path, folder: Path, tmp_path: Path) -> None:
+    table = tmp_path / "not" / "yet" / "answers.csv"
+    arguments = ["classify", str(folder), "--model", f"folder:{clip}"]
+    done = CliRunner().invoke(app, [*arguments, "--csv", str(table)])
+    assert done.exit_code == 0, done.output
+    assert len(table.read_text(encoding="utf-8").splitlines()) == 6
+    done = CliRunner().invoke(app, [*arguments, "--csv", str(tmp_path)])
+    assert isinstance(done.exception, CoreError)
+    assert "0.png" not in done.output
+    done = CliRunner().invoke(app, [*arguments, "--csv", str(table / "inside.csv")])
+    assert isinstance(done.exception, CoreError)
+
+
+def test_labels_out_of_a_file_or_its_absence(clip: Path, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_bytes("id,label\n0,ship\n1,red car\n".encode("utf-16"))
+    arguments = ["classify", str(folder), "--model", f"folder:{clip}", "--limit", "2", "--labels"]
+    done = CliRunner().invoke(app, [*arguments, str(tmp_path / "labels.csv")])
+    assert done.exit_code == 0, done.output
+    assert "was said of" in done.output
+    done = CliRunner().invoke(app, [*arguments, str(tmp_path / "label.csv")])
+    assert isinstance(done.exception, CoreError)
+    assert "no file" in str(done.exception)

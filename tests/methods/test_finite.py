@@ -42,18 +42,27 @@ from core.methods.modality_gap import alignment, alignment_steps, modality_gap, 
 from core.methods.operators import identity_trap, learned_layer, picture, receptive_field, single_layer, trap_curves
 from core.methods.patch_features import patch_features
 from core.methods.precision import agreement
+from core.methods.style_transfer import networks, transfer
 from core.models.differential import DifferentialViT
 from core.models.mixer import MixerConfig, MixerNetwork
 from core.models.small_cnn import SmallCNN, SmallCNNConfig
 from core.models.vae import VAE, VAEConfig
 from core.models.vit import ViT, ViTConfig
 from core.reports import finish
+from tests.methods.style_transfer.toy_network import toy_model
 
 # What an argument or a parameter of a network's kind is called in a signature.
 NUMBERS = re.compile(
     r"ndarray|Tensor|Module|Features|Pairs|AttentionMaps|Similarity|Encoder|LatentDiffusion|LoadedModel|Trace"
 )
 EXCUSED = {
+    "losses.content_losses": "asked by transfer.transfer_style, which refuses such maps and gradients",
+    "losses.gram_matrices": "asked by transfer.transfer_style, which refuses such maps and gradients",
+    "losses.style_layer_losses": "asked by transfer.transfer_style, which refuses such maps and gradients",
+    "losses.total_variations": "asked by transfer.transfer_style, which refuses such maps and gradients",
+    "optimisers.adam_step": "asked by transfer.transfer_style, which refuses such gradients and pixels",
+    "optimisers.lbfgs_step": "asked by transfer.transfer_style, which refuses such gradients and pixels",
+    "networks.averaging": "replaces modules",
     "anatomy.anatomy": "counts parameters, whatever their values",
     "anatomy.describe_architecture": "reads the design, not the values",
     "anatomy.text_tensors": "names of parameters",
@@ -434,8 +443,20 @@ def broken_vae() -> VAE:
     return model
 
 
+def paint(bad: bool) -> object:
+    model = toy_model()
+    if bad:
+        with torch.no_grad():
+            next(model.module.parameters()).fill_(float("nan"))
+    pixels = np.zeros((1, 16, 16, 3), dtype=np.uint8)
+    network = networks.feature_network(model)
+    return finish(transfer.transfer_style(network, pixels, pixels[0], transfer.StyleSettings(steps=1)))
+
+
 SHARES = np.linspace(0, 1, 3, dtype=np.float32)
 ASKED |= {
+    "networks.feature_network": [paint],
+    "transfer.transfer_style": [paint],
     "patch_features.components": [lambda bad: patch_features.components(numbers(6, 4, bad=bad), 3)],
     "patch_features.nearest_patches": [lambda bad: patch_features.nearest_patches(numbers(2, 4, bad=bad), 0)],
     "patch_features.patch_colours": [lambda bad: patch_features.patch_colours(numbers(2, 4, 3, bad=bad), (2, 2))],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -14,6 +14,7 @@ from core.data.images import MAX_BYTES, decode_image
 from core.data.transforms import to_batch
 from core.errors import CoreError
 from core.methods.accuracy.confusion import Accuracy
+from core.methods.accuracy.predictions import class_name, predict_logits, softmax
 from core.methods.clip.zero_shot import Scale, embed_images, text_classifier, zero_shot_scores
 from core.models.clip import ImageTextEncoder
 from core.models.spec import LoadedModel
@@ -80,11 +81,41 @@ def classify_files(
     Raises:
         IncompatibleError: the model knows no texts.
     """
-    model.spec.require("image_text", "Zero-shot classification")
+    model.spec.require("image_text", "Naming photos by labels of your own")
     module = cast(ImageTextEncoder, model.module)
-    known = {label.casefold(): label for label in labels}
     with model.lock:
         weights, scaling = text_classifier(module, labels, templates), Scale.of(module)
+
+    def probabilities(pixels: torch.Tensor) -> np.ndarray:
+        return zero_shot_scores(embed_images(module, pixels), weights, labels, scaling).probabilities
+
+    return _answers(model, files, labels, probabilities, batch_size)
+
+
+def classify_by_classes(model: LoadedModel, files: Sequence[Path], *, batch_size: int = 16) -> Iterator[FileAnswer]:
+    """The same with the classes that a classifier was trained on.
+
+    Raises:
+        IncompatibleError: the model has no classification head.
+    """
+    model.spec.require("classifier", "Naming photos by the model's own classes")
+
+    def probabilities(pixels: torch.Tensor) -> np.ndarray:
+        return softmax(predict_logits(model.module, pixels))
+
+    return _answers(model, files, model.classes, probabilities, batch_size)
+
+
+def _answers(
+    model: LoadedModel,
+    files: Sequence[Path],
+    labels: Sequence[str],
+    probabilities: Callable[[torch.Tensor], np.ndarray],
+    batch_size: int,
+) -> Iterator[FileAnswer]:
+    """probabilities: pixels → (images, labels)."""
+    known = {label.partition(",")[0].strip().casefold(): label for label in reversed(labels)}
+    known |= {_readable(label).casefold(): label for label in labels}
     for start in range(0, len(files), batch_size):
         batch = files[start : start + batch_size]
         pictures, problems = [], {}
@@ -96,19 +127,18 @@ def classify_files(
                 problems[file] = str(error)
         if pictures:
             with model.lock, torch.inference_mode():
-                pixels = to_batch(pictures, model.network.preprocessing)
-                scores = zero_shot_scores(embed_images(module, pixels), weights, labels, scaling)
+                found = probabilities(to_batch(pictures, model.network.preprocessing))
         place = 0
         for file in batch:
             true_label = known.get(_readable(file.parent.name).casefold(), "")
             if file in problems:
                 yield FileAnswer(path=file, label="", probability=0.0, true_label=true_label, problem=problems[file])
                 continue
-            best = int(np.argmax(scores.logits[place]))
+            best = int(np.argmax(found[place]))
             yield FileAnswer(
                 path=file,
-                label=labels[best],
-                probability=float(scores.probabilities[place, best]),
+                label=class_name(labels, best),
+                probability=float(found[place, best]),
                 true_label=true_label,
             )
             place += 1

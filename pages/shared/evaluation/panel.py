@@ -21,13 +21,13 @@ from core.figures.confusion import MOST_CLASSES, plot_class_accuracies, plot_com
 from core.figures.theme import Figure
 from core.methods.accuracy.confusion import Accuracy, class_accuracies, mistakes_sentence
 from pages.shared.cache import loaded_model
+from pages.shared.dataset_import import arrived, dataset_import
 from pages.shared.errors import guard
 from pages.shared.evaluation.gallery import error_gallery
 from pages.shared.evaluation.images import ChosenImages, choose_images
 from pages.shared.evaluation.runs import EvaluationRuns
 from pages.shared.export import Export
 from pages.shared.foreign import plain
-from pages.shared.forms import dataset_import
 from pages.shared.layout import page_link
 from pages.shared.recipes import filled_recipe
 
@@ -183,6 +183,7 @@ class DatasetEvaluation(ABC):
     def _form(self, name: str) -> None:
         """What to evaluate on, what it will cost, and the button."""
         st.markdown(f"**{plain(loaded_model(name).spec.title)}** {self.deed}")  # ours: of the class
+        arrived(f"{self.key}-import", f"{self.key}_data")
         installed = installed_datasets()
         if not installed:
             st.info("No data set is on this machine yet.", icon=":material/database_off:")
