@@ -57,11 +57,14 @@ class Features:
 
 
 def feature_poolings(module: nn.Module) -> tuple[FeaturePooling, ...]:
-    """How this network's output becomes one vector: by class token or mean for a ViT, else as it embeds itself.
+    """How this network's output becomes one vector: for a ViT class token, if it has one, or mean; else its embedding.
 
     "embedding", what the network's own head reads, can be asked of all.
     """
-    return ("class_token", "mean") if hasattr(module, "last_tokens") else ("embedding",)
+    if not hasattr(module, "last_tokens"):
+        return ("embedding",)
+    # SigLIP and I-JEPA have none; and what comes before the patches may be registers alone.
+    return ("class_token", "mean") if getattr(module, "has_class_token", True) else ("mean",)
 
 
 def extract_features(
@@ -195,7 +198,7 @@ def pool_last(module: Any, images: Tensor, poolings: list[FeaturePooling]) -> di
     if poolings == ["embedding"]:
         return {"embedding": module.embed(images)}
     tokens, prefix_tokens = module.last_tokens(images)
-    if not prefix_tokens and "class_token" in poolings:
+    if "class_token" in poolings and not (prefix_tokens and getattr(module, "has_class_token", True)):
         raise IncompatibleError("This model has no class token.", "Choose mean pooling.")
     pooled: dict[FeaturePooling, Tensor] = {
         "class_token": tokens[:, 0],
