@@ -66,7 +66,7 @@ from core.models.mixer import MixerNetwork
 from core.models.spec import LoadedModel
 from core.models.weights import availability, load
 from core.paths import data_root
-from core.reports import finish
+from core.reports import Progress, finish
 from core.runs.store import RunSpec, create_run
 
 Arrays = dict[str, np.ndarray]
@@ -295,6 +295,12 @@ RECIPE_STEPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "linear probe": ("linear_probe", ("backbone=cnn_small", f"dataset={TOY}")),
     "zero-shot": ("zero_shot", ("model=clip_small", f"dataset={TOY}")),
     "stylise": ("stylise", (f"dataset={TOY}", "images=2", "size=32", "transfer.steps=2")),
+    "stress test": (
+        "stress",
+        (f"dataset={TOY}", 'models=["clip_small", "diffusion_small"]', 'conditions=["scramble:2"]', "max_images=4",
+         "diffusion_images=1", "diffusion_samples=2"),
+    ),
+    "domain shift": ("domain_shift", ('models=["cnn_small"]', "dataset=", f'semantic=["{TOY}"]')),
     "zero-shot by diffusion": (
         "diffusion_zero_shot",
         (f"dataset={TOY}", "images=2", "plan.samples=4", "plan.pruning=none", "plan.sampling=even"),
@@ -363,7 +369,9 @@ def _recipe(recipe: str, overrides: tuple[str, ...], device: str, load_model: Lo
     config = parse_overrides(found.config, list(overrides))
     name = f"{recipe}-{device}-{blake2b(repr(overrides).encode(), digest_size=4).hexdigest()}".replace(":", "-")
     folder = create_run(name, RunSpec.of(recipe, config, device=device))
-    reports = [asdict(report) for report in cast(Generator[Any, None, None], found.run(config, folder))]
+    # Without those of progress: how often a loss is looked at depends on the device.
+    told = cast(Generator[Any, None, None], found.run(config, folder))
+    reports = [asdict(report) for report in told if not isinstance(report, Progress)]
     losses = [value for report in reports for key, value in report.items() if key in _WATCHED and value is not None]
     assert reports
     return {"losses": np.array(losses or [0.0], dtype=np.float64)}

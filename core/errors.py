@@ -56,6 +56,10 @@ class IncompatibleError(CoreError):
     """The method needs something that this model does not have."""
 
 
+class NotOfferedError(IncompatibleError, AttributeError):
+    """A network was asked for what it does not have: `hasattr` says no, and a call says why."""
+
+
 class OfflineError(CoreError):
     """A download was needed and the network did not answer."""
 

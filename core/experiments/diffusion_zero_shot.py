@@ -23,25 +23,27 @@ import torch
 from PIL import Image
 
 from core.configs import check_options, option
-from core.data.arrays import ArrayDataset
 from core.data.catalogue import read_dataset
-from core.data.loading import decode_split, load_images
+from core.data.loading import decode_split
 from core.data.prompts import check_template, fill_template
 from core.data.transforms import Preprocessing, to_batch
 from core.errors import ConfigError, CoreError
 from core.experiments.diffusion_checkpoint import FinishedClassifications
 from core.experiments.diffusion_results import compared_with, grid_columns, replayed, result_columns, summarise
 from core.experiments.evaluation import (
+    EvaluatedImages,
     accuracy_metrics,
     check_labels,
+    choose_images,
     choose_labels,
     evaluated_splits,
     save_evaluation,
 )
 from core.experiments.run_precision import settle_precision
 from core.files import write_json
+from core.methods.accuracy.class_matching import match_classes
 from core.methods.accuracy.confusion import accuracy
-from core.methods.accuracy.same_images import answers, class_order
+from core.methods.accuracy.same_images import answers
 from core.methods.diffusion.denoising_error import Denoiser
 from core.methods.diffusion.diffusion_batch import fitting_batch
 from core.methods.diffusion.diffusion_classifier import Classification, classify, replay
@@ -52,7 +54,7 @@ from core.models.weights import load
 from core.precision_choice import PrecisionChoice
 from core.reports import Progress, still
 from core.runs.store import RunFolder
-from core.seeding import published_stream, stream
+from core.seeding import stream
 
 CLASSIFIED = "classified"
 
@@ -120,22 +122,6 @@ class ClassificationReport:
     image_seconds: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Pictures:
-    """The chosen images in the order of their classification, a random one: what is true of the first is of all."""
-
-    data: dict[str, ArrayDataset]
-    split: np.ndarray
-    row: np.ndarray
-    label: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.row)
-
-    def __getitem__(self, place: int) -> np.ndarray:
-        return np.asarray(self.data[str(self.split[place])].images[int(self.row[place])])
-
-
 def run(config: Config, folder: RunFolder) -> Iterator[Progress | ClassificationReport]:
     """Classify image after image; `result.json` and `predictions.npz` in the folder hold what comes of it.
 
@@ -155,10 +141,10 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | Classification
     labels, tested = choose_labels(config.labels, info), evaluated_splits(config.test_split, info, carved=True)
     others = {name: load(name, place) for name in dict.fromkeys(config.compare_with)}
     for other in others.values():
-        class_order(other, info["classes"])
+        match_classes(other, info["classes"])
     for split in tested:
         yield from (replace(each, step=0, steps=1) for each in decode_split(config.dataset, split, preprocessing.size))
-    pictures = choose_pictures(config, tested, preprocessing.size)
+    pictures = choose_images(config.dataset, tested, preprocessing.size, config.images, config.seed)
     steps, said = len(pictures), {}
     for name, other in others.items():
         answering = answers(other, pictures, info["classes"], labels, config.template)
@@ -212,7 +198,7 @@ def _classify_all(
     denoise: Denoiser,
     module: LatentDiffusion,
     preprocessing: Preprocessing,
-    pictures: _Pictures,
+    pictures: EvaluatedImages,
     prompts: int,
     batch_size: int,
 ) -> Generator[Progress | ClassificationReport, None, list[Classification]]:
@@ -237,18 +223,6 @@ def _classify_all(
             raise
         store.write(len(classifications) - 1, classification)
     return classifications
-
-
-def choose_pictures(config: Config, splits: tuple[str, ...], size: int) -> _Pictures:
-    """The images that a run is about, in their order: the first 100 of 300 are those that 100 would be."""
-    data = {split: load_images(config.dataset, split, size) for split in splits}
-    names = np.concatenate([np.full(len(each), split) for split, each in data.items()])
-    rows = np.concatenate([np.arange(len(each)) for each in data.values()])
-    truth = np.concatenate([np.asarray(each.labels) for each in data.values()])
-    if not len(rows):
-        raise ConfigError(f"There are no images in {'+'.join(splits)} of {config.dataset}.", "Choose another split.")
-    chosen = published_stream("tested pictures", config.seed).permutation(len(rows))[: config.images or None]
-    return _Pictures(data=data, split=names[chosen], row=rows[chosen], label=truth[chosen])
 
 
 def image_seed(config: Config, place: int) -> int:

@@ -1,8 +1,8 @@
 """An evaluation on labelled images: which images, what their classes are called, and every answer as a result on disk.
 
-Whatever names the images (CLIP, a diffusion model) leaves two files in its run's folder: `predictions.npz` with a row
-for each image, and `result.json` with what is true of all of them. `read_evaluation` reads both, also as earlier
-versions wrote them.
+Whatever names the images (CLIP, a diffusion model, several models under manipulations) leaves two files in its run's
+folder: `predictions.npz` with a row for each image, and `result.json` with what is true of all of them.
+`read_evaluation` reads both, also as earlier versions wrote them.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from typing import Any
 
 import numpy as np
 
+from core.data.arrays import ArrayDataset
 from core.data.catalogue import is_carved
-from core.data.loading import load_images
+from core.data.loading import Rows, load_images
 from core.data.prompts import dataset_labels
 from core.errors import ConfigError, CoreError, UnknownNameError
 from core.files import replaced, write_json
 from core.methods.accuracy.confusion import Accuracy, accuracy, confusion_matrix
 from core.runs.store import RunFolder
+from core.seeding import published_stream
 
 RESULT, PREDICTIONS = "result.json", "predictions.npz"
 # Columns and keys as they were called once.
@@ -74,6 +76,12 @@ class Evaluation:
         found = {split: splits == split for split in self.summary["split"].split("+")}
         return {split: accuracy(self.labels[rows], self.predicted[rows]) for split, rows in found.items()}
 
+    @property
+    def answers(self) -> np.ndarray:
+        """(images, models, conditions) class indices, below 0 where a model was not asked; the first condition is no
+        manipulation. An evaluation of one model has one of each."""
+        return self.columns.get("answers", self.predicted[:, None, None])
+
     def image(self, index: int) -> np.ndarray:
         """An image by its row, (height, width, 3) uint8, as it is stored.
 
@@ -87,6 +95,59 @@ class Evaluation:
                 f"{self.summary['dataset_title']} has other images than when it was evaluated.", "Evaluate again."
             )
         return np.asarray(data.images[row])
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatedImages:
+    """Images in the order in which they are evaluated, a random one: what is true of the first is of all.
+
+    Attributes:
+        data: of each split.
+        split, row: where each image is stored.
+        label: (images,) indices of the data set's classes.
+    """
+
+    data: dict[str, ArrayDataset]
+    split: np.ndarray
+    row: np.ndarray
+    label: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def __getitem__(self, place: int) -> np.ndarray:
+        return np.asarray(self.data[str(self.split[place])].images[int(self.row[place])])
+
+    @property
+    def images(self) -> Rows:
+        """All of them, to be read in parts: (images, height, width, 3) uint8."""
+        starts = dict(zip(self.data, np.cumsum([0, *map(len, self.data.values())]).tolist(), strict=False))
+        first = np.array([starts[str(split)] for split in self.split], dtype=np.int64)
+        return Rows([each.images for each in self.data.values()], first + self.row)
+
+
+def choose_images(
+    dataset: str, splits: tuple[str, ...], size: int, count: int = 0, seed: int = 0, among: Sequence[int] | None = None
+) -> EvaluatedImages:
+    """The images that an evaluation is about: the first 100 of 300 are those that 100 would be.
+
+    Args:
+        size: of photos in pixels, as in `core.data.loading.load_images`.
+        count: at most so many, not stratified; 0 is all.
+        among: labels of the classes that count; None is every class.
+
+    Raises:
+        ConfigError: there are no such images.
+    """
+    data = {split: load_images(dataset, split, size) for split in splits}
+    names = np.concatenate([np.full(len(each), split) for split, each in data.items()])
+    rows = np.concatenate([np.arange(len(each)) for each in data.values()])
+    truth = np.concatenate([np.asarray(each.labels) for each in data.values()])
+    order = published_stream("tested pictures", seed).permutation(len(rows))
+    chosen = (order if among is None else order[np.isin(truth[order], among)])[: count or None]
+    if not len(chosen):
+        raise ConfigError(f"There are no images in {'+'.join(splits)} of {dataset}.", "Choose another split.")
+    return EvaluatedImages(data=data, split=names[chosen], row=rows[chosen], label=truth[chosen])
 
 
 def read_evaluation(folder: RunFolder, leave_out: Sequence[str] = ()) -> Evaluation:

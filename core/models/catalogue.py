@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from core.errors import MissingWeightsError, UnknownNameError
@@ -19,12 +20,12 @@ from core.models.bundled_models import (
     SMALL_SPECS,
     VAE_SPECS,
 )
-from core.models.capabilities import find_capabilities
+from core.models.capabilities import Findings, find_capabilities
 from core.models.hub import cached_model, check_repository
 from core.models.loading import load_any
-from core.models.model_folder import find_layout, read_config
+from core.models.model_folder import find_layout, pick_checkpoint, read_config
 from core.models.published_models import CLIP_HUB_SPECS, DIFFUSION_SPECS, HUB_SPECS, TORCHVISION_SPECS, WHEEL_SPECS
-from core.models.spec import Capability, ModelSpec, Source
+from core.models.spec import ModelSpec, Source
 from core.paths import BUNDLED, local_path, runs_root
 
 
@@ -99,7 +100,12 @@ def _run_spec(name: str) -> ModelSpec:
 
 def _folder_spec(location: str) -> ModelSpec:
     path = local_path(location)
-    return _location_spec(f"folder:{path}", Source(kind="folder", location=str(path)), path)
+    chosen, why = pick_checkpoint(path)
+    spec = _location_spec(f"folder:{path}", Source(kind="folder", location=str(chosen)), chosen)
+    if not why:
+        return spec
+    part = f"{chosen.name[:16]}, {why}"
+    return replace(spec, title=f"{path.name} ({part})", note=f"Your own model, {part} in {path.name}.")
 
 
 def _hub_spec(repository: str) -> ModelSpec:
@@ -108,7 +114,7 @@ def _hub_spec(repository: str) -> ModelSpec:
     if folder is not None:
         return _location_spec(f"hub:{repository}", source, folder)
     # Its config.json is not here to ask; what most vision transformers can do until it is.
-    return _user_spec(f"hub:{repository}", repository, "hub", frozenset({"attention"}), source)
+    return _user_spec(f"hub:{repository}", repository, "hub", Findings(capabilities=frozenset({"attention"})), source)
 
 
 def _location_spec(name: str, source: Source, path: Path) -> ModelSpec:
@@ -120,14 +126,15 @@ def _location_spec(name: str, source: Source, path: Path) -> ModelSpec:
     return _user_spec(name, title, layout, find_capabilities(path, layout), source)
 
 
-def _user_spec(name: str, title: str, family: str, capabilities: frozenset[Capability], source: Source) -> ModelSpec:
+def _user_spec(name: str, title: str, family: str, found: Findings, source: Source) -> ModelSpec:
     if not re.fullmatch(r"[^\x00-\x1f]{1,500}", name):
         raise MissingWeightsError("The name of the model holds control characters.", "Check the path.")
     return ModelSpec(
         name=name,
         title=title,
         family=family,
-        capabilities=capabilities,
+        capabilities=found.capabilities,
+        reasons=found.reasons,
         licence="see its origin",
         paper="",
         sources=(source,),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from core.data.transforms import IMAGENET_NORMALISATION, Normalisation, Preprocessing
-from core.errors import IncompatibleError, MissingWeightsError
+from core.errors import IncompatibleError, MissingWeightsError, ShapeError
 from core.models.capture import captured
 from core.models.imagenet import class_names
+from core.models.model_folder import WEIGHT_FILES
 from core.models.spec import Network
-from core.models.state_dict import fill, read_state_dict
+from core.models.state_dict import fill, read_state_dict, without_root
 from core.models.torchvision_weights import cached_weights, convolutional_builders, fetch_weights, find_weights
+from core.models.trace import Untraceable
 
 # What torchvision's families call their last convolutional stage.
 _STAGES = ("layer4", "features", "trunk_output", "conv5", "layers", "inception5b", "Mixed_7c")
@@ -24,7 +28,7 @@ _POOLING = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Dropout)
 # Attention models among torchvision's classifiers.
 
 
-class ConvolutionalClassifier(nn.Module):
+class ConvolutionalClassifier(Untraceable):
     """A convolutional network whose last feature maps can be read with the computation graph attached."""
 
     def __init__(self, model: Any) -> None:
@@ -36,10 +40,22 @@ class ConvolutionalClassifier(nn.Module):
         # In a tuple, a module stays out of this module's own children and state dict.
         self.stage = () if self.cuts_itself else (_last_stage(model),)
         self.head = tuple(linears[-1:])
+        first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
+        self.image_channels = first.in_channels if first is not None else 3
+        attends = any(re.search("attention|attn", type(module).__name__.lower()) for module in model.modules())
+        # As the end of a sentence.
+        self.lacks_attention = (
+            "its attention is of a build that is not read here" if attends else "it has no attention layers"
+        )
 
     def forward(self, images: Tensor) -> Tensor:
-        """`images`: (batch, 3, height, width), normalised → logits (batch, classes)."""
-        return self.model(images)
+        """`images`: (batch, channels, height, width), normalised → logits (batch, classes).
+
+        Raises:
+            ShapeError: pictures of other channels or another size than the network takes.
+        """
+        with self._checked(images):
+            return self.model(images)
 
     def embed(self, images: Tensor) -> Tensor:
         """The image as one vector, (batch, dim): what the last linear layer reads, or the mean of the maps."""
@@ -65,6 +81,23 @@ class ConvolutionalClassifier(nn.Module):
 
     def _run(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Maps, logits and embedding of one pass."""
+        with self._checked(images):
+            return self._pass(images)
+
+    @contextmanager
+    def _checked(self, images: Tensor) -> Iterator[None]:
+        """What a library asserts of the shape of its input, as a sentence."""
+        if images.shape[1] != self.image_channels:
+            raise ShapeError(
+                f"The model takes pictures of {self.image_channels} channels, got shape {tuple(images.shape)}.",
+                "Use the preprocessing that comes with it.",
+            )
+        try:
+            yield
+        except AssertionError as error:
+            raise ShapeError(f"The model refuses images of shape {tuple(images.shape)}: {error}") from error
+
+    def _pass(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if self.cuts_itself:
             maps = self.model.forward_features(images)
             return maps, self.model.forward_head(maps), self.model.forward_head(maps, pre_logits=True)
@@ -82,7 +115,7 @@ def load_torchvision(location: str | Path) -> Network:
         MissingWeightsError: a local file is no state dict that we can identify.
         IncompatibleError: the model is not convolutional.
     """
-    if isinstance(location, Path) or Path(location).suffix in (".pth", ".pt", ".safetensors"):
+    if isinstance(location, Path) or Path(location).suffix in WEIGHT_FILES:
         return _load_file(Path(location))
     weights = find_weights(location)
     path = cached_weights(location) or fetch_weights(location)
@@ -125,7 +158,14 @@ def _load_file(path: Path) -> Network:
     if not path.is_file():
         raise MissingWeightsError(f"There is no file {path}.")
     weights = _modern_names(read_state_dict(path))
-    name, classes = identify(weights, hint=path.stem)
+    try:
+        name, classes = identify(weights, hint=path.stem)
+    except MissingWeightsError:
+        inner = without_root(weights)
+        if inner is weights:
+            raise
+        weights = inner
+        name, classes = identify(weights, hint=path.stem)
     model = _builder(name, published=classes == 1000)(weights=None, num_classes=classes)
     fill(model, weights, path.name)
     return Network(

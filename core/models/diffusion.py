@@ -17,8 +17,16 @@ from torch import Tensor, nn
 from core.data.transforms import HALF_NORMALISATION, Preprocessing
 from core.device import Precision, autocast, pick_device
 from core.errors import IncompatibleError, MissingWeightsError, ShapeError
-from core.models.model_folder import has_full_pipeline, has_half_pipeline, read_config
+from core.models.file_kind import check_weight_file
+from core.models.model_folder import (
+    check_pipeline,
+    explain_missing,
+    has_full_pipeline,
+    has_half_pipeline,
+    weight_files,
+)
 from core.models.spec import Network
+from core.models.tokenizer_check import check_tokenizer
 
 _PREDICTIONS = ("epsilon", "v_prediction", "sample")
 
@@ -37,6 +45,7 @@ class LatentDiffusion(nn.Module):
         super().__init__()
         self.vae, self.unet, self.text_encoder = pipeline.vae, pipeline.unet, pipeline.text_encoder
         self.tokenizer = pipeline.tokenizer
+        _check_parts(pipeline)
         self.alphas_cumprod = np.asarray(pipeline.scheduler.alphas_cumprod.double())
         self.prediction = str(pipeline.scheduler.config.prediction_type)
         if self.prediction not in _PREDICTIONS:
@@ -45,6 +54,9 @@ class LatentDiffusion(nn.Module):
             )
         self.scaling_factor = float(self.vae.config.scaling_factor)
         self.shift_factor = float(getattr(self.vae.config, "shift_factor", None) or 0.0)
+        # Tokenizers of some folders name no length, which then is a number of thirty digits.
+        positions = int(self.text_encoder.config.max_position_embeddings)
+        self.context_length = int(min(self.tokenizer.model_max_length, positions))
         side = int(self.unet.config.sample_size)
         self.latent_shape = (int(self.unet.config.in_channels), side, side)
         self.image_size = side * 2 ** (len(self.vae.config.block_out_channels) - 1)
@@ -59,7 +71,7 @@ class LatentDiffusion(nn.Module):
             list(prompts),
             padding="max_length",
             truncation=True,
-            max_length=self.tokenizer.model_max_length,
+            max_length=self.context_length,
             return_tensors="pt",
         )
         # As in the pipeline: padding is masked only where the text encoder was trained so.
@@ -111,6 +123,28 @@ class LatentDiffusion(nn.Module):
         return (latents - kept.sqrt() * predicted) / (1 - kept).sqrt()
 
 
+def _check_parts(pipeline: Any) -> None:
+    """Refuse parts that do not denoise latents of images as Stable Diffusion does.
+
+    Raises:
+        IncompatibleError: another kind of noise schedule, or a network that is given more than a noisy latent.
+    """
+    scheduler = type(pipeline.scheduler).__name__
+    if not isinstance(getattr(pipeline.scheduler, "alphas_cumprod", None), Tensor):
+        raise IncompatibleError(
+            f"Its {scheduler} has no schedule of noise levels (alphas_cumprod), as flow matching has none.",
+            "Expected a pipeline with a schedule as DDIM, DDPM, PNDM, Euler or DPM-Solver have it.",
+        )
+    given, latent = int(pipeline.unet.config.in_channels), int(pipeline.vae.config.latent_channels)
+    if given != latent:
+        raise IncompatibleError(
+            f"Its network is given {given} channels, of which {latent} are the latent: it fills in or edits pictures.",
+            "Choose a pipeline from text to image.",
+        )
+    if not isinstance(pipeline.unet.config.sample_size, int):
+        raise IncompatibleError("Its latents are not square, or of no fixed size.", "Choose a pipeline of squares.")
+
+
 def load_diffusers(folder: str | Path) -> Network:
     """The pipeline in a local folder with `model_index.json`; weights are safetensors, and no code from it is run.
 
@@ -124,14 +158,16 @@ def load_diffusers(folder: str | Path) -> Network:
     from diffusers import StableDiffusionPipeline
 
     folder = Path(folder)
-    index = read_config(folder, "model_index.json")
-    name = str(index.get("_class_name"))
-    if name != "StableDiffusionPipeline":
-        raise IncompatibleError(
-            f"{folder.name} is a {name}.", "Expected a StableDiffusionPipeline, for example Stable Diffusion 1 or 2."
-        )
+    check_pipeline(folder)
+    files = weight_files(folder)
+    if not files:
+        raise MissingWeightsError(*explain_missing(folder))
+    for file in files:
+        check_weight_file(file)
     on_gpu = pick_device().type == "cuda"
     half = has_half_pipeline(folder) and (on_gpu or not has_full_pipeline(folder))
+    # A `.bin` is a pickle, of which both libraries read the tensors alone (weights_only).
+    pickled = any(file.suffix == ".bin" for file in weight_files(folder, half=half))
     try:
         pipeline: Any = StableDiffusionPipeline.from_pretrained(
             str(folder),
@@ -139,13 +175,24 @@ def load_diffusers(folder: str | Path) -> Network:
             feature_extractor=None,
             requires_safety_checker=False,
             local_files_only=True,
-            use_safetensors=True,
+            use_safetensors=None if pickled else True,
             dtype=torch.float16 if half and on_gpu else torch.float32,
             variant="fp16" if half else None,
         )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RuntimeError,
+        ImportError,
+        AttributeError,
+        SafetensorError,
+    ) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise MissingWeightsError(f"{folder.name} cannot be loaded by diffusers: {first}") from error
+    tokenizer, vocabulary = pipeline.tokenizer, int(pipeline.text_encoder.config.vocab_size)
+    check_tokenizer(lambda text: tokenizer(text)["input_ids"], len(tokenizer), vocabulary, folder.name)
     module = LatentDiffusion(pipeline).eval()
     # What the pipeline's own image processor does with a photo: no part of it is cut off.
     preprocessing = Preprocessing(

@@ -20,6 +20,7 @@ from core.models.clip import PairTrace, TextTokens, explicit_attention, normalis
 from core.models.model_folder import OPEN_CLIP_CONFIG, read_config, weight_files
 from core.models.spec import Network
 from core.models.state_dict import fill, read_state_dict
+from core.models.tokenizer_check import check_tokenizer
 from core.models.trace import Pooling, Trace, check_trace
 
 
@@ -179,6 +180,10 @@ def load_open_clip(folder: str | Path) -> Network:
             f"{folder.name} holds no weights.", f"Expected open_clip_model.safetensors beside {OPEN_CLIP_CONFIG}."
         )
     model, tokenizer = _build(folder)
+    inner = getattr(tokenizer, "tokenizer", None)  # open_clip's own has none inside, and is complete
+    if inner is not None:
+        vocabulary = int(getattr(model, "vocab_size", 0) or len(getattr(model, "text", model).token_embedding.weight))
+        check_tokenizer(lambda text: inner(text)["input_ids"], len(inner), vocabulary, folder.name)
     fill(model, read_state_dict(files[0]), folder.name)
     return Network(module=adapt(model.eval(), tokenizer), preprocessing=_preprocessing(model))
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from core.data.transforms import Preprocessing
+from core.data.transforms import Normalisation, Preprocessing
 from core.errors import IncompatibleError
 
 if TYPE_CHECKING:  # a catalogue of specifications must not cost the import of torch
@@ -57,6 +57,23 @@ class Network:
     classes: tuple[str, ...] = ()
 
 
+def for_channels(preprocessing: Preprocessing, channels: int, origin: str) -> Preprocessing:
+    """`preprocessing` for a network that takes pictures of so many channels: grey ones are normalised by the means.
+
+    Raises:
+        IncompatibleError: neither 1 nor 3 channels; `origin` is named in the message.
+    """
+    if channels not in (1, 3):
+        raise IncompatibleError(
+            f"{origin} takes pictures of {channels} channels, which no photo has.", "Choose a model of colour or grey."
+        )
+    mean, std = preprocessing.normalisation.mean, preprocessing.normalisation.std
+    if len(mean) == channels == len(std):
+        return preprocessing
+    normalisation = Normalisation(mean=(sum(mean) / len(mean),) * channels, std=(sum(std) / len(std),) * channels)
+    return replace(preprocessing, normalisation=normalisation)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """One row of the catalogue.
@@ -71,6 +88,7 @@ class ModelSpec:
         note: what a viewer must know before drawing conclusions.
         sources: places for the weights, in the order tried.
         load: from a resolved source to a `Network`; imports its library inside.
+        reasons: why it cannot be asked for some of the rest, where a trial told more than that, as ends of sentences.
     """
 
     name: str
@@ -82,6 +100,7 @@ class ModelSpec:
     sources: tuple[Source, ...]
     load: Callable[[Path | str], Network]
     note: str = ""
+    reasons: tuple[tuple[Capability, str], ...] = ()
 
     def require(self, capability: Capability, method: str) -> None:
         """Raise `IncompatibleError` unless the model has `capability`."""
@@ -93,16 +112,19 @@ class ModelSpec:
         """Why the model cannot do this, as the end of a sentence; empty if it can."""
         if capability in self.capabilities:
             return ""
-        return {
-            "classifier": "it has no classification head",
-            "attention": "it has no attention layers",
-            "signed_attention": "its attention is an ordinary softmax",
-            "convolution": "it has no convolutional feature maps",
-            "positions": "it has no table of positional embeddings",
-            "image_text": "it knows no texts",
-            "text_to_image": "it does not generate images",
-            "latent": "it has no latent space to draw from",
-        }[capability]
+        return (
+            dict(self.reasons).get(capability)
+            or {
+                "classifier": "it has no classification head",
+                "attention": "it has no attention layers",
+                "signed_attention": "its attention is an ordinary softmax",
+                "convolution": "it has no convolutional feature maps",
+                "positions": "it has no table of positional embeddings",
+                "image_text": "it knows no texts",
+                "text_to_image": "it does not generate images",
+                "latent": "it has no latent space to draw from",
+            }[capability]
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ from torch import nn
 
 from core.data.transforms import IMAGENET_NORMALISATION, Framing, Normalisation, Preprocessing, Resample
 from core.errors import IncompatibleError, MissingWeightsError
-from core.models.model_folder import read_config, weight_files
-from core.models.spec import Network
+from core.models.model_folder import explain_missing, read_config, weight_files
+from core.models.spec import Network, for_channels
 from core.models.state_dict import fill, read_state_dict
 
 # Constructor arguments that would fetch or open something else than the folder's own weights.
@@ -27,16 +27,22 @@ def load_timm(folder: str | Path) -> Network:
     """
     folder = Path(folder)
     config = read_config(folder)
+    if "TimmWrapperModel" in (config.get("architectures") or ()):  # transformers' wrapper, saved without a head
+        config = {**config, "num_classes": 0}
     model = build_timm(config)
     files = weight_files(folder)
     if not files:
-        raise MissingWeightsError(f"{folder.name} holds no weights.", "Expected model.safetensors beside config.json.")
+        raise MissingWeightsError(*explain_missing(folder))
     weights = {name: tensor for file in files for name, tensor in read_state_dict(file).items()}
     fill(model, weights, folder.name)
-    settings = config.get("pretrained_cfg") or {}
+    # What the folder leaves open is as timm itself has it for the architecture; a size of the network's own counts.
+    settings = {**(model.pretrained_cfg or {}), **(config.get("pretrained_cfg") or {})}
+    if side := getattr(getattr(model, "patch_embed", None), "img_size", None):
+        settings["input_size"] = (3, *side)
+    module: Any = adapt(model.eval())
     return Network(
-        module=adapt(model.eval()),
-        preprocessing=_preprocessing(settings),
+        module=module,
+        preprocessing=for_channels(_preprocessing(settings), module.image_channels, folder.name),
         classes=_classes(config, settings, model),
     )
 
@@ -72,7 +78,12 @@ def adapt(model: Any) -> nn.Module:
     from core.models.cnn import ConvolutionalClassifier
     from core.models.timm_vit import TimmViT
 
-    return TimmViT(model) if isinstance(model, VisionTransformer) else ConvolutionalClassifier(model)
+    if isinstance(model, VisionTransformer):
+        try:
+            return TimmViT(model)
+        except IncompatibleError:
+            pass  # its attention has no explicit form; it still classifies
+    return ConvolutionalClassifier(model)
 
 
 def _preprocessing(settings: dict[str, Any]) -> Preprocessing:

@@ -34,6 +34,9 @@ class TimmViT(nn.Module):
         self.model = model
         self.depth = len(model.blocks)
         self.classifies = model.num_classes > 0
+        # The first convolution is that of the patches, or of the stem below them.
+        self.image_channels = next(part.in_channels for part in model.modules() if isinstance(part, nn.Conv2d))
+        self.has_class_token = getattr(model, "cls_token", None) is not None
         self.fixed: dict[int, Reading | None] = {}  # what the head reads, by the number of tokens
 
     def forward(self, images: Tensor) -> Tensor:
@@ -100,7 +103,7 @@ class TimmViT(nn.Module):
         )
 
     def _features(self, images: Tensor) -> Tensor:
-        expected = (self.model.patch_embed.proj.in_channels, *self.model.patch_embed.img_size)
+        expected = (self.image_channels, *self.model.patch_embed.img_size)
         if tuple(images.shape[1:]) != expected:
             raise ShapeError(f"This ViT takes images of shape {expected}, got {tuple(images.shape[1:])}.")
         return self.model.forward_features(images)

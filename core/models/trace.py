@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from core.errors import IncompatibleError, ShapeError
+from core.errors import IncompatibleError, NotOfferedError, ShapeError
 from core.finite import require_finite
 
 Pooling = Literal["class_token", "mean"]
@@ -100,6 +100,22 @@ class Traceable(Protocol):
     def __call__(self, images: Tensor) -> Tensor: ...
 
     def trace(self, images: Tensor) -> Trace: ...
+
+
+class Untraceable(nn.Module):
+    """A network whose attention cannot be looked at: `hasattr(module, "trace")` is false, and asking says why.
+
+    Attributes:
+        lacks_attention: the reason, as the end of a sentence.
+    """
+
+    lacks_attention: str
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("trace", "last_tokens", "trace_pair"):
+            reason = self.lacks_attention or "it has no attention layers"
+            raise NotOfferedError(f"The attention of this model cannot be shown: {reason}.", "Choose another model.")
+        return super().__getattr__(name)
 
 
 def check_trace(trace: Trace, depth: int) -> Trace:

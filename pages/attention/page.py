@@ -54,7 +54,7 @@ from pages.shared.views import AttentionView, Beside, ComparedMap, ViewPart, fac
 
 FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
 # What has something to show here; pipelines that draw and VAEs have neither attention nor a class to explain.
-EXPLAINED: tuple[Capability, ...] = ("attention", "classifier", "convolution")
+EXPLAINED: tuple[Capability, ...] = ("attention", "convolution")
 
 heading("Attention", "What does each part of the picture look at?")
 bar = st.columns([3, 4, 2, 2], vertical_alignment="bottom")

@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from pages.biases.accuracy_panel import accuracy_panel
+from pages.biases.cues_panel import cues_panel
+from pages.biases.domains_panel import domains_panel
 from pages.biases.photo_panel import photo_panel
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
@@ -14,6 +17,9 @@ from pages.shared.layout import heading, teaching_cards
 # A view: its title, and what shows it and returns what makes its export; None where there is nothing to take along.
 PANELS: dict[str, tuple[str, Callable[[], Callable[[], Export] | None]]] = {
     "photo": ("One photo", photo_panel),
+    "accuracy": ("Accuracy", accuracy_panel),
+    "cues": ("Cue conflict", cues_panel),
+    "domains": ("Domains", domains_panel),
 }
 TITLES = {key: title for key, (title, _) in PANELS.items()}
 

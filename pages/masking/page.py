@@ -63,7 +63,10 @@ framing_row(picture, model.network.preprocessing)
 classifier = not model.spec.lacks("classifier")
 methods = explanations_for(model.spec)
 if not methods:
-    st.info(f"{plain(model.spec.title)} has neither attention nor a class to explain, so no map can rank its patches.")
+    st.info(
+        f"{plain(model.spec.title)} has neither attention nor feature maps that can be read here, so that no map can "
+        "rank its patches."
+    )
     st.stop()
 
 

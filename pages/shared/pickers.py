@@ -106,7 +106,20 @@ def _chosen_model(
         label_visibility="collapsed",
         on_change=lambda: remember(name, st.session_state[widget]),
     )
+    _say_left_out(capability)
     return chosen, states[chosen]
+
+
+def _say_left_out(capability: Capability | tuple[Capability, ...] | None) -> None:
+    """Which models that somebody brought are not in the list, and what they lack for this page."""
+    added = [find_model(each) for each in _added_models()]
+    left_out = [
+        f"{plain(spec.title)} ({plain(' and '.join(spec.lacks(each) for each in _several(capability)))})"
+        for spec in added
+        if not _fits(spec, capability)
+    ]
+    if left_out:
+        st.caption(f"Not in this list: {', '.join(left_out)}.")
 
 
 def own_model_form(*, name: str = "model") -> None:
@@ -127,11 +140,12 @@ def own_model_form(*, name: str = "model") -> None:
             prefix = "hub" if kind == "Hub name" else "folder"
             with guard():
                 candidate = f"{prefix}:{location.strip()}"
-                state = availability(find_model(candidate))
-                if state.state == "unavailable":
-                    raise CoreError(state.text)
-                # Loading now tells apart a typing mistake, a missing network and a file that is not a model.
+                # Loading now tells apart a typing mistake, a missing network and a file that is not a model; a trial
+                # then finds what it can be asked.
                 with st.spinner(f"Loading {plain(location.strip())} …"):
+                    state = availability(find_model(candidate))
+                    if state.state == "unavailable":
+                        raise CoreError(state.text)
                     loaded_model(candidate)
                 if candidate not in _own_models():
                     st.session_state["own_models"] = [*st.session_state.get("own_models", []), candidate]
@@ -142,8 +156,13 @@ def own_model_form(*, name: str = "model") -> None:
 def _own_models() -> list[str]:
     """Finished runs, and what this session added."""
     runs = [f"run:{run.name}" for run in list_runs() if (run.model / "card.json").is_file()]
+    return list(dict.fromkeys([*(name for name in runs if _opens(name)), *_added_models()]))
+
+
+def _added_models() -> list[str]:
+    """What this session added and is still there."""
     added: list[str] = st.session_state.get("own_models", [])
-    return [name for name in dict.fromkeys([*runs, *added]) if _opens(name)]
+    return [name for name in dict.fromkeys(added) if _opens(name)]
 
 
 def _opens(name: str) -> bool:
@@ -158,7 +177,8 @@ def _opens(name: str) -> bool:
 def _from_address(name: str, capability: Capability | tuple[Capability, ...] | None) -> str:
     """A model that the address asks for but the list does not have: itself if it can be used here, else empty."""
     try:
-        spec = find_model(name)
+        with st.spinner(f"Opening {plain(name)} …"):  # a folder that was never tried is, once
+            spec = find_model(name)
         availability(spec)
         if not _fits(spec, capability):
             reason = " and ".join(spec.lacks(each) for each in _several(capability))

@@ -46,7 +46,15 @@ def _seeds(folder: Path) -> list[str]:
     return ["--name", "toy", "--runs", "a=a0,a1", "--runs", "b=b0,b1"]
 
 
+def _biases(folder: Path) -> list[str]:
+    """The table of CIFAR-10 alone, on two classes of its names; the other tables need data that no test has."""
+    save_toy({"test": 30}, name="cifar10", classes=("airplane", "cat"))
+    model = f"folder:{save_tiny_clip(folder / 'clip')}"
+    return ["--models", model, "--large", "", "--tables", "locality,ratios"]
+
+
 CASES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
+    "biases": (_biases, "tables"),
     "diffusion_classifier": (
         lambda folder: ["--model", f"folder:{save_tiny_pipeline(folder / 'pipeline')}", "--dataset", "toy"],
         "times_faster_than_plain_loop",
@@ -61,6 +69,10 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "precision": (_nothing, "models"),
     "rollout": (_nothing, "speedup_over_hook_loop"),
     "seeds": (_seeds, "differences"),
+    "stress": (
+        lambda folder: ["--models", f"folder:{save_tiny_clip(folder / 'clip')}", "--dataset", "toy"],
+        "share_of_bare_wall_and_processor",
+    ),
     "style": (lambda folder: ["--dataset", "toy"], "sets"),
     "time_to_accuracy": (_nothing, "models"),
     "two_epochs": (_nothing, "recipe_over_bare_fp32"),

@@ -20,7 +20,7 @@ from core.data.transforms import to_batch
 from core.errors import ConfigError, CoreError, IncompatibleError, UnknownNameError
 from core.experiments import diffusion_checkpoint, diffusion_zero_shot
 from core.experiments.diffusion_zero_shot import CLASSIFIED, ClassificationReport, Config, image_seed
-from core.experiments.evaluation import PREDICTIONS, RESULT
+from core.experiments.evaluation import PREDICTIONS, RESULT, choose_images
 from core.launch import execute
 from core.methods.diffusion.diffusion_classifier import classify
 from core.methods.diffusion.sampling_plan import Plan
@@ -149,9 +149,9 @@ def test_the_first_images_of_a_larger_run_are_those_of_a_smaller_one(config: Con
     few, more = (evaluate(replace(config, images=count), f"of{count}")[2] for count in (3, 6))
     for key in ("row", "predicted", "calls", "seed"):
         np.testing.assert_array_equal(more[key][:3], few[key])
-    every = diffusion_zero_shot.choose_pictures(replace(config, images=0), ("test",), 8)
+    every = choose_images(config.dataset, ("test",), 8)
     assert sorted(every.row) == list(range(20))
-    other = diffusion_zero_shot.choose_pictures(replace(config, seed=1), ("test",), 8)
+    other = choose_images(config.dataset, ("test",), 8, config.images, seed=1)
     assert list(other.row) != list(more["row"])
     assert image_seed(config, 0) != image_seed(replace(config, plan=replace(SMALL, seed=1)), 0)
 
@@ -262,7 +262,7 @@ def test_impossible_runs_are_sentences(config: Config, models: Path) -> None:
             evaluate(replace(config, **changes), f"run{abs(hash(match))}")
 
     refused(IncompatibleError, "does not generate images", model=f"folder:{models / 'clip'}")
-    refused(IncompatibleError, "knows 10 classes .* and these images have 2 others", compare_with=("cnn_small",))
+    refused(IncompatibleError, "knows 10 classes .* and lacks 2 of the 2", compare_with=("cnn_small",))
     refused(IncompatibleError, "no classification head", compare_with=(config.model,))
     refused(UnknownNameError, "tset", test_split="tset")
     refused(ConfigError, "2 classes, but 1 labels", labels=("one",))

@@ -17,7 +17,9 @@ import core.reports
 from core.experiments import (
     clip_contrastive,
     diffusion_zero_shot,
+    domain_shift,
     linear_probe,
+    stress,
     stylise,
     text_to_image,
     transfer,
@@ -130,7 +132,22 @@ def _sweep(_: Path) -> Any:
     return sweep.Config(recipe="toy", space=space, trials=3, epochs=2, pruner="none")
 
 
+def _stress(folder: Path) -> Any:
+    models = f"folder:{save_tiny_clip(folder / 'clip')}", f"folder:{save_tiny_pipeline(folder / 'pipeline')}"
+    return stress.Config(
+        models=models, dataset="few", conditions=("grey:100",), max_images=40, batch_size=8, diffusion_images=3,
+        diffusion_samples=12,
+    )  # fmt: skip
+
+
+def _shift(folder: Path) -> Any:
+    save_toy({"one": 30, "other": 30}, name="domains")
+    return domain_shift.Config(models=(_old(folder),), dataset="domains", semantic=("toy",), max_iterations=20)
+
+
 CASES: dict[str, tuple[str, Callable[[Path], Any]]] = {
+    "stress": ("stress", _stress),
+    "shift": ("domain_shift", _shift),
     "vit": ("vit_scratch", _vit),
     "head": ("transfer", _head),
     "full": ("transfer", _full),

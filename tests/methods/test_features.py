@@ -19,7 +19,7 @@ from core.methods.embeddings.features import extract_features, feature_poolings
 from core.models.differential import DifferentialViT
 from core.models.small_cnn import SmallCNN, SmallCNNConfig
 from core.models.timm_vit import TimmViT
-from core.models.transformers_vit import TransformersViT
+from core.models.transformers_vision import TransformersViT
 from core.models.vit import ViT, ViTConfig
 from core.reports import finish
 

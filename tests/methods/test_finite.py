@@ -67,6 +67,7 @@ EXCUSED = {
     "anatomy.describe_architecture": "reads the design, not the values",
     "anatomy.text_tensors": "names of parameters",
     "classify_files.classify_files": "asks zero_shot.embed_images and text_classifier",
+    "classify_files.classify_by_classes": "asks predictions.predict_logits",
     "conditions.accuracy_by_condition": "whole numbers",
     "conditions.tally": "whole numbers",
     "pictures.as_digit": "bytes",
@@ -105,8 +106,15 @@ EXCUSED = {
     "draws.normal": "random numbers alone",
     "elimination_cost.budget_curve": "whole numbers",
     "elimination_cost.replay_all": "asks diffusion_classifier.replay",
-    "same_images.answers": "asks predictions.predict_logits and zero_shot.embed_images",
-    "same_images.class_order": "names of classes",
+    "same_images.answers": "asks class_matching.class_scorer",
+    "class_matching.class_scorer": "asks predictions.predict_logits and zero_shot.embed_images",
+    "class_matching.match_classes": "names of classes",
+    "features.digest_weights": "bytes, whatever their values",
+    "features.resized": "bytes",
+    "shape_bias.shape_bias": "whole numbers",
+    "stress_table.disputed_images": "whole numbers",
+    "stress_table.model_pairs": "whole numbers",
+    "stress_table.stress_table": "whole numbers",
     "targets.trace_score": "is differentiated; its callers look at the gradients",
 } | dict.fromkeys(
     (
@@ -379,6 +387,7 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
     "predictions.softmax": [lambda bad: predictions.softmax(numbers(3, bad=bad))],
     "predictions.top_predictions": [lambda bad: predictions.top_predictions(numbers(3, bad=bad), ("a", "b", "c"))],
     "probes.fit_linear": [lambda bad: probes.fit_linear(numbers(9, 3, bad=bad), np.arange(9) % 3, 1.0)],
+    "probes.fit_probe": [lambda bad: finish(probes.fit_probe(split(bad), split(False)))],
     "probes.linear_probe": [lambda bad: finish(probes.linear_probe(split(False), split(False), split(bad)))],
     "probes.nearest_neighbours": [
         lambda bad: probes.nearest_neighbours(split(bad), split(False), neighbours=3),

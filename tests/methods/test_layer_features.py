@@ -17,7 +17,7 @@ from core.methods.embeddings.layer_features import Readout, extract_layers, find
 from core.models.open_clip_folder import load_open_clip
 from core.models.small_cnn import SmallCNN, SmallCNNConfig
 from core.models.timm_vit import TimmViT
-from core.models.transformers_vit import TransformersViT
+from core.models.transformers_vision import TransformersViT
 from core.models.vit import ViT, ViTConfig
 from core.reports import finish
 from tests.clip_toy import save_tiny_clip

@@ -11,8 +11,7 @@ import torch
 from torch import nn
 
 from core.data.transforms import HALF_NORMALISATION, Preprocessing
-from core.errors import IncompatibleError
-from core.methods.accuracy.same_images import BATCH_SIZE, answers, class_order
+from core.methods.accuracy.same_images import BATCH_SIZE, answers
 from core.models.catalogue import find_model
 from core.models.spec import LoadedModel, Network
 
@@ -35,18 +34,6 @@ def model() -> LoadedModel:
         preprocessing=Preprocessing(size=4, normalisation=HALF_NORMALISATION),
     )
     return LoadedModel(spec=find_model("cnn_small"), network=cast(Network, network))
-
-
-def test_outputs_are_matched_by_name_not_by_place(model: LoadedModel) -> None:
-    order = class_order(model, CLASSES)
-    assert order is not None
-    assert order.tolist() == [1, 2, 0]
-
-
-def test_other_classes_are_refused(model: LoadedModel) -> None:
-    for classes in (CLASSES[:2], (*CLASSES, "dog"), ("a", "b", "c")):
-        with pytest.raises(IncompatibleError, match="knows 3 classes"):
-            class_order(model, classes)
 
 
 def test_every_image_is_answered_in_its_place_also_in_the_last_short_batch(model: LoadedModel) -> None:

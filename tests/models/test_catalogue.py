@@ -41,7 +41,7 @@ def test_rows_are_complete(name):
 def test_a_row_and_the_models_own_files_say_the_same_of_what_it_can_do(name):
     """So that a run of the same architecture is offered where the bundled model is, and nowhere else."""
     path = BUNDLED / name
-    assert find_capabilities(path, find_layout(path)) == MODELS[name].capabilities
+    assert find_capabilities(path, find_layout(path)).capabilities == MODELS[name].capabilities
 
 
 def test_titles_are_unique():

@@ -10,6 +10,7 @@ from typing import Any
 import open_clip
 import pytest
 import torch
+import transformers as T
 from transformers import AutoModel, AutoTokenizer
 
 from core.data.transforms import Normalisation
@@ -17,8 +18,9 @@ from core.errors import IncompatibleError, MissingWeightsError, ShapeError
 from core.models.catalogue import MODELS, find_model
 from core.models.clip import ImageTextEncoder, PairTraceable, normalised
 from core.models.open_clip_folder import load_open_clip
+from core.models.tokenizer_check import check_tokenizer
 from core.models.weights import load
-from tests.clip_toy import MEAN, STD, save_tiny_clip, save_tiny_transformers_clip
+from tests.clip_toy import MEAN, STD, save_tiny_clip, save_tiny_tokenizer, save_tiny_transformers_clip
 
 TEXTS = ["a photo of a cat", "dog", "a blurry picture of the blue ship, the red car and the frog and the horse", ""]
 RESNET = {"layers": [1, 1, 1, 1], "width": 8, "head_width": 8}
@@ -204,3 +206,110 @@ def test_published_names_are_open_clip_s() -> None:
     assert len(rows) >= 6
     missing = {spec.name for spec in rows if spec.sources[0].location not in known}
     assert missing <= {"mobileclip_s1"}, missing
+
+
+SHAPE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+VISION = {**SHAPE, "image_size": 32, "patch_size": 8}
+
+
+def kin(name: str, folder: Path) -> Any:
+    """Another library model of images and texts with random weights, saved with the tiny tokenizer."""
+    folder.mkdir()
+    size = len(save_tiny_tokenizer(folder))
+    text = {
+        **SHAPE, "vocab_size": size, "max_position_embeddings": 17,
+        "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+    }  # fmt: skip
+    both = {"vision_config": VISION, "text_config": text, "projection_dim": 24}
+    made: dict[str, Callable[[], Any]] = {
+        "chinese": lambda: T.ChineseCLIPModel(T.ChineseCLIPConfig(**both)),
+        "altclip": lambda: T.AltCLIPModel(T.AltCLIPConfig(**{**both, "text_config": {**text, "project_dim": 24}})),
+        "blip": lambda: T.BlipModel(
+            T.BlipConfig(**{**both, "text_config": {**text, "encoder_hidden_size": 32}}, image_text_hidden_size=24)
+        ),
+        "metaclip": lambda: T.MetaClip2Model(T.MetaClip2Config(**both)),
+        "dual": lambda: T.VisionTextDualEncoderModel(
+            T.VisionTextDualEncoderConfig.from_vision_text_configs(
+                T.ViTConfig(**VISION), T.BertConfig(**text), projection_dim=24
+            )
+        ),
+    }
+    torch.manual_seed(0)
+    model = made[name]().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim:
+                parameter.normal_(std=0.2)
+    model.save_pretrained(folder)
+    return model
+
+
+@pytest.mark.parametrize("name", ["chinese", "altclip", "blip", "metaclip", "dual"])
+def test_text_towers_that_see_padding_are_not_shown_it(name: str, tmp_path: Path, images: torch.Tensor) -> None:
+    """BERT looks in both directions: without a mask the length of the padding changed every score."""
+    model = kin(name, tmp_path / name)
+    texts = [*TEXTS[:2], "a blurry ship"]
+    tokens = AutoTokenizer.from_pretrained(tmp_path / name)(texts, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        expected = model(
+            input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"], pixel_values=images
+        ).logits_per_image
+        found: Any = load(f"folder:{tmp_path / name}").module
+        ours = found.logit_scale * normalised(found.embed(images)) @ normalised(found.embed_texts(texts)).T
+        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
+        if isinstance(found, PairTraceable):
+            torch.testing.assert_close(found.trace_pair(images, texts).scores, expected, rtol=1e-4, atol=1e-4)
+        longest = " ".join(["cat"] * 40)  # positions end before the table does in RoBERTa
+        assert torch.isfinite(found.embed_texts([longest])).all()
+    assert isinstance(found, PairTraceable) == (name != "dual")
+
+
+def without_files_of_the_tokenizer(folder: Path) -> None:
+    for path in folder.glob("*token*"):
+        path.unlink()
+
+
+def test_a_clip_without_its_tokenizer_says_so(tmp_path: Path) -> None:
+    """transformers then makes an empty one, to which all words are the end mark."""
+    save_tiny_transformers_clip(tmp_path)
+    without_files_of_the_tokenizer(tmp_path)
+    with pytest.raises(MissingWeightsError, match="no tokenizer of its own") as caught:
+        load(f"folder:{tmp_path}")
+    assert "processor.save_pretrained" in caught.value.remedy
+
+
+def spoilt_tokenizer(folder: Path) -> None:
+    """One of the same size, to which every word is unknown."""
+    path = folder / "tokenizer.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    known = content["model"]["vocab"]
+    content["model"]["vocab"] = {word if index < 4 else f"unheard{index}": index for word, index in known.items()}
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+@pytest.mark.parametrize("library", ["transformers", "open_clip"])
+def test_a_tokenizer_that_reads_all_words_the_same_is_refused(library: str, tmp_path: Path) -> None:
+    save_tiny_transformers_clip(tmp_path) if library == "transformers" else save_tiny_clip(tmp_path)
+    spoilt_tokenizer(tmp_path)
+    with pytest.raises(MissingWeightsError, match="different words as the same"):
+        load(f"folder:{tmp_path}")
+
+
+def test_the_smallest_checks_of_a_tokenizer() -> None:
+    distinct = {"cat": [3], "dog": [4], "sun": [5], "map": [6], "red": [7], "two": [8]}
+    check_tokenizer(lambda word: distinct.get(word, [1]), 100, 104, "m")  # rounded up; no word of other scripts
+    with pytest.raises(MissingWeightsError, match="knows 60 tokens, the model 104"):
+        check_tokenizer(lambda word: distinct.get(word, [1]), 60, 104, "m")
+    with pytest.raises(MissingWeightsError, match="no embedding"):
+        check_tokenizer(lambda word: [200 + len(word)], 100, 104, "m")
+    with pytest.raises(MissingWeightsError, match="different words"):
+        check_tokenizer(lambda word: [len(word)], 100, 104, "m")
+
+
+def test_pictures_of_no_fixed_size_are_said(tmp_path: Path) -> None:
+    size = len(save_tiny_tokenizer(tmp_path))
+    text = {**SHAPE, "vocab_size": size, "max_position_embeddings": 16}
+    config = T.Siglip2Config(vision_config={**SHAPE, "patch_size": 8, "num_patches": 16}, text_config=text)
+    T.Siglip2Model(config).save_pretrained(tmp_path)
+    with pytest.raises(IncompatibleError, match="NaFlex"):
+        load(f"folder:{tmp_path}")

@@ -7,10 +7,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from safetensors.torch import load_file
+from transformers import CLIPTextModel
 
 from core.errors import IncompatibleError, MissingWeightsError, ShapeError
 from core.methods.diffusion.diffusion_classifier import classify
@@ -106,7 +109,7 @@ def test_an_image_is_classified_end_to_end(model: Any) -> None:
 
 def test_what_is_no_pipeline_of_this_kind(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "FluxPipeline"}), encoding="utf-8")
-    with pytest.raises(MissingWeightsError, match="cannot be loaded"):
+    with pytest.raises(IncompatibleError, match="FluxPipeline"):
         load(f"folder:{tmp_path}")
     for part in ("unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model"):
         (tmp_path / part).parent.mkdir(exist_ok=True)
@@ -161,3 +164,96 @@ def test_the_download_takes_the_files_that_the_device_computes_in(
     assert taken in chosen
     assert len(chosen) == 3
     assert "unet/config.json" in names
+
+
+def test_a_pipeline_saved_as_bin_is_the_same(tmp_path: Path, model: Any) -> None:
+    folder = save_tiny_pipeline(tmp_path / "bin")
+    for part in ("unet", "vae"):
+        weights = folder / part / "diffusion_pytorch_model.safetensors"
+        torch.save(load_file(weights), weights.with_suffix(".bin"))
+        weights.unlink()
+    texts = folder / "text_encoder" / "model.safetensors"
+    torch.save(load_file(texts), texts.with_name("pytorch_model.bin"))
+    texts.unlink()
+    assert availability(find_model(f"folder:{folder}")).state == "ready"
+    other = load(f"folder:{folder}").module
+    for one, two in zip(model.parameters(), other.parameters(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_parts_of_both_kinds_are_taken_together(tmp_path: Path, model: Any) -> None:
+    folder = save_tiny_pipeline(tmp_path / "mixed")
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    torch.save(load_file(weights), weights.with_suffix(".bin"))
+    weights.unlink()
+    other: Any = load(f"folder:{folder}").module
+    assert torch.equal(other.unet.conv_in.weight, model.unet.conv_in.weight)
+
+
+def test_a_pickle_with_more_than_tensors_is_not_opened(tmp_path: Path) -> None:
+    folder = save_tiny_pipeline(tmp_path / "bad")
+    (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    torch.save({"conv_in.weight": Path("x")}, folder / "unet" / "diffusion_pytorch_model.bin")
+    with pytest.raises(MissingWeightsError):
+        load(f"folder:{folder}")
+
+
+def test_a_part_without_weights_is_said(tmp_path: Path) -> None:
+    folder = save_tiny_pipeline(tmp_path / "part")
+    (folder / "vae" / "diffusion_pytorch_model.safetensors").unlink()
+    state = availability(find_model(f"folder:{folder}"))
+    assert state.state == "unavailable"
+    assert "unet, vae or text_encoder" in state.text
+
+
+def swapped(folder: Path, part: str, other: Any, name: str) -> None:
+    other.save_pretrained(folder / part)
+    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    index[part] = ["diffusers", name]
+    (folder / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["FlowMatchEulerDiscreteScheduler", "EDMEulerScheduler"])
+def test_schedules_of_another_kind_are_refused(tmp_path: Path, name: str) -> None:
+    folder = save_tiny_pipeline(tmp_path / "flow")
+    swapped(folder, "scheduler", getattr(diffusers, name)(), name)
+    with pytest.raises(IncompatibleError, match=f"{name} has no schedule"):
+        load(f"folder:{folder}")
+
+
+@pytest.mark.parametrize(
+    "name", ["PNDMScheduler", "EulerDiscreteScheduler", "DPMSolverMultistepScheduler", "UniPCMultistepScheduler"]
+)
+def test_other_samplers_of_the_same_schedule_are_the_same(tmp_path: Path, model: Any, name: str) -> None:
+    folder = save_tiny_pipeline(tmp_path / "other")
+    options = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
+    swapped(folder, "scheduler", getattr(diffusers, name)(**options), name)
+    np.testing.assert_allclose(load(f"folder:{folder}").module.alphas_cumprod, model.alphas_cumprod, rtol=1e-5)
+
+
+def test_networks_that_are_given_more_than_a_latent_are_refused(tmp_path: Path) -> None:
+    folder = save_tiny_pipeline(tmp_path / "inpainting")
+    unet = diffusers.UNet2DConditionModel.from_pretrained(folder / "unet")
+    diffusers.UNet2DConditionModel.from_config({**unet.config, "in_channels": 9}).save_pretrained(folder / "unet")
+    with pytest.raises(IncompatibleError, match="9 channels, of which 4"):
+        load(f"folder:{folder}")
+
+
+def test_a_tokenizer_without_a_length_takes_the_text_encoder_s(tmp_path: Path, model: Any) -> None:
+    folder = save_tiny_pipeline(tmp_path / "endless")
+    path = folder / "tokenizer" / "tokenizer_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config.pop("model_max_length")
+    path.write_text(json.dumps(config), encoding="utf-8")
+    other: Any = load(f"folder:{folder}").module
+    prompts = ["a cat", "a photo of a dog"]
+    torch.testing.assert_close(other.embed_prompts(prompts), model.embed_prompts(prompts))
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
+    folder = save_tiny_pipeline(tmp_path / "strange")
+    encoder = CLIPTextModel.from_pretrained(folder / "text_encoder")
+    encoder.resize_token_embeddings(1000)
+    encoder.save_pretrained(folder / "text_encoder")
+    with pytest.raises(MissingWeightsError, match="no tokenizer of its own"):
+        load(f"folder:{folder}")

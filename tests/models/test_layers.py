@@ -15,7 +15,7 @@ from core.models.layers import Layer, find_layers, layer_at
 from core.models.open_clip_folder import load_open_clip
 from core.models.small_cnn import SmallCNN, SmallCNNConfig
 from core.models.timm_vit import TimmViT
-from core.models.transformers_vit import TransformersViT
+from core.models.transformers_vision import TransformersViT
 from core.models.vae import VAE, VAEConfig
 from core.models.vit import ViT, ViTConfig
 from tests.clip_toy import save_tiny_clip

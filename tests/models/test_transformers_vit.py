@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from transformers import (
     DeiTConfig,
     DeiTForImageClassification,
@@ -20,8 +21,6 @@ from transformers import (
     Dinov2WithRegistersModel,
     ViTConfig,
     ViTForImageClassification,
-    ViTMAEConfig,
-    ViTMAEModel,
     ViTModel,
 )
 
@@ -154,12 +153,6 @@ def test_a_backbone_refuses_to_classify(networks, images):
         networks["dinov2"].module(images)
 
 
-def test_shuffling_models_are_refused(tmp_path):
-    ViTMAEModel(ViTMAEConfig(**SHAPE, **WIDE)).save_pretrained(tmp_path)
-    with pytest.raises(IncompatibleError, match="vit_mae"):
-        load_transformers(tmp_path)
-
-
 def edit_config(folder: Path, **changes: object) -> None:
     path = folder / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}), encoding="utf-8")
@@ -189,7 +182,7 @@ def test_folders_that_are_no_model(tmp_path):
     with pytest.raises(MissingWeightsError, match=r"config\.json"):
         load_transformers(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "no_such_thing"}', encoding="utf-8")
-    (tmp_path / "model.safetensors").write_bytes(b"")
+    save_file({"a": torch.zeros(1)}, tmp_path / "model.safetensors")
     with pytest.raises(MissingWeightsError, match="no_such_thing"):
         load_transformers(tmp_path)
 

@@ -201,7 +201,7 @@ def test_a_relative_folder_is_named_absolutely(tmp_path, monkeypatch):
 
 
 def test_folders_that_are_refused(tmp_path):
-    for name in ("model.pkl", "model.ckpt", "model.onnx", "passwd"):
+    for name in ("model.pkl", "model.h5", "model.onnx", "passwd"):
         (tmp_path / name).write_bytes(b"\x80\x04")
         with pytest.raises(MissingWeightsError, match="no weight file that we open"):
             find_model(f"folder:{tmp_path / name}")

@@ -490,6 +490,8 @@ def _pooling(module: nn.Module, modules: list[tuple[str, nn.Module]], rows: list
         for said in (getattr(getattr(part, "config", None), "pooling", None), getattr(part, "global_pool", None)):
             if said in ("class_token", "token", "mean", "avg"):
                 return "class token" if said in ("class_token", "token") else "mean"
+    if getattr(module, "reads", "") == "the mean of all patches":
+        return "mean"  # whatever class token stands beside them
     if any(row.inner_role == "class token" for row in rows):
         head = next((row.shape[-1] for row in rows if row.inner_role == "head" and len(row.shape) == 2), None)
         width = _width(rows)

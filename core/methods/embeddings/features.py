@@ -57,11 +57,14 @@ class Features:
 
 
 def feature_poolings(module: nn.Module) -> tuple[FeaturePooling, ...]:
-    """How this network's output becomes one vector: by class token or mean for a ViT, else as it embeds itself.
+    """How this network's output becomes one vector: for a ViT class token, if it has one, or mean; else its embedding.
 
     "embedding", what the network's own head reads, can be asked of all.
     """
-    return ("class_token", "mean") if hasattr(module, "last_tokens") else ("embedding",)
+    if not hasattr(module, "last_tokens"):
+        return ("embedding",)
+    # SigLIP and I-JEPA have none; and what comes before the patches may be registers alone.
+    return ("class_token", "mean") if getattr(module, "has_class_token", True) else ("mean",)
 
 
 def extract_features(
@@ -144,7 +147,7 @@ def cached_vectors(
     def vectors_of(rows: range, missing: list[Name]) -> dict[Name, np.ndarray]:
         images = torch.from_numpy(np.array(data.images[rows.start : rows.stop])).to(target)
         with torch.inference_mode(), autocast(target, chosen):
-            vectors = read(_resized(images, size), missing)
+            vectors = read(resized(images, size), missing)
         found = {name: each.float().cpu().numpy() for name, each in vectors.items()}
         for name, each in found.items():  # before they are kept on disk
             require_finite(f"The features of {model} ({name})", each)
@@ -178,7 +181,7 @@ def cached_vectors(
     }
 
 
-def _resized(images: Tensor, size: int) -> Tensor:
+def resized(images: Tensor, size: int) -> Tensor:
     """(batch, height, width, 3) uint8 → (batch, 3, size, size) in [0, 1], whole bytes as Pillow would make them.
 
     On a CPU bytes are resized as bytes: as Pillow does it but for a level here and there, and five times as fast as
@@ -195,7 +198,7 @@ def pool_last(module: Any, images: Tensor, poolings: list[FeaturePooling]) -> di
     if poolings == ["embedding"]:
         return {"embedding": module.embed(images)}
     tokens, prefix_tokens = module.last_tokens(images)
-    if not prefix_tokens and "class_token" in poolings:
+    if "class_token" in poolings and not (prefix_tokens and getattr(module, "has_class_token", True)):
         raise IncompatibleError("This model has no class token.", "Choose mean pooling.")
     pooled: dict[FeaturePooling, Tensor] = {
         "class_token": tokens[:, 0],
@@ -211,9 +214,7 @@ def _key(module: nn.Module, data: ArrayDataset, model: str, **transform: Any) ->
     digest = hashlib.blake2b(digest_size=12)
     digest.update(repr((model, sorted(transform.items()), data.name, data.split, data.images.shape)).encode())
     digest.update(_RESIZING)
-    for name, tensor in module.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().contiguous().cpu().flatten().view(torch.uint8).numpy())
+    digest_weights(digest, module)
     digest.update(np.asarray(data.labels).tobytes())
     if isinstance(data.images, np.ndarray) and data.images.nbytes <= _MOST_READ:
         digest.update(np.ascontiguousarray(data.images).data)
@@ -221,6 +222,13 @@ def _key(module: nn.Module, data: ArrayDataset, model: str, **transform: Any) ->
         rows = np.linspace(0, len(data) - 1, min(_SAMPLE, len(data))).astype(np.int64)
         digest.update(data.images[rows].tobytes())
     return digest.hexdigest()
+
+
+def digest_weights(digest: hashlib.blake2b, module: nn.Module) -> None:
+    """Take in the names and values of all parameters and buffers."""
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().contiguous().cpu().flatten().view(torch.uint8).numpy())
 
 
 def _file(folder: Path, start: int) -> Path:

@@ -20,7 +20,7 @@ from core.data.arrays import ArrayDataset
 from core.data.transforms import Normalisation, standardise
 from core.device import as_input_of
 from core.errors import IncompatibleError
-from core.methods.embeddings.features import FeaturePooling, Features, cached_vectors, pool_last
+from core.methods.embeddings.features import FeaturePooling, Features, cached_vectors, feature_poolings, pool_last
 from core.models.capture import captured
 from core.models.layers import Layer, find_layers, first_tensor, layer_at
 from core.precision_choice import PrecisionChoice
@@ -87,10 +87,11 @@ def find_readouts(module: nn.Module, size: int) -> Readouts:
     layers = find_layers(module, size)
     if not hasattr(module, "last_tokens"):
         return Readouts(layers=layers, poolings=("mean", "embedding") if layers else ("embedding",))
-    _, prefix_tokens = module.last_tokens(as_input_of(module, torch.zeros(1, 3, size, size)))  # type: ignore[operator]
+    black = torch.zeros(1, getattr(module, "image_channels", 3), size, size)
+    _, prefix_tokens = module.last_tokens(as_input_of(module, black))  # type: ignore[operator]
     return Readouts(
         layers=layers,
-        poolings=("class_token", "mean", "embedding") if prefix_tokens else ("mean", "embedding"),
+        poolings=(*feature_poolings(module), "embedding"),
         prefix_tokens=prefix_tokens,
     )
 

@@ -64,6 +64,42 @@ def fit_linear(vectors: np.ndarray, labels: np.ndarray, C: float, *, max_iterati
         return LogisticRegression(C=C, max_iter=max_iterations).fit(vectors, labels)
 
 
+@dataclass(frozen=True, kw_only=True)
+class LinearHead:
+    """A linear classifier on features, its penalty chosen on validation images and fitted on all; attributes as in
+    `ProbeResult`."""
+
+    head: Any
+    train_count: int
+    C: float
+    val_accuracy: float
+    sweep: tuple[tuple[float, float], ...]
+    converged: bool
+
+    def predict(self, features: Features) -> np.ndarray:
+        """(images,) labels.
+
+        Raises:
+            NotFiniteError: a feature is not a number.
+        """
+        require_finite("The features", features.vectors)
+        return np.asarray(self.head.predict(features.vectors))
+
+    def test(self, features: Features) -> ProbeResult:
+        """How often it is right."""
+        correct = int((self.predict(features) == features.labels).sum())
+        return ProbeResult(
+            accuracy=correct / len(features),
+            interval=wilson_interval(correct, len(features)),
+            count=len(features),
+            train_count=self.train_count,
+            C=self.C,
+            val_accuracy=self.val_accuracy,
+            sweep=self.sweep,
+            converged=self.converged,
+        )
+
+
 def linear_probe(
     train: Features, val: Features, test: Features, *, max_iterations: int = MAX_ITERATIONS
 ) -> Generator[Progress, None, ProbeResult]:
@@ -73,6 +109,18 @@ def linear_probe(
         ShapeError: the splits have features of different widths.
     """
     _check_widths(train, val, test)
+    return (yield from fit_probe(train, val, max_iterations=max_iterations)).test(test)
+
+
+def fit_probe(
+    train: Features, val: Features, *, max_iterations: int = MAX_ITERATIONS
+) -> Generator[Progress, None, LinearHead]:
+    """Choose C on `val`, fit on both: a head that may be tested on images of any kind; yields after every fit.
+
+    Raises:
+        ShapeError: the splits have features of different widths.
+    """
+    _check_widths(train, val)
     strides = [_FIRST_STRIDE >> step for step in range(_FIRST_STRIDE.bit_length())]
     fits = len(range(0, len(C_GRID), _FIRST_STRIDE)) + 2 * (len(strides) - 1) + 1
     tried: dict[int, float] = {}
@@ -99,12 +147,9 @@ def linear_probe(
     best = _best(tried)
     joined = (np.concatenate([train.vectors, val.vectors]), np.concatenate([train.labels, val.labels]))
     head = yield from fit(*joined, best)
-    correct = int((head.predict(test.vectors) == test.labels).sum())
     yield Progress(step=fits, steps=fits, text=f"C = {C_GRID[best]:.2g} on training and validation images")
-    return ProbeResult(
-        accuracy=correct / len(test),
-        interval=wilson_interval(correct, len(test)),
-        count=len(test),
+    return LinearHead(
+        head=head,
         train_count=len(train) + len(val),
         C=float(C_GRID[best]),
         val_accuracy=tried[best],
