@@ -9,6 +9,7 @@ import torch
 
 from core.errors import CoreError, IncompatibleError
 from core.models.spec import Capability, Network
+from core.seeding import stream_seed, torch_generator
 
 _METHODS: dict[Capability, str] = {
     "attention": "trace",
@@ -29,7 +30,7 @@ def find_abilities(network: Network) -> tuple[frozenset[Capability], dict[Capabi
     module: Any = network.module
     rows, columns = getattr(module, "trial_size", None) or (network.preprocessing.size,) * 2
     weight = next(each for each in module.parameters() if each.is_floating_point())
-    generator = torch.Generator().manual_seed(0)
+    generator = torch_generator(stream_seed("trial picture"))
     picture = torch.randn(1, getattr(module, "image_channels", 3), rows, columns, generator=generator).to(weight)
     found: set[Capability] = set()
     reasons: dict[Capability, str] = {}

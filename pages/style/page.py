@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -211,5 +212,5 @@ with guard():
         )
 if film is not None and request is not None:
     with bar[4]:
-        export_popover(lambda: make_export(request, film), key="export")
+        export_popover(partial(make_export, request, film), key="export")
 teaching_cards("style")

@@ -32,6 +32,7 @@ from core.launch import recipes, sweep
 from core.launch.execute import execute
 from core.methods.diffusion.sampling_plan import Plan
 from core.methods.style_transfer.transfer import StyleSettings
+from core.models.catalogue import find_model
 from core.models.checkpoint import ModelCard, build, save_model
 from core.models.small_clip import SmallCLIPConfig
 from core.models.small_diffusion import SmallDiffusionConfig
@@ -104,8 +105,15 @@ def _clip(_: Path) -> Any:
     return clip_contrastive.Config(datasets="cats", start="", transfer="", model=model, training=TRAINING)
 
 
+def _added(folder: Path) -> str:
+    """A folder as somebody has added it: what its model can do was tried then, in passes of their own."""
+    name = f"folder:{folder}"
+    find_model(name)
+    return name
+
+
 def _zero_shot(folder: Path) -> Any:
-    return zero_shot.Config(model=f"folder:{save_tiny_clip(folder / 'clip')}", dataset="few", batch_size=8)
+    return zero_shot.Config(model=_added(save_tiny_clip(folder / "clip")), dataset="few", batch_size=8)
 
 
 def _pipeline(_: Path) -> Any:
@@ -133,7 +141,7 @@ def _sweep(_: Path) -> Any:
 
 
 def _stress(folder: Path) -> Any:
-    models = f"folder:{save_tiny_clip(folder / 'clip')}", f"folder:{save_tiny_pipeline(folder / 'pipeline')}"
+    models = _added(save_tiny_clip(folder / "clip")), _added(save_tiny_pipeline(folder / "pipeline"))
     return stress.Config(
         models=models, dataset="few", conditions=("grey:100",), max_images=40, batch_size=8, diffusion_images=3,
         diffusion_samples=12,

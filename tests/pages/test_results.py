@@ -32,6 +32,7 @@ STANDS_FOR = {
     "_pictures": ("digests",),
     "_images": ("digest",),
     "_picture": ("digest",),
+    "_photo": ("digest",),
     "_run": ("name", "stamp"),
     "_headline": ("name",),  # a run is of one recipe, which has one headline
     "_set": ("pictures",),
@@ -44,6 +45,7 @@ STANDS_FOR = {
     "_make": ("address",),
     "_pixels": ("key",),
     "_profiles": ("question",),
+    "_versions": ("digest", "side", "seed", "variants"),
     "_seconds_per_image": (),  # how the work is cut into batches, which no answer depends on
 }
 

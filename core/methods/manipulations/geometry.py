@@ -89,7 +89,8 @@ def _along_sides(images: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor
 def _gaussian_rows(size: int, deviation: float) -> Tensor:
     """(size, size) weights of a Gaussian around each place, each row summing to 1."""
     place = torch.arange(size, dtype=torch.float64)
-    return torch.softmax(-((place[:, None] - place) ** 2) / (2 * deviation**2), dim=1).float()
+    # A deviation whose square is no number is that of the place itself: nothing is blurred.
+    return torch.softmax(-((place[:, None] - place) ** 2) / (2 * max(deviation, 1e-3) ** 2), dim=1).float()
 
 
 def _block_rows(size: int, side: int) -> Tensor:
