@@ -33,6 +33,7 @@ STANDS_FOR = {
     "_images": ("digest",),
     "_picture": ("digest",),
     "_photo": ("digest",),
+    "_view": ("key",),  # the address has it
     "_run": ("name", "stamp"),
     "_headline": ("name",),  # a run is of one recipe, which has one headline
     "_set": ("pictures",),
