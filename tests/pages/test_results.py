@@ -32,10 +32,10 @@ STANDS_FOR = {
     "_pictures": ("digests",),
     "_images": ("digest",),
     "_picture": ("digest",),
+    "_photo": ("digest",),
     "_view": ("key",),  # the address has it
     "_content": ("content",),  # digests
     "_style": ("style",),
-    "_view": ("key",),  # the address has it
     "_run": ("name", "stamp"),
     "_headline": ("name",),  # a run is of one recipe, which has one headline
     "_set": ("pictures",),
