@@ -19,7 +19,7 @@ from transformers import ViTConfig, ViTModel
 
 from benchmarks.report import machine, parse, write
 from core.methods.attention.rollout import rollout_batch
-from core.models.transformers_vit import TransformersViT
+from core.models.transformers_vision import TransformersViT
 from core.timing import seconds_of
 
 

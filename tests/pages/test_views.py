@@ -26,6 +26,7 @@ from core.models.weights import load
 from core.paths import CHECKOUT
 from pages.shared.export import Export
 from pages.shared.layout import page_path
+from tests.pages.exports import FRAME
 
 MAIN = CHECKOUT / "pages" / "navigation.py"
 KINDS = ("selectbox", "slider", "select_slider", "segmented_control", "pills", "toggle", "checkbox", "radio", "tabs",
@@ -180,7 +181,12 @@ START = {"model": "vit_p4", "image": "example:cat"}
 def change_each(page: Page, model: str, check: Any, folder: Path, done: set[str]) -> set[str]:
     """Change every control that is there and not `done`, one at a time, and put it back."""
     for key in page.controls():
-        if key in done or key == "tabs" or len(getattr(page.controls()[key], "options", None) or (1, 2)) < 2:
+        if (
+            key in done
+            or key in FRAME
+            or key == "tabs"
+            or len(getattr(page.controls()[key], "options", None) or (1, 2)) < 2
+        ):
             continue
         before_it, widget = page.export(), page.controls()[key]
         before = widget.value
