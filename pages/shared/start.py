@@ -25,7 +25,8 @@ def skeleton() -> None:
     """Draw grey bars under what is there so far, until the last element of the page is there.
 
     A style and nothing else: it takes no room of its own, and goes by itself, whatever a page does in between. The last
-    element of every page is `page_keys`; a page that ends in an exception has none.
+    element of every page is `page_keys`; a page that ends in an exception has none. The same style gives the letters of
+    primary buttons the contrast that white has not on the dark theme's colour.
     """
     st.html(
         """<style>
@@ -35,6 +36,7 @@ def skeleton() -> None:
             repeating-linear-gradient(#8884 0 1.6rem, transparent 1.6rem 2.8rem) right / 43% 100% no-repeat;
           animation: vitrine-wait 1.4s ease-in-out infinite alternate; }
         @keyframes vitrine-wait { from { opacity: .25 } to { opacity: .6 } }
+        button[kind^="primary"]:not(:disabled) * { color: light-dark(#FFFFFF, #0B1118) !important }
         @media (prefers-reduced-motion: reduce) { * { animation: none !important } }
         </style>"""
     )

@@ -22,7 +22,7 @@ def model(tmp_path: Path) -> str:
 
 def bars(page: Any) -> dict[str, float]:
     """Label → where its bar stands, from the top of the page; bars on their way out are not counted."""
-    rows = page.locator('[role="list"] button').all()
+    rows = page.locator(".bars button").all()
     return {row.locator(".name").inner_text(): row.bounding_box()["y"] for row in rows}
 
 
@@ -53,9 +53,9 @@ def test_bars_follow_what_is_typed(start_server: Callable[[], str], page: Any, m
     # What assistive technology reads is in the order of the ranks, too.
     assert list(more) == sorted(more, key=more.__getitem__)
     last = list(more)[-1]
-    page.locator('[role="list"] button').last.click()
+    page.locator(".bars button").last.click()
     settle(page)
-    assert page.locator('[role="list"] button[aria-pressed="true"] .name').inner_text() == last
+    assert page.locator('.bars button[aria-pressed="true"] .name').inner_text() == last
     page.locator("span[title*='strongest word']", has_text=last).wait_for()
     assert "labels=" in page.url
     page.get_by_role("button", name="Lists").click()

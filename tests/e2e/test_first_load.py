@@ -43,7 +43,8 @@ def test_first_request_is_a_deep_link(start_server: Callable[[], str], page: Any
 
 def serious(page: Any) -> list[str]:
     """What axe-core finds on a page that keeps people from using it."""
-    found = Axe().run(page).response["violations"]
+    # Controls that cannot be used yet are faint on purpose, as WCAG allows; axe knows it of native ones alone.
+    found = Axe().run(page, context={"exclude": [[".stElementContainer:has(:disabled)"]]}).response["violations"]
     return [
         f"{each['id']} ({each['impact']}): {each['nodes'][0]['html'][:200]}"
         for each in found
