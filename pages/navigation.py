@@ -6,6 +6,7 @@ A page is a folder here with a `page.py`; what else it has is found there by nam
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import NamedTuple
 
 import streamlit as st
@@ -14,7 +15,7 @@ from core.launch.queue import advance
 from core.paths import ASSETS
 from pages.components.page_keys.page_keys import page_keys
 from pages.shared.address import renew_address, tidy_address
-from pages.shared.errors import guard
+from pages.shared.errors import PageEnd, guard
 from pages.shared.layout import page_path
 from pages.shared.results import forget_changed_data
 from pages.shared.start import skeleton, wait_for_imports
@@ -100,7 +101,9 @@ def main() -> None:
     with guard():
         forget_changed_data()
         take_up_runs()
-    chosen.run()
+    # A page may stop early, for a model that has to be fetched first; it has an end all the same.
+    with suppress(PageEnd):
+        chosen.run()
     page_keys()
 
 

@@ -259,3 +259,9 @@ def test_there_is_one_word_for_progress():
     files = [path for path in [*_sources(), *_sources("pages")] if path != ROOT / "core" / "reports.py"]
     strays = [str(path.relative_to(ROOT)) for path in files if told in path.read_text(encoding="utf-8")]
     assert strays == []
+
+
+def test_no_page_ends_the_whole_script() -> None:
+    """`st.stop` would leave out what stands at the end of every page, without which grey bars stay for ever."""
+    stopping = [path for path in (ROOT / "pages").rglob("*.py") if "st.stop()" in path.read_text(encoding="utf-8")]
+    assert not stopping, "Raise PageEnd of pages/shared/errors.py."

@@ -29,7 +29,7 @@ from pages.masking.parts import (
 )
 from pages.masking.track_records import track_record
 from pages.shared.cache import band_of, data_uri, loaded_model, logits_of, mask_grid, masked_photo_of
-from pages.shared.errors import guard
+from pages.shared.errors import PageEnd, guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import code, plain
 from pages.shared.framing import framing_row
@@ -67,7 +67,7 @@ if not methods:
         f"{plain(model.spec.title)} has neither attention nor feature maps that can be read here, so that no map can "
         "rank its patches."
     )
-    st.stop()
+    raise PageEnd
 
 
 def on_screen() -> MaskingView:

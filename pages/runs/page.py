@@ -18,7 +18,7 @@ from pages.runs.run_panel import (
     views_for,
 )
 from pages.runs.sweep_panel import sweep_panel
-from pages.shared.errors import guard
+from pages.shared.errors import PageEnd, guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
 from pages.shared.layout import heading, page_link, teaching_cards
@@ -98,7 +98,7 @@ show = bar[0].segmented_control(
 if show == "Sweeps":
     sweep_panel(show_runs)
     teaching_cards("runs", "sweeps")
-    st.stop()
+    raise PageEnd
 with bar[0]:
     if not any(view.folder for view in views_for(trials=True)):
         st.markdown("Nothing was trained on this machine yet; these are the bundled models' own trainings.")

@@ -14,6 +14,13 @@ from pages.shared.foreign import plain
 MOST_LETTERS = 2000
 
 
+class PageEnd(Exception):
+    """Raised by a page that has shown all that it can, such as how to get its model.
+
+    Not `st.stop`, which ends the whole script: what stands at the end of every page would be missing.
+    """
+
+
 def show_error(error: CoreError) -> None:
     """Cause and remedy, in a box that leaves the rest of the page usable."""
     cause, remedy = (plain(each, MOST_LETTERS) for each in (error.cause, error.remedy))

@@ -14,7 +14,7 @@ from core.models.weights import Availability, availability, fetch, resolve
 from core.runs.store import list_runs
 from pages.shared.address import remember, remembered
 from pages.shared.cache import loaded_model
-from pages.shared.errors import guard, show_error
+from pages.shared.errors import PageEnd, guard, show_error
 from pages.shared.foreign import literal, plain
 from pages.shared.picture_picker import UPLOAD_TYPES, chosen_pictures, image_picker, pictures_picker
 from pages.shared.pictures import Picture
@@ -43,14 +43,14 @@ def model_picker(
 ) -> str:
     """The name of a model that is ready to use; asks for a download, with progress, where one is needed.
 
-    Models that can do nothing of what the page needs are left out; the ones that are not ready say why. The script
-    stops here while the chosen model is not ready.
+    Models that can do nothing of what the page needs are left out; the ones that are not ready say why. The page
+    ends here while the chosen model is not ready.
 
     `only`: the rows of the catalogue that may be chosen, where these are few.
     """
     chosen, state = _chosen_model(capability, name, "Model", None, preferred, only)
     if not _is_ready(chosen, state):
-        st.stop()
+        raise PageEnd
     return chosen
 
 

@@ -31,11 +31,30 @@ def _empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VITRINE_HOME", str(tmp_path))
 
 
+def ends(app: AppTest) -> bool:
+    """Whether the last element of every page is there, until which grey bars stand for what is not drawn yet."""
+    return [each.key for each in app.get("bidi_component")][-1:] == ["page_keys"]
+
+
+@pytest.mark.parametrize(
+    ("stem", "query"),
+    [
+        ("attention", {"model": "vit_b16"}),  # one download away
+        ("masking", {"model": "folder:/nowhere"}),
+        ("runs", {"show": "Sweeps"}),
+        ("clip", {"model": "clip_vit_b32"}),
+    ],
+)
+def test_a_page_that_stops_early_ends_all_the_same(stem: str, query: dict[str, str]) -> None:
+    assert ends(open_page(stem, **query))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stem", PAGES)
 def test_pages_open_filled(stem: str) -> None:
     app = open_page(stem)
     assert not app.error
+    assert ends(app)
     assert len(text_of(app)) > 200
     assert r"\*\*" not in text_of(app)  # a sentence of ours with bold words went through the escaper
     if stem != HOME:
