@@ -18,6 +18,7 @@ from core.methods.manipulations.steps import format_steps, parse_steps
 from core.models.catalogue import find_model
 from core.models.spec import Capability
 from core.models.weights import availability
+from core.runs.store import RunFolder
 from pages.biases.accuracy_parts import (
     AccuracyView,
     accuracy_export,
@@ -27,6 +28,7 @@ from pages.biases.accuracy_parts import (
     readable_table,
     strengths_of,
 )
+from pages.biases.frame import chosen_result, result_and_form
 from pages.biases.measured import bundled_note, measured_table, measured_tables
 from pages.shared.address import bound
 from pages.shared.dataset_import import arrived, dataset_import
@@ -54,41 +56,20 @@ RUNS = EvaluationRuns(recipe="stress", key="stress", headline=_headline)
 
 def accuracy_panel() -> Callable[[], Export] | None:
     """The view; returns what makes its export."""
-    stage, form = st.columns([9, 4], gap="large")
-    with form, guard():
-        _form()
-    make = None
-    with stage:
-        RUNS.progress()
-        with guard():
-            make = _stage()
-    return make
+    return result_and_form(RUNS, _form, _result)
 
 
-def _stage() -> Callable[[], Export] | None:
-    finished, bundled = RUNS.finished(), measured_table("locality")
-    if not finished and bundled is None:
-        st.info("Nothing has been evaluated on this machine yet.", icon=":material/query_stats:")
+def _result() -> Callable[[], Export] | None:
+    chosen = chosen_result(RUNS, RUNS.finished(), measured_table("locality"))
+    if chosen is None:
         return None
-    source = "own" if finished else "bundled"
-    if finished and bundled is not None:
-        source = str(
-            st.segmented_control(
-                "Result", ["own", "bundled"], default="own", required=True, key="stress_source", bind="query-params",
-                format_func={"own": "Of this machine", "bundled": "Comes with Vitrine"}.__getitem__,
-                label_visibility="collapsed",
-            )
-        )  # fmt: skip
-    if source == "own":
-        run = RUNS.choose(finished)
-        found = RUNS.read(run)
-        view = _show(run.name, found.summary, found)
-        return lambda: accuracy_export(view, found, list(run.read_spec().overrides))
-    assert bundled is not None
-    st.markdown("**Comes with Vitrine**, measured once on another machine")
-    view = _show("", bundled["evaluation"], None)
+    if isinstance(chosen, RunFolder):
+        found = RUNS.read(chosen)
+        view = _show(chosen.name, found.summary, found)
+        return lambda: accuracy_export(view, found, list(chosen.read_spec().overrides))
+    view = _show("", chosen["evaluation"], None)
     _published()
-    return lambda: accuracy_export(view, None, bundled_overrides(bundled["evaluation"]))
+    return lambda: accuracy_export(view, None, bundled_overrides(chosen["evaluation"]))
 
 
 def _show(name: str, summary: dict[str, object], found: Evaluation | None) -> AccuracyView:

@@ -8,14 +8,17 @@ import pandas as pd
 import streamlit as st
 
 from core.data.catalogue import installed_datasets
+from core.errors import CoreError
 from core.experiments.cue_conflict import check_cues, has_cues, shape_biases
 from core.experiments.evaluation import Evaluation
 from core.experiments.stress import Config
 from core.figures.disputes import Answered, answers_sheet
 from core.figures.shape_bias import plot_shape_bias
 from core.methods.biases.shape_bias import ShapeBias
+from core.runs.store import RunFolder
 from core.shares import counted
 from pages.biases.accuracy_panel import RUNS
+from pages.biases.frame import chosen_result, result_and_form
 from pages.biases.measured import bundled_note, measured_table, overrides_of, title_of
 from pages.shared.dataset_import import arrived, dataset_import
 from pages.shared.errors import guard
@@ -32,48 +35,35 @@ MOST = 12
 
 def cues_panel() -> Callable[[], Export] | None:
     """The view; returns what makes its export."""
-    stage, form = st.columns([9, 4], gap="large")
-    with form, guard():
-        _form()
-    make = None
-    with stage:
-        RUNS.progress()
-        with guard():
-            make = _stage()
-    return make
+    return result_and_form(RUNS, _form, _result)
 
 
-def _stage() -> Callable[[], Export] | None:
-    bundled = measured_table("cues")
-    finished = [run for run in RUNS.finished() if _readable(run.name)]
-    if finished:
-        run = RUNS.choose(finished)
-        found = RUNS.read(run)
+def _result() -> Callable[[], Export] | None:
+    finished = [run for run in RUNS.finished() if _is_of_cues(run)]
+    chosen = chosen_result(RUNS, finished, measured_table("cues"))
+    if chosen is None:
+        return None
+    if isinstance(chosen, RunFolder):
+        found = RUNS.read(chosen)
         titles = [str(model["title"]) for model in found.summary["models"]]
         biases = dict(zip(titles, shape_biases(found), strict=True))
         _show(biases)
         _gallery(found, titles)
-        overrides = list(run.read_spec().overrides)
-        return lambda: _export(biases, f"{run.name}-again"[:80], overrides)
-    if bundled is None:
-        st.info("Nothing has been evaluated on this machine yet.", icon=":material/query_stats:")
-        return None
-    st.markdown("**Comes with Vitrine**, measured once on another machine")
-    biases = {title_of(each["model"]): ShapeBias.read(each) for each in bundled["models"]}
+        return lambda: _export(biases, f"{chosen.name}-again"[:80], list(chosen.read_spec().overrides))
+    biases = {title_of(each["model"]): ShapeBias.read(each) for each in chosen["models"]}
     _show(biases)
-    for dataset in bundled["cannot"].values():
+    for dataset in chosen["cannot"].values():
         names = ", ".join(title_of(name) for name in dataset)
         st.caption(f"Left out, because they do not know the sixteen categories: {plain(names)}.")
-    bundled_note(bundled)
-    return lambda: _export(biases, "cue-conflict", overrides_of(str(bundled["commands"][0])))
+    bundled_note(chosen)
+    return lambda: _export(biases, "cue-conflict", overrides_of(str(chosen["commands"][0])))
 
 
-def _readable(name: str) -> bool:
+def _is_of_cues(run: RunFolder) -> bool:
     """Whether a run is of images with two cues; damaged ones are listed by the view of accuracies."""
-    run = next(run for run in RUNS.finished() if run.name == name)
     try:
         return has_cues(RUNS.read(run))
-    except Exception:
+    except CoreError:
         return False
 
 

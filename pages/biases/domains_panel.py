@@ -19,6 +19,7 @@ from core.figures.domains import plot_domains, plot_other_classes
 from core.figures.theme import Figure
 from core.methods.biases.shifts import ShiftReport
 from core.runs.store import RunFolder
+from pages.biases.frame import chosen_result, result_and_form
 from pages.biases.measured import bundled_note, measured_table, overrides_of
 from pages.shared.address import bound
 from pages.shared.dataset_import import arrived, dataset_import
@@ -69,39 +70,27 @@ def reports_of(found: dict[str, Any]) -> list[ShiftReport]:
 
 def domains_panel() -> Callable[[], Export] | None:
     """The view; returns what makes its export."""
-    stage, form = st.columns([9, 4], gap="large")
-    with form, guard():
-        _form()
-    make = None
-    with stage:
-        RUNS.progress()
-        with guard():
-            make = _stage()
-    return make
+    return result_and_form(RUNS, _form, _result)
 
 
-def _stage() -> Callable[[], Export] | None:
-    finished, bundled = RUNS.finished(), measured_table("domains")
-    if finished:
-        run = RUNS.choose(finished)
-        found = RUNS.shifts(run)
-        _show(found)
-        overrides = list(run.read_spec().overrides)
-        return lambda: _export(found, f"{run.name}-again"[:80], overrides)
-    if bundled is None:
-        st.info("Nothing has been measured on this machine yet.", icon=":material/query_stats:")
+def _result() -> Callable[[], Export] | None:
+    chosen = chosen_result(RUNS, RUNS.finished(), measured_table("domains"))
+    if chosen is None:
         return None
-    st.markdown("**Comes with Vitrine**, measured once on another machine")
-    _show(bundled)
-    published = bundled["reports"]
+    if isinstance(chosen, RunFolder):
+        found = RUNS.shifts(chosen)
+        _show(found)
+        return lambda: _export(found, f"{chosen.name}-again"[:80], list(chosen.read_spec().overrides))
+    _show(chosen)
+    published = chosen["reports"]
     if published:
         words = "; ".join(
             f"{data}: " + ", ".join(f"{name} {value:.1%}" for name, value in models.items())
             for data, models in published.items()
         )
         st.caption(f"Published, with heads that learned from these data sets. {plain(words)}.")
-    bundled_note(bundled)
-    return lambda: _export(bundled, "domain-shift", overrides_of(str(bundled["commands"][0])))
+    bundled_note(chosen)
+    return lambda: _export(chosen, "domain-shift", overrides_of(str(chosen["commands"][0])))
 
 
 def _show(found: dict[str, Any]) -> None:
