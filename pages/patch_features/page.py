@@ -7,6 +7,7 @@ from typing import get_args
 import numpy as np
 import streamlit as st
 
+from core.data.framing import split_view
 from core.errors import ConfigError
 from core.methods.patch_features.patch_features import Ground, PatchColours
 from pages.components.keys import component_key
@@ -17,6 +18,7 @@ from pages.shared.cache import data_uri, display_photo, loaded_model
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
+from pages.shared.framing import seen_sentence
 from pages.shared.layout import heading, teaching_cards
 from pages.shared.pickers import model_picker, own_model_form, pictures_picker
 from pages.shared.recipes import filled_recipe, picture_setting
@@ -85,7 +87,8 @@ def look(ground: Ground) -> None:
         for picture in pictures:
             photo = display_photo(model, picture.digest, picture.image)
             source = data_uri(photo, f"{picture.digest}/{photo.shape}/{model.network.preprocessing}")
-            photos.append(FeaturePhoto(title=picture.title, source=source))
+            note = seen_sentence(picture.photo.size, model.network.preprocessing, split_view(picture.key)[1])
+            photos.append(FeaturePhoto(title=picture.title, note=note, source=source))
         patch_features(
             photos,
             found.tokens,

@@ -20,7 +20,7 @@ from core.models.checkpoint import ModelCard, build, save_model
 from core.runs.store import RunSpec, create_run, list_runs
 from pages.biases import measured
 from tests.clip_toy import save_tiny_clip
-from tests.pages.exports import exported, keep_exports, run_recipe
+from tests.pages.exports import data_of, exported, keep_exports, run_recipe
 from tests.pages.harness import open_page, text_of
 from tests.toy import save_toy
 
@@ -137,7 +137,12 @@ def test_cue_conflict_shows_runs_of_such_images_alone(cnn: str, clip: str, tmp_p
     app = view(CUES)
     assert not app.error
     assert "Comes with Vitrine" not in text_of(app)
-    assert exported(app).table is not None
+    export = exported(app)
+    assert export.table is not None
+    app.segmented_control(key="stress_source").set_value("bundled").run()
+    assert "Comes with Vitrine" in text_of(app)
+    assert data_of(exported(app)) != data_of(export)
+    app.segmented_control(key="stress_source").set_value("own").run()
     assert any("neither:" in each.proto.body for each in app.get("html")) or "goes by shape" in text_of(app)
 
 
@@ -153,6 +158,9 @@ def test_domains_of_this_machine_are_shown(cnn: str, capsys: pytest.CaptureFixtu
     assert export.table["place"].tolist() == ["one", "two"]
     accuracies = export.table["test_accuracy"].tolist()
     assert f"{cnn}, two': {accuracies[1]}" in run_recipe(export.recipe, capsys)
+    app.segmented_control(key="shift_source").set_value("bundled").run()
+    assert "Comes with Vitrine" in text_of(app)
+    assert data_of(exported(app)) != data_of(export)
 
 
 def test_a_damaged_result_is_a_sentence(cnn: str, clip: str) -> None:

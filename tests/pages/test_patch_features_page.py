@@ -35,6 +35,7 @@ def test_it_opens_with_three_photos_in_the_last_layer() -> None:
     assert [each["title"] for each in data["photos"]] == ["Cat", "Cup of coffee", "Dahlia"]
     assert (data["layers"], data["layer"], data["rows"], data["columns"], data["dim"]) == (6, 5, 8, 8, 192)
     assert len(data["tokens"]) == 6
+    assert data["photos"][0]["note"] == "The model sees 67% of this photo, from its middle, in 32 × 32 pixels."
     assert data["chosen"] is None
     assert "Of what differs between the patches of these photos, ViT on CIFAR-10 tells" in text_of(app)
 

@@ -110,7 +110,7 @@ function build(view) {
     ...view.canvases.map((canvas, photo) => {
       const figure = document.createElement("figure")
       const caption = document.createElement("figcaption")
-      caption.textContent = photos[photo].title
+      caption.textContent = `${photos[photo].title}. ${photos[photo].note}`
       figure.append(canvas, caption)
       return figure
     })

@@ -46,10 +46,12 @@ class FeaturePhoto:
 
     Attributes:
         title: what people read.
+        note: how much of it the model sees, in a sentence.
         source: a square picture as a `data:` address.
     """
 
     title: str
+    note: str
     source: str
 
 
@@ -94,7 +96,7 @@ def patch_features(
     _COMPONENT(
         key=key,
         data={
-            "photos": [{"title": each.title, "source": each.source} for each in photos],
+            "photos": [{"title": each.title, "note": each.note, "source": each.source} for each in photos],
             "tokens": [
                 served(quantised(tokens[index]).tobytes(), "application/octet-stream", f"{key}.tokens{index}")
                 for index in range(layers)
