@@ -18,7 +18,7 @@ from pages.shared.address import renew_address, tidy_address
 from pages.shared.errors import PageEnd, guard
 from pages.shared.layout import page_path
 from pages.shared.results import forget_changed_data
-from pages.shared.start import skeleton, wait_for_imports
+from pages.shared.start import page_style, wait_for_imports
 
 
 class Entry(NamedTuple):
@@ -94,7 +94,7 @@ def main() -> None:
     # On top, so that the pictures get the width of the screen.
     sections = {title: [streamlit_page(entry) for entry in entries] for title, entries in SECTIONS.items()}
     chosen = st.navigation(sections, position="top")
-    skeleton()
+    page_style()
     wait_for_imports()
     renew_address()
     tidy_address()

@@ -99,10 +99,20 @@ def _finished_runs() -> list[str]:
     """Runs that left a mixer."""
     found = []
     for run in list_runs():
-        with contextlib.suppress(CoreError):  # none is finished, or a damaged card
-            if read_card(run.model).family == "mixer":
+        with contextlib.suppress(OSError):  # none is finished
+            stamp = (run.model / "card.json").stat().st_mtime_ns
+            if _family_of(str(run.model), stamp) == "mixer":
                 found.append(f"run:{run.name}")
     return found
+
+
+@st.cache_data(max_entries=4096, show_spinner=False)
+def _family_of(folder: str, stamp: int) -> str:
+    """What kind of model a card describes, read once; nothing where it is damaged."""
+    try:
+        return read_card(Path(folder)).family
+    except CoreError:
+        return ""
 
 
 def mixer_config(name: str) -> MixerConfig:

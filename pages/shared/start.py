@@ -21,12 +21,12 @@ def heavy_imports() -> Future[None]:
     return ThreadPoolExecutor(1, thread_name_prefix="imports").submit(_import)
 
 
-def skeleton() -> None:
-    """Draw grey bars under what is there so far, until the last element of the page is there.
+def page_style() -> None:
+    """Grey bars under what is there so far, until the last element of the page is there.
 
     A style and nothing else: it takes no room of its own, and goes by itself, whatever a page does in between. The last
     element of every page is `page_keys`; a page that ends in an exception has none. The same style gives the letters of
-    primary buttons the contrast that white has not on the dark theme's colour.
+    primary buttons and of chosen options the contrast that white has not on the dark theme's colour.
     """
     st.html(
         """<style>
@@ -36,7 +36,8 @@ def skeleton() -> None:
             repeating-linear-gradient(#8884 0 1.6rem, transparent 1.6rem 2.8rem) right / 43% 100% no-repeat;
           animation: vitrine-wait 1.4s ease-in-out infinite alternate; }
         @keyframes vitrine-wait { from { opacity: .25 } to { opacity: .6 } }
-        button[kind^="primary"]:not(:disabled) * { color: light-dark(#FFFFFF, #0B1118) !important }
+        button[kind^="primary"]:not(:disabled) *, [data-testid="stMultiSelect"] [data-tag],
+        [data-testid="stMultiSelect"] [data-tag] * { color: light-dark(#FFFFFF, #0B1118) !important }
         @media (prefers-reduced-motion: reduce) { * { animation: none !important } }
         </style>"""
     )

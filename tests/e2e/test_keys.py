@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tests.e2e.test_first_load import serious
+
 SKELETON = "() => getComputedStyle(document.querySelector('[data-testid=stMainBlockContainer]'), '::after').content"
 
 
@@ -18,6 +20,14 @@ def test_grey_bars_are_there_before_the_page_and_gone_with_its_last_element(
     assert page.evaluate(SKELETON) == "none"
     page.get_by_text("Lowest ranked").first.click()  # what is there stays while it is computed anew
     assert page.evaluate(SKELETON) == "none"
+
+
+def test_chosen_options_can_be_read_in_the_dark(start_server: Callable[[], str], page: Any) -> None:
+    page.emulate_media(color_scheme="dark")
+    page.goto(f"{start_server()}/latent?latent_view=Rate+and+distortion")
+    page.locator('[data-testid="stMultiSelect"] [data-tag]').first.wait_for()
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+    assert serious(page) == []
 
 
 def test_keys_are_listed_and_a_page_is_presented(start_server: Callable[[], str], page: Any) -> None:

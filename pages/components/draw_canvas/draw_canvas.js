@@ -1,5 +1,4 @@
 // Strokes by mouse or finger; the server gets the drawing, small and grey, whenever a stroke ends.
-const views = new WeakMap()
 
 export default function (component) {
   const { data, parentElement, setStateValue } = component

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from pages.components.scripts import script
+
 HTML = """
 <canvas width="280" height="280" role="img"></canvas>
 <div class="tools"><button type="button">Clear</button><span></span></div>
@@ -24,7 +26,7 @@ button { border: 1px solid var(--st-border-color); border-radius: var(--st-butto
 button:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 2px; }
 """
 _COMPONENT = st.components.v2.component(
-    "vitrine_draw_canvas", html=HTML, css=CSS, js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+    "vitrine_draw_canvas", html=HTML, css=CSS, js=script(Path(__file__).with_suffix(".js"))
 )
 SIDE = 56
 

@@ -1,10 +1,8 @@
 // Rows of frames that advance together, layer by layer, with a play control.
-const views = new WeakMap()
 
 export default function (component) {
-  const { data, parentElement } = component
-  const view = views.get(parentElement) ?? mount(parentElement)
-  views.set(parentElement, view)
+  const { data } = component
+  const view = viewOf(component, mount)
   const signature = data.signature
   if (view.signature !== signature) {
     view.signature = signature

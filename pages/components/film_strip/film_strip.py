@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from core.figures.overlay import to_data_uri
+from pages.components.scripts import script
 
 HTML = """
 <div class="bar"><button type="button">▶ Play</button><input type="range" min="0" value="0" aria-label="Layer">
@@ -31,7 +32,7 @@ img { flex: 1 1 0; min-width: 60px; max-width: 150px; border-radius: 4px; cursor
 img.current { opacity: 1; outline: 3px solid #ffc400; }
 """
 _COMPONENT = st.components.v2.component(
-    "vitrine_film_strip", html=HTML, css=CSS, js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+    "vitrine_film_strip", html=HTML, css=CSS, js=script(Path(__file__).with_suffix(".js"))
 )
 
 

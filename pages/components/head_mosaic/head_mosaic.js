@@ -1,11 +1,8 @@
 // Every layer a row, every head a column; click or arrow keys enlarge one.
-const views = new WeakMap()
 
 export default function (component) {
-  const { data, parentElement, setStateValue } = component
-  const view = views.get(parentElement) ?? mount(parentElement)
-  views.set(parentElement, view)
-  view.send = setStateValue
+  const { data } = component
+  const view = viewOf(component, mount)
   view.data = data
   view.selected = data.selected
   view.hover = null

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.components.scripts import script
+
 HTML = """
 <div class="frame" tabindex="0" role="application"><img alt="" draggable="false">
 <div class="mark"></div><div class="ghost"></div></div>
@@ -23,7 +25,7 @@ p { min-height: 1.5em; margin: .4rem 0 0; font-size: .9rem; color: var(--st-text
     font-family: var(--st-font); }
 """
 _COMPONENT = st.components.v2.component(
-    "vitrine_head_mosaic", html=HTML, css=CSS, js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+    "vitrine_head_mosaic", html=HTML, css=CSS, js=script(Path(__file__).with_suffix(".js"))
 )
 
 

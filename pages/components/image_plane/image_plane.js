@@ -1,13 +1,10 @@
 // Pictures on one or two planes: zoom, hover, lasso, click, all in the browser. Coordinates, names and the sheet of
 // thumbnails are fetched once each; the server hears of selections only. What is drawn is in image_plane_draw.js,
 // what hands do in image_plane_input.js; Python joins the three.
-const views = new WeakMap()
 
 export default function (component) {
-  const { data, parentElement, setStateValue } = component
-  const view = views.get(parentElement) ?? mount(parentElement)
-  views.set(parentElement, view)
-  view.send = setStateValue
+  const { data } = component
+  const view = viewOf(component, mount)
   update(view, data)
 }
 

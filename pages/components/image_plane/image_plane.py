@@ -16,6 +16,8 @@ import numpy as np
 import streamlit as st
 from streamlit import runtime
 
+from pages.components.scripts import script
+
 HTML = """
 <div class="tools" role="toolbar" aria-label="Plane">
   <button type="button" data-do="move">Move</button><button type="button" data-do="lasso">Lasso</button>
@@ -76,7 +78,7 @@ _COMPONENT = st.components.v2.component(
     "vitrine_image_plane",
     html=HTML,
     css=CSS,
-    js="\n".join((Path(__file__).parent / part).read_text(encoding="utf-8") for part in _PARTS),
+    js=script(*(Path(__file__).parent / part for part in _PARTS)),
 )
 
 

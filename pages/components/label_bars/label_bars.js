@@ -1,6 +1,5 @@
 // A row per label that keeps its element while it moves, so that the eye can follow it.
 const PITCH = 38
-const views = new WeakMap()
 
 export default function (component) {
   const { data, parentElement, setStateValue } = component

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.components.scripts import script
+
 HTML = """<div class="bars" role="group"></div><p></p>"""
 CSS = """
 :host, .bars { font-family: var(--st-font); color: var(--st-text-color); }
@@ -32,7 +34,7 @@ p { margin: .35rem 0 0; font-size: .9rem; opacity: .8; color: var(--st-text-colo
 @media (prefers-reduced-motion: reduce) { .bars, button, .fill { transition: none; } }
 """
 _COMPONENT = st.components.v2.component(
-    "vitrine_label_bars", html=HTML, css=CSS, js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+    "vitrine_label_bars", html=HTML, css=CSS, js=script(Path(__file__).with_suffix(".js"))
 )
 
 

@@ -1,13 +1,10 @@
 // A plane of latents: tiles of what is decoded there, pictures as points, and under the pointer the decoding of the very
 // place, interpolated between the four nearest of a grid that is fetched once. The server hears of clicks alone.
-const views = new WeakMap()
 const GREY_ABOVE = 0.45 // how dark tiles get under points
 
 export default function (component) {
-  const { data, parentElement, setStateValue } = component
-  const view = views.get(parentElement) ?? mount(parentElement)
-  views.set(parentElement, view)
-  view.send = setStateValue
+  const { data } = component
+  const view = viewOf(component, mount)
   update(view, data)
 }
 
@@ -24,7 +21,6 @@ function mount(parent) {
     points: true,
     at: null, // of the pointer, in grid places; null when it is elsewhere
     lens: document.createElement("canvas"),
-    waiting: false,
     grid: null,
   }
   for (const [name, button] of Object.entries(view.buttons)) {
@@ -60,22 +56,15 @@ async function update(view, data) {
   view.data = data
   view.stage.style.setProperty("--map-side", `${data.side}px`)
   view.top.setAttribute("aria-label", data.alt)
-  const bytes = Uint8Array.from(atob(data.points), (letter) => letter.charCodeAt(0))
+  const bytes = bytesOf(data.points)
   view.places = new Float32Array(bytes.buffer, 0, 2 * data.count)
   view.codes = new Uint16Array(bytes.buffer, 8 * data.count, data.count)
   view.buttons.points.hidden = data.count === 0
   buildLegend(view)
   if (others) {
-    try {
-      const answer = await fetch(data.grid)
-      if (!answer.ok) throw new Error(String(answer.status))
-      const grid = new Uint8Array(await answer.arrayBuffer())
-      if (view.data.grid !== data.grid) return // a newer one arrived meanwhile
-      view.grid = grid
-    } catch (error) {
-      view.said.textContent = `The map could not be fetched (${error.message}). Reload the page.`
-      return
-    }
+    const grid = await fetched(view, data.grid, "The map")
+    if (!grid || view.data.grid !== data.grid) return // or a newer one arrived meanwhile
+    view.grid = grid
   }
   resize(view)
 }
@@ -196,12 +185,7 @@ function drawPoints(view, context) {
 }
 
 function schedule(view) {
-  if (view.waiting) return
-  view.waiting = true
-  requestAnimationFrame(() => {
-    view.waiting = false
-    drawTop(view)
-  })
+  atNextFrame(view, drawTop)
 }
 
 function drawTop(view) {

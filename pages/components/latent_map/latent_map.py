@@ -12,6 +12,7 @@ import streamlit as st
 
 from core.methods.latent.drawing import Manifold
 from pages.components.image_plane.image_plane import served
+from pages.components.scripts import script
 
 HTML = """
 <div class="tools" role="toolbar" aria-label="Map">
@@ -40,7 +41,7 @@ canvas { position: absolute; inset: 0; width: 100%; height: 100%; border-radius:
 p { min-height: 1.5em; margin: .4rem 0 0; opacity: .9; font-variant-numeric: tabular-nums; }
 """
 _COMPONENT = st.components.v2.component(
-    "vitrine_latent_map", html=HTML, css=CSS, js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+    "vitrine_latent_map", html=HTML, css=CSS, js=script(Path(__file__).with_suffix(".js"))
 )
 # What is sent once, in bytes, and the tiles that are drawn of it.
 _MOST_BYTES = 1_500_000

@@ -1,14 +1,11 @@
 // Rows of pictures, one latent turned in each. The pointer on a row is that latent's slider: what the decoder makes of the
 // value is drawn under it, from decodings that are fetched once. The server hears of clicks alone.
-const views = new WeakMap()
 const LABEL = 0.075 // of the width, for the names of the rows
 const TILES = 9
 
 export default function (component) {
-  const { data, parentElement, setStateValue } = component
-  const view = views.get(parentElement) ?? mount(parentElement)
-  views.set(parentElement, view)
-  view.send = setStateValue
+  const { data } = component
+  const view = viewOf(component, mount)
   update(view, data)
 }
 
@@ -21,7 +18,6 @@ function mount(parent) {
     said: find("p"),
     at: null, // {row, share} under the pointer; null when it is elsewhere
     lens: document.createElement("canvas"),
-    waiting: false,
     bytes: null,
   }
   const { top } = view
@@ -49,16 +45,9 @@ async function update(view, data) {
   view.stage.style.aspectRatio = `${TILES / (1 - LABEL)} / ${data.names.length * aspect(data)}`
   view.top.setAttribute("aria-label", data.alt)
   if (others) {
-    try {
-      const answer = await fetch(data.rows)
-      if (!answer.ok) throw new Error(String(answer.status))
-      const bytes = new Uint8Array(await answer.arrayBuffer())
-      if (view.data.rows !== data.rows) return // newer ones arrived meanwhile
-      view.bytes = bytes
-    } catch (error) {
-      view.said.textContent = `The pictures could not be fetched (${error.message}). Reload the page.`
-      return
-    }
+    const bytes = await fetched(view, data.rows, "The pictures")
+    if (!bytes || view.data.rows !== data.rows) return // or newer ones arrived meanwhile
+    view.bytes = bytes
   }
   resize(view)
 }
@@ -148,12 +137,7 @@ function drawBase(view) {
 }
 
 function schedule(view) {
-  if (view.waiting) return
-  view.waiting = true
-  requestAnimationFrame(() => {
-    view.waiting = false
-    drawTop(view)
-  })
+  atNextFrame(view, drawTop)
 }
 
 function drawTop(view) {

@@ -11,6 +11,7 @@ import streamlit as st
 from core.methods.latent.drawing import Traversal
 from core.methods.latent.pictures import as_bytes
 from pages.components.image_plane.image_plane import served
+from pages.components.scripts import script
 
 HTML = """
 <p aria-live="polite"></p>
@@ -25,7 +26,7 @@ canvas { position: absolute; inset: 0; width: 100%; height: 100%; border-radius:
 p { min-height: 1.5em; margin: 0 0 .4rem; opacity: .9; font-variant-numeric: tabular-nums; }
 """
 _COMPONENT = st.components.v2.component(
-    "vitrine_latent_rows", html=HTML, css=CSS, js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+    "vitrine_latent_rows", html=HTML, css=CSS, js=script(Path(__file__).with_suffix(".js"))
 )
 # What is sent once, in bytes. Nine tiles a row are drawn, so the steps are a multiple of eight, and one.
 _MOST_BYTES = 1_500_000

@@ -1,14 +1,11 @@
 // One photo under every manipulation: a card each, whose slider moves picture, answers and curve without the server.
 // The server hears of what was chosen when the finger rests.
-const views = new WeakMap()
 const REST_MS = 250
 const SVG = "http://www.w3.org/2000/svg"
 
 export default function (component) {
-  const { data, parentElement, setStateValue } = component
-  const view = views.get(parentElement) ?? mount(parentElement)
-  views.set(parentElement, view)
-  view.send = setStateValue
+  const { data } = component
+  const view = viewOf(component, mount)
   // An answer to what was sent, however late, must not take back what the hand has done since.
   const asked = JSON.stringify(data.state)
   const answered = view.pending.indexOf(asked)

@@ -10,6 +10,8 @@ from typing import Any
 
 import streamlit as st
 
+from pages.components.scripts import script
+
 HTML = """<ul class="key"></ul><div class="kept" hidden></div><div class="grid"></div>
 <p><span class="sign">=</span> as on the unchanged photo <span class="sign">≠</span> another answer.
 A tile's bar is the probability of its answer; the curves above a slider, that of the first answer.
@@ -77,7 +79,7 @@ p .keep { width: 1rem; height: 1rem; line-height: .9rem; }
 }
 """
 _COMPONENT = st.components.v2.component(
-    "vitrine_manipulation_grid", html=HTML, css=CSS, js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+    "vitrine_manipulation_grid", html=HTML, css=CSS, js=script(Path(__file__).with_suffix(".js"))
 )
 
 

@@ -1,15 +1,12 @@
 // Six operators side by side, all in the browser: sliders move them, a click asks another position. The server hears of
 // what was chosen when the finger rests. Numbers are in operators_math.js and operators_field.js, pictures in
 // operators_draw.js, one operator step by step in operators_mechanism.js; Python joins the files.
-const views = new WeakMap()
 const SLICE_MS = 40 // of a sweep, between two looks at what the hand does
 const REST_MS = 250
 
 export default function (component) {
-  const { data, parentElement, setStateValue } = component
-  const view = views.get(parentElement) ?? mount(parentElement)
-  views.set(parentElement, view)
-  view.send = setStateValue
+  const { data } = component
+  const view = viewOf(component, mount)
   update(view, data)
 }
 
@@ -38,7 +35,7 @@ function mount(parent) {
 
 function update(view, data) {
   view.data = data
-  view.tables = { heat: bytes(data.colours.heat), signed: bytes(data.colours.signed) }
+  view.tables = { heat: bytesOf(data.colours.heat), signed: bytesOf(data.colours.signed) }
   if (view.signature !== data.signature) {
     view.signature = data.signature
     const arrays = Object.fromEntries(Object.entries(data.arrays).map(([name, text]) => [name, numbers(text)]))
@@ -65,8 +62,7 @@ function update(view, data) {
   refresh(view)
 }
 
-const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
-const numbers = (text) => Float64Array.from(new Float32Array(bytes(text).buffer))
+const numbers = (text) => Float64Array.from(new Float32Array(bytesOf(text).buffer))
 
 // Something was chosen: what is about one position follows at once, the rest in slices.
 function choose(view, changes) {

@@ -12,6 +12,7 @@ from typing import Any
 import streamlit as st
 
 from core.figures.theme import DIVERGING, SEQUENTIAL, colour_table
+from pages.components.scripts import script
 
 HTML = """
 <div class="controls" role="group" aria-label="What moves all six">
@@ -97,7 +98,7 @@ _COMPONENT = st.components.v2.component(
     "vitrine_operators",
     html=HTML,
     css=CSS,
-    js="\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in FILES),
+    js=script(*(_FOLDER / name for name in FILES)),
 )
 
 

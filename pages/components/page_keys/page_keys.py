@@ -7,6 +7,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.components.scripts import script
+
 # What the keys do, in the order in which a newcomer needs them. Components listen to theirs while they have the focus.
 KEYS = {
     "?": "this list",
@@ -52,7 +54,7 @@ kbd { font-family: inherit; border: 1px solid var(--st-border-color); border-rad
 button:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 2px; }
 """
 _COMPONENT = st.components.v2.component(
-    "vitrine_page_keys", html=HTML, css=CSS, js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+    "vitrine_page_keys", html=HTML, css=CSS, js=script(Path(__file__).with_suffix(".js"))
 )
 
 

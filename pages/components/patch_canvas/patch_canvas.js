@@ -1,17 +1,14 @@
 // A square photo with a patch grid. Looking: hover or select a patch and see what it attends to.
 // Painting: drag over patches to remove them. Everything is drawn here; the server hears of selections only.
-const views = new WeakMap()
 
 export default function (component) {
-  const { data, parentElement, setStateValue } = component
-  const view = views.get(parentElement) ?? mount(parentElement)
-  views.set(parentElement, view)
-  view.send = setStateValue
+  const { data } = component
+  const view = viewOf(component, mount)
   view.data = data
   view.selected = data.selected ?? -1
   view.removed = new Set(data.removed ?? [])
-  view.weights = data.weights ? bytes(data.weights) : null
-  view.colours = bytes(data.colours)
+  view.weights = data.weights ? bytesOf(data.weights) : null
+  view.colours = bytesOf(data.colours)
   view.canvas.setAttribute("aria-label", data.alt)
   if (view.hover !== null && view.hover >= data.rows * data.cols) view.hover = null // left from a finer grid
   view.canvas.style.touchAction = data.mode === "paint" ? "none" : "manipulation"
@@ -24,10 +21,6 @@ export default function (component) {
     view.source = data.image
     view.photo.src = data.image
   } else draw(view)
-}
-
-function bytes(text) {
-  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
 }
 
 function mount(parent) {

@@ -11,6 +11,7 @@ import numpy as np
 import streamlit as st
 
 from core.figures.theme import DIVERGING, SEQUENTIAL, colour_table
+from pages.components.scripts import script
 
 HTML = """
 <canvas tabindex="0" role="application"></canvas>
@@ -24,7 +25,7 @@ p { min-height: 1.5em; margin: .4rem 0 0; font-size: .9rem; color: var(--st-text
     font-family: var(--st-font); }
 """
 _COMPONENT = st.components.v2.component(
-    "vitrine_patch_canvas", html=HTML, css=CSS, js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+    "vitrine_patch_canvas", html=HTML, css=CSS, js=script(Path(__file__).with_suffix(".js"))
 )
 
 

@@ -1,12 +1,9 @@
 // Photos side by side: patch tokens of a layer as colours, the same in all photos; under the pointer, which patches are
 // like that one, in every photo. Colours and tokens of all layers are fetched once; the server hears of clicks and layers.
-const views = new WeakMap()
 
 export default function (component) {
-  const { data, parentElement, setStateValue } = component
-  const view = views.get(parentElement) ?? mount(parentElement)
-  views.set(parentElement, view)
-  view.send = setStateValue
+  const { data } = component
+  const view = viewOf(component, mount)
   update(view, data)
 }
 
@@ -22,7 +19,6 @@ function mount(parent) {
     photos: [],
     tokens: new Map(),
     at: null, // {photo, patch} under the pointer
-    waiting: false,
     scores: null,
   }
   view.layer.addEventListener("input", () => {
@@ -44,11 +40,11 @@ async function update(view, data) {
   view.layer.value = data.layer + 1
   view.layer.disabled = data.layers < 2
   view.layerWords.textContent = String(data.layer + 1)
-  view.colourTable = bytes(data.table)
+  view.colourTable = bytesOf(data.table)
   if (JSON.stringify(before?.photos) !== JSON.stringify(data.photos)) build(view)
   if (before?.tokens.join() !== data.tokens.join()) view.tokens.clear()
   if (before?.colours !== data.colours) {
-    const found = await fetched(view, data.colours)
+    const found = await fetched(view, data.colours, "The features")
     if (!found || view.data.colours !== data.colours) return
     view.colours = found
   }
@@ -56,30 +52,15 @@ async function update(view, data) {
   draw(view)
 }
 
-async function fetched(view, address) {
-  try {
-    const answer = await fetch(address)
-    if (!answer.ok) throw new Error(String(answer.status))
-    return new Uint8Array(await answer.arrayBuffer())
-  } catch (error) {
-    view.said.textContent = `The features could not be fetched (${error.message}). Reload the page.`
-    return null
-  }
-}
-
 // Of the layer that is shown, once; those of the others when they are asked for.
 async function fetchTokens(view) {
   const address = view.data.tokens[view.shown]
   if (view.tokens.has(address)) return
   view.tokens.set(address, null)
-  const found = await fetched(view, address)
+  const found = await fetched(view, address, "The features")
   if (!found) return view.tokens.delete(address)
   view.tokens.set(address, new Int8Array(found.buffer))
   draw(view)
-}
-
-function bytes(text) {
-  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))
 }
 
 function build(view) {
@@ -157,12 +138,7 @@ function walk(view, photo, event) {
 }
 
 function schedule(view) {
-  if (view.waiting) return
-  view.waiting = true
-  requestAnimationFrame(() => {
-    view.waiting = false
-    draw(view)
-  })
+  atNextFrame(view, draw)
 }
 
 function asked(view) {

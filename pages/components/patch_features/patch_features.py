@@ -12,6 +12,7 @@ import streamlit as st
 
 from core.figures.theme import SEQUENTIAL, colour_table
 from pages.components.image_plane.image_plane import served
+from pages.components.scripts import script
 
 HTML = """
 <div class="tools">
@@ -36,7 +37,7 @@ canvas { width: 100%; aspect-ratio: 1; display: block; border-radius: var(--st-b
 canvas:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 2px; }
 """
 _COMPONENT = st.components.v2.component(
-    "vitrine_patch_features", html=HTML, css=CSS, js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+    "vitrine_patch_features", html=HTML, css=CSS, js=script(Path(__file__).with_suffix(".js"))
 )
 
 

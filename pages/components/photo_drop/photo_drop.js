@@ -1,11 +1,9 @@
 // Photos that are dropped anywhere on the page or pasted into it are sent as they are; the server decodes them.
-const views = new WeakMap()
 
 export default function (component) {
-  const { data, parentElement, setTriggerValue } = component
-  const view = views.get(parentElement) ?? mount(parentElement)
-  views.set(parentElement, view)
-  view.send = setTriggerValue
+  const { data } = component
+  const view = viewOf(component, mount)
+  view.send = component.setTriggerValue
   view.most = data.most
   view.mostBytes = data.mostBytes
   view.said.textContent = data.text

@@ -10,6 +10,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.data.images import MAX_BYTES
+from pages.components.scripts import script
 
 MOST_AT_ONCE = 16
 HTML = """<div class="veil" hidden><span></span></div>"""
@@ -21,7 +22,7 @@ span { font-family: var(--st-font); font-size: 1.5rem; padding: .6rem 1.4rem; bo
   background: var(--st-background-color); color: var(--st-text-color); }
 """
 _COMPONENT = st.components.v2.component(
-    "vitrine_photo_drop", html=HTML, css=CSS, js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+    "vitrine_photo_drop", html=HTML, css=CSS, js=script(Path(__file__).with_suffix(".js"))
 )
 
 

@@ -1,12 +1,9 @@
 // A small photo with the frame of what the model sees; the frame moves along the side that is cut.
-const views = new WeakMap()
 
 export default function (component) {
-  const { data, parentElement, setStateValue } = component
-  const view = views.get(parentElement) ?? mount(parentElement)
-  views.set(parentElement, view)
+  const { data } = component
+  const view = viewOf(component, mount)
   view.data = data
-  view.send = setStateValue
   view.place = data.place
   view.photo.src = data.photo
   // The photo lies in a box that has room for bands beside it.

@@ -8,6 +8,8 @@ from typing import Literal
 
 import streamlit as st
 
+from pages.components.scripts import script
+
 HTML = """<div class="box"><img alt="" draggable="false"><div class="frame"></div></div>"""
 CSS = """
 .box { position: relative; overflow: hidden; border-radius: 4px; background: var(--st-secondary-background-color); }
@@ -18,7 +20,7 @@ img { position: absolute; display: block; user-select: none; }
 """
 ROOM = (190, 84)  # width and height, in pixels of the screen
 _COMPONENT = st.components.v2.component(
-    "vitrine_photo_frame", html=HTML, css=CSS, js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+    "vitrine_photo_frame", html=HTML, css=CSS, js=script(Path(__file__).with_suffix(".js"))
 )
 
 
