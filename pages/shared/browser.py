@@ -1,7 +1,8 @@
 """Which browser somebody uses: a random secret in a cookie, by which it finds its own uploads again, and nobody else.
 
 The server hands it out with the page itself, before the session begins, and scripts in the page cannot read it
-(HttpOnly); pages of other sites cannot have it sent (SameSite).
+(HttpOnly). Lax and not Strict: a link in a mail would come without it, and the new one would take the place of the old,
+with which the uploads would be lost.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class BrowserCookie:
             await self.app(scope, receive, send)
             return
         secret = _from_header(headers.get(b"cookie", b"")) or secrets.token_hex(16)
-        cookie = f"{COOKIE}={secret}; Path=/; Max-Age={_DAYS * 86_400}; HttpOnly; SameSite=Strict"
+        cookie = f"{COOKIE}={secret}; Path=/; Max-Age={_DAYS * 86_400}; HttpOnly; SameSite=Lax"
         if scope.get("scheme") == "https":
             cookie += "; Secure"
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 PAGE = "/attention?model=vit_p4"
+LINK = '<a href="{}">look</a>'
 HAND_OVER = """async ([content, name, way]) => {
   const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0))
   const data = new DataTransfer()
@@ -86,6 +87,13 @@ def test_a_photo_survives_and_stays_private(start_server: Callable[[], str], con
     second = open_page(context, address)  # another tab
     second.get_by_role("button", name="Image: green.jpg").wait_for()
     assert "only the browser" not in alerts(second)
+    # Nor does a link on another site, as in a mail, make a stranger of the browser.
+    second.route(
+        "http://elsewhere.test/", lambda route: route.fulfill(body=LINK.format(address), content_type="text/html")
+    )
+    second.goto("http://elsewhere.test/")
+    second.get_by_text("look").click()
+    second.get_by_role("button", name="Image: green.jpg").wait_for()
     stranger = browser.new_context()
     stranger.set_default_timeout(90_000)
     theirs = open_page(stranger, address)
