@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import streamlit as st
 import torch
 from PIL import Image
 from torch import nn
@@ -41,7 +40,7 @@ from core.reports import OnProgress, silent
 from pages.shared.cache import in_use, loaded_model
 from pages.shared.pickers import Picture
 from pages.shared.probe_process import printed_by
-from pages.shared.results import SharedResults, shared
+from pages.shared.results import SharedResults, shared, store
 from pages.shared.zero_shot import weights_of
 
 RUNS, WARMUPS = 100, 10
@@ -286,7 +285,6 @@ def _read_plan(values: dict[str, Any]) -> TimingPlan:
     )
 
 
-@st.cache_resource(show_spinner=False)
 def _partial() -> SharedResults:
     """What was measured of protocols that somebody stopped."""
-    return SharedResults(most=8)
+    return store("partial protocols", 8)

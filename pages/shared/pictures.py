@@ -66,7 +66,7 @@ def example_picture(name: str) -> Picture:
     return _example(f"example:{name}")
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@shared("Painting …", most=8)
 def painted_picture(name: str) -> Picture:
     """One of `core.data.paintings`."""
     image = paint(name)

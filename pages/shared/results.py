@@ -128,13 +128,17 @@ class Shared(Generic[Arguments, Result]):
 
         if (job := current_job()) is not None:
             return work(job.part(text))
-        token = hashlib.sha256(repr((self.name, key)).encode()).hexdigest()[:16] if self.stays_stopped else ""
+        token = self.token(key) if self.stays_stopped else ""
         refuse_if_stopped(text, token)
         return watched(text, results.job(key, work), token)
 
     def known(self, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result | None:
         """The result if it is kept; nothing is computed."""
         return next(iter(self.results.get(self.key(*args, **kwargs))), None)
+
+    def token(self, key: Key) -> str:
+        """What is told by it stays stopped."""
+        return hashlib.sha256(repr((self.name, key)).encode()).hexdigest()[:16]
 
     def clear(self) -> None:
         """Forget all results."""
@@ -153,7 +157,7 @@ class Shared(Generic[Arguments, Result]):
     @property
     def results(self) -> SharedResults:
         """The results of this function."""
-        return _stores().setdefault(self.name, SharedResults(self.most))
+        return store(self.name, self.most)
 
 
 def shared(
@@ -172,6 +176,11 @@ def shared(
 _STORES: dict[str, SharedResults] = {}
 # What models and data sets of people's own looked like when they were last used.
 _STAMPS: dict[str, Hashable] = {}
+
+
+def store(name: str, most: int) -> SharedResults:
+    """Results by that name, for all sessions, until what they are of changes."""
+    return _stores().setdefault(name, SharedResults(most))
 
 
 def _stores() -> dict[str, SharedResults]:
