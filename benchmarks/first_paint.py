@@ -16,7 +16,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -54,7 +53,7 @@ def start_server(checkout: Path) -> tuple[subprocess.Popen[bytes], str]:
         try:
             urllib.request.urlopen(f"{address}/_stcore/health", timeout=2)
             return server, address
-        except (urllib.error.URLError, ConnectionError):
+        except OSError:  # not yet there, or slow to answer
             time.sleep(0.1)
     raise RuntimeError("The server did not start.")
 
