@@ -304,3 +304,8 @@ def test_the_open_tab_is_in_the_address() -> None:
                 said = {keyword.arg for keyword in node.keywords}
                 assert {"key", "bind", "on_change"} <= said, f"{path}, line {node.lineno}"
     assert seen
+
+
+def test_headings_leave_out_no_level() -> None:
+    """A page's title is of the third level, and what it found of the fourth."""
+    assert [str(path) for path in _sources("pages") if "##### " in path.read_text(encoding="utf-8")] == []

@@ -52,7 +52,7 @@ def runs_panel() -> Callable[[], Export] | None:
     delta = delta_slider("delta_runs")
     cards = [card_of(first), card_of(second)]
     finding = contest_finding(cards[0], cards[1], delta)
-    st.markdown(f"##### {plain(finding)}")
+    st.markdown(f"#### {plain(finding)}")
     titles = _titles(first, second)
     bars: dict[str, Figure] = {}
     sheets: dict[str, np.ndarray] = {}
@@ -124,7 +124,7 @@ def _sheets(name: str, number: int) -> dict[str, np.ndarray]:
 
 def _seeds() -> None:
     """The measurement over several seeds, where it was made."""
-    st.markdown("##### Measured over seeds")
+    st.markdown("#### Measured over seeds")
     results = seeds_results()
     for result in results:
         st.dataframe(seeds_table(result), hide_index=True, width="stretch", height="content")
@@ -165,7 +165,7 @@ def rates_panel() -> Callable[[], Export] | None:
         st.info("Choose at least one model.", icon=":material/scatter_plot:")
         return None
     found = rate_distortion(cards)
-    st.markdown(f"##### {plain(_rate_words(found.comparable, len(cards)))}")
+    st.markdown(f"#### {plain(_rate_words(found.comparable, len(cards)))}")
     figure, table = plot_rate_distortion(found), rate_table(found)
     show_chart(figure, key="rates", alt="Rate and distortion of every model; the table has them.")
     st.dataframe(table, hide_index=True, width="stretch")

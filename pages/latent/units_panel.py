@@ -42,7 +42,7 @@ def units_panel(name: str, given: ChosenInputs) -> Callable[[], Export]:
     except CoreError:
         free_bits = 0.0
     units = Units(kl=statistics.kl, spread=statistics.spread, delta=delta, free_bits=free_bits)
-    st.markdown(f"##### {plain(units_finding(units))}")
+    st.markdown(f"#### {plain(units_finding(units))}")
     count = len(given.images.images)
     if count < 2:
         st.info("Of one picture nothing varies, so no latent can be active. Choose more.", icon=":material/filter_1:")

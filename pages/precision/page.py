@@ -84,7 +84,7 @@ def show() -> None:
     with top:
         for each in question.formats:
             if words := sentence(each, measured, results.get(each)):
-                st.markdown(f"##### {words}")  # ours: numbers, formats of ours
+                st.markdown(f"#### {words}")  # ours: numbers, formats of ours
     if results:
         gallery(pictures, results, classes)
     st.markdown("#### All figures")
