@@ -54,7 +54,7 @@ class Page:
         monkeypatch.setattr(st, "image", partial(image, None))
         monkeypatch.setattr("pages.components.patch_canvas.patch_canvas.attention_canvas", self._attention)
         monkeypatch.setattr("pages.components.patch_canvas.patch_canvas.paint_canvas", self._paint)
-        self.app = AppTest.from_file(str(MAIN), default_timeout=120)
+        self.app = AppTest.from_file(str(MAIN), default_timeout=600)
 
     def _attention(self, photo: str, weights: np.ndarray, grid: tuple[int, int], **options: Any) -> None:
         self.canvas = {"weights": weights, "grid": grid, **options}
