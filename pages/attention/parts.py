@@ -12,11 +12,12 @@ from core.methods.accuracy.predictions import top_predictions
 from core.methods.attention.attention import (
     attention_distance,
     attention_entropy,
-    attention_mass,
+    masses,
     readout_maps,
     shown_map,
 )
 from core.methods.attention.explanations import explanations_for
+from core.methods.attention.rollout import rollout_to
 from pages.shared.cache import (
     display_photo,
     explanation_of,
@@ -30,24 +31,35 @@ from pages.shared.cache import (
 from pages.shared.pickers import Picture
 from pages.shared.views import AttentionView, ViewPart, as_table
 
-CELL, GAP = 72, 4  # of the mosaic, in pixels
+CELL = 72  # of the mosaic, in pixels
+
+
+def map_of(view: AttentionView, picture: Picture) -> np.ndarray:
+    """The map on the photo, (rows, columns): attention of a layer, or rollout up to it."""
+    maps = maps_of(view.model, picture.digest, picture.image)
+    if view.kind == "rollout":
+        return rollout_to(maps, view.layer, view.head, view.patch)
+    return shown_map(maps, view.layer, view.head, view.patch, view.direction)
 
 
 def look_part(view: AttentionView, picture: Picture) -> ViewPart:
     """The map on the photo, the mosaic it is chosen from, and the film's numbers."""
-    maps = maps_of(view.model, picture.digest, picture.image)
-    values = shown_map(maps, view.layer, view.head, view.patch, view.direction)
+    maps, values = maps_of(view.model, picture.digest, picture.image), map_of(view, picture)
     photo = display_photo(loaded_model(view.model), picture.digest, picture.image, as_seen=view.as_seen)
+    arrays = {
+        "map": values,
+        "readout": readout_maps(maps),
+        "rollout": rollout_of(view.model, picture.digest, "mean", 0.0, True, picture.image),
+    }
+    if view.mass < 1:
+        arrays |= {"mask": masses(values, view.mass), "masks": masses(readout_maps(maps), view.mass)}
+        shown = dim_outside(photo, arrays["mask"])
+    else:
+        signed = maps.signed and view.kind == "attention"
+        shown = overlay(photo, values, signed=signed, smooth=not view.as_seen)
     return ViewPart(
-        pictures={
-            "map": overlay(photo, values, signed=maps.signed, smooth=not view.as_seen),
-            "mosaic": mosaic_of(view.model, picture.digest, CELL, False, picture.image),
-        },
-        arrays={
-            "map": values,
-            "readout": readout_maps(maps),
-            "rollout": rollout_of(view.model, picture.digest, "mean", 0.0, True, picture.image),
-        },
+        pictures={"map": shown, "mosaic": mosaic_of(view.model, picture.digest, CELL, view.mass, picture.image)},
+        arrays=arrays,
         table=as_table({"map": values}),
         facts={"grid": maps.grid, "reads": reader_name(maps), "signed": maps.signed},
     )
@@ -66,20 +78,6 @@ def explanations_part(view: AttentionView, picture: Picture) -> ViewPart:
             values = explanation_of(view.model, picture.digest, method.name, view.class_index, picture.image)
         pictures[method.name], captions[method.name] = overlay(photo, values), method.title
         arrays[f"explanation_{method.name}"] = values
-    return ViewPart(pictures=pictures, captions=captions, arrays=arrays, table=as_table(arrays))
-
-
-def mass_part(view: AttentionView, picture: Picture) -> ViewPart:
-    """The fewest patches that hold a share of the last layer's attention, for all heads and for each."""
-    maps = maps_of(view.model, picture.digest, picture.image)
-    photo = display_photo(loaded_model(view.model), picture.digest, picture.image)
-    last = np.abs(readout_maps(maps)[-1])
-    cells = {"all_heads": last.mean(axis=0)} | {f"head_{head + 1}": last[head] for head in range(maps.heads)}
-    pictures, captions, arrays = {}, {}, {}
-    for cell, values in cells.items():
-        mask = attention_mass(values, view.mass)
-        pictures[f"mass_{cell}"], arrays[f"mass_{cell}"] = dim_outside(photo, mask), mask
-        captions[f"mass_{cell}"] = f"{cell.replace('_', ' ')}: {mask.sum()} of {mask.size} patches"
     return ViewPart(pictures=pictures, captions=captions, arrays=arrays, table=as_table(arrays))
 
 
