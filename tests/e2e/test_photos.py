@@ -124,6 +124,7 @@ def test_the_popover_closes_after_an_upload_and_the_frame_moves(start_server: Ca
     page.get_by_role("button", name="Image: wide.jpg").wait_for()
     settle(page)
     assert page.locator('[data-testid="stPopoverBody"]').count() == 0
+    page.get_by_role("button", name="Seen at 32 px").click()
     page.get_by_text("The model sees 33% of this photo, from its middle").wait_for()
     frame = page.get_by_role("slider", name="The part of the photo that the model sees")
     box = frame.bounding_box()
@@ -138,6 +139,7 @@ def test_the_popover_closes_after_an_upload_and_the_frame_moves(start_server: Ca
     page.keyboard.press("End")
     page.wait_for_url(lambda url: "%3Bcrop%3D1" in url)
     page.reload()  # the address restores it
+    page.get_by_role("button", name="Seen at 32 px").click()
     page.get_by_text("The model sees 33% of this photo, in 32").wait_for()
     page.get_by_text("Squash", exact=True).click()
     page.get_by_text("squashed to 32 × 32 pixels").wait_for()
@@ -148,6 +150,11 @@ def test_a_telephone_shows_the_frame_and_nothing_overflows(start_server: Callabl
     context = browser.new_context(viewport={"width": 390, "height": 844})
     context.set_default_timeout(90_000)
     page = open_page(context, start_server() + PAGE + "&image=example:cat")
-    assert page.get_by_role("slider", name="The part of the photo that the model sees").is_visible()
+    # All of the photo on the first screen, and the choices above it in a row each.
+    box = page.locator("canvas").first.bounding_box()
+    assert box["width"] > 340
+    assert box["y"] + box["height"] <= 844
+    page.get_by_role("button", name="Seen at 32 px").click()
+    page.get_by_role("slider", name="The part of the photo that the model sees").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     context.close()

@@ -37,7 +37,7 @@ KINDS = ("selectbox", "slider", "select_slider", "segmented_control", "pills", "
          "multiselect", "number_input", "text_input", "text_area")  # fmt: skip
 AS_THEY_ARE = ("direction", "beside", "compare_map")
 # Where a picture or a model comes from is no view of it; the picture and the model themselves are.
-SOURCES = ("image_", "model_", "own_", "main_menu")
+SOURCES = ("image_", "model_", "own_", "main_menu", "input_size")
 
 
 class Page:
@@ -184,8 +184,8 @@ def attention(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Page:
 
 TABS = ["Explanations", "Attention distance", "Predictions", "Compare"]
 START = {"model": "vit_p4", "image": "example:cat"}
-# What the component reports: it has no widgets that could be found on the page.
-CHOICES = {"layer": "2", "head": "3", "patch": "11", "map": "rollout", "mass": "85", "as_seen": "true"}
+# What the component reports, which has no widgets that could be found on the page, and the input size.
+CHOICES = {"size": "48", "layer": "2", "head": "3", "patch": "11", "map": "rollout", "mass": "85", "as_seen": "true"}
 
 
 def change_choices(page: Page, folder: Path) -> None:
@@ -239,7 +239,7 @@ def test_every_control_of_attention_is_in_what_is_exported(model: str, attention
         if page.canvas and tab == TABS[0]:
             change_choices(page, tmp_path / "choices")
         change_each(page, model, check_attention, tmp_path / f"{tab}, changed", changed)
-    expected = {"input_size", "fusion", "discard", "residual", "beside", "compare_map"}
+    expected = {"fusion", "discard", "residual", "beside", "compare_map"}
     assert changed - {key for key in changed if key.startswith("class_")} == (expected if page.canvas else set())
     assert any(key.startswith("class_") for key in changed)
 

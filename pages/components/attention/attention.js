@@ -112,6 +112,7 @@ function tell(view) {
 function leave(view) {
   clearInterval(view.timer)
   clearTimeout(view.resting)
+  clearTimeout(view.filming)
   clearTimeout(view.rolling)
 }
 

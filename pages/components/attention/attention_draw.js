@@ -27,7 +27,9 @@ function drawRest(view) {
   const { mosaic, films } = view.stale
   view.stale = {}
   if (mosaic) drawMosaic(view)
-  if (films) drawFilms(view)
+  if (!films) return
+  clearTimeout(view.filming)
+  view.filming = setTimeout(() => drawFilms(view), 120)
 }
 
 const loaded = (photo) => photo.complete && photo.naturalWidth > 0

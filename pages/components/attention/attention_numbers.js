@@ -87,17 +87,17 @@ function fusedLayer({ heads, prefix, rows, cols }, { low, step, bytes }, head) {
   for (let each = first; each < last; each += 1)
     for (let row = 0; row < tokens; row += 1) {
       const [base, unit, from] = [low[each * tokens + row], step[each * tokens + row], (each * tokens + row) * tokens]
-      for (let column = 0, at = row * tokens; column < tokens; column += 1, at += 1) {
-        const value = base + unit * bytes[from + column]
-        if (each === first) weights[at] = value
-        else if (head === "mean") weights[at] += value
-        else if (head === "max" ? value > weights[at] : value < weights[at]) weights[at] = value
+      const to = row * tokens
+      if (each === first) for (let k = 0; k < tokens; k += 1) weights[to + k] = base + unit * bytes[from + k]
+      else if (head === "mean") for (let k = 0; k < tokens; k += 1) weights[to + k] += base + unit * bytes[from + k]
+      else {
+        const pick = head === "max" ? Math.max : Math.min
+        for (let k = 0; k < tokens; k += 1) weights[to + k] = pick(weights[to + k], base + unit * bytes[from + k])
       }
     }
   const scale = head === "mean" ? 1 / heads : 1
-  for (let at = 0; at < weights.length; at += 1) weights[at] = Math.max(0, weights[at] * scale)
-  for (let row = 0; row < tokens; row += 1)
-    for (let column = 0; column < tokens; column += 1) sums[row] += weights[row * tokens + column]
+  for (let row = 0, at = 0; row < tokens; row += 1)
+    for (let k = 0; k < tokens; k += 1, at += 1) sums[row] += weights[at] = Math.max(0, weights[at] * scale)
   return { weights, sums }
 }
 
@@ -119,16 +119,13 @@ function mixed({ signed }, { weights, sums }, reached) {
 // The fewest patches that hold a share of the map, by magnitude, ties by position: core's `attention_mass`.
 function heldBy(values, mass) {
   const sizes = Float64Array.from(values, Math.abs)
-  const order = [...sizes.keys()].sort((a, b) => sizes[b] - sizes[a] || a - b)
+  const sorted = sizes.slice().sort()
   const total = sizes.reduce((sum, each) => sum + each, 0)
-  const mask = new Uint8Array(sizes.length)
-  let held = 0
-  for (const patch of order) {
-    if (!total || held / total >= mass - 1e-9) break
-    mask[patch] = 1
-    held += sizes[patch]
-  }
-  return mask
+  let [left, held] = [sorted.length, 0]
+  while (left && total && held / total < mass - 1e-9) held += sorted[(left -= 1)]
+  const least = sorted[left] ?? Infinity // of those that are held
+  let ties = sorted.length - left - sizes.reduce((sum, each) => sum + (each > least), 0)
+  return Uint8Array.from(sizes, (each) => each > least || (each === least && ties-- > 0))
 }
 
 // The end of the colours: the 99th percentile, as in core/figures/overlay.py, so that one outlier leaves the rest in sight.

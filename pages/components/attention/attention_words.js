@@ -3,7 +3,7 @@
 const percent = (share) => {
   const size = Math.abs(100 * share)
   const sign = share < 0 ? "−" : ""
-  return `${sign}${size >= 10 ? size.toFixed(0) : size >= 1 ? size.toFixed(1) : size.toPrecision(2)} %`
+  return `${sign}${size >= 1 ? size.toFixed(1) : size.toPrecision(2)} %`
 }
 
 function words(view, values, query) {
