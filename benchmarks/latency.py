@@ -17,7 +17,6 @@ import statistics
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -73,7 +72,7 @@ def start_server(checkout: Path = CHECKOUT) -> tuple[subprocess.Popen[bytes], st
         try:
             urllib.request.urlopen(f"{address}/_stcore/health", timeout=2)
             return server, address
-        except (urllib.error.URLError, ConnectionError):
+        except OSError:  # refused, or not in time
             time.sleep(0.2)
     raise RuntimeError("The server did not start.")
 

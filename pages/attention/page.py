@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import get_args
+from typing import Any, get_args
 
 import pandas as pd
 import streamlit as st
 
+from core.data.framing import split_view
 from core.figures.attention import short_label
 from core.methods.accuracy.predictions import Prediction, class_name, softmax, top_predictions
 from core.methods.attention.explanations import explanations_for
@@ -25,7 +26,7 @@ from pages.attention.parts import (
 )
 from pages.attention.size import at_chosen_size, input_popover
 from pages.attention.words import attention_sentence, second_opinion
-from pages.components.attention.attention import FUSIONS, attention_view
+from pages.components.attention.attention import FUSIONS, Choice, attention_view
 from pages.components.keys import component_key
 from pages.shared.address import remember, remembered, whole_number
 from pages.shared.cache import (
@@ -40,6 +41,7 @@ from pages.shared.cache import (
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
+from pages.shared.framing import seen_of
 from pages.shared.layout import control_bar, heading, page_link, teaching_cards
 from pages.shared.pickers import Picture, image_picker, model_picker, own_model_form, second_model_picker
 from pages.shared.recipes import filled_recipe, picture_setting
@@ -71,24 +73,29 @@ def looked_at() -> AttentionView:
     return with_choice(view, remembered_choice(maps_of(name, picture.digest, picture.image))) if attends else view
 
 
+def maps_view(name: str, picture: Picture, key: str, **options: Any) -> None:
+    """The component for one model and one photo; `options` as it takes them."""
+    maps, model = maps_of(name, picture.digest, picture.image), loaded_model(name)
+    photos = [display_photo(model, picture.digest, picture.image, as_seen=seen) for seen in (False, True)]
+    attention_view(
+        *(data_uri(each, f"{picture.digest}/{each.shape}/{model.network.preprocessing}") for each in photos),
+        maps,
+        packed_of(name, picture.digest, picture.image),
+        title=picture.title,
+        reader=reader_name(maps),
+        side=model.network.preprocessing.size,
+        key=key,
+        **options,
+    )
+
+
 @st.fragment
 def look(picture: Picture) -> None:
     """The headline, and the maps, which the browser draws; it tells which one is shown, and the words follow."""
     with guard():
         maps = maps_of(name, picture.digest, picture.image)
         st.markdown(f"#### {plain(attention_sentence(looked_at(), picture))}")
-        photos = [display_photo(model, picture.digest, picture.image, as_seen=seen) for seen in (False, True)]
-        attention_view(
-            *(data_uri(each, f"{picture.digest}/{each.shape}/{model.network.preprocessing}") for each in photos),
-            maps,
-            packed_of(name, picture.digest, picture.image),
-            title=picture.title,
-            reader=reader_name(maps),
-            side=model.network.preprocessing.size,
-            choice=remembered_choice(maps),
-            key="attention",
-            on_choice=remember_choice,
-        )
+        maps_view(name, picture, "attention", choice=remembered_choice(maps), on_choice=remember_choice)
         if model.spec.note:
             st.caption(plain(model.spec.note))
         if maps.signed:
@@ -199,6 +206,24 @@ def predictions_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
     return view, shown
 
 
+def draw_sides(view: AttentionView, shown: ViewPart, sides: tuple[Picture, Picture]) -> None:
+    """Both maps under one pointer, and their difference."""
+    columns = st.columns(3)
+    models = (name, view.other if view.beside == "Another model" else name)
+    for column, place, each, side in zip(columns, ("first", "second"), models, sides, strict=False):
+        maps, seen = maps_of(each, side.digest, side.image), loaded_model(each).network.preprocessing
+        part = seen_of(side.photo.size, seen, split_view(side.key)[1])
+        with column:
+            maps_view(
+                each, side, f"compare_{place}", linked="compare", part=part,
+                choice=Choice(layer=maps.layers - 1, kind="rollout" if view.compared == "Rollout" else "attention"),
+            )  # fmt: skip
+            st.caption(plain(shown.captions[place]))
+    if "difference" in shown.pictures:
+        caption = plain(shown.captions["difference"])
+        columns[2].image(shown.pictures["difference"], caption=caption, width="stretch", alt=caption)
+
+
 def compare_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
     """One scale for both sides, and their difference."""
     beside = st.segmented_control(
@@ -226,7 +251,7 @@ def compare_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
     )
     view = replace(view, beside=beside, compared=compared, other=second or other.key)
     shown = compare_part(view, picture, other)
-    draw(shown, columns=3)
+    draw_sides(view, shown, (picture, other))
     if "compare_distance" in shown.figures:
         st.plotly_chart(
             shown.figures["compare_distance"],

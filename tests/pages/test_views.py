@@ -61,7 +61,8 @@ class Page:
         self.app = AppTest.from_file(str(MAIN), default_timeout=120)
 
     def _attention(self, photo: str, seen: str, maps: AttentionMaps, packed: PackedMaps, **options: Any) -> None:
-        self.canvas = {"maps": maps, "packed": packed, **options}
+        if not options.get("linked"):  # the sides of a comparison
+            self.canvas = {"maps": maps, "packed": packed, **options}
 
     def _paint(self, photo: str, grid: tuple[int, int], *, key: str, **options: Any) -> list[int]:
         from pages.components.patch_canvas.patch_canvas import painted_patches

@@ -9,6 +9,7 @@ export default function (component) {
   const view = viewOf(component, mount)
   const another = view.data?.signature !== data.signature
   view.data = data
+  frameOf(view)?.style.removeProperty("opacity")
   if (another) begin(view)
   return () => leave(view)
 }
@@ -55,6 +56,7 @@ async function begin(view) {
   view.colours = data.colours.map(bytesOf)
   view.photos.photo.src = data.photo
   view.photos.seen.src = data.seen
+  join(view)
   build(view)
   fit(view)
   view.said.textContent = "Fetching the attention …"
@@ -106,8 +108,12 @@ function tell(view) {
   const told = JSON.stringify(view.choice)
   if (view.sent === told) return
   view.sent = told
+  // The words follow from the server; meanwhile the picture is no older than they are, and must not pale.
+  frameOf(view)?.style.setProperty("opacity", "1", "important")
   view.send("choice", { ...view.choice, signature: view.data.signature })
 }
+
+const frameOf = (view) => view.whole.getRootNode().host?.closest('[data-testid="stElementContainer"]')
 
 function leave(view) {
   clearInterval(view.timer)

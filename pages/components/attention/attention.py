@@ -24,7 +24,8 @@ from pages.components.scripts import script
 Kind = Literal["attention", "rollout"]
 FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
 _FOLDER = Path(__file__).parent
-_PARTS = ("attention.js", "attention_numbers.js", "attention_draw.js", "attention_input.js", "attention_words.js")
+_PARTS = ("attention.js", "attention_numbers.js", "attention_draw.js", "attention_input.js", "attention_words.js",
+          "attention_linked.js")  # fmt: skip
 _COMPONENT = st.components.v2.component(
     "vitrine_attention",
     html=(_FOLDER / "attention.html").read_text(encoding="utf-8"),
@@ -67,7 +68,9 @@ def attention_view(
     side: int,
     choice: Choice,
     key: str,
-    on_choice: Callable[[Choice], None],
+    on_choice: Callable[[Choice], None] = lambda choice: None,
+    linked: str = "",
+    part: tuple[float, float, float, float] = (0, 0, 1, 1),
 ) -> None:
     """Show the maps; `on_choice` runs before the next rerun, when the finger has rested on another choice.
 
@@ -78,6 +81,8 @@ def attention_view(
         reader: whose attention is shown while no patch is chosen: "the class token".
         side: of the model's input, in pixels.
         choice: where the view begins; later the browser knows better.
+        linked: of several views of this name only the photos are shown, on one scale, and they share their pointer.
+        part: of the photo, that the model sees, in shares of its width and height: left, top, right, bottom.
     """
     kind = "application/octet-stream"
     numbers = {
@@ -94,7 +99,7 @@ def attention_view(
         "side": side,
     }
     # Another model or photo begins anew; what else the server draws again leaves the view as the finger left it.
-    signature = hashlib.sha256(repr((numbers, shape, photo)).encode()).hexdigest()
+    signature = hashlib.sha256(repr((numbers, shape, photo, linked and choice)).encode()).hexdigest()
 
     def report() -> None:
         found = read_choice((st.session_state.get(key) or {}).get("choice"), signature, maps)
@@ -110,6 +115,8 @@ def attention_view(
             "photo": photo,
             "seen": seen,
             "title": title,
+            "linked": linked,
+            "part": list(part),
             "readerName": reader,
             "colours": [base64.b64encode(colour_table(scale).tobytes()).decode() for scale in (SEQUENTIAL, DIVERGING)],
             "choice": asdict(choice),

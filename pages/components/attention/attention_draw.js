@@ -16,6 +16,7 @@ function show(view) {
 function draw(view) {
   sync(view)
   drawPhoto(view)
+  if (view.data.linked) return
   if (view.reader && loaded(view.photos.photo) && (view.stale.mosaic || view.stale.films))
     requestAnimationFrame(() => drawRest(view)) // after the photo, which is what the finger waits for
   place(view, view.mosaic.querySelector(".mark"), [view.choice.layer, headOf(view)])
@@ -41,7 +42,7 @@ function fit(view) {
   const { data } = view
   const width = view.whole.clientWidth
   if (!data || !width) return
-  const narrow = width <= 640
+  const narrow = width <= 640 || Boolean(data.linked)
   const most = Math.max(380, window.innerHeight - above(view) - 24)
   const [gap, words] = [20, 75]
   const ratio = data.heads / data.layers
@@ -93,6 +94,7 @@ function drawPhoto(view) {
   if (!wide || !loaded(photo)) return
   const context = sized(canvas, wide, wide)
   const side = canvas.width
+  if (data.linked) return drawLinked(view, context, photo, side)
   const query = view.hover ?? choice.patch
   const values = valuesOf(view, choice, query)
   if (!values) {
@@ -112,9 +114,8 @@ function drawPhoto(view) {
 }
 
 // Values are interpolated, then coloured: interpolating colours would skip the ones between.
-function drawHeat(context, view, values, [left, top, side], pixels, signed) {
+function drawHeat(context, view, values, [left, top, side], pixels, signed, reach = reachOf(values)) {
   const { rows, cols } = view.data
-  const reach = reachOf(values)
   const colours = view.colours[signed ? 1 : 0]
   const fine = Math.max(1, Math.round(pixels / Math.max(rows, cols)))
   const [width, height] = [cols * fine, rows * fine]

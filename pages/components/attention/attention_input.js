@@ -49,9 +49,11 @@ function point(view, patch) {
   if (patch === view.hover) return
   view.hover = patch
   show(view)
+  if (view.data.linked) pointTogether(view, patch)
 }
 
 function select(view, patch) {
+  if (view.data.linked) return // what is compared is what the heads read
   turned(view, { patch: patch === view.choice.patch ? -1 : patch })
 }
 

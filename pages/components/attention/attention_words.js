@@ -22,27 +22,23 @@ function words(view, values, query) {
     const count = heldBy(values, choice.mass / 100).reduce((sum, each) => sum + each, 0)
     said += ` ${count} of ${values.length} patches hold ${choice.mass} % of the map.`
   }
-  if (view.said.textContent !== said) view.said.textContent = said
+  say(view, said)
   const [layer, head] = view.cell_hover ?? [choice.layer, headOf(view)]
   view.cell.textContent = `Layer ${layer + 1}, ${head < 0 ? `${choice.head} of all heads` : `head ${head + 1}`}`
   scaleWords(view, values, query)
 }
 
+// Said once: those who hear the page are not told the same again with every frame.
+function say(view, words) {
+  if (view.said.textContent !== words) view.said.textContent = words
+}
+
 function scaleWords(view, values, query) {
-  const { scale, choice } = view
+  const { choice } = view
   const signed = isSigned(view)
   const reach = reachOf(values)
-  scale.toggleAttribute("data-mask", choice.mass < 100)
-  const [low, bar, high, unit] = scale.children
-  const colours = view.colours[signed ? 1 : 0]
-  const stops = Array.from({ length: 17 }, (_, stop) => {
-    const at = 3 * Math.round((255 * stop) / 16)
-    return `rgb(${colours[at]},${colours[at + 1]},${colours[at + 2]})`
-  })
-  bar.style.background = `linear-gradient(to right, ${stops.join()})`
-  low.textContent = signed ? percent(-reach) : "0"
-  high.textContent = `${percent(reach)}`
-  unit.textContent =
+  view.scale.toggleAttribute("data-mask", choice.mass < 100)
+  const unit =
     choice.mass < 100
       ? "in sight: what holds the share; grey: the rest"
       : choice.kind === "rollout"
@@ -50,4 +46,19 @@ function scaleWords(view, values, query) {
         : choice.direction === "from" && query >= 0
           ? "of each patch’s attention"
           : "of its attention"
+  showScale(view, { signed, low: signed ? percent(-reach) : "0", high: percent(reach), unit })
+}
+
+function showScale(view, said) {
+  const { signed } = said
+  const [low, bar, high, unit] = view.scale.children
+  const colours = view.colours[signed ? 1 : 0]
+  const stops = Array.from({ length: 17 }, (_, stop) => {
+    const at = 3 * Math.round((255 * stop) / 16)
+    return `rgb(${colours[at]},${colours[at + 1]},${colours[at + 2]})`
+  })
+  bar.style.background = `linear-gradient(to right, ${stops.join()})`
+  low.textContent = said.low
+  high.textContent = said.high
+  unit.textContent = said.unit
 }
