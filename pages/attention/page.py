@@ -22,6 +22,7 @@ from pages.attention.parts import (
     explanations_part,
     gradcam_part,
     look_part,
+    packed_of,
     predictions_part,
 )
 from pages.attention.size import at_chosen_size, input_popover
@@ -35,7 +36,6 @@ from pages.shared.cache import (
     loaded_model,
     logits_of,
     maps_of,
-    packed_of,
     reader_name,
 )
 from pages.shared.errors import guard

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from core.data.transforms import shared_part
 from core.figures.attention import plot_attention_distance, plot_predictions
-from core.figures.overlay import centre, difference, dim_outside, overlay, scale_of
+from core.figures.overlay import centre, difference, dim_outside, mosaic, overlay, scale_of
 from core.methods.accuracy.predictions import top_predictions
 from core.methods.attention.attention import (
     attention_distance,
@@ -18,20 +19,36 @@ from core.methods.attention.attention import (
 )
 from core.methods.attention.explanations import explanations_for
 from core.methods.attention.rollout import rollout_to
+from pages.components.attention.packing import PackedMaps, pack
 from pages.shared.cache import (
     display_photo,
     explanation_of,
     loaded_model,
     logits_of,
     maps_of,
-    mosaic_of,
     reader_name,
     rollout_of,
 )
 from pages.shared.pickers import Picture
+from pages.shared.results import shared
 from pages.shared.views import AttentionView, ViewPart, as_table
 
 CELL = 72  # of the mosaic, in pixels
+
+
+@shared("Drawing every head …", most=24)
+def mosaic_of(name: str, digest: str, cell: int, mass: float, _image: Image.Image) -> np.ndarray:
+    """The picture of every layer and head; below 1, of the patches that hold this `mass` of each."""
+    maps = readout_maps(maps_of(name, digest, _image))
+    photo = display_photo(loaded_model(name), digest, _image)
+    masks = masses(maps, mass) if mass < 1 else None
+    return mosaic(photo, maps, cell=cell, signed=maps_of(name, digest, _image).signed, masks=masks)
+
+
+@shared("Packing the attention …", most=4)
+def packed_of(name: str, digest: str, _image: Image.Image) -> PackedMaps:
+    """The attention of one photo as files for the browser."""
+    return pack(maps_of(name, digest, _image))
 
 
 def map_of(view: AttentionView, picture: Picture) -> np.ndarray:

@@ -32,16 +32,16 @@ def control_bar(widths: Sequence[int], *, whole: int) -> list[DeltaGenerator]:
     There the first `whole` of them keep their words and the others their icon alone.
     """
     hidden = ", ".join(
-        f".st-key-bar [data-testid=stColumn]:nth-child({place}) [data-testid=stPopoverButton] "
+        f"#root .st-key-bar [data-testid=stColumn]:nth-child({place}) [data-testid=stPopoverButton] "
         "[data-testid=stMarkdownContainer]"
         for place in range(whole + 1, len(widths) + 1)
     )
-    narrow = ", ".join(f".st-key-bar [data-testid=stColumn]:nth-child({place})" for place in range(1, whole + 1))
+    narrow = ", ".join(f"#root .st-key-bar [data-testid=stColumn]:nth-child({place})" for place in range(1, whole + 1))
     st.html(
         f"""<style>@media (max-width: 640px) {{
-        .st-key-bar [data-testid=stHorizontalBlock] {{ flex-wrap: nowrap; gap: .3rem }}
-        .st-key-bar [data-testid=stColumn] {{ min-width: 0 !important; flex: 0 0 2.9rem }}
-        .st-key-bar [data-testid=stPopoverButton] {{ padding-left: .4rem; padding-right: .4rem; min-width: 0 }}
+        #root .st-key-bar [data-testid=stHorizontalBlock] {{ flex-wrap: nowrap; gap: .3rem }}
+        #root .st-key-bar [data-testid=stColumn] {{ min-width: 0 !important; flex: 0 0 2.9rem }}
+        #root .st-key-bar [data-testid=stPopoverButton] {{ padding-left: .4rem; padding-right: .4rem; min-width: 0 }}
         {narrow} {{ flex: 1 1 0 }}
         {hidden} {{ position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }}
         [data-testid=stMarkdownContainer] h4 {{ font-size: 1.05rem; padding-top: 0 }}
