@@ -88,7 +88,7 @@ FAST = ("manipulations", "operators", "seeds", "time_to_accuracy", "vae_training
 IN_A_BROWSER = {
     "first_paint": "pages",
     "image_plane": "gestures",
-    "latency": "slider_to_picture_ms",
+    "latency": "key_to_picture_ms",
     "operators_browser": "sides_px",
 }
 ELSEWHERE = {"training", "gpu"}
