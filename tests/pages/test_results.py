@@ -231,6 +231,7 @@ WITHOUT_BAR = {
     "sentence_vectors": "within `with_progress`",
     "work": "the same, of it",
     "_features": "of `_spaces`, which is shared",
+    "_fresh_maps": "of `_maps`, which is shared",
     "_run": "a generator, each step of which is drawn, with a Stop of its own",
     "denoise": "one batch of such a generator",
     "compare": "one product of two matrices",
