@@ -160,15 +160,21 @@ def test_the_headline_is_computed_from_the_chosen_image() -> None:
 
 
 def test_a_layer_and_a_head_can_be_chosen_and_a_bad_layer_is_mended() -> None:
-    app = open_page("attention")
-    app.selectbox(key="head").set_value("3")
-    app.slider(key="layer").set_value(2).run()
-    assert not app.exception
-    assert (app.slider(key="layer").value, app.selectbox(key="head").value) == (2, "3")
-    app.session_state["layer"] = 40
+    app = open_page("attention", layer="2", head="3")
+    assert "in layer 2 (head 3)" in text_of(app)
+    app.session_state["layer"], app.session_state["head"], app.session_state["patch"] = "40", "77", "9999"
     app.run()
     assert not app.exception
-    assert app.slider(key="layer").value == 6
+    assert "in the last layer (mean of its heads), the class token holds" in text_of(app)
+    assert (app.session_state["layer"], app.session_state["head"]) == ("6", "mean")
+
+
+def test_an_input_size_that_cannot_be_costs_a_sentence() -> None:
+    app = open_page("attention", model="vit_p4", size="50")
+    assert any("do not divide into patches of 4" in each.value for each in app.error)
+    assert app.number_input(key="input_size").value == 32
+    app = open_page("attention", model="cnn_small", size="64")
+    assert any("takes 32 pixels alone" in each.value for each in app.error)
 
 
 def test_masking_more_removes_more() -> None:
