@@ -356,6 +356,7 @@ SHARED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_control_reaches_the_export_and_its_recipe_runs(
     view: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
