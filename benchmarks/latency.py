@@ -74,6 +74,7 @@ def start_server(checkout: Path = CHECKOUT) -> tuple[subprocess.Popen[bytes], st
             return server, address
         except OSError:  # refused, or not in time
             time.sleep(0.2)
+    server.terminate()
     raise RuntimeError("The server did not start.")
 
 
@@ -157,10 +158,12 @@ def main(words: list[str] | None = None) -> None:
     arguments = parse(parser, words, model="vit_p4", changes=3)
     where: dict[str, Any] = machine()
     versions = {"now": CHECKOUT} | ({"before": arguments.before} if arguments.before else {})
-    servers = {name: start_server(checkout) for name, checkout in versions.items()}
-    address = servers["now"][1]
+    servers: dict[str, tuple[subprocess.Popen[bytes], str]] = {}
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     try:
+        for name, checkout in versions.items():
+            servers[name] = start_server(checkout)
+        address = servers["now"][1]
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
             page = browser.new_page(viewport={"width": 1280, "height": 900})
