@@ -101,6 +101,9 @@ def key_latencies(page: Page, name: str, depth: int, changes: int) -> list[float
     control = page.get_by_role("slider", name="Layer").first if name == "layer" else page.locator(selector).first
     if name != "layer" and not page.locator(selector).count():
         return []
+    if name in ("mosaic", "head") and "layers (columns)" in str(control.get_attribute("aria-label")):
+        keys = MEASURES["head" if name == "mosaic" else "mosaic"][1]  # it lies on its side
+        keys = " ".join(reversed(keys.split()))
     back, *forth = keys.split()
     sweep = depth - 1 if name in ("layer", "mosaic") else 2
     turns = ([back] * sweep + (forth or [back]) * sweep) * (changes // sweep + 2)
