@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from pathlib import Path
@@ -20,6 +21,7 @@ from core.paths import CHECKOUT
 from pages.navigation import ENTRIES, HOME, SECTIONS
 from pages.shared.layout import page_path
 from pages.shared.recipes import recipe_files, without_settings
+from pages.shared.start import heavy_imports
 from tests.pages.exports import data_of, exported, keep_exports
 from tests.pages.harness import MAIN, open_page, text_of
 
@@ -47,6 +49,13 @@ def ends(app: AppTest) -> bool:
 )
 def test_a_page_that_stops_early_ends_all_the_same(stem: str, query: dict[str, str]) -> None:
     assert ends(open_page(stem, **query))
+
+
+def test_no_garbage_is_looked_for_among_what_was_imported() -> None:
+    gc.unfreeze()
+    heavy_imports.cache_clear()
+    heavy_imports().result()
+    assert gc.get_freeze_count() > 100_000
 
 
 @pytest.mark.slow
@@ -214,7 +223,7 @@ def test_a_model_without_the_network_says_so(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_second_model_that_is_one_download_away_costs_only_its_part(
     stem: str, chosen: dict[str, str], second: str, name: str
 ) -> None:
-    app = AppTest.from_file(str(MAIN), default_timeout=120)
+    app = AppTest.from_file(str(MAIN), default_timeout=600)
     for key, value in {**chosen, second: name}.items():
         app.session_state[key] = value
     app.run()

@@ -58,7 +58,7 @@ class Page:
         monkeypatch.setattr(st, "image", partial(image, None))
         monkeypatch.setattr("pages.components.attention.attention.attention_view", self._attention)
         monkeypatch.setattr("pages.components.patch_canvas.patch_canvas.paint_canvas", self._paint)
-        self.app = AppTest.from_file(str(MAIN), default_timeout=120)
+        self.app = AppTest.from_file(str(MAIN), default_timeout=600)
 
     def _attention(self, photo: str, seen: str, maps: AttentionMaps, packed: PackedMaps, **options: Any) -> None:
         if not options.get("linked"):  # the sides of a comparison
