@@ -105,7 +105,7 @@ def key_latencies(page: Page, name: str, depth: int, changes: int) -> list[float
         keys = MEASURES["head" if name == "mosaic" else "mosaic"][1]  # it lies on its side
         keys = " ".join(reversed(keys.split()))
     back, *forth = keys.split()
-    sweep = depth - 1 if name in ("layer", "mosaic") else 2
+    sweep = {"layer": depth - 1, "mosaic": depth - 1, "direction": 1}.get(name, 2)
     turns = ([back] * sweep + (forth or [back]) * sweep) * (changes // sweep + 2)
     if name == "direction":  # of what the head reads there is none
         page.locator("canvas[role=application]").first.click(position={"x": 80, "y": 80})
