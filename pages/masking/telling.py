@@ -1,0 +1,94 @@
+"""What the slider is told, first things first: the order, a coarse curve, all of its steps, the random orders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from core.figures.masking import STRATEGY_COLOURS
+from core.figures.theme import BASELINE
+from core.methods.masking.masking import RandomBand
+from pages.components.image_plane.image_plane import served
+from pages.masking.asking import band_of, curve_so_far, ground_of, mask_grid, order_of
+from pages.masking.parts import (
+    area_sentence,
+    counts_of,
+    curves_of,
+    headlines,
+    measure_of,
+    question_of,
+    share_words,
+    strategy_titles,
+)
+from pages.shared.pictures import Picture
+from pages.shared.views import MaskingView
+
+Tell = Callable[[Mapping[str, Any]], None]
+
+
+def ground_addresses(view: MaskingView, picture: Picture) -> dict[str, str]:
+    """Where the browser finds the photo as the model sees it, and what lies under its patches."""
+    files = ground_of(view.model, picture.digest, view.fill, picture.image)
+    names = ("photo", "filling")
+    return {name: served(file, "image/png", f"masking.{name}") for name, file in zip(names, files, strict=True)}
+
+
+def slider_data(view: MaskingView, picture: Picture, channel: str) -> dict[str, Any]:
+    """What the slider has before any model was asked."""
+    rows, columns = mask_grid(view.model, picture.digest, picture.image)
+    counts = counts_of(view, rows * columns)
+    return {
+        **ground_addresses(view, picture),
+        "rows": rows,
+        "cols": columns,
+        "counts": counts,
+        "captions": [share_words(count, rows * columns) for count in counts],
+        "step": view.step,
+        "channel": channel,
+        "alt": f"{picture.title} without those patches: what the model is shown.",
+    }
+
+
+def tell_slider(view: MaskingView, picture: Picture, tell: Tell) -> None:
+    """Compute all that the slider shows, and tell of it as it becomes known; each telling holds the ones before."""
+    tell({"progress": {"share": 0.0, "text": "Ranking the patches …"}})
+    question, titles = question_of(view, picture), strategy_titles(view.method)
+    order = order_of(question, view.strategy, view.method, 0, picture.image)  # type: ignore[arg-type]
+    told: dict[str, Any] = {"order": order.tolist(), "measure": measure_of(view, picture)}
+
+    def line(strategy: str, values: list[float | None]) -> dict[str, Any]:
+        return {"title": titles[strategy], "colour": STRATEGY_COLOURS[strategy], "values": values}
+
+    def progress(what: str) -> Callable[[float, str], None]:
+        return lambda share, text: tell(told | {"progress": {"share": share, "text": f"{what}: {text}"}})
+
+    every = range(view.steps + 1)
+    curve = curve_so_far(question, view.strategy, view.method, picture.image, first=view.step)  # type: ignore[arg-type]
+    for steps, answers in curve:
+        words = dict(zip(steps, headlines(view, answers), strict=True))
+        values = dict(zip(steps, answers.confidence.tolist(), strict=True))
+        told |= {
+            "headlines": [words.get(step) for step in every],
+            "lines": [line(view.strategy, [values.get(step) for step in every])],
+        }
+        progress("Asking the model")(len(steps) / len(every), f"{len(steps)} of {len(every)} steps")
+    # From here on others who wait for a first picture go first.
+    curves = curves_of(view, picture, background=True, on_progress=progress("In the opposite order"))
+    told["lines"] = [line(strategy, each.confidence.tolist()) for strategy, each in curves.items()]
+    band = band_of(
+        question, view.orders, picture.image, background=True, on_progress=progress("In random orders, to compare")
+    )
+    told["band"] = band_values(band)
+    tell(told | {"sentence": area_sentence(view, curves[view.strategy], band, told["measure"])})
+
+
+def band_values(band: RandomBand) -> dict[str, Any]:
+    """The random orders as a band of ± 2 standard deviations."""
+    low, high = band.mean - 2 * band.std, band.mean + 2 * band.std
+    return {
+        "title": f"random, {len(band.seeds)} orders (± 2 sd)",
+        "colour": BASELINE,
+        "mean": band.mean.tolist(),
+        "low": low.tolist(),
+        "high": high.clip(max=1.0).tolist(),
+    }
