@@ -44,14 +44,14 @@ function feedOf(channel) {
   return feeds.get(channel)
 }
 
-function tell(channel, told) {
+function broadcast(channel, told) {
   const feed = feedOf(channel)
   feed.told = told
   feed.listeners.forEach((listener) => listener(told))
 }
 
 // Let `view` hear of one channel, and no more of the one before; what it was told already comes at once.
-function listen(view, channel, heard) {
+function listenTo(view, channel, heard) {
   if (view.channel !== channel) {
     if (view.channel) feedOf(view.channel).listeners.delete(view.heard)
     view.channel = channel

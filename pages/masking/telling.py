@@ -78,17 +78,17 @@ def tell_slider(view: MaskingView, picture: Picture, tell: Tell) -> None:
     band = band_of(
         question, view.orders, picture.image, background=True, on_progress=progress("In random orders, to compare")
     )
-    told["band"] = band_values(band)
+    told["band"] = band_values(band, least=-1.0 if question.class_index is None else 0.0)
     tell(told | {"sentence": area_sentence(view, curves[view.strategy], band, told["measure"])})
 
 
-def band_values(band: RandomBand) -> dict[str, Any]:
-    """The random orders as a band of ± 2 standard deviations."""
+def band_values(band: RandomBand, *, least: float) -> dict[str, Any]:
+    """The random orders as a band of ± 2 standard deviations, as far as such values can lie: from `least` to 1."""
     low, high = band.mean - 2 * band.std, band.mean + 2 * band.std
     return {
         "title": f"random, {len(band.seeds)} orders (± 2 sd)",
         "colour": BASELINE,
         "mean": band.mean.tolist(),
-        "low": low.tolist(),
+        "low": low.clip(min=least).tolist(),
         "high": high.clip(max=1.0).tolist(),
     }

@@ -162,13 +162,6 @@ def test_a_layer_and_a_head_can_be_chosen_and_a_bad_layer_is_mended() -> None:
     assert app.slider(key="layer").value == 6
 
 
-def test_masking_more_removes_more() -> None:
-    app = open_page("masking")
-    app.slider(key="share").set_value(75.0).run()
-    assert not app.exception
-    assert "→" in text_of(app)
-
-
 def test_an_unknown_image_in_the_address_costs_a_sentence() -> None:
     app = open_page("attention", image="upload:deadbeef")
     assert any("only the browser that uploaded it" in error.value for error in app.error)

@@ -1,4 +1,4 @@
 // Not to be seen: hands on to a component that is on the page already what became known since it was drawn.
 export default function ({ data }) {
-  tell(data.channel, data.told)
+  broadcast(data.channel, data.told)
 }

@@ -17,7 +17,7 @@ _COMPONENT = st.components.v2.component(
 
 
 class Feed:
-    """What is told on a channel, again and again; a component listens by `listen` of `common.js`.
+    """What is told on a channel, again and again; a component listens by `listenTo` of `common.js`.
 
     Args:
         channel: another for all that a component may be asked to show: what was told on one is kept in the browser.

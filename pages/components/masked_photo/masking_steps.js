@@ -11,7 +11,7 @@ export default function (component) {
   view.slider.max = data.captions.length - 1
   view.canvas.setAttribute("aria-label", data.alt)
   loadPictures(view, data, show)
-  listen(view, data.channel, (told) => {
+  listenTo(view, data.channel, (told) => {
     view.told = told
     if (view.data.channel !== data.channel) return
     drawChart(view)

@@ -31,7 +31,7 @@ input { width: 100%; height: 26px; margin: 0; accent-color: var(--st-primary-col
 input:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 2px; border-radius: 3px; }
 output, p { font-size: .9rem; min-height: 1.4em; margin: 0; opacity: .9; font-variant-numeric: tabular-nums; }
 h4 { font-size: 1.5rem; line-height: 1.25; margin: 0; min-height: 1.25em; font-weight: 600; }
-svg { width: 100%; height: 330px; cursor: ew-resize; touch-action: pan-y; font-size: 12.5px; }
+svg { width: 100%; height: clamp(240px, 27cqi, 480px); cursor: ew-resize; touch-action: pan-y; font-size: 12.5px; }
 svg text { fill: var(--st-text-color); }
 .measure { font-size: .85rem; min-height: 1.3em; opacity: .85; }
 .grid { stroke: var(--st-text-color); opacity: .16; }
@@ -67,9 +67,9 @@ def masking_steps(data: Mapping[str, Any], *, key: str, on_choice: Callable[[int
     `data`: `photo` and `filling` (addresses of the photo as the model sees it and of what lies under its patches, both
     lossless and as large as the model's input), `rows` and `cols` of patches; of every step of the slider the `counts`
     of patches that are gone and `captions`; `step` where it stands; `alt`; and the `channel` of the `Feed` on which the
-    rest is told: `order` of the patches; `measure`, the axis in words; `headlines` of every step, None where the model was not asked yet; `lines`
-    (title, colour, values, of which the first are the slider's), `band` (title, colour, low, mean, high); `sentence`;
-    `progress` (share, text) until all is known.
+    rest is told: `order` of the patches; `measure`, the axis in words; `headlines` of every step, None where the model
+    was not asked yet; `lines` (title, colour, values, of which the first are the slider's), `band` (title, colour, low,
+    mean, high); `sentence`; `progress` (share, text) until all is known.
     """
     steps = len(data["captions"])
 
