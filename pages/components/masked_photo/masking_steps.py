@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.components.scripts import script
+from pages.components.scripts import LINE_CHART, LINE_CHART_CSS, script
 
 HTML = """
 <div class="both">
@@ -31,19 +31,8 @@ input { width: 100%; height: 26px; margin: 0; accent-color: var(--st-primary-col
 input:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 2px; border-radius: 3px; }
 output, p { font-size: .9rem; min-height: 1.4em; margin: 0; opacity: .9; font-variant-numeric: tabular-nums; }
 h4 { font-size: 1.5rem; line-height: 1.25; margin: 0; min-height: 1.25em; font-weight: 600; }
-svg { width: 100%; height: clamp(240px, 27cqi, 480px); cursor: ew-resize; touch-action: pan-y; font-size: 12.5px; }
-svg text { fill: var(--st-text-color); }
+svg { width: 100%; height: clamp(240px, 27cqi, 480px); }
 .measure { font-size: .85rem; min-height: 1.3em; opacity: .85; }
-.grid { stroke: var(--st-text-color); opacity: .16; }
-.band { fill: #8A8F98; opacity: .28; }
-polyline { fill: none; stroke-linejoin: round; }
-.known { fill: currentColor; stroke: none; }
-.now { stroke: #ffc400; stroke-width: 2; }
-.point { fill: #ffc400; stroke: #222; stroke-width: 2; }
-ul { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: .15rem 1.1rem; font-size: .9rem; }
-li { display: flex; align-items: center; gap: .4rem; }
-li i { width: 1.3rem; height: 4px; border-radius: 2px; }
-li i.wide { height: 12px; opacity: .5; }
 progress { width: 100%; height: 6px; accent-color: var(--st-primary-color); }
 progress[hidden] { display: none; }
 @container (max-width: 620px) {
@@ -56,8 +45,8 @@ _HERE = Path(__file__)
 _COMPONENT = st.components.v2.component(
     "vitrine_masking_steps",
     html=HTML,
-    css=CSS,
-    js=script(_HERE.with_name("masked_photo.js"), _HERE.with_suffix(".js")),
+    css=CSS + LINE_CHART_CSS,
+    js=script(LINE_CHART, _HERE.with_name("masked_photo.js"), _HERE.with_suffix(".js")),
 )
 
 
