@@ -95,7 +95,6 @@ EXCUSED = {
     "modality_gap.split_pairs": "whole numbers",
     "modality_gap_pairs.embed_halves": "asks features.extract_features and zero_shot.embed_texts",
     "paired.paired": "whole numbers",
-    "side_planes.side_arrays": "names what side_planes.planes_beside found",
     "photo.ask_about_photo": "asks predictions.predict_logits and zero_shot.embed_images",
     "photo.photo_versions": "bytes",
     "precision.cast": "a copy in another format",
