@@ -71,7 +71,7 @@ class Asked:
 
 
 @shared("Reading the photo …")
-def _asked(question: MaskingQuestion, _image: Image.Image, *, on_progress: OnProgress = silent) -> Asked:
+def _asked(question: MaskingQuestion, _image: Image.Image) -> Asked:
     with in_use(question.name) as model:
         return Asked(*question.prepare(model, _image))
 
@@ -188,12 +188,15 @@ def ground_of(name: str, digest: str, fill: Fill, _image: Image.Image) -> tuple[
     return whole, filling
 
 
-def responses_of(question: MaskingQuestion, keeps: np.ndarray, image: Image.Image) -> Responses:
+@shared("Asking the model …")
+def responses_of(
+    question: MaskingQuestion, keeps: np.ndarray, _image: Image.Image, *, on_progress: OnProgress = silent
+) -> Responses:
     """What the model says under each of `keeps` (masks, rows, columns)."""
-    return masked_responses(**_asking(question, image), keeps=keeps)
+    return masked_responses(**_asking(question, _image), keeps=keeps, on_progress=on_progress)
 
 
-@shared("Deleting and inserting patches …", stoppable=True)
+@shared("Deleting and inserting patches …")
 def faithfulness_of(
     question: MaskingQuestion,
     methods: tuple[str, ...],

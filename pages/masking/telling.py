@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from core.figures.masking import STRATEGY_COLOURS
 from core.figures.theme import BASELINE
 from core.methods.masking.masking import RandomBand
+from core.reports import OnProgress
 from pages.components.image_plane.image_plane import served
 from pages.masking.asking import band_of, curve_so_far, ground_of, mask_grid, order_of
 from pages.masking.parts import (
@@ -22,6 +24,7 @@ from pages.masking.parts import (
 )
 from pages.shared.pictures import Picture
 from pages.shared.views import MaskingView
+from pages.shared.work import LOOK_S, Job
 
 Tell = Callable[[Mapping[str, Any]], None]
 
@@ -50,7 +53,41 @@ def slider_data(view: MaskingView, picture: Picture, channel: str) -> dict[str, 
 
 
 def tell_slider(view: MaskingView, picture: Picture, tell: Tell) -> None:
-    """Compute all that the slider shows, and tell of it as it becomes known; each telling holds the ones before."""
+    """Find out all that the slider shows, in a thread of its own, and tell of it as it becomes known.
+
+    The script only watches, so that a click ends it at once; what the model answered until then is not lost.
+    """
+    known: list[Mapping[str, Any]] = []
+
+    def work(on_progress: OnProgress) -> None:
+        def hear(told: Mapping[str, Any]) -> None:
+            known.append(told)
+            on_progress(0.0, "")  # ends the work if nobody watches any more
+
+        find_out(view, picture, hear)
+
+    job, heard = Job(work), (0, 0)
+    try:
+        while not job.wait(LOOK_S) or heard[0] < len(known):
+            now = (len(known), int(time.monotonic() - job.began))
+            if now != heard:
+                heard = now
+                tell(with_seconds(known[now[0] - 1] if now[0] else {}, now[1]))
+        job.result()
+    finally:
+        job.leave()
+
+
+def with_seconds(told: Mapping[str, Any], seconds: int) -> dict[str, Any]:
+    """The same; what is going on says for how long it has been."""
+    progress = told.get("progress")
+    if not progress or not seconds:
+        return dict(told)
+    return {**told, "progress": {**progress, "text": f"{progress['text'].rstrip(' …')} … {seconds} s"}}
+
+
+def find_out(view: MaskingView, picture: Picture, tell: Tell) -> None:
+    """Compute all that the slider shows; each telling holds what the ones before held."""
     tell({"progress": {"share": 0.0, "text": "Ranking the patches …"}})
     question, titles = question_of(view, picture), strategy_titles(view.method)
     order = order_of(question, view.strategy, view.method, 0, picture.image)  # type: ignore[arg-type]
@@ -59,7 +96,7 @@ def tell_slider(view: MaskingView, picture: Picture, tell: Tell) -> None:
     def line(strategy: str, values: list[float | None]) -> dict[str, Any]:
         return {"title": titles[strategy], "colour": STRATEGY_COLOURS[strategy], "values": values}
 
-    def progress(what: str) -> Callable[[float, str], None]:
+    def progress(what: str) -> OnProgress:
         return lambda share, text: tell(told | {"progress": {"share": share, "text": f"{what}: {text}"}})
 
     every = range(view.steps + 1)

@@ -36,7 +36,7 @@ class GapRequest:
     seed: int = 0
 
 
-@shared("Images and captions", stoppable=True)
+@shared("Images and captions")
 def halves_of(question: GapRequest, *, on_progress: OnProgress = silent) -> Halves:
     """The embeddings of a question.
 
@@ -55,14 +55,14 @@ def halves_of(question: GapRequest, *, on_progress: OnProgress = silent) -> Halv
     return found
 
 
-@shared("Fitting …", stoppable=True)
+@shared("Fitting …")
 def outcome_of(question: GapRequest, variant: str, *, on_progress: OnProgress = silent) -> Outcome:
     """A variant on the pairs of a question."""
     halves = halves_of(question)
     return measure(halves.fitted, halves.held_out, find_variant(variant), shuffles=SHUFFLES)
 
 
-@shared("All alignments", stoppable=True)
+@shared("All alignments")
 def outcomes_of(question: GapRequest, *, on_progress: OnProgress = silent) -> dict[str, Outcome]:
     """Every variant on the pairs of a question."""
     halves, found = halves_of(question), {}
@@ -73,7 +73,7 @@ def outcomes_of(question: GapRequest, *, on_progress: OnProgress = silent) -> di
     return found
 
 
-@shared("The way to the alignment", stoppable=True)
+@shared("The way to the alignment")
 def alignment_steps_of(question: GapRequest, variant: str, *, on_progress: OnProgress = silent) -> list[AlignmentStep]:
     """The way from nothing to a variant."""
     halves = halves_of(question)
@@ -87,14 +87,14 @@ def alignment_steps_of(question: GapRequest, variant: str, *, on_progress: OnPro
     )
 
 
-@shared("Fitting fewer pairs", stoppable=True)
+@shared("Fitting fewer pairs")
 def budget_of(question: GapRequest, variant: str, *, on_progress: OnProgress = silent) -> list[Budget]:
     """A variant fitted on ever more of the pairs."""
     halves = halves_of(question)
     return pair_budget(halves.fitted, halves.held_out, find_variant(variant))
 
 
-@shared(lambda _, __, method, ___: f"{TITLES[method]} before and after", stoppable=True)
+@shared(lambda _, __, method, ___: f"{TITLES[method]} before and after")
 def sides_of(
     question: GapRequest, variant: str, method: Method, seed: int, *, on_progress: OnProgress = silent
 ) -> tuple[SidePlane, SidePlane]:

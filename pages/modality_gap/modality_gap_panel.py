@@ -107,7 +107,7 @@ def side_by_side(
     """Images and captions before and after, each in a plane of its own."""
     for column, plane, title in zip(st.columns(2, gap="medium"), sides, ("Before", "After"), strict=True):
         with column:
-            st.markdown(f"**{title}**" if title == "Before" else f"**{title}: {plain(alignment)}**")
+            st.markdown("**Before**" if title == "Before" else f"**After: {plain(alignment)}**")
             st.plotly_chart(
                 plot_side_plane(
                     plane, names=halves.names, labels=halves.held_out.labels, method=method, by_class=by_class

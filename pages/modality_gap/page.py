@@ -70,7 +70,7 @@ def show() -> None:
         )
     travel(steps_shown, halves, question, variant)
     before, outcome = outcome_of(question, "before"), outcome_of(question, variant)
-    headline.markdown(f"##### {plain(finding(before, outcome, seen_classes=halves.seen_classes))}")
+    headline.markdown(f"#### {plain(finding(before, outcome, seen_classes=halves.seen_classes))}")
     st.caption(
         f"{plain(halves.said)}. Drawn are held-out pairs, in a plane that stays the same all the way; "
         f"{plain(turned(outcome))}"

@@ -72,26 +72,26 @@ def tiles(steps_shown: Sequence[AlignmentStep], classes: int) -> list[dict[str, 
     """Gap, cosine, accuracy and control at every stop, and how far from the start."""
     start, count = steps_shown[0], len(steps_shown[0].correct)
 
-    def tile(title: str, values: list[str], notes: list[str]) -> dict[str, Any]:
+    def over_stops(title: str, values: list[str], notes: list[str]) -> dict[str, Any]:
         return {"title": title, "values": values, "notes": notes}
 
     return [
-        tile(
+        over_stops(
             "Gap",
             [f"{each.gap.distance:.2f}" for each in steps_shown],
             [change_words(each.gap.distance - start.gap.distance) for each in steps_shown],
         ),
-        tile(
+        over_stops(
             "Mean paired cosine",
             [f"{each.gap.paired_cosine:.2f}" for each in steps_shown],
             [change_words(each.gap.paired_cosine - start.gap.paired_cosine) for each in steps_shown],
         ),
-        tile(
+        over_stops(
             f"Held-out accuracy, n = {count:,}",
             [share(int(each.correct.sum()), count, 1) for each in steps_shown],
             [change_words(100 * (each.accuracy - start.accuracy), " points") for each in steps_shown],
         ),
-        tile(
+        over_stops(
             "Control: shuffled captions",
             ["–" if np.isnan(each.shuffled_accuracy) else f"{each.shuffled_accuracy:.1%}" for each in steps_shown],
             [f"chance {1 / classes:.1%}"] * len(steps_shown),

@@ -19,7 +19,11 @@ from core.paths import CHECKOUT
 from pages.components.masked_photo.mask_painter import read_removed
 from pages.masking import asking
 from pages.masking.address import choose_step, read_mask, written_mask
+from pages.masking.telling import find_out
+from pages.shared import results
 from pages.shared.cache import loaded_model
+from pages.shared.pictures import picture_at
+from pages.shared.views import MaskingView
 from tests.pages.exports import exported, keep_exports
 from tests.pages.harness import open_page
 
@@ -85,10 +89,17 @@ def test_every_step_is_computed_once(steps: int, data: st.DataObject) -> None:
 
 
 def test_what_the_slider_is_told_grows_and_ends_with_what_is_exported(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[dict[str, Any]] = []
-    monkeypatch.setattr("pages.components.feed.feed.Feed.tell", lambda _feed, known: told.append(known))
+    in_browser: list[Any] = []
+    monkeypatch.setattr("pages.components.feed.feed.Feed.tell", lambda _feed, known: in_browser.append(known))
     keep_exports(monkeypatch)
     app = open_page("masking", model=CNN, image="example:cat", share="50")
+    facts = exported(app).facts
+    results.forget_everything()
+    told: list[Any] = []
+    find_out(
+        MaskingView(model=CNN, image="example:cat", method="gradcam", step=6), picture_at("example:cat"), told.append
+    )
+    assert in_browser[-1] == told[-1]
     assert "order" not in told[0]
     assert told[0]["progress"]["text"]
     known = [sum(each is not None for each in one["headlines"]) for one in told if "headlines" in one]
@@ -97,7 +108,6 @@ def test_what_the_slider_is_told_grows_and_ends_with_what_is_exported(monkeypatc
     assert ["band" in one for one in told].index(True) > ["lines" in one for one in told].index(True)
     last = told[-1]
     assert "progress" not in last
-    facts = exported(app).facts
     assert (last["headlines"][6], last["sentence"]) == (facts["headline"], facts["areas"])
 
 
