@@ -38,7 +38,7 @@ from core.methods.latent.pictures import as_bytes
 from core.methods.manipulations import manipulated
 from core.methods.manipulations.steps import Step
 from core.methods.masking import faithfulness, masking
-from core.methods.modality_gap import alignment, alignment_steps, modality_gap, procrustes
+from core.methods.modality_gap import alignment, alignment_steps, modality_gap, procrustes, side_planes
 from core.methods.operators import identity_trap, learned_layer, picture, receptive_field, single_layer, trap_curves
 from core.methods.patch_features import patch_features
 from core.methods.precision import agreement
@@ -394,6 +394,7 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
         lambda bad: probes.nearest_neighbours(split(bad), split(False), neighbours=3),
         lambda bad: probes.nearest_neighbours(split(False), split(bad), neighbours=3),
     ],
+    "side_planes.planes_beside": [lambda bad: side_planes.planes_beside(pairs(), pairs(images=bad), CENTRED)],
     "procrustes.best_rotation": both(procrustes.best_rotation, (5, 3), (5, 3)),
     "procrustes.unit_vectors": [lambda bad: procrustes.unit_vectors(numbers(5, 3, bad=bad))],
     "relevance.gradient_relevance": [
