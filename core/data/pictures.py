@@ -10,6 +10,7 @@ from PIL import Image
 from core.data.catalogue import sample_images
 from core.data.examples import EXAMPLES, load_example
 from core.data.framing import framed, split_view
+from core.data.grouped_sets import condition_set, split_set
 from core.data.image_sets import ImageSet, dataset_sample, folder_photos, photo_set, view_set
 from core.data.images import decode_image
 from core.data.paintings import paint
@@ -58,7 +59,8 @@ def _open_whole(address: str) -> Image.Image:
 def open_set(address: str) -> Generator[Progress, None, ImageSet]:
     """The pictures at `data:DATASET/SPLIT/COUNT/SEED`, `views:VIEWS/SEED` (of the bundled photos), or in a folder.
 
-    A folder's subfolders are its labels.
+    `splits:DATASET/COUNT/SEED` are those of all its splits, `conditions:DATASET/SPLIT/COUNT/SEED` those of one split as
+    they are and changed in four ways. A folder's subfolders are its labels.
 
     Raises:
         CoreError: there are none.
@@ -67,6 +69,13 @@ def open_set(address: str) -> Generator[Progress, None, ImageSet]:
     if kind == "data":
         name, split, (count, seed) = _of_dataset(address, rest)
         return (yield from dataset_sample(name, split, count, seed))
+    if kind == "conditions":
+        name, split, (count, seed) = _of_dataset(address, rest)
+        return (yield from condition_set(name, split, count, seed))
+    if kind == "splits":
+        name, *parts = rest.split("/")
+        count, seed = _numbers(address, parts)
+        return (yield from split_set(name, count, seed))
     if kind == "views":
         views, seed = _numbers(address, rest.split("/"))
         photos = [(example.title, load_example(example.name)) for example in EXAMPLES.values()]
