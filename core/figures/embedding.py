@@ -82,6 +82,7 @@ def picture_plane(
     thumbnails: np.ndarray,
     colours: Sequence[str],
     *,
+    outlines: Sequence[str] = (),
     width: int = 2000,
     side: int = 64,
     paper: str = "#FFFFFFFF",
@@ -94,6 +95,7 @@ def picture_plane(
         coordinates: (images, 2 or 3).
         thumbnails: (images, side, side, 3) uint8.
         colours: of each image.
+        outlines: of each image, around its colour; none where it is empty.
         paper: what it is drawn on; "#FFFFFF00" lets the page shine through.
     """
     points = coordinates[:, :2] - coordinates[:, :2].min(axis=0)
@@ -113,10 +115,14 @@ def picture_plane(
     for index in np.setdiff1d(np.arange(len(places)), shown):
         x, y = places[index]
         pen.ellipse((x - 6, y - 6, x + 6, y + 6), fill=colours[index])
+        if outlines:
+            pen.ellipse((x - 9, y - 9, x + 9, y + 9), outline=outlines[index], width=3)
     for index in shown:
         left, top = places[index] - side // 2
         sheet.paste(Image.fromarray(_enlarged(thumbnails[index], side)), (int(left), int(top)))
         pen.rectangle((left - 2, top - 2, left + side + 1, top + side + 1), outline=colours[index], width=4)
+        if outlines:
+            pen.rectangle((left - 7, top - 7, left + side + 6, top + side + 6), outline=outlines[index], width=4)
     return np.asarray(sheet)
 
 
@@ -128,21 +134,29 @@ def plot_plane(
     legend: Sequence[str],
     palette: Sequence[str],
     selected: Sequence[int] = (),
+    outlines: Sequence[str] = (),
     method: str,
     height: int = 620,
 ) -> go.Figure:
-    """A plane (images, 2) or a space (images, 3), one trace a colour; what is selected has a dark rim."""
+    """A plane (images, 2) or a space (images, 3), one trace a colour; what is selected has a dark rim.
+
+    `outlines`: a colour for the rim of each image; what is selected is larger then.
+    """
     figure = go.Figure()
     flat = coordinates.shape[1] == 2
-    rim = np.zeros(len(coordinates))
-    rim[list(selected)] = 1.5
+    rims = np.array(outlines if len(outlines) else ["#111"] * len(coordinates), dtype=object)
+    rim = np.full(len(coordinates), 2.0 if len(outlines) else 0.0)
+    rim[list(selected)] = 2.0 if len(outlines) else 1.5
+    sizes = np.full(len(coordinates), (9 if len(outlines) else 6) if flat else 3)
+    if len(outlines):
+        sizes[list(selected)] += 5
     for code, name in enumerate(legend):
         rows = np.flatnonzero(np.asarray(codes) == code)
         if not len(rows):
             continue
-        marker: dict[str, Any] = {"size": 6 if flat else 3, "color": palette[code % len(palette)]}
+        marker: dict[str, Any] = {"size": sizes[rows], "color": palette[code % len(palette)]}
         if flat:
-            marker["line"] = {"color": "#111", "width": rim[rows]}
+            marker["line"] = {"color": list(rims[rows]), "width": rim[rows]}
         figure.add_trace(
             (go.Scattergl if flat else go.Scatter3d)(
                 **dict(zip("xyz", coordinates[rows].T, strict=False)),

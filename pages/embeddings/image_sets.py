@@ -13,6 +13,7 @@ from core.data.catalogue import installed_datasets, usual_split
 from core.data.examples import EXAMPLES, load_example
 from core.data.image_sets import ImageSet, dataset_sample, folder_photos, photo_set, view_set
 from core.data.images import decode_image, image_digest
+from core.data.pictures import open_set
 from core.errors import CoreError
 from core.figures.embedding import thumbnail_sheet
 from core.paths import data_root
@@ -25,6 +26,8 @@ from pages.shared.pickers import UPLOAD_TYPES
 from pages.shared.results import Stopped, shared
 
 COUNTS = (100, 200, 500, 1000, 2000, 5000, 10_000)
+# What can be shown of a data set, by the beginning of the address.
+OF_DATA = {"data": "One split", "splits": "All splits", "conditions": "Under conditions"}
 MOST_UPLOADS = 300
 _SIDE = 448
 _EXAMPLE_VIEWS = 40
@@ -55,7 +58,7 @@ def is_small(*, name: str = "set") -> bool:
 
     def data(address: str) -> str:
         kind, _, rest = address.partition(":")
-        return rest.partition("/")[0] if kind == "data" else ""
+        return rest.partition("/")[0] if kind in OF_DATA else ""
 
     address = remembered(name, default_set())
     if address.partition(":")[0] not in ("views", "photos", "folder") and data(address) not in installed:
@@ -88,7 +91,7 @@ def set_popover(given: ChosenImages, *, name: str = "set") -> None:
         source = st.segmented_control(
             "Take them from",
             ["Data set", "Views of photos", "My photos"],
-            default="Data set" if address.startswith("data:") else "Views of photos",
+            default="Data set" if address.partition(":")[0] in OF_DATA else "Views of photos",
             required=True,
             key=f"{name}_source",
         )
@@ -112,10 +115,13 @@ def _given(address: str) -> ChosenImages:
     parts = rest.split("/")
     numbers = [int(part) if part.isdecimal() and len(part) < 7 else -1 for part in parts]
     if kind == "data" and len(parts) == 4 and numbers[2] > 0 and numbers[3] >= 0:
-        card = data_root() / parts[0] / "dataset.json" if parts[0] in installed_datasets() else None
-        stamp = card.stat().st_mtime_ns if card else 0
         count = min(numbers[2], COUNTS[-1])
-        return _read(address, stamp, lambda: dataset_sample(parts[0], parts[1], count, numbers[3]))
+        return _read(address, _stamp(parts[0]), lambda: dataset_sample(parts[0], parts[1], count, numbers[3]))
+    if (kind, len(parts)) in (("conditions", 4), ("splits", 3)) and numbers[-2] > 0 and numbers[-1] >= 0:
+        head = "/".join(parts[:-2])
+        return _read(
+            address, _stamp(parts[0]), lambda: open_set(f"{kind}:{head}/{min(numbers[-2], COUNTS[-1])}/{numbers[-1]}")
+        )
     if kind == "views" and len(parts) == 2 and 1 <= numbers[0] <= 200 and numbers[1] >= 0:
         title = f"Views of {len(EXAMPLES)} photos"
         return _read(address, 0, lambda: view_set(_examples(), numbers[0], seed=numbers[1], name=address, title=title))
@@ -135,6 +141,11 @@ def _given(address: str) -> ChosenImages:
             "Choose them again; until then others are shown.",
         )
     raise CoreError(f"The address names unknown pictures, {address!r}.", "Others are shown instead.")
+
+
+def _stamp(dataset: str) -> int:
+    """Tells a data set from one that had its name before."""
+    return (data_root() / dataset / "dataset.json").stat().st_mtime_ns if dataset in installed_datasets() else 0
 
 
 @shared("Reading the pictures", most=8, stoppable=True)
@@ -171,7 +182,8 @@ def _choose_data(name: str, address: str) -> None:
             icon=":material/database:",
         )
         return
-    parts = address.removeprefix("data:").split("/") if address.startswith("data:") else []
+    now, _, rest = address.partition(":")
+    parts = rest.split("/") if now in OF_DATA else []
     chosen = st.selectbox(
         "Data set",
         list(installed),
@@ -179,14 +191,28 @@ def _choose_data(name: str, address: str) -> None:
         format_func=lambda key: installed[key]["title"],
         key=f"{name}_data",
     )
-    splits = list(installed[chosen]["splits"])
-    split = st.selectbox("Split", splits, index=splits.index(usual_split(chosen)), key=f"{name}_split_{chosen}")
+    splits = installed[chosen]["splits"]
+    kinds = [kind for kind in OF_DATA if kind != "splits" or len(splits) > 1]
+    kind = st.segmented_control(
+        "Show",
+        kinds,
+        format_func=OF_DATA.__getitem__,
+        default=now if now in kinds else "data",
+        required=True,
+        key=f"{name}_kind_{len(kinds)}",
+        help="All splits are train and test, or the conditions that a data set comes in. Under conditions: the same "
+        "pictures as they are, blurred, as silhouettes, as edges and with shuffled parts.",
+    )
+    split = ""
+    if kind != "splits":
+        names = list(splits)
+        split = st.selectbox("Split", names, index=names.index(usual_split(chosen)), key=f"{name}_split_{chosen}") + "/"
     count = st.select_slider("How many", COUNTS, value=1000, format_func=lambda each: f"{each:,}", key=f"{name}_count")
     seed = st.number_input("Draw", 0, 9999, 0, help="Another number, other pictures.", key=f"{name}_seed")
-    there = int(installed[chosen]["splits"][split])
-    if count > there:
+    there = sum(map(int, splits.values())) if kind == "splits" else int(splits[split.removesuffix("/")])
+    if kind != "conditions" and count > there:
         st.caption(f"There are {there:,}; all of them will be shown.")
-    _use(name, f"data:{chosen}/{split}/{count}/{seed}")
+    _use(name, f"{kind}:{chosen}/{split}{count}/{seed}")
 
 
 def _choose_views(name: str) -> None:

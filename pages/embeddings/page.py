@@ -22,6 +22,8 @@ from pages.embeddings.words import (
     facts,
     faithful_sentence,
     knows_sentence,
+    outlines_of,
+    paint_of,
     pair_sentence,
     plane_table,
 )
@@ -65,9 +67,10 @@ def make_export(shown: PlaneView, config: PlaneConfig) -> Export:
     """Figures, coordinates, numbers and a script."""
     chosen = chosen_now(shown)
     every = colours_of(shown)
-    colours = every[0]
+    colours = next(each for each in every if each.title == paint_of(shown).colour)
+    outlines = outlines_of(shown)
     figures = {
-        # The browser knows which colours are shown: each choice is a figure of its own.
+        # The colours that are shown, and each other choice as a figure of its own.
         f"plane_{number}"
         + ("" if each is colours else f"_{each.title.partition(',')[0].replace(' ', '_').lower()}"): plot_plane(
             plane,
@@ -76,6 +79,7 @@ def make_export(shown: PlaneView, config: PlaneConfig) -> Export:
             legend=each.legend,
             palette=each.palette,
             selected=chosen.items,
+            outlines=outlines,
             method=TITLES[config.method],
         )
         for number, plane in enumerate(shown.planes, 1)
@@ -87,7 +91,7 @@ def make_export(shown: PlaneView, config: PlaneConfig) -> Export:
     return Export(
         stem="embeddings",
         pictures={
-            f"pictures_{number}": picture_plane(plane, shown.given.images.thumbnails, rims)
+            f"pictures_{number}": picture_plane(plane, shown.given.images.thumbnails, rims, outlines=outlines)
             for number, plane in enumerate(shown.planes, 1)
         },
         recipe=filled_recipe(

@@ -10,7 +10,7 @@ from core.methods.embeddings.embedding_quality import shared
 from core.shares import counted
 from pages.components.image_plane.image_plane import Chosen, image_plane
 from pages.embeddings.spaces import PlaneView
-from pages.embeddings.words import colours_of, depth_rows, label_table
+from pages.embeddings.words import colours_of, depth_rows, keep_paint, label_table, paint_of
 from pages.shared.foreign import plain
 
 _STATE = "plane_chosen"
@@ -59,6 +59,8 @@ def explore(shown: PlaneView) -> None:
             "Arrow keys go from picture to picture, Enter shows neighbours, space selects, + and - zoom, 0 shows all.",
             height=440 if shown.two else 540,
             on_choice=keep,
+            paint=paint_of(shown),
+            on_paint=keep_paint,
         )
 
     if shown.two:

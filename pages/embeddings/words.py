@@ -6,16 +6,20 @@ from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
+import streamlit as st
 
 from core.figures.embedding import SCALE, DepthRow, label_palette
 from core.intervals import paired_interval, wilson_interval
 from core.methods.embeddings.embedding import PlaneConfig
 from core.methods.embeddings.embedding_quality import agreement, overlap, overlap_by_chance
 from core.shares import FEW, counted, difference_words, interval_words, share
-from pages.components.image_plane.image_plane import Chosen, Colours
+from pages.components.image_plane.image_plane import Chosen, Colours, Paint
 from pages.embeddings.image_sets import ChosenImages
 from pages.embeddings.spaces import NEAR, Drawing, PlaneView, similarity_of
+from pages.shared.address import asked, remember, remembered
 from pages.shared.foreign import plain
+
+NO_OUTLINE = "none"  # in the address
 
 
 def colours_of(shown: PlaneView) -> list[Colours]:
@@ -39,6 +43,10 @@ def colours_of(shown: PlaneView) -> list[Colours]:
                 "Neighbours with its label" + (", first model" if shown.two else ""),
             ),
         ]
+    found += [
+        Colours(title=each.title, codes=each.codes, legend=each.values, palette=label_palette(len(each.values)))
+        for each in images.attributes
+    ]
     if shown.two:
         found.append(
             Colours(
@@ -49,6 +57,33 @@ def colours_of(shown: PlaneView) -> list[Colours]:
             )
         )
     return found
+
+
+def paint_of(shown: PlaneView) -> Paint:
+    """What colours and outlines say: as somebody chose, else the label, and the split or condition around it."""
+    titles = [each.title for each in colours_of(shown)]
+    other = next((each.title for each in shown.given.images.attributes if each.title != titles[0]), "")
+    chosen = {}
+    for name, default, offered in (("colour", titles[0], titles), ("outline", other, ["", *titles])):
+        key = f"plane_{name}"
+        # Only what was chosen is kept: what is usual differs from set to set.
+        wanted = remembered(key, default) if key in st.session_state or asked(key) else default
+        wanted = "" if wanted == NO_OUTLINE else wanted
+        chosen[name] = wanted if wanted in offered else default
+    return Paint(**chosen)
+
+
+def keep_paint(paint: Paint) -> None:
+    """Keep what somebody chose, in the address."""
+    remember("plane_colour", paint.colour)
+    remember("plane_outline", paint.outline or NO_OUTLINE)
+
+
+def outlines_of(shown: PlaneView) -> list[str]:
+    """The colour of each picture's outline; empty where there is none."""
+    wanted = paint_of(shown).outline
+    found = next((each for each in colours_of(shown) if each.title == wanted), None)
+    return [] if found is None else [found.palette[int(code) % len(found.palette)] for code in found.codes]
 
 
 def shares_as_colours(shares: np.ndarray, k: int, title: str) -> Colours:
@@ -178,6 +213,7 @@ def plane_table(shown: PlaneView, chosen: Chosen) -> pd.DataFrame:
     columns: dict[str, object] = {"id": images.ids}
     if images.classes:
         columns["label"] = [images.classes[label] for label in images.labels]
+    columns |= {each.title.lower(): each.words for each in images.attributes}
     columns["selected"] = selected
     for plane, title, space in zip(shown.planes, shown.names, shown.spaces, strict=True):
         prefix = f"{title}: " if len(shown.planes) > 1 else ""
@@ -205,6 +241,7 @@ def facts(shown: PlaneView, config: PlaneConfig) -> dict[str, object]:
         rows.append(row)
     return {
         "pictures": shown.given.address,
+        "colours": asdict(paint_of(shown)),
         "count": len(shown.given.images),
         "plane": asdict(config),
         "spaces": rows,

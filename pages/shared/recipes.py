@@ -112,4 +112,4 @@ def picture_setting(key: str, name: str = "photo") -> str:
 
 def set_setting(address: str) -> str:
     """The same of a set of pictures: one's own photos are a folder beside the script."""
-    return address if address.partition(":")[0] in ("views", "data") else "photos"
+    return address if address.partition(":")[0] in ("views", "data", "splits", "conditions") else "photos"
