@@ -81,6 +81,9 @@ class ImageSet:
         kind: what a label is: "class", "photo", "folder".
         source: pictures as the network gets them, for a side in pixels.
         attributes: what is known beside the label, such as the split of each.
+        vectors: (images, dim) that came with the set, in the place of what a network would make; mostly None.
+        positions: (images, 2 or 3) where those lie on a plane, if that came too.
+        pictured: whether there is anything to see on the thumbnails.
     """
 
     name: str
@@ -93,6 +96,9 @@ class ImageSet:
     note: str = ""
     kind: str = "class"
     attributes: tuple[Attribute, ...] = ()
+    vectors: np.ndarray | None = None
+    positions: np.ndarray | None = None
+    pictured: bool = True
 
     def __len__(self) -> int:
         return len(self.ids)
