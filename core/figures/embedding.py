@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from PIL import Image, ImageColor, ImageDraw
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from core.figures.patches import enlarge
 from core.figures.theme import BASELINE, CATEGORICAL, finish
@@ -42,6 +42,25 @@ def label_palette(count: int) -> list[str]:
     return [_hex(index * 0.61803 % 1, 0.45 if index % 2 else 0.62) for index in range(count)]
 
 
+def share_groups(shares: np.ndarray, k: int) -> tuple[np.ndarray, list[str], list[str]]:
+    """Shares (images,) of `k` neighbours in groups of whole neighbours: codes, what each code means, its colour.
+
+    Five groups at most; of ten neighbours: none, 1–3, 4–6, 7–9, all.
+    """
+    counts = np.rint(np.asarray(shares) * k).astype(np.int64)
+    if k < len(SCALE):  # a colour for every count
+        palette = [SCALE[round(place * (len(SCALE) - 1) / max(k, 1))] for place in range(k + 1)]
+        return counts, [f"{each} of {k}" for each in range(k + 1)], palette
+    groups = [range(1), *(range(part[0], part[-1] + 1) for part in np.array_split(range(1, k), 3)), range(k, k + 1)]
+    words = ["none", *(_span(group) for group in groups[1:-1]), "all"]
+    codes = np.searchsorted([group[0] for group in groups], counts, side="right") - 1
+    return codes, [f"{each} of {k}" for each in words], list(SCALE)
+
+
+def _span(group: range) -> str:
+    return f"{group[0]}" if len(group) == 1 else f"{group[0]}–{group[-1]}"
+
+
 def thumbnail_sheet(thumbnails: np.ndarray) -> tuple[bytes, int]:
     """All thumbnails (images, side, side, 3) uint8 on one JPEG, row by row, and how many there are in a row.
 
@@ -59,11 +78,18 @@ def thumbnail_sheet(thumbnails: np.ndarray) -> tuple[bytes, int]:
 
 
 def gallery(
-    thumbnails: np.ndarray, colours: Sequence[str], *, columns: int, side: int = 96, gap: int = 8, rim: int = 5
+    thumbnails: np.ndarray,
+    colours: Sequence[str],
+    *,
+    columns: int,
+    side: int = 96,
+    gap: int = 8,
+    rim: int = 5,
+    marks: Sequence[str] = (),
 ) -> np.ndarray:
     """Pictures (images, side, side, 3) uint8 in rows, each with a rim of its colour: (height, width, 4) uint8.
 
-    RGBA, so that the gaps show the page.
+    RGBA, so that the gaps show the page. `marks`: a few letters in the corner of each, such as its rank.
     """
     columns = max(1, min(columns, len(thumbnails)))
     rows = -(-len(thumbnails) // columns)
@@ -73,8 +99,21 @@ def gallery(
         top, left = (place * (cell + gap) for place in divmod(index, columns))
         sheet[top : top + cell, left : left + cell] = (*ImageColor.getrgb(colour), 255)
         inner = slice(top + rim, top + rim + side), slice(left + rim, left + rim + side)
-        sheet[(*inner, slice(3))] = _enlarged(thumbnail, side)
+        picture = _enlarged(thumbnail, side)
+        sheet[(*inner, slice(3))] = _marked(picture, marks[index]) if marks else picture
     return sheet
+
+
+def _marked(picture: np.ndarray, mark: str) -> np.ndarray:
+    """Letters on black in the lower left corner."""
+    image = Image.fromarray(picture)
+    pen = ImageDraw.Draw(image)
+    font = ImageFont.load_default(size=15)
+    left, top, right, bottom = pen.textbbox((0, 0), mark, font=font)
+    height = image.height - (bottom - top) - 6
+    pen.rectangle((0, height, right - left + 6, image.height), fill="black")
+    pen.text((3 - left, height + 3 - top), mark, font=font, fill="white")
+    return np.asarray(image)
 
 
 def picture_plane(

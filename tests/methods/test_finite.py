@@ -325,6 +325,7 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
         lambda a, b: disagreements.find_disagreements(a, b, np.zeros(3, int), 1), (3, 5), (3, 5)
     ),
     "embedding.align": both(embedding.align, (5, 2), (5, 2)),
+    "embedding.given_plane": [lambda bad: embedding.given_plane(numbers(7, 2, bad=bad))],
     "embedding.place": [
         lambda bad: embedding.place(numbers(7, 3, bad=bad), embedding.PlaneConfig(method="pca")),
         lambda bad: embedding.place(

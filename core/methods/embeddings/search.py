@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 
 from core.data.transforms import IMAGENET_NORMALISATION, Normalisation, Preprocessing, crop_to_square
 from core.errors import ConfigError, ShapeError
 from core.methods.clip.zero_shot import embed_texts, unit
 from core.methods.embeddings.layer_features import Readout, Readouts, layer_vectors
+from core.models.clip import ImageTextEncoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ def search(query: np.ndarray, vectors: np.ndarray) -> Found:
     return Found(order=np.argsort(-similarities, kind="stable"), similarities=similarities)
 
 
-def text_query(module: Any, text: str) -> np.ndarray:
+def text_query(module: ImageTextEncoder, text: str) -> np.ndarray:
     """(dim,) where a model of images and texts puts `text`, to be compared with its embedding of pictures.
 
     Raises:
@@ -73,7 +74,7 @@ def text_query(module: Any, text: str) -> np.ndarray:
 
 @torch.inference_mode()
 def image_query(
-    module: Any, image: Image.Image, cut: Readout, known: Readouts, *, size: int, normalisation: Normalisation
+    module: nn.Module, image: Image.Image, cut: Readout, known: Readouts, *, size: int, normalisation: Normalisation
 ) -> np.ndarray:
     """(dim,) what a network makes of a picture at `cut`: the square from its middle, as the other pictures are taken.
 
