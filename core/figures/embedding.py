@@ -108,7 +108,7 @@ def _marked(picture: np.ndarray, mark: str) -> np.ndarray:
     """Letters on black in the lower left corner."""
     image = Image.fromarray(picture)
     pen = ImageDraw.Draw(image)
-    font = ImageFont.load_default(size=15)
+    font = ImageFont.load_default(size=22)
     left, top, right, bottom = pen.textbbox((0, 0), mark, font=font)
     height = image.height - (bottom - top) - 6
     pen.rectangle((0, height, right - left + 6, image.height), fill="black")

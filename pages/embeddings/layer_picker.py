@@ -15,7 +15,7 @@ _POOLINGS: dict[FeaturePooling, str] = {
     "mean": "Mean of positions",
     "embedding": "Embedding",
 }
-_WIDTH = 170  # two fit beside each other on a telephone
+_WIDTH, _LAYER_WIDTH = 160, 260  # a layer comes with the shape of what it gives
 
 
 def layer_picker(model: str, *, images: int | None, suffix: str = "", fixed: str = "") -> Asked:
@@ -27,7 +27,7 @@ def layer_picker(model: str, *, images: int | None, suffix: str = "", fixed: str
         fixed: shown instead of a choice of layers, where the page takes several.
     """
     known = cuts_of(model)
-    place = st.container(width=_WIDTH)  # the layer is drawn first, but what can be chosen depends on the pooling
+    place = st.container(width=_LAYER_WIDTH)  # the layer is drawn first, but what can be chosen depends on the pooling
     with st.container(width=_WIDTH):
         pooling = _pooling(known, f"pooled{suffix}")
     with place:
@@ -67,7 +67,7 @@ def _layer(known: Readouts, name: str, pooling: FeaturePooling, images: int | No
         if number == 0:
             return "Pixels"
         layer = known.layers[number - 1]
-        text = f"{layer.kind.capitalize()} {number} of {len(known.layers)}"
+        text = f"{layer.kind.capitalize()} {number}/{len(known.layers)}"
         text = f"{text} · {words[number]}" if number in words else text
         return f"{text} · {known.shape(Readout(layer=number, pooling=pooling), images)}"
 
@@ -78,7 +78,5 @@ def _layer(known: Readouts, name: str, pooling: FeaturePooling, images: int | No
         numbers,
         format_func=title,
         key=widget,
-        help="Behind each layer the shape of what it gives, before it is pooled: images×channels×height×width of maps, "
-        "images×tokens×dimensions of a transformer’s blocks.",
         on_change=lambda: remember(name, words.get(st.session_state[widget], str(st.session_state[widget]))),
     )

@@ -141,9 +141,10 @@ def _find_setting() -> str:
 
 def page() -> None:
     """Controls, planes, findings."""
-    bar = st.columns([5, 6, 13], vertical_alignment="bottom")
+    bar = st.columns([4, 5, 13], vertical_alignment="bottom")
     with bar[2], st.container(horizontal=True):
-        own, fine, find, export = (st.container(width="stretch") for _ in range(4))
+        own = st.container(width=185)
+        fine, find, export = (st.container(width="stretch") for _ in range(3))
     if (given := vectors_alone()) is not None:
         with bar[1]:
             st.caption(f"Vectors of a file, in the place of a model: {plain(given.images.title)}")

@@ -62,6 +62,14 @@ def test_lasso_click_and_keys(start_server: Callable[[], str], page: Any) -> Non
     page.get_by_text("1 selected", exact=True).wait_for()
     page.get_by_title("Select all: Cat").click()
     page.get_by_text("8 of 64 selected.").wait_for()
+    page.get_by_role("button", name="Clear").click()
+    page.get_by_text("64 pictures. Point at one").wait_for()
+    bare = pixels(canvas)
+    # The outline is drawn at once, has a legend of its own, and is in the address.
+    page.get_by_label("Outline").select_option("Label")
+    page.get_by_role("group", name="Outlines").get_by_text("Cat 8").wait_for()
+    page.wait_for_url("**plane_outline=Label**")
+    assert np.abs(pixels(canvas) - bare).mean() > 0.5
     assert page.locator('[data-testid="stException"]').count() == 0
 
 

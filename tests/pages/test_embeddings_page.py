@@ -239,7 +239,7 @@ def test_a_picture_finds_itself_and_its_nearest_light_on_the_plane() -> None:
 
 def test_layers_are_offered_with_the_shapes_of_what_they_give() -> None:
     options = open_page("embeddings", **QUICK).selectbox(key="depth_choice").options
-    assert options[-1].startswith("Stage 4 of 4 · late · 48×192×")
+    assert options[-1].startswith("Stage 4/4 · late · 48×192×")
     assert all("48×" in each for each in options[1:])
 
 
