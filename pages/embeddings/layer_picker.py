@@ -15,7 +15,7 @@ _POOLINGS: dict[FeaturePooling, str] = {
     "mean": "Mean of positions",
     "embedding": "Embedding",
 }
-_WIDTH, _LAYER_WIDTH = 160, 260  # a layer comes with the shape of what it gives
+_WIDTH = 160  # the layer, which comes with the shape of what it gives, takes what is left of the row
 
 
 def layer_picker(model: str, *, images: int | None, suffix: str = "", fixed: str = "") -> Asked:
@@ -27,7 +27,7 @@ def layer_picker(model: str, *, images: int | None, suffix: str = "", fixed: str
         fixed: shown instead of a choice of layers, where the page takes several.
     """
     known = cuts_of(model)
-    place = st.container(width=_LAYER_WIDTH)  # the layer is drawn first, but what can be chosen depends on the pooling
+    place = st.container(width="stretch")  # the layer is drawn first, but what can be chosen depends on the pooling
     with st.container(width=_WIDTH):
         pooling = _pooling(known, f"pooled{suffix}")
     with place:

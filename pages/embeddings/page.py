@@ -148,12 +148,15 @@ def page() -> None:
     if (given := vectors_alone()) is not None:
         with bar[1]:
             st.caption(f"Vectors of a file, in the place of a model: {plain(given.images.title)}")
-        method, dimensions = plane_kind()
-        with fine:
-            config = fine_settings(method, dimensions)
-        placed = given.images.positions is not None and st.toggle(
-            "Places from the file", value=True, key="file_places", bind="query-params"
-        )
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            placed = given.images.positions is not None and st.toggle(
+                "Places from the file", value=True, key="file_places", bind="query-params"
+            )
+            config = PlaneConfig()
+            if not placed:
+                method, dimensions = plane_kind()
+                with fine:
+                    config = fine_settings(method, dimensions)
         with bar[0]:
             set_popover(given)
         asked = [Asked(model="", cut=Readout(layer=0, pooling="embedding"))]

@@ -66,7 +66,7 @@ def test_lasso_click_and_keys(start_server: Callable[[], str], page: Any) -> Non
     page.get_by_text("64 pictures. Point at one").wait_for()
     bare = pixels(canvas)
     # The outline is drawn at once, has a legend of its own, and is in the address.
-    page.get_by_label("Outline").select_option("Label")
+    page.get_by_role("combobox", name="Outline").select_option("Label")
     page.get_by_role("group", name="Outlines").get_by_text("Cat 8").wait_for()
     page.wait_for_url("**plane_outline=Label**")
     assert np.abs(pixels(canvas) - bare).mean() > 0.5

@@ -262,6 +262,8 @@ def test_vectors_of_a_file_are_shown_where_it_says(monkeypatch: pytest.MonkeyPat
     assert (given["layout"]["count"], given["pictured"], given["outline"]) == (20, False, "Condition")
     assert "nearest others name a picture" in text_of(app)
     assert "The places are those of the file." in text_of(app)
+    # No other method is claimed.
+    assert not [each for each in app.segmented_control if each.key == "plane_method"]
     app.toggle(key="file_places").set_value(False).run()
     assert "The 2 axes hold" in text_of(app)
     monkeypatch.setattr("pages.embeddings.own_sets.browser_secret", lambda: "b" * 32)
