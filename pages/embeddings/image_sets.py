@@ -206,7 +206,7 @@ def _stamp(dataset: str) -> int:
     return (data_root() / dataset / "dataset.json").stat().st_mtime_ns if dataset in installed_datasets() else 0
 
 
-@shared("Reading the pictures", most=8, stoppable=True)
+@shared("Reading the pictures", most=8)
 def _read(
     address: str,
     stamp: int,

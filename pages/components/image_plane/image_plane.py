@@ -75,6 +75,7 @@ p { min-height: 1.5em; margin: .4rem 0; opacity: .9; }
 .legend i { box-sizing: border-box; width: .8rem; height: .8rem; border-radius: 50%; display: inline-block; }
 @media (max-width: 700px) {
   .planes.two { grid-template-columns: 1fr; }
+  select { max-width: 6.5rem; }
   figure canvas { height: min(var(--plane-height, 600px), 62vh, 110vw); }
 }
 """
