@@ -38,6 +38,7 @@ from core.methods.masking.masking import (
     RandomBand,
     Responses,
     Strategy,
+    even_grid,
     keep_from_patches,
     masked_pixels,
     masked_responses,
@@ -125,7 +126,8 @@ def explanation_of(name: str, digest: str, method: str, class_index: int | None,
     """One explanation method's (rows, columns) map; `class_index` None explains the predicted class."""
     explanation = find_explanation(method)
     with in_use(name) as model:
-        model.spec.require(explanation.needs, explanation.title)
+        if explanation.needs is not None:
+            model.spec.require(explanation.needs, explanation.title)
         batch = to_batch([_image], model.network.preprocessing)
         classifier = not model.spec.lacks("classifier")
         target = pick_target(model.module, batch, class_index if classifier else None, classifier=classifier)
@@ -205,8 +207,7 @@ def mask_grid(name: str, digest: str, image: Image.Image) -> tuple[int, int]:
     model = loaded_model(name)
     if not model.spec.lacks("attention"):
         return maps_of(name, digest, image).grid
-    side = 14 if model.network.preprocessing.size >= 112 else 8
-    return side, side
+    return even_grid(model.network.preprocessing.size)
 
 
 @shared("Removing patches …")

@@ -12,6 +12,7 @@ from core.errors import UnknownNameError
 from core.methods.accuracy.targets import Target
 from core.methods.attention.attention import attention_maps, readout_maps
 from core.methods.attention.gradcam import grad_cam
+from core.methods.attention.integrated_gradients import integrated_gradients
 from core.methods.attention.relevance import gradient_relevance
 from core.methods.attention.rollout import rollout_maps
 from core.models.spec import Capability, ModelSpec
@@ -24,7 +25,7 @@ class Explanation:
     name: str
     title: str
     summary: str
-    needs: Capability
+    needs: Capability | None
     explain: Callable[[nn.Module, Tensor, Target], np.ndarray]
 
 
@@ -38,6 +39,10 @@ def _rollout(module: nn.Module, image: Tensor, target: Target) -> np.ndarray:
 
 def _relevance(module: nn.Module, image: Tensor, target: Target) -> np.ndarray:
     return gradient_relevance(module, image, target)[-1]
+
+
+def _integrated_gradients(module: nn.Module, image: Tensor, target: Target) -> np.ndarray:
+    return integrated_gradients(module, image, target).patches
 
 
 EXPLANATIONS: dict[str, Explanation] = {
@@ -71,13 +76,25 @@ EXPLANATIONS: dict[str, Explanation] = {
             needs="convolution",
             explain=grad_cam,
         ),
+        Explanation(
+            name="integrated_gradients",
+            title="Integrated gradients",
+            summary="Gradients summed on the way from the mean colour to the picture: what each patch adds.",
+            needs=None,
+            explain=_integrated_gradients,
+        ),
     )
 }
 
 
 def explanations_for(spec: ModelSpec) -> list[Explanation]:
-    """The methods that work with a model, in order of presentation; Grad-CAM needs a class too."""
-    usable = [explanation for explanation in EXPLANATIONS.values() if not spec.lacks(explanation.needs)]
+    """The methods that work with a model, in order of presentation; Grad-CAM needs a class too.
+
+    Those that need nothing of the network but gradients go with the others, where a model can be looked into at all.
+    """
+    if spec.lacks("attention") and (spec.lacks("convolution") or spec.lacks("classifier")):
+        return []
+    usable = [each for each in EXPLANATIONS.values() if each.needs is None or not spec.lacks(each.needs)]
     return [each for each in usable if each.name != "gradcam" or not spec.lacks("classifier")]
 
 
