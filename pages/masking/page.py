@@ -27,7 +27,7 @@ from pages.masking.parts import (
     measure_of,
     question_of,
 )
-from pages.masking.track_records import track_record
+from pages.masking.track_records import sanity_sentence, track_record
 from pages.shared.cache import band_of, data_uri, loaded_model, logits_of, mask_grid, masked_photo_of
 from pages.shared.errors import PageEnd, guard
 from pages.shared.export import Export, export_popover
@@ -222,7 +222,12 @@ def faithfulness_tab() -> ViewPart:
             figure, width="stretch", key="track", alt="Gain over random orders for every explanation with intervals."
         )
         st.caption(plain(record.sentence))
-    return shown.beside(ViewPart(figures={"track_record": figure}, facts={"track record": record.sentence}))
+        sanity = sanity_sentence(record.sanity, titles)
+        if sanity:
+            st.markdown("**Does it depend on what was learned?**")
+            st.caption(plain(sanity))
+    facts = {"track record": record.sentence, "random weights": sanity}
+    return shown.beside(ViewPart(figures={"track_record": figure}, facts=facts))
 
 
 def make_export(view: MaskingView, tested: ViewPart) -> Export:
