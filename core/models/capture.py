@@ -42,10 +42,16 @@ def eager_attention(model: Any) -> Iterator[None]:
         yield
 
 
+def can_fuse(model: Any) -> bool:
+    """Whether a transformers model has a path through PyTorch's fused kernel that can be taken now."""
+    fused = model.config._attn_implementation == "sdpa"
+    return fused or (getattr(model, "_supports_sdpa", False) and model._can_set_attn_implementation())
+
+
 @contextmanager
 def fused_attention(model: Any) -> Iterator[None]:
-    """Switch a transformers model to PyTorch's fused kernel, where it has such a path."""
-    with _attention(model, "sdpa" if getattr(model, "_supports_sdpa", False) else model.config._attn_implementation):
+    """Switch a transformers model that `can_fuse` to PyTorch's fused kernel."""
+    with _attention(model, "sdpa"):
         yield
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import IncompatibleError, ShapeError
-from core.models.capture import captured, eager_attention, fused_attention, head_means
+from core.models.capture import can_fuse, captured, eager_attention, fused_attention, head_means
 from core.models.layers import first_tensor
 from core.models.reading import (
     asking,
@@ -214,6 +214,8 @@ class TransformersViT(TransformersModel):
 
     def trace_mean(self, images: Tensor) -> Trace:
         """As `trace`, with the mean of the heads for attention, (batch, 1, tokens, tokens), and no tokens."""
+        if not can_fuse(self.model):
+            return self.trace(images)
         with (
             torch.no_grad(),
             fused_attention(self.model),
