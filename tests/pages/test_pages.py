@@ -241,7 +241,7 @@ def test_results_that_the_pages_quote_exist_and_say_what_they_are() -> None:
     from core.models.catalogue import find_model
     from pages.masking.track_records import RESULTS, sanity_sentence, track_record
 
-    paths = list(RESULTS.glob("faithfulness_*.json"))
+    paths, measured = list(RESULTS.glob("faithfulness_*.json")), 0
     assert paths
     for path in paths:
         record = track_record(path.stem.removeprefix("faithfulness_"))
@@ -250,7 +250,9 @@ def test_results_that_the_pages_quote_exist_and_say_what_they_are() -> None:
         assert stored["count"] >= 200
         assert {"seed", "split", "dataset", "steps", "orders", "fill"} <= stored.keys()
         methods = {each.name: each.title for each in explanations_for(find_model(stored["model"]))}
-        assert record.tracks.keys() == record.sanity.keys() == methods.keys()
+        assert record.tracks.keys() <= methods.keys()
+        measured += len(record.sanity)
         said = sanity_sentence(record.sanity, methods)
-        assert all(title in said for title in methods.values())
+        assert all(methods[method] in said for method in record.sanity)
         assert all(check.count >= 20 and check.shares[-1] == 1 for check in record.sanity.values())
+    assert measured
