@@ -226,7 +226,7 @@ def faithfulness_tab() -> ViewPart:
         if sanity:
             st.markdown("**Does it depend on what was learned?**")
             st.caption(plain(sanity))
-    facts = {"track record": record.sentence, "random weights": sanity}
+    facts: dict[str, object] = {"track record": record.sentence, "random weights": sanity}
     return shown.beside(ViewPart(figures={"track_record": figure}, facts=facts))
 
 

@@ -144,7 +144,7 @@ def rollout_batch(module: nn.Module, images: Tensor, *, precision: Precision = "
     """
     images = as_input_of(module, images)
     with torch.inference_mode(), autocast(images.device, precision):
-        trace = getattr(module, "trace_mean", module.trace)(images)
+        trace = getattr(module, "trace_mean", module.trace)(images)  # type: ignore[operator]
         identity = torch.eye(trace.attention[0].shape[-1], device=images.device)
         read = readout(identity, trace.pooling, trace.prefix_tokens)  # (tokens,), or a mixture's (batch or 1, tokens)
         reached = read.reshape(-1, 1, len(identity)).expand(len(images), 1, -1)
