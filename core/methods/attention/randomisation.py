@@ -59,7 +59,10 @@ class SanityCheck:
     def sentence(self, title: str) -> str:
         """What it amounts to, for the method called `title`."""
         part, whole = self.similarity[0].mean, self.similarity[-1].mean
-        numbers = f"{whole:.2f} of its order is left with random weights, {part:.2f} with {self.shares[0]:.0%} of them"
+        numbers = (
+            f"with all layers random {whole:.2f} of the map's order is left, "
+            f"with the last {self.shares[0]:.0%} of them {part:.2f}"
+        )
         if self.outcome == "hardly changes":
             return f"{title} hardly changes without what was learned: {numbers}. It shows the picture, not the network."
         if self.outcome == "changes":
