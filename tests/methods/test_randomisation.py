@@ -93,11 +93,8 @@ def test_a_map_of_the_picture_alone_is_found_out() -> None:
     assert checks["relevance"].outcome == "changes"
     assert checks["relevance"].count == 8
     assert "not the network" in checks["brightness"].sentence("Brightness")
-    assert (
-        checks["relevance"]
-        .sentence("Relevance")
-        .startswith("Relevance changes with the weights: with all layers random 0.")
-    )
+    said = checks["relevance"].sentence("Relevance")
+    assert said.startswith("Relevance changes with the weights: with all layers random 0.")
 
 
 def test_a_backbone_is_explained_by_its_own_embedding() -> None:
