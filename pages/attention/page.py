@@ -76,9 +76,14 @@ def looked_at() -> AttentionView:
 def maps_view(name: str, picture: Picture, key: str, **options: Any) -> None:
     """The component for one model and one photo; `options` as it takes them."""
     maps, model = maps_of(name, picture.digest, picture.image), loaded_model(name)
-    photos = [display_photo(model, picture.digest, picture.image, as_seen=seen) for seen in (False, True)]
+
+    def address(*, as_seen: bool) -> str:
+        photo = display_photo(model, picture.digest, picture.image, as_seen=as_seen)
+        return data_uri(photo, f"{picture.digest}/{photo.shape}/{model.network.preprocessing}")
+
     attention_view(
-        *(data_uri(each, f"{picture.digest}/{each.shape}/{model.network.preprocessing}") for each in photos),
+        address(as_seen=False),
+        address(as_seen=True),
         maps,
         packed_of(name, picture.digest, picture.image),
         title=picture.title,
