@@ -24,9 +24,17 @@ def option(
     *,
     minimum: float | None = None,
     maximum: float | None = None,
+    unit: str = "",
+    zero: str = "",
 ) -> Any:
-    """A dataclass field that a form can draw: default, label, help and inclusive bounds."""
-    metadata = {"label": label, "help": help, "minimum": minimum, "maximum": maximum}
+    """A dataclass field that a form can draw.
+
+    Args:
+        minimum, maximum: inclusive bounds.
+        unit: of a number, as the form writes it behind the label.
+        zero: what 0 stands for where it is no amount, such as "all images": a form offers it as a choice of its own.
+    """
+    metadata = {"label": label, "help": help, "minimum": minimum, "maximum": maximum, "unit": unit, "zero": zero}
     return dataclasses.field(default=default, metadata=metadata)
 
 

@@ -8,6 +8,7 @@ from core.experiments import (
     cnn_scratch,
     diffusion_zero_shot,
     domain_shift,
+    frozen_heads,
     linear_probe,
     mixer_scratch,
     stress,
@@ -93,6 +94,13 @@ RECIPES: dict[str, Recipe] = {
         summary="What a network's frozen features know about another data set",
         config=linear_probe.Config,
         run=linear_probe.run,
+    ),
+    "frozen_heads": Recipe(
+        name="frozen_heads",
+        title="Frozen backbones",
+        summary="A new head for each of several frozen networks on several data sets, beside zero-shot",
+        config=frozen_heads.Config,
+        run=frozen_heads.run,
     ),
     "zero_shot": Recipe(
         name="zero_shot",
