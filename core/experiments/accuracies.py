@@ -1,0 +1,311 @@
+"""Every accuracy that finished runs and bundled models have measured, as rows of one table: models × data sets.
+
+Cards of trained models, and results of the recipes that evaluate: whatever has an accuracy on labelled images, how many
+there were, and its 95 % Wilson interval. Nothing is computed again, and what was not measured is not there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.data.catalogue import DATASETS, installed_datasets
+from core.errors import CoreError
+from core.experiments.evaluation import RESULT
+from core.intervals import wilson_interval
+from core.models.catalogue import MODELS
+from core.models.checkpoint import ModelCard, read_card
+from core.paths import BUNDLED, FILES
+from core.runs.status import read_state
+from core.runs.store import RunFolder, list_runs
+
+# `benchmarks/frozen_heads.py` writes it.
+MEASURED = FILES / "benchmarks" / "results" / "frozen_heads.json"
+POOLINGS = {"class_token": "class token", "mean": "mean of the patches", "embedding": "embedding"}
+# Of a card of `transfer`: what learned.
+_MODES = {
+    "linear_probe": "new head",
+    "last_block": "last block",
+    "full": "fine-tuned",
+    "random": "from random weights",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredAccuracy:
+    """One model on one data set.
+
+    Attributes:
+        model: its title.
+        dataset: the data set's title.
+        protocol: how the model came to its answers: trained, new head, linear probe, zero-shot and so on.
+        accuracy: in [0, 1], over `count` images, with its 95 % interval `low` to `high`.
+        split: which images these were.
+        pooling: of a linear probe, key of `POOLINGS`; else empty.
+        train_count: images that the head or probe learned from, where that is known.
+        source: the run that measured it, or the bundled model or file.
+
+    Raises:
+        ValueError: a number is none that an accuracy can be.
+    """
+
+    model: str
+    dataset: str
+    protocol: str
+    accuracy: float
+    low: float
+    high: float
+    count: int
+    split: str
+    source: str
+    pooling: str = ""
+    train_count: int | None = None
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.low <= self.accuracy <= self.high <= 1 and type(self.count) is int and self.count > 0):
+            raise ValueError(f"{self.accuracy} ({self.low} to {self.high}) of {self.count} images is no accuracy")
+
+    @property
+    def row(self) -> str:
+        """What the line of the table is called."""
+        pooling = f" on {POOLINGS.get(self.pooling, self.pooling)}" if self.pooling in ("class_token", "mean") else ""
+        return f"{self.model}, {self.protocol}{pooling}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccuracyTable:
+    """Everything that was found.
+
+    Attributes:
+        found: the newest runs first, then what is bundled.
+        unreadable: names of runs whose result is damaged.
+    """
+
+    found: tuple[MeasuredAccuracy, ...]
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def cells(self) -> dict[tuple[str, str], MeasuredAccuracy]:
+        """(row, data set) → the measurement on the most images; of equally many the newest."""
+        best: dict[tuple[str, str], MeasuredAccuracy] = {}
+        for each in self.found:
+            place = each.row, each.dataset
+            if place not in best or each.count > best[place].count:
+                best[place] = each
+        return best
+
+    @property
+    def probes(self) -> tuple[MeasuredAccuracy, ...]:
+        """The cells that are linear probes."""
+        return tuple(each for each in self.cells.values() if each.protocol == "linear probe")
+
+
+def accuracy_table() -> AccuracyTable:
+    """Of all finished runs of this machine and of what is bundled."""
+    found: list[MeasuredAccuracy] = []
+    unreadable = []
+    for folder in sorted(list_runs(), key=lambda run: -(read_state(run).ended or 0.0)):
+        try:
+            found += run_accuracies(folder)
+        except (CoreError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+            unreadable.append(folder.name)
+    return AccuracyTable(found=(*found, *bundled_accuracies()), unreadable=tuple(unreadable))
+
+
+def run_accuracies(folder: RunFolder) -> list[MeasuredAccuracy]:
+    """What a finished run measured; nothing of one that has not finished, or measured no accuracy.
+
+    Raises:
+        CoreError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError: its result is damaged.
+    """
+    if read_state(folder).status != "finished":
+        return []
+    recipe = folder.read_spec().recipe
+    if recipe in _READERS:
+        return result_accuracies(recipe, _json(folder.path / RESULT), folder.name)
+    if (folder.model / "card.json").is_file():
+        return card_accuracies(read_card(folder.model), folder.name, f"run {folder.name}")
+    return []
+
+
+def bundled_accuracies() -> list[MeasuredAccuracy]:
+    """Of the bundled models' cards, and of the frozen backbones that were measured for them."""
+    found = []
+    for path in sorted(BUNDLED.glob("*/card.json")):
+        found += card_accuracies(read_card(path.parent), "", f"bundled {path.parent.name}")
+    if MEASURED.is_file():
+        measured = _json(MEASURED)
+        for recipe, key in (("frozen_heads", "heads"), ("linear_probe", "probes")):
+            for summary in measured[key]:
+                found += result_accuracies(recipe, summary, f"benchmarks/results/{MEASURED.name}")
+    return found
+
+
+def card_accuracies(card: ModelCard, run: str, source: str) -> list[MeasuredAccuracy]:
+    """What a card says of test images.
+
+    Args:
+        run: stands behind the title of what a run made, so that two of them are told apart; empty for none.
+    """
+    title = f"{card.title} ({run})" if run else card.title
+    metrics = card.metrics
+    if "test_accuracy" in metrics:
+        low, high = metrics["test_interval_95"]
+        protocol = "zero-shot" if card.family == "diffusion" or "test_protocol" in metrics else "trained"
+        if "mode" in metrics:
+            protocol, title = _MODES[metrics["mode"]], _model_title(str(metrics["backbone"]))
+        return [
+            MeasuredAccuracy(
+                model=title, dataset=card.dataset, protocol=protocol, accuracy=metrics["test_accuracy"], low=low,
+                high=high, count=metrics["test_count"], split=str(metrics.get("split", "test")), source=source,
+                train_count=metrics.get("train_count"),
+            )
+        ]  # fmt: skip
+    found = []
+    named = metrics.get("test")
+    for key, values in named.items() if isinstance(named, Mapping) else ():
+        low, high = values["interval_95"]
+        found.append(
+            MeasuredAccuracy(
+                model=title, dataset=_dataset_title(key, card.dataset), protocol="zero-shot",
+                accuracy=values["accuracy"], low=low, high=high, count=values["count"], split=str(values["split"]),
+                source=source,
+            )
+        )  # fmt: skip
+    for key, values in (metrics.get("transfer") or {}).items():
+        splits = values["splits"]
+        right = sum(round(each["accuracy"] * each["count"]) for each in splits.values())
+        count = sum(each["count"] for each in splits.values())
+        found.append(
+            _of_counts(right, count, model=title, dataset=_dataset_title(key, card.dataset), protocol="zero-shot",
+                       split=", ".join(splits), source=source)
+        )  # fmt: skip
+    return found
+
+
+def result_accuracies(recipe: str, summary: Mapping[str, Any], source: str) -> list[MeasuredAccuracy]:
+    """What `result.json` of an evaluating recipe says."""
+    return _READERS[recipe](summary, source)
+
+
+def _of_probe(summary: Mapping[str, Any], source: str) -> list[MeasuredAccuracy]:
+    return [
+        _of_report(probe, model=summary["title"], dataset=summary["dataset"], protocol="linear probe",
+                   split=summary["test"], source=source, pooling=probe["pooling"])
+        for probe in summary["probes"]
+        if probe["probe"] == "linear"
+    ]  # fmt: skip
+
+
+def _of_heads(summary: Mapping[str, Any], source: str) -> list[MeasuredAccuracy]:
+    models = {each["name"]: each["title"] for each in summary["models"]}
+    datasets = {each["name"]: each for each in summary["datasets"]}
+    protocols = {"head": "new head", "zero_shot": "zero-shot"}
+    return [
+        _of_report(cell, model=models[cell["model"]], dataset=datasets[cell["dataset"]]["title"],
+                   protocol=protocols[cell["protocol"]], split=datasets[cell["dataset"]]["split"], source=source)
+        for cell in summary["cells"]
+    ]  # fmt: skip
+
+
+def _of_shift(summary: Mapping[str, Any], source: str) -> list[MeasuredAccuracy]:
+    models = {each["name"]: each["title"] for each in summary["models"]}
+    others = {each["name"]: each["title"] for each in summary["semantic"]}
+    found = []
+    for shift in summary["shifts"]:
+        away = shift["shift"] == "covariate"
+        dataset = f"{summary['dataset_title']}, {shift['place']} unseen" if away else others[shift["place"]]
+        split = shift["place"] if away else "test"
+        found.append(
+            _of_report(shift, model=models[shift["model"]], dataset=dataset, protocol="linear probe", split=split,
+                       source=source)
+        )  # fmt: skip
+    return found
+
+
+def _of_test(protocol: str) -> Callable[[Mapping[str, Any], str], list[MeasuredAccuracy]]:
+    """Of a recipe with one model and one accuracy."""
+
+    def read(summary: Mapping[str, Any], source: str) -> list[MeasuredAccuracy]:
+        test = summary["test"]
+        return [
+            _of_counts(test["correct"], test["count"], model=summary["model_title"], dataset=summary["dataset_title"],
+                       protocol=protocol, split=str(summary.get("split") or test.get("split")), source=source)
+        ]  # fmt: skip
+
+    return read
+
+
+def _of_stress(summary: Mapping[str, Any], source: str) -> list[MeasuredAccuracy]:
+    """Images as they are alone; what is manipulated has a page of its own."""
+    return [
+        _of_counts(row["correct"], row["count"], model=summary["models"][row["model"]]["title"],
+                   dataset=summary["dataset_title"], protocol="own answers", split=summary["split"], source=source)
+        for row in summary["table"]
+        if row["condition"] == 0
+    ]  # fmt: skip
+
+
+_READERS: dict[str, Callable[[Mapping[str, Any], str], list[MeasuredAccuracy]]] = {
+    "linear_probe": _of_probe,
+    "frozen_heads": _of_heads,
+    "domain_shift": _of_shift,
+    "zero_shot": _of_test("zero-shot"),
+    "diffusion_zero_shot": _of_test("zero-shot by denoising"),
+    "stress": _of_stress,
+}
+
+
+def _of_report(values: Mapping[str, Any], **rest: Any) -> MeasuredAccuracy:
+    """Of a line that holds `test_accuracy` and so on."""
+    return MeasuredAccuracy(
+        accuracy=values["test_accuracy"], low=values["test_low"], high=values["test_high"], count=values["test_count"],
+        train_count=values.get("train_count") or None, **rest,
+    )  # fmt: skip
+
+
+def _of_counts(correct: int, count: int, **rest: Any) -> MeasuredAccuracy:
+    low, high = wilson_interval(correct, count)
+    return MeasuredAccuracy(accuracy=correct / max(1, count), low=low, high=high, count=count, **rest)
+
+
+def _json(path: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _model_title(name: str) -> str:
+    return MODELS[name].title if name in MODELS else name
+
+
+def _dataset_title(name: str, stated: str) -> str:
+    """Of a data set by its key: as a card states it, with what is said in brackets of a copy; else as it is here."""
+    title = DATASETS[name].title if name in DATASETS else name
+    if match := re.search(re.escape(title) + r"( \([^)]*\))?", stated):
+        return match[0]
+    here = installed_datasets()
+    return str(here[name]["title"]) if name in here else title
+
+
+def ordered(cells: Iterable[MeasuredAccuracy]) -> tuple[list[str], list[str]]:
+    """Rows and columns of the table: data sets that most models were measured on first, then rows by their accuracy
+    on the first data set that they have, protocol by protocol."""
+    everything: Sequence[MeasuredAccuracy] = list(cells)
+    counts: dict[str, int] = {}
+    for each in everything:
+        counts[each.dataset] = counts.get(each.dataset, 0) + 1
+    datasets = sorted(counts, key=lambda title: (-counts[title], title))
+    best: dict[str, tuple[str, int, float]] = {}
+    for each in everything:
+        rank = each.protocol, datasets.index(each.dataset), -each.accuracy
+        best[each.row] = min(best.get(each.row, rank), rank)
+    return sorted(best, key=lambda row: (best[row], row)), datasets
+
+
+def published() -> dict[str, dict[str, dict[str, float]]]:
+    """What others reported of frozen backbones: "heads" and "probes" → model → data set or pooling → accuracy."""
+    found: dict[str, dict[str, dict[str, float]]] = _json(MEASURED)["published"] if MEASURED.is_file() else {}
+    return found
