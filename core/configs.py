@@ -203,7 +203,10 @@ def _settings_of(section: Any, prefix: str) -> list[Setting]:
         if dataclasses.is_dataclass(value):
             settings += _settings_of(value, f"{prefix}{field.name}.")
             continue
-        words = [field.metadata.get("label", ""), field.metadata.get("help", "")]
+        about = field.metadata
+        unit, zero = about.get("unit"), about.get("zero")
+        label = f"{about.get('label', '')} ({unit})" if unit else about.get("label", "")
+        words = [label, about.get("help", ""), f"0: {zero}" if zero else ""]
         settings.append(
             Setting(
                 key=prefix + field.name,

@@ -60,8 +60,10 @@ class Config:
     image_size: int = option(
         0, "Image size", "What networks for large images see.", minimum=0, maximum=1024, unit="px", zero="each its own"
     )
-    max_images: int = option(0, "Training images", "Of each data set, a fixed random part.", minimum=0, zero="all")
-    max_test: int = option(0, "Test images", "The same.", minimum=0, zero="all")
+    max_images: int = option(
+        0, "Training images", "Of each data set, a fixed random part.", minimum=0, zero="all images"
+    )
+    max_test: int = option(0, "Test images", "The same.", minimum=0, zero="all images")
     zero_shot: bool = option(True, "Zero-shot beside it", "Of models of images and texts, on the same test images.")
     seed: int = option(0, "Seed", minimum=0)
     # Not auto: tables compare backbones, and what they compare should not depend on the machine.
