@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from typer.testing import CliRunner
 
+from core.cli.main import app as command_line
 from core.configs import parse_overrides
 from core.launch.recipes import RECIPES
 from core.runs.owner import this_host, this_process, write_owner
@@ -117,6 +119,13 @@ def test_a_running_run_says_how_far_it_is_and_stops_when_asked() -> None:
     assert folder.stop.exists()
     assert button(app, "Stopping …").disabled
     assert not app.exception
+    # One word for it in the table, beside the name, and on the command line.
+    assert app.dataframe[0].value.iloc[0]["status"] == "▶ stopping"
+    assert "stopping · on cpu" in text_of(app)
+    assert "running" not in text_of(app)
+    listed = CliRunner().invoke(command_line, ["runs", "list"]).output
+    assert "stopping" in listed
+    assert "running" not in listed
 
 
 def test_a_run_whose_process_is_dead_reads_as_interrupted() -> None:
