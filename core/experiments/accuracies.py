@@ -72,7 +72,7 @@ class MeasuredAccuracy:
     def row(self) -> str:
         """What the line of the table is called."""
         pooling = f" on {POOLINGS.get(self.pooling, self.pooling)}" if self.pooling in ("class_token", "mean") else ""
-        return f"{self.model}, {self.protocol}{pooling}"
+        return f"{self.model} · {self.protocol}{pooling}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +127,9 @@ def run_accuracies(folder: RunFolder) -> list[MeasuredAccuracy]:
     if recipe in _READERS:
         return result_accuracies(recipe, _json(folder.path / RESULT), folder.name)
     if (folder.model / "card.json").is_file():
-        return card_accuracies(read_card(folder.model), folder.name, f"run {folder.name}")
+        card = read_card(folder.model)
+        # Two runs of one recipe have one title.
+        return card_accuracies(card, f"{card.title} ({folder.name})", f"run {folder.name}")
     return []
 
 
@@ -135,7 +137,8 @@ def bundled_accuracies() -> list[MeasuredAccuracy]:
     """Of the bundled models' cards, and of the frozen backbones that were measured for them."""
     found = []
     for path in sorted(BUNDLED.glob("*/card.json")):
-        found += card_accuracies(read_card(path.parent), "", f"bundled {path.parent.name}")
+        name = path.parent.name
+        found += card_accuracies(read_card(path.parent), _model_title(name), f"bundled {name}")
     if MEASURED.is_file():
         measured = _json(MEASURED)
         for recipe, key in (("frozen_heads", "heads"), ("linear_probe", "probes")):
@@ -144,13 +147,8 @@ def bundled_accuracies() -> list[MeasuredAccuracy]:
     return found
 
 
-def card_accuracies(card: ModelCard, run: str, source: str) -> list[MeasuredAccuracy]:
-    """What a card says of test images.
-
-    Args:
-        run: stands behind the title of what a run made, so that two of them are told apart; empty for none.
-    """
-    title = f"{card.title} ({run})" if run else card.title
+def card_accuracies(card: ModelCard, title: str, source: str) -> list[MeasuredAccuracy]:
+    """What the card of the model called `title` says of test images."""
     metrics = card.metrics
     if "test_accuracy" in metrics:
         low, high = metrics["test_interval_95"]
@@ -160,7 +158,8 @@ def card_accuracies(card: ModelCard, run: str, source: str) -> list[MeasuredAccu
         return [
             MeasuredAccuracy(
                 model=title, dataset=card.dataset, protocol=protocol, accuracy=metrics["test_accuracy"], low=low,
-                high=high, count=metrics["test_count"], split=str(metrics.get("split", "test")), source=source,
+                high=high, count=metrics["test_count"], split=str(metrics.get("split", "test")).partition(",")[0],
+                source=source,
                 train_count=metrics.get("train_count"),
             )
         ]  # fmt: skip

@@ -21,16 +21,17 @@ def plot_accuracies(cells: Mapping[tuple[str, str], MeasuredAccuracy]) -> go.Fig
         found = [cells.get((row, dataset)) for dataset in datasets]
         values.append([None if each is None else each.accuracy for each in found])
         texts.append(["" if each is None else f"{each.accuracy:.0%}" for each in found])
-        words.append(["not measured" if each is None else html.escape(sentence(each)) for each in found])
+        said = ["not measured" if each is None else sentence(each) for each in found]
+        words.append([f"<b>{html.escape(row)}</b><br>{html.escape(each)}" for each in said])
     figure = go.Figure(
         go.Heatmap(
             x=[html.escape(dataset) for dataset in datasets],
-            y=[html.escape(_short(row)) for row in rows],
+            y=list(range(len(rows))),  # not their names, which may be equal once they are shortened
             z=values,
             text=texts,
             texttemplate="%{text}",
             customdata=words,
-            hovertemplate="<b>%{y}</b><br>%{x}<br>%{customdata}<extra></extra>",
+            hovertemplate="%{customdata}<extra>%{x}</extra>",
             hoverongaps=True,
             colorscale="Cividis",
             zmin=0,
@@ -41,7 +42,8 @@ def plot_accuracies(cells: Mapping[tuple[str, str], MeasuredAccuracy]) -> go.Fig
         )
     )
     figure.update_xaxes(side="top", showgrid=False)
-    figure.update_yaxes(autorange="reversed", showgrid=False)
+    names = [html.escape(_short(row)) for row in rows]
+    figure.update_yaxes(autorange="reversed", showgrid=False, tickvals=list(range(len(rows))), ticktext=names)
     return finish(figure, height=130 + 24 * len(rows))
 
 

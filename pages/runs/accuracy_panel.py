@@ -65,7 +65,7 @@ def accuracy_panel() -> None:
     st.markdown("**Every measurement**")
     percent = st.column_config.NumberColumn(format="percent")
     st.dataframe(
-        measurements(table), hide_index=True, width="stretch", height=320,
+        measurements(table), hide_index=True, width="stretch", height=320, placeholder="",
         column_config=dict.fromkeys(("accuracy", "95 % from", "95 % to"), percent),
         alt="Every accuracy with its interval, its images and where it comes from.",
     )  # fmt: skip
@@ -84,7 +84,7 @@ def headline(table: AccuracyTable) -> str:
     best = max(first, key=lambda each: each.accuracy)
     kinds = f"{len(datasets):d} data sets" if len(datasets) > 1 else "one data set"
     return (
-        f"#### On {plain(datasets[0])} {plain(best.row)} is right on {best.accuracy:.1%} of {best.count:,} images\n"
+        f"#### On {plain(datasets[0])} {plain(best.model)} ({plain(best.protocol)}) is right on {best.accuracy:.1%}\n"
         f"{len(rows):,} models and ways to ask them, {plain(kinds)}: everything that has been measured."
     )
 

@@ -47,6 +47,7 @@ MOST_CURVES = 12
 # Of bundled models' trainings, to begin with: more lines than that are a thicket.
 FEW = 2
 LOG_BYTES = 20_000
+ONE_LINE = "display:block;overflow:hidden;white-space:nowrap;text-overflow:ellipsis"
 IMAGE_TYPES = (".png", ".jpg", ".jpeg", ".webp")
 Detail = Literal["Settings", "Metrics", "Samples", "Log"]
 DETAILS: tuple[Detail, ...] = ("Settings", "Metrics", "Samples", "Log")
@@ -130,8 +131,11 @@ def strip(view: RunView, position: int, clone: Callable[[RunView], None]) -> Non
     with st.container(key=f"strip-{_safe(view.key)}"):
         left, right = st.columns([5, 4], vertical_alignment="center")
         with left:
+            # One line while it changes by itself: what is below must not slide under the pointer.
+            style = ONE_LINE if view.active else ""
             st.markdown(
-                f"<span style='color:{colour_of(position)}'>●</span> **{plain(view.title)}** {icon} {_says(view)}",
+                f"<span style='{style}'><span style='color:{colour_of(position)}'>●</span> **{plain(view.title)}** "
+                f"{icon} {_says(view)}</span>",
                 unsafe_allow_html=True,
             )
             if view.folder is not None:  # also when it has ended: what is below stays where it is

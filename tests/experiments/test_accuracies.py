@@ -54,7 +54,7 @@ def test_a_field_shows_the_measurement_on_the_most_images_and_of_equals_the_newe
     write_state(find_run("unfinished"), RunState(status="running", step=1, steps=2))
     table = accuracy_table()
     token, mean = (
-        table.cells[f"Tiny ViT, linear probe on {words}", "Toy"] for words in ("class token", "mean of the patches")
+        table.cells[f"Tiny ViT · linear probe on {words}", "Toy"] for words in ("class token", "mean of the patches")
     )
     assert (token.accuracy, token.source) == (0.7, "new")
     assert (mean.accuracy, mean.source) == (0.6, "old")
@@ -96,30 +96,31 @@ def test_every_evaluating_recipe_is_read() -> None:
 
 
 def test_cards_of_every_kind_are_read() -> None:
-    [vit] = card_accuracies(read_card(BUNDLED / "vit_p4"), "", "bundled vit_p4")
-    assert (vit.row, vit.dataset, vit.count) == ("ViT patch 4, trained", "CIFAR-10 (JPEG copy)", 10_000)
-    clip = {each.dataset: each for each in card_accuracies(read_card(BUNDLED / "clip_small"), "", "bundled clip_small")}
+    [vit] = card_accuracies(read_card(BUNDLED / "vit_p4"), "ViT", "bundled vit_p4")
+    assert (vit.row, vit.dataset, vit.count) == ("ViT · trained", "CIFAR-10 (JPEG copy)", 10_000)
+    clip = {
+        each.dataset: each for each in card_accuracies(read_card(BUNDLED / "clip_small"), "CLIP", "bundled clip_small")
+    }
     # The copy of CIFAR-10 is called as the card calls it; PACS is all of its domains together.
     assert list(clip) == ["CIFAR-10 (JPEG copy)", "Tiny-ImageNet", "PACS", "CIFAR-10G"]
     assert (clip["PACS"].count, round(clip["PACS"].accuracy * 1120)) == (1120, 47 + 46 + 83 + 40)
-    [drawn] = card_accuracies(read_card(BUNDLED / "diffusion_small"), "mine", "run mine")
+    [drawn] = card_accuracies(read_card(BUNDLED / "diffusion_small"), "Small (mine)", "run mine")
     assert (drawn.protocol, drawn.count) == ("zero-shot", 500)
-    assert "(mine)" in drawn.model
+    assert drawn.row == "Small (mine) · zero-shot"
 
 
 def test_the_heat_map_leaves_empty_what_was_not_measured() -> None:
     table = accuracy_table()
     figure = plot_accuracies(table.cells)
     [heat] = figure.data
-    values = {
-        (row, dataset): heat.z[at][place] for at, row in enumerate(heat.y) for place, dataset in enumerate(heat.x)
-    }
-    assert values["ViT patch 4, trained", "CIFAR-10 (JPEG copy)"] == 0.7971
-    assert values["ViT patch 4, trained", "PACS"] is None
-    assert len(heat.y) * len(heat.x) > len([value for value in values.values() if value is not None])
-    at = list(heat.y).index("ViT patch 4, trained")
+    rows = figure.layout.yaxis.ticktext
+    values = {(row, dataset): heat.z[at][place] for at, row in enumerate(rows) for place, dataset in enumerate(heat.x)}
+    assert values["ViT on CIFAR-10 · trained", "CIFAR-10 (JPEG copy)"] == 0.7971
+    assert values["ViT on CIFAR-10 · trained", "PACS"] is None
+    assert len(rows) * len(heat.x) > len([value for value in values.values() if value is not None])
+    at = rows.index("ViT on CIFAR-10 · trained")
     assert "10,000 images (95 % 78.9% to 80.5%)" in heat.customdata[at][0]
-    assert heat.customdata[at][1] == "not measured"
+    assert heat.customdata[at][1].endswith("not measured")
 
 
 def test_bars_pair_class_token_and_mean_with_their_intervals() -> None:
@@ -133,3 +134,12 @@ def test_bars_pair_class_token_and_mean_with_their_intervals() -> None:
     np.testing.assert_allclose(bars["mean of the patches"].error_y.array, [0.1])
     assert list(bars["class token, published"].y) == [0.974]
     assert sentence(toy[0]).endswith("learned from 60; a") or sentence(toy[0]).endswith("learned from 60; b")
+
+
+def test_rows_whose_shortened_names_are_equal_stay_two() -> None:
+    long = "A network whose name is longer than any axis has room for"
+    for name, right in (("first", 0.2), ("second", 0.6)):
+        finished(name, "linear_probe", probes(("mean", right, 100), title=f"{long} {name}"))
+    [heat] = plot_accuracies({key: each for key, each in accuracy_table().cells.items() if key[1] == "Toy"}).data
+    assert [list(line) for line in heat.z] == [[0.6], [0.2]]
+    assert len(set(heat.y)) == 2
