@@ -100,8 +100,6 @@ def measuring(question: PrecisionRequest, picture: Picture) -> Measured:
         wanted = st.button(f"Measure {RUNS} runs of each", icon=":material/timer:", type="primary", key="measure")
         st.caption(f"About {prediction(measured)}, and a fresh process for the memory of each format.")
     if wanted:
-        with slot:
-            st.button("Stop", icon=":material/stop:", key="stop", help="What is measured so far is kept.")
         with guard():
             measure_whole(question, picture.image, measured.profiles)
             st.rerun()
@@ -136,6 +134,7 @@ def gallery(pictures: list[Picture], results: dict[str, Agreement], classes: tup
         default=next(iter(results)),
         required=True,
         key="differences",
+        bind="query-params",
         label_visibility="collapsed",
     )
     result, title = results[chosen], FORMATS[chosen].title

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
 from core.data.catalogue import installed_datasets, read_dataset, sample_images
 from core.data.examples import EXAMPLES, load_example
 from core.data.images import image_digest
 from core.data.prompts import dataset_labels
 from pages.shared.pickers import Picture
+from pages.shared.results import shared
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@shared("Reading images …", most=8)
 def compared_pictures(source: str, count: int) -> tuple[Picture, ...]:
     """The images whose answers are compared: the example photos, or `count` random ones of a data set's split."""
     if source == "examples":

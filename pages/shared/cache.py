@@ -1,4 +1,4 @@
-"""Every cached computation of the app. Results are shared between sessions and never changed.
+"""Computations that several pages need. Results are shared between sessions and never changed.
 
 Keys are names and digests, never objects: arguments with a leading underscore are not part of the key. Models are used
 under their lock, so that a hook or a switched attention path of one session is never seen by another.
@@ -6,6 +6,7 @@ under their lock, so that a hook or a switched attention path of one session is 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,12 +24,12 @@ from core.data.transforms import (
 )
 from core.device import pick_device
 from core.errors import CoreError
-from core.figures.overlay import mosaic, overlay, to_data_uri
+from core.figures.overlay import to_data_uri
 from core.methods.accuracy.predictions import predict_logits
 from core.methods.accuracy.targets import Target, pick_target
 from core.methods.anatomy.anatomy import Anatomy, anatomy
 from core.methods.anatomy.positional import Measure, PositionalSimilarity, positional_similarity
-from core.methods.attention.attention import AttentionMaps, Fusion, attention_maps, readout_maps
+from core.methods.attention.attention import AttentionMaps, Fusion, attention_maps
 from core.methods.attention.explanations import find_explanation
 from core.methods.attention.rollout import rollout_maps
 from core.methods.masking.faithfulness import Faithfulness, faithfulness
@@ -46,16 +47,36 @@ from core.methods.masking.masking import (
     random_band,
     scores_on_grid,
 )
+from core.models.catalogue import find_model
+from core.models.input_size import resized, split_size
 from core.models.spec import LoadedModel
 from core.models.trace import reader_name as name_of_reader
 from core.models.weights import load
 from core.reports import OnProgress, silent
 from pages.shared.results import shared
+from pages.shared.work import LOOK_S, current_job
+
+# How long somebody waits for a model that another session uses.
+PATIENCE_S = 120
 
 
-@st.cache_resource(max_entries=6, show_spinner=False)
+@shared(lambda name, _: f"Loading {find_model(name).title} …", most=6)
 def _loaded(name: str, device: str) -> LoadedModel:
-    return load(name, device)
+    own, size = split_size(name)
+    if size is not None:
+        # The same weights, and the same lock.
+        model = _loaded(own, device)
+        network = resized(model.network, size, model.spec.title)
+        return LoadedModel(spec=find_model(name), network=network, lock=model.lock)
+    model = load(name, device)
+    # Work that nobody waits for any more ends at the next forward pass, also where it reports none.
+    model.module.register_forward_pre_hook(_look_up)
+    return model
+
+
+def _look_up(*_: object) -> None:
+    if (job := current_job()) is not None:
+        job.look()
 
 
 def loaded_model(name: str) -> LoadedModel:
@@ -71,8 +92,12 @@ def in_use(name: str) -> Iterator[LoadedModel]:
         CoreError: another session has been computing with it for two minutes.
     """
     model = loaded_model(name)
-    if not model.lock.acquire(timeout=120):
-        raise CoreError(f"{model.spec.title} is busy with another session.", "Try again in a minute.")
+    job, began = current_job(), time.monotonic()
+    while not model.lock.acquire(timeout=LOOK_S):
+        if job is not None:
+            job.report(job.share, "another session uses the model")
+        if time.monotonic() - began > PATIENCE_S:
+            raise CoreError(f"{model.spec.title} is busy with another session.", "Try again in a minute.")
     try:
         yield model
     finally:
@@ -84,7 +109,7 @@ def reader_name(maps: AttentionMaps) -> str:
     return name_of_reader(maps.pooling)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@shared("Cutting the photo …", most=64)
 def square_photo(digest: str, preprocessing: Preprocessing, _image: Image.Image) -> np.ndarray:
     """What a model with this preprocessing sees of the photo, (size, size, 3) uint8."""
     return np.asarray(crop_to_square(_image, preprocessing))
@@ -95,16 +120,31 @@ def display_photo(model: LoadedModel, digest: str, image: Image.Image, *, as_see
     return square_photo(digest, display_preprocessing(model.network.preprocessing, image, as_seen=as_seen), image)
 
 
-# A ViT-L/16 leaves 60 MB of maps behind.
-@st.cache_resource(max_entries=12, show_spinner=False)
-def maps_of(name: str, digest: str, _image: Image.Image) -> AttentionMaps:
+def maps_of(name: str, digest: str, image: Image.Image) -> AttentionMaps:
     """Attention of every layer and head for one photo."""
+    kept = _maps if split_size(name)[1] is None else _large_maps
+    return kept(name, digest, image)
+
+
+# A ViT-L/16 leaves 60 MB of maps behind.
+@shared("Following the attention …", most=12)
+def _maps(name: str, digest: str, _image: Image.Image) -> AttentionMaps:
+    return _fresh_maps(name, _image)
+
+
+# At another input size they may be ten times as large.
+@shared("Following the attention …", most=2)
+def _large_maps(name: str, digest: str, _image: Image.Image) -> AttentionMaps:
+    return _fresh_maps(name, _image)
+
+
+def _fresh_maps(name: str, image: Image.Image) -> AttentionMaps:
     with in_use(name) as model:
         model.spec.require("attention", "Attention maps")
-        return attention_maps(model.module, to_batch([_image], model.network.preprocessing))
+        return attention_maps(model.module, to_batch([image], model.network.preprocessing))
 
 
-@st.cache_resource(max_entries=256, show_spinner=False)
+@shared("Asking the model …", most=256)
 def logits_of(name: str, digest: str, _image: Image.Image) -> np.ndarray:
     """(classes,) logits of one photo."""
     with in_use(name) as model:
@@ -112,7 +152,7 @@ def logits_of(name: str, digest: str, _image: Image.Image) -> np.ndarray:
         return predict_logits(model.module, to_batch([_image], model.network.preprocessing))[0]
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@shared("Rolling the attention out …", most=64)
 def rollout_of(
     name: str, digest: str, fusion: Fusion, discard_ratio: float, residual: bool, _image: Image.Image
 ) -> np.ndarray:
@@ -120,7 +160,7 @@ def rollout_of(
     return rollout_maps(maps_of(name, digest, _image), fusion=fusion, discard_ratio=discard_ratio, residual=residual)
 
 
-@st.cache_resource(max_entries=128, show_spinner=False)
+@shared(lambda _, __, method, *___: f"{find_explanation(method).title} …", most=128)
 def explanation_of(name: str, digest: str, method: str, class_index: int | None, _image: Image.Image) -> np.ndarray:
     """One explanation method's (rows, columns) map; `class_index` None explains the predicted class."""
     explanation = find_explanation(method)
@@ -132,37 +172,13 @@ def explanation_of(name: str, digest: str, method: str, class_index: int | None,
         return explanation.explain(model.module, batch, target)
 
 
-@st.cache_resource(max_entries=24, show_spinner=False)
-def mosaic_of(name: str, digest: str, cell: int, shared_scale: bool, _image: Image.Image) -> np.ndarray:
-    """The picture of every layer and head."""
-    maps = maps_of(name, digest, _image)
-    photo = display_photo(loaded_model(name), digest, _image)
-    return mosaic(photo, readout_maps(maps), cell=cell, signed=maps.signed, shared_scale=shared_scale)
-
-
-@st.cache_resource(max_entries=32, show_spinner=False)
-def film_of(name: str, digest: str, _image: Image.Image) -> dict[str, list[np.ndarray]]:
-    """Frames of the film strip: attention and rollout of what the head reads, layer by layer."""
-    maps = maps_of(name, digest, _image)
-    photo = display_photo(loaded_model(name), digest, _image)
-    small = np.asarray(Image.fromarray(photo).resize((176, 176), Image.Resampling.LANCZOS))
-    attention = readout_maps(maps).mean(axis=1)
-    rollout = rollout_of(name, digest, "mean", 0.0, True, _image)
-    return {
-        f"Attention of {reader_name(maps)}, mean of the heads": [
-            overlay(small, layer, signed=maps.signed) for layer in attention
-        ],
-        "Attention rollout up to this layer": [overlay(small, layer) for layer in rollout],
-    }
-
-
-@st.cache_resource(max_entries=16, show_spinner=False)
+@shared("Counting parameters …", most=16)
 def anatomy_of(name: str) -> Anatomy:
     """The parameters of a model by place and role."""
     return anatomy(loaded_model(name).module)
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@shared("Comparing positions …", most=32)
 def positional_of(name: str, measure: Measure) -> PositionalSimilarity:
     """How alike the positions of a model's patches are."""
     model = loaded_model(name)
