@@ -3,22 +3,6 @@
 from __future__ import annotations
 
 from core.errors import UnknownNameError
-from core.experiments import (
-    clip_contrastive,
-    cnn_scratch,
-    diffusion_zero_shot,
-    domain_shift,
-    frozen_heads,
-    linear_probe,
-    mixer_scratch,
-    stress,
-    stylise,
-    text_to_image,
-    transfer,
-    vae,
-    vit_scratch,
-    zero_shot,
-)
 from core.experiments.spec import Recipe
 
 RECIPES: dict[str, Recipe] = {
@@ -89,8 +73,7 @@ RECIPES: dict[str, Recipe] = {
         name="frozen_heads",
         title="Frozen backbones",
         summary="A new head for each of several frozen networks on several data sets, beside zero-shot",
-        config=frozen_heads.Config,
-        run=frozen_heads.run,
+        module="core.experiments.frozen_heads",
     ),
     "zero_shot": Recipe(
         name="zero_shot",
