@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from core.data.catalogue import DATASETS, installed_datasets
 from core.errors import CoreError
 from core.experiments.evaluation import RESULT
 from core.intervals import wilson_interval
+from core.methods.accuracy.measured import AccuracyTable, MeasuredAccuracy
 from core.models.catalogue import MODELS
 from core.models.checkpoint import ModelCard, read_card
 from core.paths import BUNDLED, FILES
@@ -24,7 +24,6 @@ from core.runs.store import RunFolder, list_runs
 
 # `benchmarks/frozen_heads.py` writes it.
 MEASURED = FILES / "benchmarks" / "results" / "frozen_heads.json"
-POOLINGS = {"class_token": "class token", "mean": "mean of the patches", "embedding": "embedding"}
 # Of a card of `transfer`: what learned.
 _MODES = {
     "linear_probe": "new head",
@@ -32,75 +31,6 @@ _MODES = {
     "full": "fine-tuned",
     "random": "from random weights",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class MeasuredAccuracy:
-    """One model on one data set.
-
-    Attributes:
-        model: its title.
-        dataset: the data set's title.
-        protocol: how the model came to its answers: trained, new head, linear probe, zero-shot and so on.
-        accuracy: in [0, 1], over `count` images, with its 95 % interval `low` to `high`.
-        split: which images these were.
-        pooling: of a linear probe, key of `POOLINGS`; else empty.
-        train_count: images that the head or probe learned from, where that is known.
-        source: the run that measured it, or the bundled model or file.
-
-    Raises:
-        ValueError: a number is none that an accuracy can be.
-    """
-
-    model: str
-    dataset: str
-    protocol: str
-    accuracy: float
-    low: float
-    high: float
-    count: int
-    split: str
-    source: str
-    pooling: str = ""
-    train_count: int | None = None
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.low <= self.accuracy <= self.high <= 1 and type(self.count) is int and self.count > 0):
-            raise ValueError(f"{self.accuracy} ({self.low} to {self.high}) of {self.count} images is no accuracy")
-
-    @property
-    def row(self) -> str:
-        """What the line of the table is called."""
-        pooling = f" on {POOLINGS.get(self.pooling, self.pooling)}" if self.pooling in ("class_token", "mean") else ""
-        return f"{self.model} · {self.protocol}{pooling}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class AccuracyTable:
-    """Everything that was found.
-
-    Attributes:
-        found: the newest runs first, then what is bundled.
-        unreadable: names of runs whose result is damaged.
-    """
-
-    found: tuple[MeasuredAccuracy, ...]
-    unreadable: tuple[str, ...] = ()
-
-    @property
-    def cells(self) -> dict[tuple[str, str], MeasuredAccuracy]:
-        """(row, data set) → the measurement on the most images; of equally many the newest."""
-        best: dict[tuple[str, str], MeasuredAccuracy] = {}
-        for each in self.found:
-            place = each.row, each.dataset
-            if place not in best or each.count > best[place].count:
-                best[place] = each
-        return best
-
-    @property
-    def probes(self) -> tuple[MeasuredAccuracy, ...]:
-        """The cells that are linear probes."""
-        return tuple(each for each in self.cells.values() if each.protocol == "linear probe")
 
 
 def accuracy_table() -> AccuracyTable:
@@ -287,21 +217,6 @@ def _dataset_title(name: str, stated: str) -> str:
         return match[0]
     here = installed_datasets()
     return str(here[name]["title"]) if name in here else title
-
-
-def ordered(cells: Iterable[MeasuredAccuracy]) -> tuple[list[str], list[str]]:
-    """Rows and columns of the table: data sets that most models were measured on first, then rows by their accuracy
-    on the first data set that they have, protocol by protocol."""
-    everything: Sequence[MeasuredAccuracy] = list(cells)
-    counts: dict[str, int] = {}
-    for each in everything:
-        counts[each.dataset] = counts.get(each.dataset, 0) + 1
-    datasets = sorted(counts, key=lambda title: (-counts[title], title))
-    best: dict[str, tuple[str, int, float]] = {}
-    for each in everything:
-        rank = each.protocol, datasets.index(each.dataset), -each.accuracy
-        best[each.row] = min(best.get(each.row, rank), rank)
-    return sorted(best, key=lambda row: (best[row], row)), datasets
 
 
 def published() -> dict[str, dict[str, dict[str, float]]]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from core.experiments.accuracies import POOLINGS, MeasuredAccuracy, ordered
 from core.figures.theme import BASELINE, CATEGORICAL, finish
+from core.methods.accuracy.measured import POOLINGS, MeasuredAccuracy
 
 _LONGEST = 46
 
@@ -100,6 +100,21 @@ def _published(figure: go.Figure, published: Mapping[str, Mapping[str, float]]) 
                     hovertemplate="<b>%{x}</b><br>%{y:.1%}, as published<extra></extra>",
                 )
             )
+
+
+def ordered(cells: Iterable[MeasuredAccuracy]) -> tuple[list[str], list[str]]:
+    """Rows and columns of the table: data sets that most models were measured on first, then rows by their accuracy
+    on the first data set that they have, protocol by protocol."""
+    everything: Sequence[MeasuredAccuracy] = list(cells)
+    counts: dict[str, int] = {}
+    for each in everything:
+        counts[each.dataset] = counts.get(each.dataset, 0) + 1
+    datasets = sorted(counts, key=lambda title: (-counts[title], title))
+    best: dict[str, tuple[str, int, float]] = {}
+    for each in everything:
+        rank = each.protocol, datasets.index(each.dataset), -each.accuracy
+        best[each.row] = min(best.get(each.row, rank), rank)
+    return sorted(best, key=lambda row: (best[row], row)), datasets
 
 
 def sentence(measured: MeasuredAccuracy) -> str:

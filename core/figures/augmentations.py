@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from core.experiments.augmentation_results import AugmentationResults
 from core.figures.theme import CATEGORICAL, finish
+from core.training.augmentation_results import AugmentationResults
 
 
 def plot_augmentations(results: AugmentationResults, *, height: int = 260) -> go.Figure:

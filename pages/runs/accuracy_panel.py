@@ -8,16 +8,10 @@ import pandas as pd
 import streamlit as st
 
 from core.data.catalogue import DATASETS
-from core.experiments.accuracies import (
-    POOLINGS,
-    AccuracyTable,
-    MeasuredAccuracy,
-    accuracy_table,
-    ordered,
-    published,
-)
-from core.figures.accuracies import plot_accuracies, plot_probes
+from core.experiments.accuracies import accuracy_table, published
+from core.figures.accuracies import ordered, plot_accuracies, plot_probes
 from core.figures.theme import Figure
+from core.methods.accuracy.measured import POOLINGS, AccuracyTable, MeasuredAccuracy
 from core.runs.store import list_runs
 from pages.shared.export import Export
 from pages.shared.foreign import plain

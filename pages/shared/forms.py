@@ -155,7 +155,7 @@ def _widget(entry: _Field, value: Any, key: str) -> Any:
             entry.label,
             value is not None,
             key=f"{widget}-given",
-            help=entry.help,
+            help=entry.help,  # ours: of recipes and the glossary
             persist_state="session",
         )
         if not given:

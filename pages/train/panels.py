@@ -8,10 +8,10 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import CoreError
-from core.experiments.augmentation_results import AugmentationResults, read_augmentations
 from core.experiments.preview import feature_shapes
 from core.figures.augmentations import plot_augmentations
 from core.models.catalogue import MODELS
+from core.training.augmentation_results import AugmentationResults, read_augmentations
 from pages.shared.errors import guard
 from pages.shared.foreign import plain
 from pages.shared.layout import page_link

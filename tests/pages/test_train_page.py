@@ -16,7 +16,6 @@ from streamlit.testing.v1 import AppTest
 
 from core.configs import check_options, option, parse_overrides
 from core.errors import ConfigError, CoreError
-from core.experiments.augmentation_results import read_augmentations
 from core.experiments.estimate import Estimate, Probe, estimate
 from core.figures.augmentations import plot_augmentations
 from core.launch.recipes import RECIPES
@@ -24,6 +23,7 @@ from core.paths import CHECKOUT
 from core.precision_choice import Chosen
 from core.runs.status import TERMINAL, read_state
 from core.runs.store import find_run, list_runs
+from core.training.augmentation_results import read_augmentations
 from pages.shared.recipes import filled_recipe
 from pages.train.panels import augmentation_words
 from tests.pages.harness import open_page, text_of
