@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from core.figures.theme import BASELINE, CATEGORICAL, finish
 from core.methods.accuracy.measured import POOLINGS, MeasuredAccuracy
 
-_LONGEST = 46
+_LONGEST = 42
 
 
 def plot_accuracies(cells: Mapping[tuple[str, str], MeasuredAccuracy]) -> go.Figure:
@@ -38,7 +38,7 @@ def plot_accuracies(cells: Mapping[tuple[str, str], MeasuredAccuracy]) -> go.Fig
             zmax=1,
             xgap=2,
             ygap=2,
-            colorbar={"title": "accuracy", "tickformat": ".0%", "thickness": 12},
+            showscale=False,  # every field has its number, and names need the room
         )
     )
     figure.update_xaxes(side="top", showgrid=False)

@@ -25,7 +25,7 @@ def augmentation_panel(recipe: str) -> None:
     results = read_augmentations() if recipe in CLASSIFIERS else None
     if results is None:
         return
-    st.markdown(f"**What {len(results.regimes):d} augmentations did**")
+    st.markdown("**What augmentation did**")
     st.plotly_chart(
         plot_augmentations(results), width="stretch", key="augmentations",
         alt="Validation accuracy over the epochs under each augmentation, training accuracy dotted.",
