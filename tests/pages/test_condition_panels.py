@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.data.wordnet import imagenet_wnids
 from core.methods.clip.disagreements import class_names
-from pages.clip import conditions, disagreements
+from pages.clip import conditions, conditions_answers, disagreements
 from pages.clip.disagreements_words import divided_classes
 from tests.clip_toy import save_tiny_clip
 from tests.pages.harness import text_of
@@ -113,11 +113,20 @@ def test_conditions_answer_to_their_controls(model: str) -> None:
     assert "'Geons' is no condition here" in app.error[0].value
 
 
-def test_parts_of_a_data_set_and_folders_are_conditions(model: str, tmp_path: Path) -> None:
+def test_parts_of_a_data_set_and_folders_are_conditions(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     save_toy({"sketch": 6, "photo": 6})
     app = open_panel("conditions", model, conditions_from="Data set")
     assert "Sketch" in sheet(app)
     assert "Photo" in sheet(app)
+    assert list(app.session_state["exported"].table["shown"]) == [6, 6]  # all, where nothing is said
+    monkeypatch.setattr(conditions_answers, "MOST_PICTURES", 8)
+    app.run()
+    assert "8 of 12 pictures" in text_of(app)
+    assert "COUNT = 2" in app.session_state["exported"].recipe
+    app.number_input(key="conditions_most").set_value(1).run()
+    assert list(app.session_state["exported"].table["shown"]) == [2, 2]
     folder = folder_of(tmp_path, {"real/cat": 40, "real/dog": 90, "drawn/cat": 150, "drawn/dog": 190})
     app.button_group(key="conditions_from").set_value("folder").run()
     assert "Which folder?" in app.error[0].value
