@@ -68,6 +68,7 @@ EXCUSED = {
     "anatomy.text_tensors": "names of parameters",
     "classify.classify_samples": "asks predictions.predict_logits, zero_shot.embed_images and text_classifier",
     "classify.answer": "sorts probabilities that classify_samples or a page has of zero_shot_scores or softmax",
+    "precision.parameter_count": "counts parameters, whatever their values",
     "conditions.accuracy_by_condition": "whole numbers",
     "conditions.tally": "whole numbers",
     "pictures.as_digit": "bytes",
