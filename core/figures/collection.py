@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -22,11 +22,11 @@ img { width: 100%; border-radius: .3rem; } figcaption { font-size: .9rem; } code
 """
 
 
-def collection_page(collection: Collection, pixels: Callable[[Entry], np.ndarray | None], title: str) -> str:
+def collection_page(collection: Collection, pixels: Mapping[str, np.ndarray], title: str) -> str:
     """The page: a section for each class with its synset, its place in WordNet, and its pictures.
 
     Args:
-        pixels: of an entry, (height, width, 3) uint8; None where they are gone.
+        pixels: of entries by their keys, (height, width, 3) uint8; what is missing is said.
     """
     sections = "".join(_section(collection, wnid, pixels) for wnid in collection.wnids())
     return (
@@ -52,10 +52,10 @@ def said_words(said: Said, share: int = 2) -> str:
     return f"{said.model}: place {said.place:,}; says {best}"
 
 
-def _section(collection: Collection, wnid: str, pixels: Callable[[Entry], np.ndarray | None]) -> str:
+def _section(collection: Collection, wnid: str, pixels: Mapping[str, np.ndarray]) -> str:
     synset = find_synset(wnid)
     figures = "".join(
-        _figure(entry, pixels(entry))
+        _figure(entry, pixels.get(entry.key))
         for who in ("only_clip", "only_classifier")
         for entry in collection.of(wnid, who)  # type: ignore[arg-type]
     )

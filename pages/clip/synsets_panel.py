@@ -50,9 +50,13 @@ class Shown:
 def panel(name: str) -> None:
     """The card: the meaning, its pictures, and where it misleads."""
     with guard():
-        data = _data_choice()
+        left, right = st.columns(2)
+        with left:
+            data = _data_choice()
         if data:
-            shown = shown_of(name, data, _class_choice(data))
+            with right:
+                wnid = _class_choice(data)
+            shown = shown_of(name, data, wnid)
             _meaning(shown.wnid)
             _pictures(shown)
         else:
