@@ -25,7 +25,7 @@ from core.shares import FEW, difference_words, share
 from pages.shared.cache import loaded_model, logits_of
 from pages.shared.pictures import Picture
 from pages.shared.results import shared
-from pages.shared.zero_shot import BUNDLED_LABELS, scores_of
+from pages.shared.zero_shot import scores_of
 
 TEMPLATES = ("a photo of a {}.",)
 # Of each classifier and photo of one's own, the classes that models of images and texts are offered.
@@ -128,7 +128,7 @@ def fitting_labels(classifiers: Sequence[str], pictures: Sequence[Picture]) -> t
                 top = answer(shares, loaded_model(name).classes, top=GUESSES).top
                 found += [each.label.partition(",")[0] for each in top]
         else:
-            found += parse_labels(BUNDLED_LABELS).names
+            found += [each.word or each.title.lower() for each in EXAMPLES.values()]
     return parse_labels("\n".join(f'"{each}"' for each in dict.fromkeys(found))).names
 
 

@@ -22,10 +22,11 @@ from pages.shared.export import Export
 from pages.shared.foreign import code, plain
 from pages.shared.recipes import filled_recipe
 
+WIDTH = 220
 TITLE = "Pictures that only CLIP or only ImageNet training names"
-SIDES: dict[Side, tuple[int, str]] = {
-    "only_clip": (ONLY_CLIP, "only CLIP names"),
-    "only_classifier": (ONLY_CLASSIFIER, "only ImageNet training names"),
+SIDES: dict[Side, tuple[int, str, str]] = {
+    "only_clip": (ONLY_CLIP, "only CLIP names", "Only CLIP names it"),
+    "only_classifier": (ONLY_CLASSIFIER, "only ImageNet training names", "Only ImageNet training names it"),
 }
 
 
@@ -72,7 +73,9 @@ def export(name: str) -> Export:
 
 def whole_classes(found: Collection) -> int:
     """How many classes have all their pictures."""
-    return sum(all(len(found.of(wnid, who)) >= wanted for who, (wanted, _) in SIDES.items()) for wnid in found.wnids())
+    return sum(
+        all(len(found.of(wnid, who)) >= wanted for who, (wanted, _, _) in SIDES.items()) for wnid in found.wnids()
+    )
 
 
 def headline(found: Collection) -> str:
@@ -149,7 +152,7 @@ def _class_row(found: Collection, wnid: str) -> None:
         for place, (who, entry) in enumerate(cards):
             with columns[place % len(columns)]:
                 _card(who, entry)
-        for who, (wanted, words) in SIDES.items():
+        for who, (wanted, words, _) in SIDES.items():
             if (missing := wanted - len(found.of(wnid, who))) > 0:
                 st.caption(f":material/add_photo_alternate: Missing: {counted(missing, 'picture')} that {words}.")
 
@@ -158,8 +161,8 @@ def _card(who: Side, entry: Entry) -> None:
     """One picture, what was said of it, and what somebody writes to it."""
     name = f"{entry.wnid}_{entry.key}"
     with guard():
-        st.image(picture_of(entry), width="stretch", alt=plain(entry.title))
-    st.markdown(f"**{SIDES[who][1].capitalize()} it**")  # ours: SIDES above
+        st.image(picture_of(entry), width=WIDTH, alt=plain(entry.title))
+    st.markdown(f"**{SIDES[who][2]}**")  # ours: SIDES above
     st.caption(f"{plain(said_words(entry.clip))}. {plain(said_words(entry.classifier))}.")
     for field, label in (("reason", "Why?"), ("source", "Source")):
         key = f"collection_{field}_{name}"

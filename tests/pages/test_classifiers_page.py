@@ -48,6 +48,8 @@ def test_a_table_of_photos_and_classifiers_and_the_recipe_that_prints_it(
     # CIFAR-10 has a cat and no coffee; of a CLIP every label is offered.
     judged = export.table.groupby("model")["right"].apply(lambda column: column.notna().sum())
     assert judged.to_dict() == {"vit_p4": 5, clip: 10}
+    # A CLIP is offered what each photo truly is.
+    assert {"espresso", true_names(picture)[0]} <= set(export.facts["labels"])  # type: ignore[arg-type]
     printed = run_recipe(export.recipe, capsys)
     for _, row in export.table.iterrows():
         assert f"{row['class']} {row['probability']:.1%}" in printed
