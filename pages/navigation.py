@@ -15,7 +15,7 @@ from core.launch.queue import advance
 from core.paths import ASSETS
 from pages.components.page_keys.page_keys import page_keys
 from pages.shared.address import renew_address, tidy_address
-from pages.shared.errors import PageEnd, guard
+from pages.shared.errors import PageEnd, Stopped, guard
 from pages.shared.layout import page_path
 from pages.shared.results import forget_changed_data
 from pages.shared.start import page_style, wait_for_imports
@@ -103,7 +103,7 @@ def main() -> None:
         forget_changed_data()
         take_up_runs()
     # A page may stop early, for a model that has to be fetched first; it has an end all the same.
-    with suppress(PageEnd):
+    with suppress(PageEnd, Stopped):
         chosen.run()
     page_keys()
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-import numpy as np
-
-from core.data.collections import Collection, Entry, Said
-from core.data.wordnet import find_synset, path_to_root
 from core.figures.disagreements import CLASSIFIER_COLOUR, CLIP_COLOUR
 from core.figures.overlay import to_data_uri
+from core.methods.clip.collection import CollectedClass, CollectedPicture
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1c1e21;
@@ -22,58 +19,34 @@ img { width: 100%; border-radius: .3rem; } figcaption { font-size: .9rem; } code
 """
 
 
-def collection_page(collection: Collection, pixels: Mapping[str, np.ndarray], title: str) -> str:
-    """The page: a section for each class with its synset, its place in WordNet, and its pictures.
-
-    Args:
-        pixels: of entries by their keys, (height, width, 3) uint8; what is missing is said.
-    """
-    sections = "".join(_section(collection, wnid, pixels) for wnid in collection.wnids())
+def collection_page(classes: Sequence[CollectedClass], title: str) -> str:
+    """The page: a section for each class with its synset, its place in WordNet, and its pictures."""
+    pictures = sum(len(each.pictures) for each in classes)
     return (
         f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{html.escape(title)}</title>"
         f"<meta name='viewport' content='width=device-width'><style>{_STYLE}</style></head><body>"
-        f"<h1>{html.escape(title)}</h1><p>{len(collection.wnids())} classes of ImageNet, "
-        f"{len(collection.entries)} pictures that only one of two models has among its best classes.</p>"
-        f"{sections}<p class='path'>Classes and paths: WordNet 3.0, Princeton University.</p></body></html>\n"
+        f"<h1>{html.escape(title)}</h1><p>{len(classes)} classes of ImageNet, "
+        f"{pictures} pictures that only one of two models has among its best classes.</p>"
+        f"{''.join(map(_section, classes))}"
+        "<p class='path'>Classes and paths: WordNet 3.0, Princeton University.</p></body></html>\n"
     )
 
 
-def path_words(wnid: str) -> str:
-    """From entity down to the class."""
-    return " › ".join(synset.names[0] for synset in reversed(path_to_root(wnid)))
-
-
-def said_words(said: Said, share: int = 2) -> str:
-    """`CLIP: place 3; says plate 41%, cup 20%`."""
-    best = ", ".join(
-        f"{name} {probability:.0%}"
-        for name, probability in list(zip(said.classes, said.probabilities, strict=True))[:share]
-    )
-    return f"{said.model}: place {said.place:,}; says {best}"
-
-
-def _section(collection: Collection, wnid: str, pixels: Mapping[str, np.ndarray]) -> str:
-    synset = find_synset(wnid)
-    figures = "".join(
-        _figure(entry, pixels.get(entry.key))
-        for who in ("only_clip", "only_classifier")
-        for entry in collection.of(wnid, who)  # type: ignore[arg-type]
-    )
+def _section(shown: CollectedClass) -> str:
     return (
-        f"<h2>{html.escape(', '.join(synset.names))} <code>{wnid}</code></h2><div>{html.escape(synset.gloss)}</div>"
-        f"<div class='path'>{html.escape(path_words(wnid))}</div><div class='row'>{figures}</div>"
+        f"<h2>{html.escape(', '.join(shown.names))} <code>{shown.wnid}</code></h2><div>{html.escape(shown.gloss)}</div>"
+        f"<div class='path'>{html.escape(shown.path)}</div>"
+        f"<div class='row'>{''.join(map(_figure, shown.pictures))}</div>"
     )
 
 
-def _figure(entry: Entry, pixels: np.ndarray | None) -> str:
-    alone, colour = (entry.clip, CLIP_COLOUR) if entry.who == "only_clip" else (entry.classifier, CLASSIFIER_COLOUR)
+def _figure(picture: CollectedPicture) -> str:
+    colour = CLIP_COLOUR if picture.who == "only_clip" else CLASSIFIER_COLOUR
     image = "<em>The picture is gone.</em>"
-    if pixels is not None:
-        image = f"<img src='{to_data_uri(pixels)}' alt='{html.escape(entry.title, quote=True)}'>"
-    lines = [said_words(entry.clip), said_words(entry.classifier)]
-    lines += [f"Why: {entry.reason or '–'}", f"Source: {entry.source or '–'}"]
-    said = "<br>".join(html.escape(line) for line in lines)
+    if picture.pixels is not None:
+        image = f"<img src='{to_data_uri(picture.pixels)}' alt='{html.escape(picture.title, quote=True)}'>"
+    said = "<br>".join(html.escape(line) for line in picture.lines)
     return (
-        f"<figure style='border-top:5px solid {colour}'>{image}<figcaption><b>Only {html.escape(alone.model)}, in its "
-        f"best {entry.top}</b><br>{said}</figcaption></figure>"
+        f"<figure style='border-top:5px solid {colour}'>{image}<figcaption><b>{html.escape(picture.heading)}</b><br>"
+        f"{said}</figcaption></figure>"
     )

@@ -8,14 +8,12 @@ from collections.abc import Mapping
 from core.errors import UnknownNameError
 from core.experiments.catalogue import RECIPES as EXPERIMENTS
 from core.experiments.spec import Recipe
-from core.launch import sweep
 
 SWEEP = Recipe(
     name="sweep",
     title="Hyperparameter sweep",
     summary="Many short trainings of another recipe, each chosen by what the earlier ones reached",
-    config=sweep.Config,
-    run=sweep.run,
+    module="core.launch.sweep",
 )
 RECIPES: Mapping[str, Recipe] = ChainMap({"sweep": SWEEP}, EXPERIMENTS)
 

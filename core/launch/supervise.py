@@ -6,6 +6,7 @@ heard. Of several processes (`torch.distributed`) the first writes, and all stop
 
 from __future__ import annotations
 
+import _thread
 import json
 import os
 import signal
@@ -16,6 +17,8 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
+from itertools import chain, islice
+from pathlib import Path
 from typing import Any
 
 from core.configs import from_dict
@@ -43,24 +46,26 @@ def supervise(folder: RunFolder, find: FindRecipe) -> Iterator[Any]:
     if int(os.environ.get("RANK", "0")) > 0:
         yield from _assist(folder, find)
         return
-    with claim(folder), _stop_signals() as signalled:
+    with claim(folder), _stop_signals() as signals:
         try:
             journal = Journal(folder)
         except OSError as error:
             raise _fail(folder, error) from error
         with journal:
-            yield from _work(folder, find, journal, signalled)
+            yield from _work(folder, find, journal, signals)
 
 
-def _work(folder: RunFolder, find: FindRecipe, journal: Journal, signalled: Callable[[], bool]) -> Iterator[Any]:
-    wishes, turns = _Wishes(folder, signalled), _Turns()
+def _work(folder: RunFolder, find: FindRecipe, journal: Journal, signals: _Signals) -> Iterator[Any]:
+    wishes, turns = _Wishes(folder, signals), _Turns()
     reports: Generator[Any, None, None] | None = None
     try:
         if wishes.now() and _alone():
             journal.end("stopped")
             return
         reports = _start(folder, find, journal.device)
-        for report in reports:
+        with signals.interrupting(folder.stop):
+            first = list(islice(reports, 1))
+        for report in chain(first, reports):
             try:
                 journal.note(report)
             except OSError as error:
@@ -73,6 +78,8 @@ def _work(folder: RunFolder, find: FindRecipe, journal: Journal, signalled: Call
                 journal.end(wishes.outcome())
                 return
         journal.end("finished")
+    except _Interrupted:
+        journal.end(wishes.outcome())
     except GeneratorExit:
         # Whoever iterated has had enough.
         try:
@@ -150,11 +157,11 @@ def _fail(folder: RunFolder, error: Exception, journal: Journal | None = None) -
 class _Wishes:
     """Whether somebody wants the run to stop; the disk is asked at every report, which takes it microseconds."""
 
-    def __init__(self, folder: RunFolder, signalled: Callable[[], bool]) -> None:
-        self.folder, self.signalled = folder, signalled
+    def __init__(self, folder: RunFolder, signals: _Signals) -> None:
+        self.folder, self.signals = folder, signals
 
     def now(self) -> bool:
-        return self.signalled() or self.folder.stop.exists()
+        return bool(self.signals.received) or self.folder.stop.exists()
 
     def outcome(self) -> Status:
         """What the run is after stopping: a job that Slurm takes back is not over, it waits for its next turn."""
@@ -174,22 +181,65 @@ class _Turns:
         return new
 
 
-@contextmanager
-def _stop_signals() -> Iterator[Callable[[], bool]]:
-    """SIGTERM and the first SIGINT only set a flag; the second SIGINT interrupts. Outside the main thread: nothing."""
-    received: list[int] = []
+class _Interrupted(BaseException):
+    """A wish to stop, in the middle of what a run prepares. No `Exception`: no recipe may recover from it."""
 
-    def on_signal(number: int, _frame: object) -> None:
-        if number == signal.SIGINT and signal.SIGINT in received:
+
+class _Signals:
+    """What asked this process to stop: SIGTERM and the first SIGINT are kept in mind; the second SIGINT interrupts."""
+
+    def __init__(self) -> None:
+        self.received: list[int] = []
+        self.interrupts = False
+        self.heard = threading.current_thread() is threading.main_thread()
+
+    def __call__(self, number: int, _frame: object) -> None:
+        if number == signal.SIGINT and signal.SIGINT in self.received:
             raise KeyboardInterrupt
-        received.append(number)
+        self.received.append(number)
+        if self.interrupts:
+            self.interrupts = False
+            raise _Interrupted
 
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+    @contextmanager
+    def interrupting(self, stop: Path) -> Iterator[None]:
+        """Meanwhile any of them, or the file `stop`, ends at once whatever goes on: nothing of it has to be saved.
+
+        Reading images, loading a network and compiling it take minutes and report nothing.
+        """
+        if not (self.heard and _alone()):
+            yield
+            return
+        through = threading.Event()
+        looks = threading.Thread(target=self._look, args=(stop, through), daemon=True, name="stop")
+        self.interrupts = True
+        looks.start()
+        try:
+            yield
+        finally:
+            self.interrupts = False
+            through.set()
+
+    def _look(self, stop: Path, through: threading.Event) -> None:
+        while not through.wait(0.3):
+            if stop.exists():
+                if hasattr(signal, "pthread_kill"):  # which wakes a main thread that waits for something
+                    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+                else:
+                    _thread.interrupt_main(signal.SIGTERM)
+                return
+
+
+@contextmanager
+def _stop_signals() -> Iterator[_Signals]:
+    """What asks this process to stop; outside of the main thread no signal does."""
+    signals = _Signals()
+    if not signals.heard:
+        yield signals
         return
-    previous = {number: signal.signal(number, on_signal) for number in stop_signals()}
+    previous = {number: signal.signal(number, signals) for number in stop_signals()}
     try:
-        yield lambda: bool(received)
+        yield signals
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

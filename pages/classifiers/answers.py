@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 from PIL import Image
 
 from core.data.catalogue import read_dataset, sample_images
@@ -215,7 +214,7 @@ def table_of(found: Compared) -> pd.DataFrame:
     )
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@shared("Reading images …")
 def _labels_drawn(data: str, split: str, seed: int) -> list[int]:
     return [label for _, label in sample_images(data, split, SAMPLES, seed)]
 

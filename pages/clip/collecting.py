@@ -42,7 +42,7 @@ def collecting_row(question: DisagreementRequest, found: Found) -> None:
 def collect_button(question: DisagreementRequest, found: Found, verdict: Verdict) -> None:
     """Put this picture into the collection; of one that both name or neither, why it cannot be."""
     if verdict.who in ("both", "neither"):
-        st.caption(f"{verdict.who.capitalize()} of the two names it, so it is none for the ten classes.")
+        st.caption(f"{plain(verdict.who.capitalize())} of the two names it, so it is none for the ten classes.")
         return
     with guard():
         key = picture_key(found.pictures[verdict.picture].open())

@@ -12,8 +12,16 @@ from core.data.collections import Collection, Entry, Side
 from core.data.prompts import STRATEGIES
 from core.data.wordnet import find_synset, imagenet_wnids
 from core.errors import CoreError
-from core.figures.collection import collection_page, path_words, said_words
-from core.methods.clip.collection import CLASSES, ONLY_CLASSIFIER, ONLY_CLIP, nearest_pair
+from core.figures.collection import collection_page
+from core.methods.clip.collection import (
+    CLASSES,
+    ONLY_CLASSIFIER,
+    ONLY_CLIP,
+    collected_classes,
+    nearest_pair,
+    path_words,
+    said_words,
+)
 from core.shares import counted
 from pages.clip.collection_store import change, collection, is_kept, picture_of
 from pages.clip.disagreements_comparison import read_question, wording
@@ -65,7 +73,7 @@ def export(name: str) -> Export:
             top=question.top,
         ),
         pictures=pixels,
-        documents={"collection": partial(collection_page, found, pixels, TITLE)},
+        documents={"collection": partial(collection_page, collected_classes(found, pixels), TITLE)},
         table=table(found),
         facts={"whole classes": whole_classes(found), "classes": list(found.wnids())},
     )
@@ -133,7 +141,7 @@ def _actions(found: Collection) -> None:
         one, other, above, steps = pair
         first, second = (find_synset(imagenet_wnids()[each]).names[0] for each in (one, other))
         st.caption(
-            f"The two nearest classes: {plain(first)} and {plain(second)}, {steps} steps apart over {plain(above)}."
+            f"The two nearest classes: {plain(first)} and {plain(second)}, {steps:d} steps apart over {plain(above)}."
         )
 
 
@@ -154,7 +162,8 @@ def _class_row(found: Collection, wnid: str) -> None:
                 _card(who, entry)
         for who, (wanted, words, _) in SIDES.items():
             if (missing := wanted - len(found.of(wnid, who))) > 0:
-                st.caption(f":material/add_photo_alternate: Missing: {counted(missing, 'picture')} that {words}.")
+                lack = f"{counted(missing, 'picture')} that {words}"
+                st.caption(f":material/add_photo_alternate: Missing: {plain(lack)}.")
 
 
 def _card(who: Side, entry: Entry) -> None:

@@ -45,6 +45,7 @@ from pages.shared.export import Export
 from pages.shared.foreign import plain
 from pages.shared.pickers import second_model_picker
 from pages.shared.recipes import filled_recipe
+from pages.shared.results import shared
 
 PREFERRED = ("imagenet_samples", "tiny_imagenet")
 ASKED_AS = ("photo", "plain", "ensemble")
@@ -200,7 +201,7 @@ def _card(found: Found, verdict: Verdict, names: Sequence[str]) -> PictureCard:
     return PictureCard(pixels=found.thumbnails[verdict.picture], shows=names[verdict.label], line=line)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@shared("Looking up the classes …")
 def _knows(data: str) -> bool:
     """Whether most classes of a data set are among the 1000."""
     info = installed_datasets()[data]

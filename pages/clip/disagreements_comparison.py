@@ -121,7 +121,7 @@ def titles(question: DisagreementRequest) -> tuple[str, str]:
     return loaded_model(question.clip).spec.title, loaded_model(question.classifier).spec.title
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
+@shared("Looking up the classes it was taught …", most=32)
 def seen_classes(name: str) -> tuple[int, ...]:
     """Those of the 1000 whose names a model of our own was taught; empty for models of others."""
     labels = [label for each in labels_seen(name).values() for label in each]

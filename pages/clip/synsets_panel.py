@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +14,13 @@ from core.data.examples import load_example
 from core.data.labelled_pictures import LabelledPicture, choose_pictures, dataset_pictures
 from core.data.wordnet import class_synset, find_synset, imagenet_wnids, path_to_root
 from core.errors import CoreError
-from core.figures.collection import path_words
 from core.figures.disagreements import CLASSIFIER_COLOUR, CLIP_COLOUR, TRUE_COLOUR, PictureCard, picture_row
 from core.methods.accuracy.batched_answers import Answers, ask_about
+from core.methods.clip.collection import path_words
 from core.methods.clip.disagreements import common_ancestor
 from core.methods.clip.synset_variety import MISLEADING, Pair, Variety, Way, synset_variety
 from core.reports import OnProgress, silent
+from pages.clip.disagreements_comparison import Opener
 from pages.shared.cache import loaded_model
 from pages.shared.errors import guard
 from pages.shared.export import Export
@@ -102,18 +104,18 @@ def shown_of(name: str, data: str, wnid: str) -> Shown:
         CoreError: there are fewer than two that can be read.
     """
     pictures = pictures_of(data, wnid, MOST)
-    answers = _seen(name, data, wnid, pictures)
+    answers = _seen(name, (data, wnid), [each.open for each in pictures])
     ways = synset_variety(answers.thumbnails, answers.values)
     return Shown(data=data, wnid=wnid, pictures=pictures, answers=answers, ways=ways)
 
 
 @shared("Looking at the pictures …")
 def _seen(
-    name: str, data: str, wnid: str, _pictures: tuple[LabelledPicture, ...], *, on_progress: OnProgress = silent
+    name: str, pictures: tuple[str, str], _open: Sequence[Opener], *, on_progress: OnProgress = silent
 ) -> Answers:
     module, model = encoder(name), loaded_model(name)
     return ask_about(
-        [each.open for each in _pictures],
+        _open,
         model.network.preprocessing,
         module.embed,
         lock=model.lock,
@@ -121,7 +123,7 @@ def _seen(
     )
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@shared("Looking for pictures …")
 def pictures_of(data: str, wnid: str, count: int) -> tuple[LabelledPicture, ...]:
     """Up to so many random pictures of a class of a data set; none is read yet."""
     found = dataset_pictures(data, (usual_split(data),))
@@ -130,7 +132,7 @@ def pictures_of(data: str, wnid: str, count: int) -> tuple[LabelledPicture, ...]
     return choose_pictures(tuple(each for each in group if each.label in labels), count)
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
+@shared("Looking up the classes …", most=16)
 def synsets_in(data: str) -> tuple[str, ...]:
     """The ids of the classes of a data set that have enough pictures."""
     found = dataset_pictures(data, (usual_split(data),))
@@ -245,7 +247,7 @@ def _pair(pair: Pair) -> None:
     )
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@shared("Looking for pictures …", most=32)
 def _one_of(wnid: str) -> np.ndarray | None:
     """A picture of a class, of any data set that is here; None where none has it."""
     for data, card in installed_datasets().items():

@@ -37,6 +37,7 @@ from pages.shared.export import Export
 from pages.shared.foreign import plain
 from pages.shared.pickers import Picture
 from pages.shared.recipes import filled_recipe, picture_setting
+from pages.shared.results import shared
 from pages.shared.zero_shot import (
     BUNDLED_LABELS,
     best_template,
@@ -248,7 +249,7 @@ def _where(name: str, picture: Picture, question: StrategyRequest | None) -> Non
     st.caption(plain(hiding_check(name, picture.digest, text, (), picture.image).sentence()))
 
 
-@st.cache_data(max_entries=128, show_spinner=False)
+@shared("Drawing the map …", most=128)
 def _glowing(name: str, digest: str, text: str, _photo: np.ndarray, _patches: np.ndarray) -> bytes:
     """The photo under its map as a file: encoding it takes as long as the bars."""
     return to_png(overlay(_photo, _patches))

@@ -26,7 +26,7 @@ from core.models.diffusion import LatentDiffusion
 from core.models.weights import availability
 from core.shares import counted
 from pages.shared.cache import in_use, loaded_model
-from pages.shared.results import SharedResults
+from pages.shared.results import SharedResults, shared
 
 # Samples times prompts up to which a simulation takes a few seconds at most.
 MOST_SIMULATED = 200_000
@@ -135,7 +135,7 @@ def left_out_steps(name: str) -> str:
     )
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@shared("Encoding the photo …")
 def latent_of(name: str, digest: str, _image: Image.Image) -> Tensor:
     """(channels, height, width) of one photo."""
     pipeline = _pipeline(name)
@@ -143,7 +143,7 @@ def latent_of(name: str, digest: str, _image: Image.Image) -> Tensor:
         return pipeline.encode(to_batch([_image], model.network.preprocessing))[0]
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@shared("Reading the prompts …", most=16)
 def prompt_states(name: str, prompts: tuple[str, ...]) -> Tensor:
     """(prompts, length, dim), read once for all pictures and time steps."""
     pipeline = _pipeline(name)
@@ -153,7 +153,7 @@ def prompt_states(name: str, prompts: tuple[str, ...]) -> Tensor:
         )
 
 
-@st.cache_resource(max_entries=128, show_spinner=False)
+@shared("Denoising once …", most=128)
 def view_of(
     name: str, digest: str, prompts: tuple[str, ...], share: int, seed: int, _image: Image.Image
 ) -> DenoisingView:
@@ -166,7 +166,7 @@ def view_of(
         return denoising_view(pipeline, latent, states, step, seed=seed)
 
 
-@st.cache_resource(max_entries=128, show_spinner=False)
+@shared("Comparing two prompts …", most=128)
 def advantage_of(name: str, digest: str, first: str, second: str, _image: Image.Image) -> np.ndarray:
     """Where the first of two prompts denoises better, (height, width)."""
     pipeline, latent = _pipeline(name), latent_of(name, digest, _image)
@@ -175,7 +175,7 @@ def advantage_of(name: str, digest: str, first: str, second: str, _image: Image.
         return advantage_map(pipeline, latent, states)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@shared("Simulating classifications …")
 def simulated_false_pruning(plan: Plan, prompts: int, classifications: int) -> float:
     """How often the t-test of `plan` removes a given one of so many equally good prompts, simulated."""
     return false_pruning_rate(plan, prompts=prompts, trials=classifications)

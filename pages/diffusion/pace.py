@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
-import streamlit as st
 import torch
 
 from core.configs import from_dict
@@ -19,6 +18,7 @@ from core.models.diffusion import LatentDiffusion
 from core.reports import roughly
 from pages.shared.cache import in_use
 from pages.shared.foreign import plain
+from pages.shared.results import shared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ def earlier_pace(name: str, plan: Plan, finished: Sequence[Evaluation]) -> Pace 
     return found
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@shared("Timing some passes …", most=8)
 def probed_pace(name: str) -> Pace:
     """Some passes in a batch that fits, measured now."""
     with in_use(name) as model, torch.inference_mode():

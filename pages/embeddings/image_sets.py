@@ -137,7 +137,7 @@ def _given(address: str) -> ChosenImages:
     raise CoreError(f"The address names unknown pictures, {address!r}.", "Others are shown instead.")
 
 
-@shared("Reading the pictures", most=8, stoppable=True)
+@shared("Reading the pictures", most=8)
 def _read(
     address: str,
     stamp: int,

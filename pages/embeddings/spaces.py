@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import streamlit as st
 
 from core.methods.embeddings.embedding import TITLES, Plane, PlaneConfig, align, place_once
 from core.methods.embeddings.embedding_quality import (
@@ -138,7 +137,7 @@ def depths_of(asked: Asked) -> tuple[list[Asked], list[str]]:
     return [Asked(model=asked.model, cut=cut) for cut in cuts], names
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@shared("Finding the layers …", most=32)
 def cuts_of(name: str) -> Readouts:
     """Where a model can be cut."""
     with in_use(name) as model:
@@ -151,7 +150,7 @@ def spaces_of(name: str, cuts: Sequence[Readout], given: ChosenImages) -> list[S
     return [found[cut] for cut in cuts]
 
 
-@shared(lambda name, *_: f"Features of {loaded_model(name).spec.title}", most=12, stoppable=True)
+@shared(lambda name, *_: f"Features of {loaded_model(name).spec.title}", most=12)
 def _spaces(
     name: str, cuts: tuple[Readout, ...], signature: str, _given: ChosenImages, *, on_progress: OnProgress = silent
 ) -> dict[Readout, Space]:
@@ -181,7 +180,7 @@ def drawing_of(
     return _drawing(given.signature, asked, config, before, space, given, begin)
 
 
-@shared(lambda _, asked, config, *__: f"{TITLES[config.method]} of {asked.title}", most=24, stoppable=True)
+@shared(lambda _, asked, config, *__: f"{TITLES[config.method]} of {asked.title}", most=24)
 def _drawing(
     signature: str,
     asked: Asked,
@@ -228,7 +227,7 @@ def similarity_of(shown: PlaneView) -> float | None:
     )
 
 
-@shared("How alike the two spaces are", stoppable=True)
+@shared("How alike the two spaces are")
 def _alike(
     signature: str, asked: tuple[Asked, ...], _vectors: list[np.ndarray], *, on_progress: OnProgress = silent
 ) -> float:

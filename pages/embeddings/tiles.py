@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import streamlit as st
 from PIL import Image
 
 from core.data.examples import EXAMPLES, load_example
@@ -18,6 +17,7 @@ from core.reports import finish
 from pages.shared.cache import loaded_model
 from pages.shared.foreign import plain
 from pages.shared.pickers import Picture
+from pages.shared.results import shared
 from pages.shared.tiles import Tiles, tile
 
 _VIEWS = 12
@@ -33,7 +33,7 @@ class Drawn:
     nearest: np.ndarray
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
+@shared("Looking at views of photos …", most=16)
 def drawn_views(digest: str, title: str, _image: Image.Image) -> Drawn:
     """Computed once for a photo."""
     others = [(example.title, load_example(example.name)) for example in EXAMPLES.values() if example.title != title]

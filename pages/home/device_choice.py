@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.device import choose_device, device_title, known_devices, pick_device, wished_device
 from pages.shared.foreign import plain
+from pages.shared.results import forget_everything
 
 
 def device_choice() -> None:
@@ -36,4 +37,4 @@ def _words(name: str) -> str:
 def _change() -> None:
     choose_device(st.session_state["device-choice"])
     # Models, and whatever was left on the device that they were on.
-    st.cache_resource.clear()
+    forget_everything()

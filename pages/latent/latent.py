@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-import streamlit as st
 
 from core.data.catalogue import installed_datasets, usual_split
 from core.errors import CoreError, MissingWeightsError
@@ -93,7 +92,7 @@ def statistics_of(name: str, address: str, *, on_progress: OnProgress = silent) 
         return latent_statistics(cast(VAE, model.module), images)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@shared("Decoding the plane …", most=16)
 def plane_of(name: str, layout: Layout, dimensions: tuple[int, int]) -> Manifold:
     """The grid of decodings that the browser gets."""
     with in_use(name) as model:
@@ -101,14 +100,14 @@ def plane_of(name: str, layout: Layout, dimensions: tuple[int, int]) -> Manifold
         return manifold(module, grid_side(module.config.pixels), layout=layout, dimensions=dimensions)
 
 
-@st.cache_resource(max_entries=512, show_spinner=False)
+@shared("Decoding …", most=512)
 def exact_of(name: str, latent: tuple[float, ...]) -> np.ndarray:
     """(height, width, channels) in [0, 1]: what the decoder makes of one latent."""
     with in_use(name) as model:
         return decoded(cast(VAE, model.module), np.array([latent], dtype=np.float32))[0]
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@shared("Encoding and decoding again …")
 def reencoded_of(name: str, passes: int, digest: str, _images: np.ndarray) -> Reencoded:
     """Pictures through the model again and again; `digest` tells them from others."""
     with in_use(name) as model:
@@ -125,7 +124,7 @@ def drawn_of(
         return draw(cast(VAE, model.module), source, count, seed=seed, scale=scale, statistics=statistics)
 
 
-@st.cache_resource(max_entries=128, show_spinner=False)
+@shared("Walking along the dimensions …", most=128)
 def traversal_of(
     name: str, latent: tuple[float, ...], dimensions: tuple[int, ...], extent: float, steps: int
 ) -> Traversal:
@@ -136,7 +135,7 @@ def traversal_of(
         )
 
 
-@st.cache_resource(max_entries=128, show_spinner=False)
+@shared("Going from one to the other …", most=128)
 def interpolation_of(
     name: str, first: tuple[float, ...], last: tuple[float, ...], steps: int, way: Way
 ) -> Interpolation:

@@ -28,6 +28,7 @@ from pages.components.operators.packing import Arrays, pack
 from pages.operators.view import OperatorsView, fitting_sizes
 from pages.shared.cache import in_use
 from pages.shared.pickers import Picture
+from pages.shared.results import shared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +125,7 @@ def _frame(config: MixerConfig) -> tuple[int, ...]:
     return config.image_size, config.patch_size, config.embed_dim, config.num_heads, config.depth
 
 
-@st.cache_resource(max_entries=24, show_spinner=False)
+@shared("Computing the layers …", most=24)
 def _random(settings: OperatorSettings, side: int, digest: str, _image: Image.Image) -> Columns:
     picture = small_picture(_image, side)
     grid = (picture.shape[0], picture.shape[1])
@@ -137,7 +138,7 @@ def _random(settings: OperatorSettings, side: int, digest: str, _image: Image.Im
     return _columns(picture, picture, layers, kernels)
 
 
-@st.cache_resource(max_entries=24, show_spinner=False)
+@shared("Computing the layers …", most=24)
 def _trained(
     names: tuple[tuple[OperatorName, str], ...], block: int, head: int, digest: str, _image: Image.Image
 ) -> Columns:

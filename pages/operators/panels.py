@@ -21,6 +21,7 @@ from pages.operators.view import OperatorsView
 from pages.operators.words import mixers_caption, mixers_sentence, trap_sentence
 from pages.shared.foreign import code, plain
 from pages.shared.pickers import Picture
+from pages.shared.results import shared
 
 RESULTS = CHECKOUT / "benchmarks" / "results" / "mixers.json"
 TEMPERATURES = tuple(float(f"{value:.3g}") for value in np.geomspace(0.1, 100, 13))
@@ -32,7 +33,7 @@ def trap_of(view: OperatorsView, picture: Picture, temperatures: tuple[float, ..
     return _trap(view, place, picture.digest, temperatures, picture.image)
 
 
-@st.cache_resource(max_entries=64, show_spinner="Weighing the diagonal …")
+@shared("Weighing the diagonal …")
 def _trap(
     view: OperatorsView,
     place: tuple[bool, int, int],

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import streamlit as st
 import torch
 from PIL import Image
 from torch import nn
@@ -38,17 +37,18 @@ from core.methods.precision.precision_probe import ProcessMemory
 from core.methods.precision.timing import Conditions, Latencies, TimedRun
 from core.models.spec import LoadedModel
 from core.reports import OnProgress, silent
-from pages.precision.probe_process import printed_by
 from pages.shared.cache import in_use, loaded_model
 from pages.shared.pickers import Picture
-from pages.shared.results import shared
+from pages.shared.probe_process import printed_by
+from pages.shared.results import SharedResults, shared, store
 from pages.shared.zero_shot import weights_of
 
 RUNS, WARMUPS = 100, 10
 # The first look takes about this long for all its runs, and no format may take longer for one pass.
 FIRST_SECONDS, FIRST_PASS_SECONDS = 1.0, 0.4
+# Held by whoever measures: timings taken at once would measure each other.
+_MEASURING = threading.Lock()
 TEMPLATES = ("a photo of a {}.",)
-PARTIAL = "precision-partial"
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def first_look(question: PrecisionRequest, _image: Image.Image, *, on_progress: 
                 plan = report
                 continue
             runs.setdefault(report.name, []).append(report.milliseconds)
-            on_progress(0.8 * report.done / report.total, f"A first look: run {report.done} of {report.total}")
+            on_progress(0.8 * report.done / report.total, f"run {report.done} of {report.total}")
             # Enough of a slow network, once every format has had a few turns.
             spent = sum(map(sum, runs.values())) / 1e3
             assert plan is not None
@@ -119,35 +119,28 @@ def first_look(question: PrecisionRequest, _image: Image.Image, *, on_progress: 
         assert plan is not None
         profiles = {}
         for number, name in enumerate(plan.formats):
-            on_progress(0.8 + 0.2 * number / len(plan.formats), f"Following the memory of {FORMATS[name].title}")
+            on_progress(0.8 + 0.2 * number / len(plan.formats), f"the memory of {FORMATS[name].title}")
             copied = cast(network, FORMATS[name], device)
             profiles[name] = memory_profile(copied, forward(copied, batch, FORMATS[name]), device)
     return Measured(timing=_timing(plan, runs), profiles=profiles, memory={}, whole=False)
 
 
 def whole_measurement(question: PrecisionRequest) -> Measured | None:
-    """The protocol's figures, if they were taken; or what this session had when it stopped them."""
-    if (found := _measure_whole.known(question, None, {})) is not None:
-        return found
-    kept: tuple[PrecisionRequest, Measured] | None = st.session_state.get(PARTIAL)
-    return kept[1] if kept is not None and kept[0] == question else None
+    """The protocol's figures, if they were taken; or what there was when somebody stopped them."""
+    known = _measure_whole.known(question, None, {})
+    return known if known is not None else next(iter(_partial().get((question,))), None)
 
 
 def measure_whole(question: PrecisionRequest, image: Image.Image, profiles: dict[str, MemoryProfile]) -> Measured:
-    """The whole protocol, in processes of their own; ends with this script, so any click stops it between two runs.
+    """The whole protocol, in processes of their own, which end when nobody waits for them.
 
     Raises:
         CoreError: somebody else is measuring, or the process failed.
     """
-    if not _measuring().acquire(blocking=False):
-        raise CoreError("Another visitor is measuring on this machine, and two at once would slow each other.", "Wait.")
-    try:
-        return _measure_whole(question, image, profiles)
-    finally:
-        _measuring().release()
+    return _measure_whole(question, image, profiles)
 
 
-@shared("Starting a process of its own …")
+@shared("Measuring", stays_stopped=False)
 def _measure_whole(
     question: PrecisionRequest,
     _image: Image.Image | None,
@@ -156,9 +149,20 @@ def _measure_whole(
     on_progress: OnProgress = silent,
 ) -> Measured:
     assert _image is not None
+    if not _MEASURING.acquire(blocking=False):
+        raise CoreError("Another visitor is measuring on this machine, and two at once would slow each other.", "Wait.")
+    try:
+        return _protocol(question, _image, _profiles, on_progress)
+    finally:
+        _MEASURING.release()
+
+
+def _protocol(
+    question: PrecisionRequest, image: Image.Image, profiles: dict[str, MemoryProfile], on_progress: OnProgress
+) -> Measured:
     with tempfile.TemporaryDirectory(prefix="vitrine-precision-") as folder:
-        command = _command(question, loaded_model(question.name), _image, Path(folder))
-        timing = _time(question, command, _profiles, on_progress)
+        command = _command(question, loaded_model(question.name), image, Path(folder))
+        timing = _time(question, command, profiles, on_progress)
         memory = {}
         for number, name in enumerate(timing.plan.formats):
             share = 0.7 + 0.3 * number / len(timing.plan.formats)
@@ -166,7 +170,7 @@ def _measure_whole(
             tick()
             for values in printed_by([*command[:3], "memory", *command[4:], "--formats", name], tick):
                 memory[name] = from_dict(ProcessMemory, values)
-    return Measured(timing=timing, profiles=_profiles, memory=memory, whole=True)
+    return Measured(timing=timing, profiles=profiles, memory=memory, whole=True)
 
 
 def _time(
@@ -175,11 +179,11 @@ def _time(
     profiles: dict[str, MemoryProfile],
     on_progress: OnProgress,
 ) -> Timing:
-    """The timing process; what is there so far is kept for this session after every run."""
+    """The timing process; what is there so far is kept after every run."""
     plan: TimingPlan | None = None
     runs: dict[str, list[float]] = {}
     formats = ",".join(question.formats) or "fp32"
-    state = [(0.0, "Starting a process of its own …")]
+    state = [(0.0, "starting a process of its own")]
     for values in printed_by([*command, "--formats", formats], lambda: on_progress(*state[-1])):
         if "formats" in values:
             plan = _read_plan(values)
@@ -189,9 +193,9 @@ def _time(
         runs.setdefault(report.name, []).append(report.milliseconds)
         kept = Measured(timing=_timing(plan, runs), profiles=profiles, memory={}, whole=False)
         if len(runs) == len(plan.formats):
-            st.session_state[PARTIAL] = (question, kept)
+            _partial().put((question,), kept)
         medians = ", ".join(f"{FORMATS[name].title} {np.median(each):.3g} ms" for name, each in runs.items())
-        state.append((0.7 * report.done / report.total, f"Run {report.done} of {report.total}: medians {medians}"))
+        state.append((0.7 * report.done / report.total, f"run {report.done} of {report.total}, medians {medians}"))
         on_progress(*state[-1])
     assert plan is not None
     return _timing(plan, runs)
@@ -220,7 +224,7 @@ def logits_of_set(
     with in_use(name):
         copied = cast(network, chosen, pick_device(device))
         for start in range(0, len(_pictures), size):
-            on_progress(start / len(_pictures), f"{chosen.title}: image {start + 1} of {len(_pictures)}")
+            on_progress(start / len(_pictures), f"image {start + 1} of {len(_pictures)}")
             images = [picture.image for picture in _pictures[start : start + size]]
             parts.append(logits_in(copied, to_batch(images, model.network.preprocessing), chosen, batch_size=size))
     return np.concatenate(parts)
@@ -281,7 +285,6 @@ def _read_plan(values: dict[str, Any]) -> TimingPlan:
     )
 
 
-@st.cache_resource(show_spinner=False)
-def _measuring() -> threading.Lock:
-    """Held by whoever measures: timings taken at once would measure each other."""
-    return threading.Lock()
+def _partial() -> SharedResults:
+    """What was measured of protocols that somebody stopped."""
+    return store("partial protocols", 8)

@@ -106,8 +106,6 @@ def measuring(question: PrecisionRequest, picture: Picture) -> Measured:
         wanted = st.button(f"Measure {RUNS} runs of each", icon=":material/timer:", type="primary", key="measure")
         st.caption(f"About {prediction(measured)}, and a fresh process for the memory of each format.")
     if wanted:
-        with slot:
-            st.button("Stop", icon=":material/stop:", key="stop", help="What is measured so far is kept.")
         with guard():
             measure_whole(question, picture.image, measured.profiles)
             st.rerun()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import streamlit as st
-
 from core.data.catalogue import installed_datasets, read_dataset, sample_images
 from core.data.examples import EXAMPLES, load_example
 from core.data.images import image_digest
 from core.data.prompts import dataset_labels
 from pages.shared.pickers import Picture, chosen_pictures
+from pages.shared.results import shared
 
 OWN, OWN_PICKER = "own", "compared_photos"
 OWN_DEFAULT = tuple(f"example:{each}" for each in ("cat", "coffee", "motorcycle"))
@@ -27,7 +26,7 @@ def own_photos() -> list[Picture]:
     return chosen_pictures(OWN_PICKER, OWN_DEFAULT)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@shared("Reading images …", most=8)
 def _drawn(source: str, count: int) -> tuple[Picture, ...]:
     if source == "examples":
         found = [(EXAMPLES[name].title, load_example(name)) for name in EXAMPLES]

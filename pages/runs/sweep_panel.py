@@ -40,6 +40,7 @@ from core.runs.studies import (
 from pages.shared.address import remember, remembered
 from pages.shared.errors import guard, show_error
 from pages.shared.foreign import plain
+from pages.shared.results import shared
 from pages.shared.train_address import open_settings
 
 EVERY = "3s"
@@ -155,7 +156,7 @@ def _importance(summary: StudySummary) -> None:
     )
 
 
-@st.cache_data(show_spinner="Fitting a forest to the trials …", max_entries=64)
+@shared("Fitting a forest to the trials …")
 def _importance_of(name: str, journal: str, finished: tuple[int, ...]) -> Importance:
     """Computed again when another trial has finished."""
     return parameter_importance(name)

@@ -1,4 +1,4 @@
-"""Every cached computation of the app. Results are shared between sessions and never changed.
+"""Computations that several pages need. Results are shared between sessions and never changed.
 
 Keys are names and digests, never objects: arguments with a leading underscore are not part of the key. Models are used
 under their lock, so that a hook or a switched attention path of one session is never seen by another.
@@ -6,6 +6,7 @@ under their lock, so that a hook or a switched attention path of one session is 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,16 +47,29 @@ from core.methods.masking.masking import (
     random_band,
     scores_on_grid,
 )
+from core.models.catalogue import find_model
 from core.models.spec import LoadedModel
 from core.models.trace import reader_name as name_of_reader
 from core.models.weights import load
 from core.reports import OnProgress, silent
 from pages.shared.results import shared
+from pages.shared.work import LOOK_S, current_job
+
+# How long somebody waits for a model that another session uses.
+PATIENCE_S = 120
 
 
-@st.cache_resource(max_entries=6, show_spinner=False)
+@shared(lambda name, _: f"Loading {find_model(name).title} …", most=6)
 def _loaded(name: str, device: str) -> LoadedModel:
-    return load(name, device)
+    model = load(name, device)
+    # Work that nobody waits for any more ends at the next forward pass, also where it reports none.
+    model.module.register_forward_pre_hook(_look_up)
+    return model
+
+
+def _look_up(*_: object) -> None:
+    if (job := current_job()) is not None:
+        job.look()
 
 
 def loaded_model(name: str) -> LoadedModel:
@@ -71,8 +85,12 @@ def in_use(name: str) -> Iterator[LoadedModel]:
         CoreError: another session has been computing with it for two minutes.
     """
     model = loaded_model(name)
-    if not model.lock.acquire(timeout=120):
-        raise CoreError(f"{model.spec.title} is busy with another session.", "Try again in a minute.")
+    job, began = current_job(), time.monotonic()
+    while not model.lock.acquire(timeout=LOOK_S):
+        if job is not None:
+            job.report(job.share, "another session uses the model")
+        if time.monotonic() - began > PATIENCE_S:
+            raise CoreError(f"{model.spec.title} is busy with another session.", "Try again in a minute.")
     try:
         yield model
     finally:
@@ -84,7 +102,7 @@ def reader_name(maps: AttentionMaps) -> str:
     return name_of_reader(maps.pooling)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@shared("Cutting the photo …", most=64)
 def square_photo(digest: str, preprocessing: Preprocessing, _image: Image.Image) -> np.ndarray:
     """What a model with this preprocessing sees of the photo, (size, size, 3) uint8."""
     return np.asarray(crop_to_square(_image, preprocessing))
@@ -96,7 +114,7 @@ def display_photo(model: LoadedModel, digest: str, image: Image.Image, *, as_see
 
 
 # A ViT-L/16 leaves 60 MB of maps behind.
-@st.cache_resource(max_entries=12, show_spinner=False)
+@shared("Following the attention …", most=12)
 def maps_of(name: str, digest: str, _image: Image.Image) -> AttentionMaps:
     """Attention of every layer and head for one photo."""
     with in_use(name) as model:
@@ -104,7 +122,7 @@ def maps_of(name: str, digest: str, _image: Image.Image) -> AttentionMaps:
         return attention_maps(model.module, to_batch([_image], model.network.preprocessing))
 
 
-@st.cache_resource(max_entries=256, show_spinner=False)
+@shared("Asking the model …", most=256)
 def logits_of(name: str, digest: str, _image: Image.Image) -> np.ndarray:
     """(classes,) logits of one photo."""
     with in_use(name) as model:
@@ -112,7 +130,7 @@ def logits_of(name: str, digest: str, _image: Image.Image) -> np.ndarray:
         return predict_logits(model.module, to_batch([_image], model.network.preprocessing))[0]
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@shared("Rolling the attention out …", most=64)
 def rollout_of(
     name: str, digest: str, fusion: Fusion, discard_ratio: float, residual: bool, _image: Image.Image
 ) -> np.ndarray:
@@ -120,7 +138,7 @@ def rollout_of(
     return rollout_maps(maps_of(name, digest, _image), fusion=fusion, discard_ratio=discard_ratio, residual=residual)
 
 
-@st.cache_resource(max_entries=128, show_spinner=False)
+@shared(lambda _, __, method, *___: f"{find_explanation(method).title} …", most=128)
 def explanation_of(name: str, digest: str, method: str, class_index: int | None, _image: Image.Image) -> np.ndarray:
     """One explanation method's (rows, columns) map; `class_index` None explains the predicted class."""
     explanation = find_explanation(method)
@@ -132,7 +150,7 @@ def explanation_of(name: str, digest: str, method: str, class_index: int | None,
         return explanation.explain(model.module, batch, target)
 
 
-@st.cache_resource(max_entries=24, show_spinner=False)
+@shared("Drawing every head …", most=24)
 def mosaic_of(name: str, digest: str, cell: int, shared_scale: bool, _image: Image.Image) -> np.ndarray:
     """The picture of every layer and head."""
     maps = maps_of(name, digest, _image)
@@ -140,7 +158,7 @@ def mosaic_of(name: str, digest: str, cell: int, shared_scale: bool, _image: Ima
     return mosaic(photo, readout_maps(maps), cell=cell, signed=maps.signed, shared_scale=shared_scale)
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@shared("Drawing the film …", most=32)
 def film_of(name: str, digest: str, _image: Image.Image) -> dict[str, list[np.ndarray]]:
     """Frames of the film strip: attention and rollout of what the head reads, layer by layer."""
     maps = maps_of(name, digest, _image)
@@ -156,13 +174,13 @@ def film_of(name: str, digest: str, _image: Image.Image) -> dict[str, list[np.nd
     }
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@shared("Counting parameters …", most=16)
 def anatomy_of(name: str) -> Anatomy:
     """The parameters of a model by place and role."""
     return anatomy(loaded_model(name).module)
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@shared("Comparing positions …", most=32)
 def positional_of(name: str, measure: Measure) -> PositionalSimilarity:
     """How alike the positions of a model's patches are."""
     model = loaded_model(name)

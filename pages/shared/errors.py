@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import StopException
 
 from core.errors import CoreError
 from pages.shared.foreign import plain
@@ -21,8 +22,17 @@ class PageEnd(Exception):
     """
 
 
+class Stopped(CoreError, StopException):
+    """The user stopped the work; the page already says so and offers to go on.
+
+    Where nobody expects it, it ends the page, or the fragment that was drawn alone, in silence.
+    """
+
+
 def show_error(error: CoreError) -> None:
     """Cause and remedy, in a box that leaves the rest of the page usable."""
+    if isinstance(error, Stopped):
+        return  # it says so itself
     cause, remedy = (plain(each, MOST_LETTERS) for each in (error.cause, error.remedy))
     st.error(f"{cause}\n\n{remedy}" if remedy else cause, icon=":material/error:")
 

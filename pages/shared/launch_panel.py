@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import re
 import shutil
 import sys
@@ -18,14 +17,15 @@ from core.errors import CoreError
 from core.experiments.estimate import Estimate
 from core.experiments.spec import Recipe
 from core.launch.queue import devices, submit
-from core.paths import CHECKOUT
 from core.precision_choice import known_choice
-from core.runs.processes import piped
+from core.reports import OnProgress
 from core.runs.store import RunSpec, create_run, list_runs
 from pages.shared.address import remember
-from pages.shared.errors import show_error
+from pages.shared.errors import guard, show_error
 from pages.shared.foreign import plain
 from pages.shared.layout import page_link
+from pages.shared.probe_process import printed_by
+from pages.shared.work import with_progress
 
 LAUNCHED = "train-launched"
 # A second click within this time is a double click, not a wish for two runs.
@@ -147,30 +147,19 @@ def _measure(recipe: Recipe, config: Any, device: str) -> None:
     """Run the probe in a process of its own and keep what it found for this session."""
     pairs = [part for pair in differences(config) for part in ("--set", pair)]
     command = [sys.executable, "-m", "core", "estimate", recipe.name, "--json", "--device", device, *pairs]
-    bar = st.progress(0.0, text="Starting a few steps of this very training …")
-    process = piped(command, CHECKOUT)
-    try:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        for line in process.stdout:
-            if not line.startswith("{"):
-                continue
-            values = json.loads(line)
+
+    def measure(on_progress: OnProgress) -> Estimate | None:
+        said, found = [(0.0, "starting it in a process of its own")], None
+        for values in printed_by(command, lambda: on_progress(*said[-1])):
             if "total_seconds" in values:
-                known = st.session_state.setdefault("estimates", {})
-                known[_question(recipe, config, device)] = from_dict(Estimate, values)
+                found = from_dict(Estimate, values)
             else:
-                bar.progress(
-                    min(1.0, values["share"]), text=f"Measuring: step {values['step']:,} of {values['steps']:,}"
-                )
-        if process.wait() != 0:
-            said = process.stderr.read().strip().splitlines()
-            show_error(CoreError("The probe did not get through.", said[-1] if said else ""))
-    finally:
-        # Also when the visitor clicks elsewhere, which ends this script at its next element.
-        process.kill()
-        process.wait()
-        bar.empty()
+                said.append((values["share"], f"step {values['step']:,} of {values['steps']:,}"))
+        return found
+
+    with guard():
+        if (found := with_progress("Measuring a few steps of this very training", measure)) is not None:
+            st.session_state.setdefault("estimates", {})[_question(recipe, config, device)] = found
 
 
 def _is_double_click() -> bool:

@@ -142,11 +142,12 @@ def own_model_form(*, name: str = "model") -> None:
                 candidate = f"{prefix}:{location.strip()}"
                 # Loading now tells apart a typing mistake, a missing network and a file that is not a model; a trial
                 # then finds what it can be asked.
-                with st.spinner(f"Loading {plain(location.strip())} …"):
-                    state = availability(find_model(candidate))
-                    if state.state == "unavailable":
-                        raise CoreError(state.text)
-                    loaded_model(candidate)
+                state = with_progress(
+                    f"Opening {location.strip()}", lambda on_progress: availability(find_model(candidate))
+                )
+                if state.state == "unavailable":
+                    raise CoreError(state.text)
+                loaded_model(candidate)
                 if candidate not in _own_models():
                     st.session_state["own_models"] = [*st.session_state.get("own_models", []), candidate]
                 remember(name, candidate)
@@ -177,8 +178,8 @@ def _opens(name: str) -> bool:
 def _from_address(name: str, capability: Capability | tuple[Capability, ...] | None) -> str:
     """A model that the address asks for but the list does not have: itself if it can be used here, else empty."""
     try:
-        with st.spinner(f"Opening {plain(name)} …"):  # a folder that was never tried is, once
-            spec = find_model(name)
+        # A folder that was never tried is, once.
+        spec = with_progress(f"Opening {name}", lambda on_progress: find_model(name), token=f"open-{name}")
         availability(spec)
         if not _fits(spec, capability):
             reason = " and ".join(spec.lacks(each) for each in _several(capability))
@@ -212,10 +213,7 @@ def _is_ready(name: str, state: Availability) -> bool:
         if name.partition(":")[0] in ("run", "folder"):
             _forget_if_changed(name)
         try:
-            if name not in st.session_state.setdefault("loaded_once", set()):
-                with st.spinner(f"Loading {plain(spec.title)} …"):
-                    loaded_model(name)
-                st.session_state["loaded_once"].add(name)
+            loaded_model(name)
         except CoreError as error:
             show_error(error)
             return False

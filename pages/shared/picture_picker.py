@@ -34,6 +34,7 @@ from pages.shared.pictures import (
     picture_at,
     read_picture,
 )
+from pages.shared.work import with_progress
 
 UPLOAD_TYPES = [suffix.removeprefix(".") for suffix in SUFFIXES]
 MOST_PICTURES = 16
@@ -175,8 +176,11 @@ def _take_files(name: str, label: str) -> str | None:
     for file in files:
         if file.file_id not in handled:
             try:
-                with st.spinner(f"Reading {plain(file.name)} …"):
-                    picture = read_picture(file.getvalue(), file.name)
+                data = file.getvalue()
+                picture = with_progress(
+                    f"Reading {file.name}", lambda on_progress, data=data, name=file.name: read_picture(data, name)
+                )
+                del data
                 keep_picture(picture)
                 handled[file.file_id] = picture.key
                 newest = picture.key

@@ -21,6 +21,7 @@ from core.errors import CoreError
 from pages.shared.address import whole_number
 from pages.shared.browser import browser_secret
 from pages.shared.foreign import literal
+from pages.shared.results import shared
 
 MOST_UPLOADS = 24  # that a session holds, and that are offered
 
@@ -65,14 +66,14 @@ def example_picture(name: str) -> Picture:
     return _example(f"example:{name}")
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@shared("Painting …", most=8)
 def painted_picture(name: str) -> Picture:
     """One of `core.data.paintings`."""
     image = paint(name)
     return Picture(key=f"painted:{name}", title=PAINTINGS[name][0], image=image, digest=image_digest(image))
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@shared("Reading images …", most=16)
 def dataset_pictures(name: str, split: str, seed: int) -> tuple[Picture, ...]:
     """Up to twelve random images of a split.
 

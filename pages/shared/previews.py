@@ -15,6 +15,7 @@ from core.data.transforms import HALF_NORMALISATION, Preprocessing, crop_to_squa
 from core.errors import CoreError
 from core.experiments.preview import augmented, learning_rates, network_shape, regime_summary, sample_batch
 from core.figures.patches import image_sheet, patch_grid
+from pages.shared.results import shared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,14 +57,15 @@ def preview_of(config: Any, count: int, passes: int) -> Preview:
         problem = str(error)
     # A network from scratch sees photos at its own size; arrays are checked against it when the run starts.
     photo_side = shape.image_size if shape and _of_photos(dataset) else 224
-    images, real = _images(dataset, count, shape.image_size if shape else 32, photo_side)
+    installed = dataset in installed_datasets()
+    images, real = _images(dataset, installed, count, shape.image_size if shape else 32, photo_side)
     patched = patches = None
     if shape is not None and shape.patch_size is not None and images.shape[1] % shape.patch_size == 0:
         patches = (images.shape[1] // shape.patch_size) ** 2
         patched = patch_grid(images[0], shape.patch_size)
     epochs, size = getattr(training, "epochs", None), getattr(training, "batch_size", None)
     return Preview(
-        sheet=_sheet(dataset, count, images.shape[1], regime, passes),
+        sheet=_sheet(dataset, installed, count, images.shape[1], regime, passes),
         patched=patched,
         real=real,
         regime=regime_summary(regime) if regime else "",
@@ -78,7 +80,7 @@ def preview_of(config: Any, count: int, passes: int) -> Preview:
     )
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
+@shared("Augmenting the photo …", most=16)
 def augmented_photo(digest: str, _image: Image.Image, *, side: int = 32) -> np.ndarray:
     """A photo as RandAugment shows it in nine passes, three by three, RGBA."""
     photo = np.asarray(crop_to_square(_image, Preprocessing(size=side, normalisation=HALF_NORMALISATION)))
@@ -91,8 +93,8 @@ def _shape(config: Any) -> Any:
     return network_shape(config)
 
 
-@st.cache_data(max_entries=16, ttl=60, show_spinner=False)
-def _images(dataset: str, count: int, side: int, photo_side: int) -> tuple[np.ndarray, bool]:
+@shared("Reading images …", most=16)
+def _images(dataset: str, installed: bool, count: int, side: int, photo_side: int) -> tuple[np.ndarray, bool]:
     return sample_batch(dataset, count, side=side, photo_side=photo_side)
 
 
@@ -100,13 +102,13 @@ def _of_photos(dataset: str) -> bool:
     return bool(installed_datasets().get(dataset, {}).get("storage") == "folder")
 
 
-@st.cache_data(max_entries=32, ttl=60, show_spinner=False)
-def _sheet(dataset: str, count: int, side: int, regime: str | None, passes: int) -> np.ndarray:
+@shared("Augmenting images …", most=32)
+def _sheet(dataset: str, installed: bool, count: int, side: int, regime: str | None, passes: int) -> np.ndarray:
     if regime is None:
         # Nothing happens to them, so more of them are to be seen.
-        images, _ = _images(dataset, 2 * count, side, side)
+        images, _ = _images(dataset, installed, 2 * count, side, side)
         return image_sheet([row for row in (images[:count], images[count:]) if len(row)])
-    images, _ = _images(dataset, count, side, side)
+    images, _ = _images(dataset, installed, count, side, side)
     return image_sheet([images, *(augmented(images, regime, seed) for seed in range(passes))])
 
 

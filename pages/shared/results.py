@@ -1,12 +1,13 @@
-"""Long work in the page itself: computed once for all sessions, under a bar that says what is going on.
+"""Everything that pages compute: once for all sessions, under a bar that says what is going on and can be stopped.
 
-`st.cache_resource` cannot hold these results: a cached function may not move a progress bar that lies outside of it.
+`st.cache_resource` cannot hold these results: a cached function has no bar, and holds the page until it is through.
 Here the key of a result is made of *all* arguments of the function that computes it, so that none can be forgotten:
 
     @shared("Removing patches …")
     def curve_of(question: Question, seed: int, _image: Image.Image, *, on_progress: OnProgress = silent) -> Curve: ...
 
-As in Streamlit, only an argument that begins with an underscore is left out: what another one stands for already.
+As in Streamlit, only an argument that begins with an underscore is left out: what another one stands for already. A
+function that has no steps of its own has no `on_progress`: its bar shows the seconds. None may draw.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from contextlib import suppress
@@ -26,20 +26,16 @@ from weakref import WeakValueDictionary
 import numpy as np
 import streamlit as st
 
-from core.errors import CoreError
 from core.paths import data_root
-from core.reports import OnProgress, roughly
-from pages.shared.foreign import plain
+from core.reports import OnProgress
+from pages.shared.errors import Stopped
+from pages.shared.work import Job, current_job, refuse_if_stopped, watched, with_progress
+
+__all__ = ["Shared", "SharedResults", "Stopped", "shared", "with_progress"]
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 Key = tuple[Hashable, ...]
-
-_STOPPED = "stopped_work"
-
-
-class Stopped(CoreError):
-    """The user stopped the work; the page already says so and offers to go on."""
 
 
 class SharedResults:
@@ -50,6 +46,7 @@ class SharedResults:
         self.lock = threading.Lock()
         self.found: OrderedDict[Key, Any] = OrderedDict()
         self.busy: WeakValueDictionary[Key, threading.Lock] = WeakValueDictionary()
+        self.jobs: WeakValueDictionary[Key, Job[Any]] = WeakValueDictionary()
 
     def get(self, key: Key) -> list[Any]:
         """The result as a list of one, or an empty list."""
@@ -70,6 +67,14 @@ class SharedResults:
         """Whoever holds it works on `key`; it is gone when nobody holds or waits for it."""
         with self.lock:
             return self.busy.setdefault(key, threading.Lock())
+
+    def job(self, key: Key, work: Callable[[OnProgress], Any]) -> Job[Any]:
+        """The job that makes the result for `key`, watched: one that another session began, or a new one."""
+        with self.lock:
+            job = self.jobs.get(key)
+            if job is None or not job.watch():
+                job = self.jobs[key] = Job(work)
+            return job
 
     def once(self, key: Key, work: Callable[[], Result], wait: Callable[[], object] = lambda: None) -> Result:
         """The result for `key`: kept, or made by `work`, for which other sessions wait. An error is nobody's result.
@@ -94,12 +99,13 @@ class Shared(Generic[Arguments, Result]):
     """A function whose results are kept for all sessions; see `shared`."""
 
     def __init__(
-        self, function: Callable[Arguments, Result], text: str | Callable[..., str], most: int, *, stoppable: bool
+        self, function: Callable[Arguments, Result], text: str | Callable[..., str], most: int, *, stays_stopped: bool
     ) -> None:
         update_wrapper(self, function)
-        self.function, self.text, self.most, self.stoppable = function, text, most, stoppable
+        self.function, self.text, self.most, self.stays_stopped = function, text, most, stays_stopped
         self.name = f"{function.__module__}.{function.__qualname__}"
         self.signature = inspect.signature(function)
+        self.reports = "on_progress" in self.signature.parameters
 
     def __call__(self, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         """The result for these arguments.
@@ -116,15 +122,27 @@ class Shared(Generic[Arguments, Result]):
             def wait() -> None:
                 on_progress(0.0, "another session is at it")
 
-            compute = partial(cast(Callable[..., Result], self.function), on_progress=on_progress)
+            function = cast(Callable[..., Result], self.function)
+            compute = partial(function, on_progress=on_progress) if self.reports else function
             return results.once(key, lambda: compute(*args, **kwargs), wait)
 
-        token = hashlib.sha256(repr((self.name, key)).encode()).hexdigest()[:16] if self.stoppable else ""
-        return with_progress(text, work, token=token)
+        if (job := current_job()) is not None:
+            return work(job.part(text))
+        token = self.token(key) if self.stays_stopped else ""
+        refuse_if_stopped(text, token)
+        return watched(text, results.job(key, work), token)
 
     def known(self, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result | None:
         """The result if it is kept; nothing is computed."""
         return next(iter(self.results.get(self.key(*args, **kwargs))), None)
+
+    def token(self, key: Key) -> str:
+        """What is told by it stays stopped."""
+        return hashlib.sha256(repr((self.name, key)).encode()).hexdigest()[:16]
+
+    def clear(self) -> None:
+        """Forget all results."""
+        _stores().pop(self.name, None)
 
     def key(self, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Key:
         """All arguments but those that begin with an underscore."""
@@ -139,35 +157,49 @@ class Shared(Generic[Arguments, Result]):
     @property
     def results(self) -> SharedResults:
         """The results of this function."""
-        return _stores().setdefault(self.name, SharedResults(self.most))
+        return store(self.name, self.most)
 
 
 def shared(
-    text: str | Callable[..., str], *, most: int = 64, stoppable: bool = False
+    text: str | Callable[..., str], *, most: int = 64, stays_stopped: bool = True
 ) -> Callable[[Callable[Arguments, Result]], Shared[Arguments, Result]]:
     """Keep what the function returns for all sessions; two that ask the same at once wait for one computation.
 
     Args:
         text: what the bar says, or a function of the same arguments that returns it.
         most: results that are kept.
-        stoppable: whether a button beside the bar stops the work; pages then have to expect `Stopped`.
+        stays_stopped: until somebody goes on with it; otherwise a click begins it, and begins it anew.
     """
-    return lambda function: Shared(function, text, most, stoppable=stoppable)
+    return lambda function: Shared(function, text, most, stays_stopped=stays_stopped)
 
 
-# In Streamlit's cache, so that it is emptied when the files of an own model or a data set change.
-@st.cache_resource(show_spinner=False)
+_STORES: dict[str, SharedResults] = {}
+# What models and data sets of people's own looked like when they were last used.
+_STAMPS: dict[str, Hashable] = {}
+
+
+def store(name: str, most: int) -> SharedResults:
+    """Results by that name, for all sessions, until what they are of changes."""
+    return _stores().setdefault(name, SharedResults(most))
+
+
 def _stores() -> dict[str, SharedResults]:
-    return {}
+    return _STORES
+
+
+def forget_everything() -> None:
+    """Drop every cached result, as when the files of an own model or a data set changed."""
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    _stores().clear()
 
 
 def forget_if_changed(what: str, stamp: Hashable) -> None:
     """Drop every cached result where `what`, which keys name but do not hold, is another than last time."""
-    changed = _stamps().get(what, stamp) != stamp
-    if changed:
-        st.cache_resource.clear()
-        st.cache_data.clear()
-    _stamps()[what] = stamp
+    stamps = _stamps()
+    if stamps.get(what, stamp) != stamp:
+        forget_everything()
+    stamps[what] = stamp
 
 
 def forget_changed_data() -> None:
@@ -177,10 +209,8 @@ def forget_changed_data() -> None:
             forget_if_changed(f"data:{card.parent.name}", card.stat().st_mtime_ns)
 
 
-@st.cache_resource(show_spinner=False)
 def _stamps() -> dict[str, Hashable]:
-    """What models and data sets of people's own looked like when they were last used."""
-    return {}
+    return _STAMPS
 
 
 def _frozen(value: Any) -> Hashable:
@@ -197,47 +227,3 @@ def _frozen(value: Any) -> Hashable:
         hash(value)
         return value
     raise TypeError(f"{type(value).__name__} cannot be part of a key: name the argument _so, beside one that tells it.")
-
-
-def with_progress(text: str, work: Callable[[OnProgress], Result], *, token: str = "") -> Result:
-    """What `work(on_progress)` returns, under a bar that says what is happening; with a `token` it can be stopped.
-
-    Pressing the button makes Streamlit abandon the run at the next progress report; what was written to the caches on
-    disk until then is found there again by "Go on".
-
-    Raises:
-        Stopped: the user stopped it, now or earlier.
-    """
-    slot = st.empty()
-    with slot.container():
-        if not token:
-            bar = st.progress(0.0, text=plain(text))
-        else:
-            left, right = st.columns([5, 1], vertical_alignment="center")
-            if st.session_state.get(_STOPPED) == token:
-                left.info(f"Stopped: {plain(text[0].lower() + text[1:])}.", icon=":material/pause:")
-                right.button("Go on", key=f"go_on_{token}", on_click=_forget, type="primary", width="stretch")
-                raise Stopped(f"{text} was stopped.")
-            bar = left.progress(0.0, text=f"{plain(text)} …")
-            right.button("Stop", key=f"stop_{token}", on_click=_stop, args=(token,), width="stretch")
-    began = time.monotonic()
-
-    def on_progress(share: float, message: str) -> None:
-        share = min(1.0, max(0.0, share))
-        seconds = time.monotonic() - began
-        left_over = seconds * (1 - share) / share if share > 0.05 and seconds > 3 else 0
-        left = f", about {roughly(left_over)} left" if left_over > 2 else ""
-        bar.progress(share, text=plain(f"{text}: {message}{left}" if token else f"{message}{left}"))
-
-    try:
-        return work(on_progress)
-    finally:
-        slot.empty()
-
-
-def _stop(token: str) -> None:
-    st.session_state[_STOPPED] = token
-
-
-def _forget() -> None:
-    st.session_state.pop(_STOPPED, None)

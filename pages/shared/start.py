@@ -26,7 +26,8 @@ def page_style() -> None:
 
     A style and nothing else: it takes no room of its own, and goes by itself, whatever a page does in between. The last
     element of every page is `page_keys`; a page that ends in an exception has none. The same style gives the letters of
-    primary buttons and of chosen options the contrast that white has not on the dark theme's colour.
+    primary buttons and of chosen options the contrast that white has not on the dark theme's colour, and sets
+    a page's pickers two by two on a phone.
     """
     st.html(
         """<style>
@@ -38,6 +39,10 @@ def page_style() -> None:
         @keyframes vitrine-wait { from { opacity: .25 } to { opacity: .6 } }
         button[kind^="primary"]:not(:disabled) *, [data-testid="stMultiSelect"] [data-tag],
         [data-testid="stMultiSelect"] [data-tag] * { color: light-dark(#FFFFFF, #0B1118) !important }
+        @media (max-width: 640px) {
+          [data-testid="stHorizontalBlock"]:has(> * > * > * > [data-testid="stPopover"]):not(:has(img, .js-plotly-plot,
+            [data-testid="stElementContainer"]:not([class*="_drop"]) [data-testid^="stBidi"]))
+            > [data-testid="stColumn"] { min-width: calc(50% - .5rem) !important } }
         @media (prefers-reduced-motion: reduce) { * { animation: none !important } }
         </style>"""
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections import OrderedDict
@@ -37,6 +38,7 @@ from core.models.catalogue import find_model
 from core.models.clip import ImageTextEncoder
 from core.models.weights import resolve
 from core.reports import OnProgress, silent
+from core.shares import counted
 from pages.shared.cache import in_use, loaded_model
 from pages.shared.results import shared, with_progress
 
@@ -46,8 +48,6 @@ BUNDLED_LABELS = "cat, espresso, motorcycle, astronaut, rocket, photographer, pa
 KEPT_SENTENCES = 20_000
 # More than this at once belong to a long list of labels, of which only the classes are kept.
 MOST_AT_ONCE = 4_000
-# From here on reading them is long enough for a bar.
-SLOW = 150
 HIDDEN_SHARE = 0.25
 RANDOM_ORDERS = 12
 
@@ -99,7 +99,7 @@ def encoder(name: str) -> ImageTextEncoder:
 
 
 def sentence_vectors(name: str, texts: Sequence[str]) -> np.ndarray:
-    """(texts, dim) of each sentence; a bar while many are read."""
+    """(texts, dim) of each sentence."""
     store = _sentences()
     found = store.get(name, texts)
     if found is not None:
@@ -107,14 +107,12 @@ def sentence_vectors(name: str, texts: Sequence[str]) -> np.ndarray:
     missing = store.missing(name, texts)
     module = encoder(name)
 
-    def work(on_progress: OnProgress = silent) -> None:
+    def work(on_progress: OnProgress) -> None:
         with in_use(name):
             store.put(name, missing, embed_texts(module, missing, on_progress=on_progress))
 
-    if len(missing) > SLOW:
-        with_progress(f"Reading {len(missing):,} sentences …", work)
-    else:
-        work()
+    token = hashlib.sha256(repr((name, missing)).encode()).hexdigest()[:16]
+    with_progress(f"Reading {counted(len(missing), 'sentence')}", work, token=token)
     found = store.get(name, texts)
     if found is None:  # more sentences than are kept
         raise CoreError(f"{len(texts):,} sentences are too many to keep.", "Use fewer labels or templates.")
@@ -139,7 +137,7 @@ def _class_weights(
         return text_classifier(module, labels, templates, on_progress=on_progress)
 
 
-@st.cache_resource(max_entries=512, show_spinner=False)
+@shared("Reading the photo …", most=512)
 def image_vector(name: str, digest: str, _image: Image.Image) -> np.ndarray:
     """(dim,) of one photo."""
     module = encoder(name)
@@ -163,7 +161,7 @@ def scores_by_template(
     return template_scores(image_vector(name, digest, image), vectors, Scale.of(encoder(name)))
 
 
-@st.cache_resource(max_entries=128, show_spinner=False)
+@shared("Following the score into the photo …", most=128)
 def relevance_of(
     name: str, digest: str, text: str, against: tuple[str, ...], _image: Image.Image
 ) -> ImageTextRelevance:
@@ -208,7 +206,7 @@ class HidingCheck:
         )
 
 
-@st.cache_resource(max_entries=128, show_spinner=False)
+@shared("Hiding patches …", most=128)
 def hiding_check(name: str, digest: str, text: str, against: tuple[str, ...], _image: Image.Image) -> HidingCheck:
     """Hide the most relevant patches of a photo, and as many at random."""
     relevance = relevance_of(name, digest, text, against, _image)
@@ -252,7 +250,7 @@ def labels_seen(name: str) -> dict[str, list[str]]:
     return found if isinstance(found, dict) else {}
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
+@shared("Looking up the words of its captions …", most=32)
 def words_met(name: str) -> frozenset[str]:
     """Every word that the captions of a model of our own may have said, in lower case; empty for models of others.
 

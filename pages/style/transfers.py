@@ -14,7 +14,7 @@ from core.methods.style_transfer.pictures import fit_pictures
 from core.methods.style_transfer.transfer import StyleSettings, Transfer, settled, transfer_style
 from pages.shared.cache import in_use, loaded_model
 from pages.shared.pickers import Picture
-from pages.shared.results import SharedResults
+from pages.shared.results import SharedResults, shared
 
 # Of which the pictures are kept, to be shown side by side.
 STAGES = (0, 10, 30, 100, 300, 1000)
@@ -59,7 +59,7 @@ def _films() -> SharedResults:
     return SharedResults(most=8)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@shared("Cutting the pictures …", most=8)
 def _pictures(content: str, style: str, side: int, _content: Image.Image, _style: Image.Image) -> list[np.ndarray]:
     return list(fit_pictures(_content, _style, side))
 

@@ -10,13 +10,15 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.waiting import PATIENCE_S
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PATIENCE_MS = 90_000
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,43 +30,62 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="no Chromium on this machine: apt-get install chromium"))
 
 
-@pytest.fixture
-def start_server(tmp_path: Path) -> Iterator[Callable[[], str]]:
-    """Start a fresh `streamlit run app.py`; returns its address."""
-    servers: list[subprocess.Popen[bytes]] = []
+@contextmanager
+def servers(folder: Path) -> Iterator[Callable[[], str]]:
+    """What starts a fresh `streamlit run app.py` and returns its address; all are ended at the end."""
+    started: list[subprocess.Popen[bytes]] = []
 
     def start() -> str:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         environment = {**os.environ, "STREAMLIT_SERVER_HEADLESS": "true"}
-        environment.setdefault("VITRINE_HOME", str(tmp_path / "home"))
-        log = (tmp_path / f"server_{port}.log").open("wb")
-        servers.append(
-            subprocess.Popen(
+        environment.setdefault("VITRINE_HOME", str(folder / "home"))
+        log = folder / f"server_{port}.log"
+        with log.open("wb") as written:
+            server = subprocess.Popen(
                 [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)],
                 cwd=CHECKOUT,
                 env=environment,
-                stdout=log,
+                stdout=written,
                 stderr=subprocess.STDOUT,
             )
-        )
+        started.append(server)
         address = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
-                with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2) as answer:
+                with urllib.request.urlopen(f"{address}/_stcore/health", timeout=PATIENCE_S) as answer:
                     if answer.status == 200:
                         return address
             except OSError:
-                if time.monotonic() > deadline or servers[-1].poll() is not None:
-                    raise RuntimeError((tmp_path / f"server_{port}.log").read_text(encoding="utf-8")) from None
-                time.sleep(0.2)
+                if time.monotonic() > deadline or server.poll() is not None:
+                    raise RuntimeError(log.read_text(encoding="utf-8")) from None
+                time.sleep(0.1)
 
     yield start
-    for server in servers:
+    for server in started:
         server.terminate()
-        server.wait(timeout=20)
+    for server in started:
+        server.wait(timeout=PATIENCE_S)
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[Callable[[], str]]:
+    """Start a server that nobody has asked anything yet, in the home of the test; returns its address."""
+    with servers(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of one server for all tests that visit it as people do: each in a browser of its own.
+
+    A server takes three seconds of a processor to start and more to open its first model; who wants a home of
+    their own, or asks what the first visitor sees, takes `start_server`.
+    """
+    with servers(tmp_path_factory.mktemp("server")) as start:
+        yield start()
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +105,7 @@ def browser() -> Iterator[object]:
 def page(browser: object) -> Iterator[object]:
     """A fresh tab that knows nothing of earlier ones."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})  # type: ignore[attr-defined]
+    context.set_default_timeout(1000 * PATIENCE_S)
     tab = context.new_page()
-    tab.set_default_timeout(PATIENCE_MS)
     yield tab
     context.close()

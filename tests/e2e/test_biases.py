@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,9 +16,7 @@ from core.methods.manipulations.catalogue import MANIPULATIONS
 from core.methods.manipulations.photo import photo_square, photo_versions
 from core.methods.manipulations.steps import Step
 from core.models.weights import load
-
-# How often the server was told something.
-MESSAGES = "() => window.sent ?? 0"
+from tests.e2e.waiting import settle, until
 
 
 def said(*steps: Step) -> str:
@@ -40,34 +37,31 @@ def tile(page: Any, name: str) -> str:
 
 def wait_for_tile(page: Any, name: str, words: str) -> None:
     """Wait for the answer of a card: the server draws the page again first, the cards after it."""
-    for _ in range(100):
-        if tile(page, name) == words:
-            return
-        page.wait_for_timeout(100)
-    assert tile(page, name) == words
+    until(page, lambda: tile(page, name) == words, f"{words} on {name}")
 
 
 @pytest.fixture
-def biases(start_server: Callable[[], str], page: Any) -> Any:
+def biases(server: str, page: Any) -> Any:
     page.set_viewport_size({"width": 1280, "height": 1000})
     page.add_init_script(
         "const send = WebSocket.prototype.send;"
         "WebSocket.prototype.send = function (...data) { window.sent = (window.sent ?? 0) + 1; send.apply(this, data) }"
     )
-    page.goto(f"{start_server()}/biases?models=cnn_small&photo_side=32")
+    page.goto(f"{server}/biases?models=cnn_small&photo_side=32")
     page.locator(".js-plotly-plot").first.wait_for()
-    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+    settle(page)
     return page
 
 
 def test_a_slider_asks_nobody_until_the_hand_rests_and_a_kept_step_is_under_all_others(biases: Any) -> None:
     page = biases
-    assert page.locator("input[data-row]").count() == len(MANIPULATIONS) - 1
+    until(page, lambda: page.locator("input[data-row]").count() == len(MANIPULATIONS) - 1, "all cards")
     slider = page.locator('input[data-row="noise"]')
-    slider.focus()
     ladder = MANIPULATIONS["noise"].ladder
-    before = page.evaluate(MESSAGES)
-    at_once = page.evaluate(
+    until(page, lambda: slider.get_attribute("max") == str(len(ladder) - 1), "all strengths, of which a few come first")
+    settle(page)
+    slider.focus()
+    at_once, told = page.evaluate(
         """(stops) => {
           const find = (root) => {
             for (const each of root.querySelectorAll("*")) {
@@ -77,20 +71,22 @@ def test_a_slider_asks_nobody_until_the_hand_rests_and_a_kept_step_is_under_all_
             }
           }
           const slider = find(document)
-          return stops.map((stop) => {
+          const before = window.sent
+          const words = stops.map((stop) => {
             slider.value = stop
             slider.dispatchEvent(new Event("input"))
             return slider.closest(".card").querySelector("output").textContent
           })
+          return [words, window.sent - before]
         }""",
         list(range(len(ladder))),
     )
     assert at_once == [MANIPULATIONS["noise"].words(strength) for strength in ladder]
-    assert page.evaluate(MESSAGES) == before
-    assert tile(page, "noise") == said(Step("noise", ladder[-1]))
+    assert told == 0
+    wait_for_tile(page, "noise", said(Step("noise", ladder[-1])))
     page.wait_for_url(lambda url: "noise:255" in unquote(url) and "manipulation=noise" in url)
 
-    assert tile(page, "scramble") == said(Step("scramble", 4))
+    wait_for_tile(page, "scramble", said(Step("scramble", 4)))
     page.locator(".card", has=page.locator('input[data-row="grey"]')).locator("button.keep").click()
     page.wait_for_url(lambda url: "kept=grey:100" in unquote(url))
     page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')

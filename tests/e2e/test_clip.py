@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.clip_toy import save_tiny_clip
-from tests.e2e.test_upload import settle
+from tests.e2e.waiting import settle, until
 
 TYPED = "Labels, with commas between them"
 
@@ -28,18 +28,19 @@ def bars(page: Any) -> dict[str, float]:
 
 def wait_for_bars(page: Any, names: set[str]) -> dict[str, float]:
     """The bars once they are `names` and stand still."""
-    deadline, before = 100, {}
-    for _ in range(deadline):
+    seen: list[dict[str, float]] = [{}]
+
+    def still() -> bool:
         page.wait_for_timeout(200)
-        found = bars(page)
-        if set(found) == names and found == before:
-            return found
-        before = found
-    raise AssertionError(f"{before} are not {names}")
+        seen.append(bars(page))
+        return set(seen[-1]) == names and seen[-1] == seen[-2]
+
+    until(page, still, f"bars of {names}")
+    return seen[-1]
 
 
-def test_bars_follow_what_is_typed(start_server: Callable[[], str], page: Any, model: str) -> None:
-    page.goto(f"{start_server()}/clip?model={model}&labels=cat,+ship")
+def test_bars_follow_what_is_typed(server: str, page: Any, model: str) -> None:
+    page.goto(f"{server}/clip?model={model}&labels=cat,+ship")
     first = wait_for_bars(page, {"cat", "ship"})
     box = page.get_by_label(TYPED)
     box.click()
@@ -54,10 +55,10 @@ def test_bars_follow_what_is_typed(start_server: Callable[[], str], page: Any, m
     assert list(more) == sorted(more, key=more.__getitem__)
     last = list(more)[-1]
     page.locator(".bars button").last.click()
-    settle(page)
-    assert page.locator('.bars button[aria-pressed="true"] .name').inner_text() == last
+    page.locator('.bars button[aria-pressed="true"] .name').get_by_text(last, exact=True).wait_for()
+    assert page.locator('.bars button[aria-pressed="true"]').count() == 1
     page.locator("span[title*='strongest word']", has_text=last).wait_for()
-    assert "labels=" in page.url
+    page.wait_for_url(re.compile("labels="))
     page.get_by_role("button", name="Lists").click()
     page.get_by_label("One a line, or with commas").fill("\n".join(f"thing {number}" for number in range(1000)))
     page.get_by_role("button", name="Use this list").click()

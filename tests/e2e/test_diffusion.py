@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tests.diffusion_toy import save_tiny_pipeline
+from tests.e2e.waiting import PATIENCE_S
 
 
 def test_a_classification_is_stopped_and_gone_on_with_while_somebody_else_looks_on(
-    start_server: Callable[[], str], page: Any, browser: Any, tmp_path: Path
+    server: str, page: Any, browser: Any, tmp_path: Path
 ) -> None:
     folder = save_tiny_pipeline(tmp_path / "tiny")
     address = (
-        f"{start_server()}/diffusion?model=folder:{folder}&diffusion_labels=ship,horse,deer,frog"
+        f"{server}/diffusion?model=folder:{folder}&diffusion_labels=ship,horse,deer,frog"
         "&pruning=None&samples=10000&look_every=5"
     )
     page.goto(address)
@@ -31,7 +31,7 @@ def test_a_classification_is_stopped_and_gone_on_with_while_somebody_else_looks_
     other = context.new_page()
     other.goto(address)
     running = other.get_by_text(re.compile(r"[\d,]+ of 10,000 samples")).first
-    running.wait_for(timeout=90_000)
+    running.wait_for(timeout=1000 * PATIENCE_S)
     assert int(re.findall(r"[\d,]+", running.inner_text())[0].replace(",", "")) >= samples
     page.get_by_role("button", name="Go on").click()
     page.get_by_role("button", name="Stop").wait_for()

@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-from PIL import Image
+from tests.e2e.waiting import pixels, settle, unlike, until
 
 QUERY = "set=views:8/0&encoder=cnn_small&plane_method=PCA"
-
-
-def settle(page: Any) -> None:
-    page.wait_for_timeout(500)
-    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
-
-
-def pixels(canvas: Any) -> np.ndarray:
-    """What a plane shows."""
-    return np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("RGB")).astype(int)
 
 
 def open_plane(page: Any, address: str) -> Any:
@@ -43,8 +30,8 @@ def lasso(page: Any, canvas: Any) -> None:
     page.keyboard.up("Shift")
 
 
-def test_lasso_click_and_keys(start_server: Callable[[], str], page: Any) -> None:
-    canvas = open_plane(page, f"{start_server()}/embeddings?{QUERY}")
+def test_lasso_click_and_keys(server: str, page: Any) -> None:
+    canvas = open_plane(page, f"{server}/embeddings?{QUERY}")
     lasso(page, canvas)
     page.get_by_text("64 of 64 selected.").wait_for()
     page.get_by_text("64 selected, the first 60 of them").wait_for()
@@ -57,7 +44,7 @@ def test_lasso_click_and_keys(start_server: Callable[[], str], page: Any) -> Non
     page.keyboard.press("Enter")
     page.get_by_text("lines lead to its 10 nearest in the original space.").wait_for()
     page.get_by_text("and its nearest in the original space").wait_for()
-    assert np.abs(pixels(canvas) - before).mean() > 0.5
+    until(page, lambda: unlike(pixels(canvas), before) > 0.5, "lines to the nearest")
     page.keyboard.press(" ")
     page.get_by_text("1 selected", exact=True).wait_for()
     page.get_by_title("Select all: Cat").click()
@@ -65,22 +52,19 @@ def test_lasso_click_and_keys(start_server: Callable[[], str], page: Any) -> Non
     assert page.locator('[data-testid="stException"]').count() == 0
 
 
-def test_zoom_shows_other_pictures_and_the_film_moves_them(start_server: Callable[[], str], page: Any) -> None:
-    canvas = open_plane(page, f"{start_server()}/embeddings?{QUERY}&planes=Layer+by+layer")
+def test_zoom_shows_other_pictures_and_the_film_moves_them(server: str, page: Any) -> None:
+    canvas = open_plane(page, f"{server}/embeddings?{QUERY}&planes=Layer+by+layer")
     whole = pixels(canvas)
     tools = page.get_by_role("toolbar", name="Plane")  # charts have zoom buttons too
     tools.get_by_role("button", name="Zoom in").click()
-    page.wait_for_timeout(300)
-    assert np.abs(pixels(canvas) - whole).mean() > 1
+    until(page, lambda: unlike(pixels(canvas), whole) > 1, "the plane from nearer")
     tools.get_by_role("button", name="Whole plane").click()
-    page.wait_for_timeout(300)
-    assert np.abs(pixels(canvas) - whole).mean() < 0.5
+    until(page, lambda: unlike(pixels(canvas), whole) < 0.5, "the whole plane again")
     slider = page.get_by_role("slider", name="Depth of the layer")
     slider.focus()
     page.keyboard.press("Home")
     page.locator("output", has_text="pixels").wait_for()
-    page.wait_for_timeout(300)
-    assert np.abs(pixels(canvas) - whole).mean() > 1
+    until(page, lambda: unlike(pixels(canvas), whole) > 1, "the first plane of the film")
     page.get_by_role("button", name="Play").click()
     page.locator("output", has_text="early").wait_for()
     page.get_by_role("button", name="Pause").click()

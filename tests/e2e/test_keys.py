@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.e2e.test_first_load import serious
+from tests.e2e.waiting import settle, until
 
 SKELETON = "() => getComputedStyle(document.querySelector('[data-testid=stMainBlockContainer]'), '::after').content"
 
@@ -16,26 +17,27 @@ def test_grey_bars_are_there_before_the_page_and_gone_with_its_last_element(
     page.goto(f"{start_server()}/masking")
     page.wait_for_function(f"({SKELETON})() === '\"\"'", polling=20)
     page.get_by_text("What you see").wait_for()
-    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
-    assert page.evaluate(SKELETON) == "none"
+    page.wait_for_function(f"({SKELETON})() === 'none'")
+    settle(page)
     page.get_by_text("Lowest ranked").first.click()  # what is there stays while it is computed anew
     assert page.evaluate(SKELETON) == "none"
 
 
-def test_chosen_options_can_be_read_in_the_dark(start_server: Callable[[], str], page: Any) -> None:
+def test_chosen_options_can_be_read_in_the_dark(server: str, page: Any) -> None:
     page.emulate_media(color_scheme="dark")
-    page.goto(f"{start_server()}/latent?latent_view=Rate+and+distortion")
+    page.goto(f"{server}/latent?latent_view=Rate+and+distortion")
     page.locator('[data-testid="stMultiSelect"] [data-tag]').first.wait_for()
-    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+    settle(page)
     assert serious(page) == []
 
 
-def test_keys_are_listed_and_a_page_is_presented(start_server: Callable[[], str], page: Any) -> None:
+def test_keys_are_listed_and_a_page_is_presented(server: str, page: Any) -> None:
     page.set_viewport_size({"width": 1920, "height": 1080})
-    page.goto(f"{start_server()}/clip")
+    page.goto(f"{server}/clip")
     page.get_by_text("What you see").wait_for()
-    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
-    assert page.evaluate(SKELETON) == "none"
+    page.wait_for_function(f"({SKELETON})() === 'none'")
+    settle(page)
+    page.locator("#vitrine-presenting").wait_for(state="attached")  # from here on it listens
     page.keyboard.press("?")
     page.get_by_role("dialog").get_by_text("present: large type").wait_for()
     page.keyboard.press("Escape")
@@ -48,13 +50,12 @@ def test_keys_are_listed_and_a_page_is_presented(start_server: Callable[[], str]
     page.keyboard.press("p")
     header.wait_for(state="hidden")
     page.get_by_text("What you see").wait_for(state="hidden")
-    page.wait_for_timeout(500)
-    assert page.evaluate("() => parseFloat(getComputedStyle(document.documentElement).fontSize)") == 22
-    assert picture.bounding_box()["width"] >= narrow
+    page.wait_for_function("parseFloat(getComputedStyle(document.documentElement).fontSize) === 22")
+    until(page, lambda: picture.bounding_box()["width"] >= narrow, "a picture as wide as before, at least")
     page.keyboard.press("p")
     header.wait_for()
     page.get_by_text("What you see").wait_for()
-    assert page.evaluate(size) == before
+    page.wait_for_function(f"({size})() === {before}")
 
     words = page.get_by_role("textbox").first
     words.focus()

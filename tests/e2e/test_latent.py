@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-
-def settle(page: Any) -> None:
-    page.wait_for_timeout(500)
-    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
-
-
-def pixels(canvas: Any) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("RGB")).astype(int)
+from tests.e2e.waiting import pixels, settle, unlike, until
 
 
 def open_map(page: Any, address: str) -> Any:
@@ -29,24 +19,26 @@ def open_map(page: Any, address: str) -> Any:
     return canvas
 
 
-def hover(page: Any, canvas: Any, across: float, down: float) -> str:
-    """Move the pointer; returns what is said beneath the map."""
+def hover(page: Any, canvas: Any, across: float, down: float) -> None:
+    """Move the pointer over the map, and wait until the place beneath it is decoded."""
     box = canvas.bounding_box()
     page.mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"])
-    said = page.get_by_text("between the nearest four of 1681 decodings")
-    said.wait_for()
-    page.wait_for_timeout(200)
-    return str(said.inner_text())
+    # 41 tiles that are 0.15 apart, and the first of them is at -3.
+    place = [0.15 * (41 * share - 0.5) - 3 for share in (across, 1 - down)]
+    tenths = [re.escape(f"{value:.2f}"[:-1]) for value in place]
+    page.get_by_text(
+        re.compile(rf"z0 = {tenths[0]}\d, z1 = {tenths[1]}\d: between the nearest four of 1681 decodings")
+    ).wait_for()
 
 
-def test_the_pointer_decodes_and_a_click_asks_the_server(start_server: Callable[[], str], page: Any) -> None:
-    canvas = open_map(page, f"{start_server()}/latent?vae=vae_2d&latent_set=own:50/0")
+def test_the_pointer_decodes_and_a_click_asks_the_server(server: str, page: Any) -> None:
+    canvas = open_map(page, f"{server}/latent?vae=vae_2d&latent_set=own:50/0")
     still = pixels(canvas)
-    said = hover(page, canvas, 0.3, 0.6)
+    hover(page, canvas, 0.3, 0.6)
+    until(page, lambda: unlike(pixels(canvas), still) > 1, "the lens")
     first = pixels(canvas)
-    assert np.abs(first - still).mean() > 1  # the lens
-    other = hover(page, canvas, 0.7, 0.6)
-    assert said != other
+    hover(page, canvas, 0.7, 0.6)
+    until(page, lambda: unlike(pixels(canvas), first) > 1, "the lens elsewhere")
     # The picture in the lens, above the pointer, is another one.
     side = first.shape[0]
     lens = [
@@ -70,8 +62,8 @@ def test_the_pointer_decodes_and_a_click_asks_the_server(start_server: Callable[
     assert page.locator('[data-testid="stException"]').count() == 0
 
 
-def test_a_drawing_is_reconstructed_and_outlives_another_view(start_server: Callable[[], str], page: Any) -> None:
-    page.goto(f"{start_server()}/latent?vae=vae_bernoulli&latent_set=own:50/0&latent_view=Reconstructions")
+def test_a_drawing_is_reconstructed_and_outlives_another_view(server: str, page: Any) -> None:
+    page.goto(f"{server}/latent?vae=vae_bernoulli&latent_set=own:50/0&latent_view=Reconstructions")
     canvas = page.get_by_label("Draw a digit")
     canvas.wait_for()
     settle(page)
@@ -82,15 +74,15 @@ def test_a_drawing_is_reconstructed_and_outlives_another_view(start_server: Call
     page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.8 * box["height"], steps=6)
     page.mouse.up()
     page.get_by_text("The canvas is empty").wait_for(state="detached")
+    until(page, lambda: pixels(canvas).max() > 200, "a stroke")
     drawn = pixels(canvas)
-    assert drawn.max() > 200
     page.get_by_role("radio", name="Samples").click()
     page.get_by_text("Normal prior").first.wait_for()
     page.get_by_role("radio", name="Reconstructions").click()
     canvas = page.get_by_label("Draw a digit")
     canvas.wait_for()
     settle(page)
-    assert np.abs(pixels(canvas) - drawn).mean() < 12  # drawn again from what the server kept
+    until(page, lambda: unlike(pixels(canvas), drawn) < 12, "drawn again from what the server kept")
     page.get_by_role("button", name="Clear").click()
     page.get_by_text("The canvas is empty").wait_for()
     assert page.locator('[data-testid="stException"]').count() == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from core.launch.worker import main as work_on
 from core.runs.owner import is_alive, read_owner
 from core.runs.store import RunFolder, RunSpec, create_run, find_run
+from tests.e2e.waiting import PATIENCE_S
 from tests.runs.conftest import end_all, wait_for, wait_until
 from tests.toy import save_toy
 
@@ -65,11 +67,11 @@ def test_launch_watch_and_open(start_server: Callable[[], str], page: Any) -> No
     # Without another click: the page looks by itself until the run has ended.
     page.get_by_text("finished · on").wait_for()
     page.locator(".js-plotly-plot").nth(1).wait_for()
-    assert "runs=vit-p4-1" in page.url
+    page.wait_for_url(re.compile("runs=vit-p4-1"))
     assert page.get_by_text("vit-p4-2").count() == 0
     page.get_by_role("button", name="Attention", exact=True).click()
     page.get_by_text("of its patch attention in").first.wait_for()
-    assert "run%3Avit-p4-1" in page.url
+    page.wait_for_url(re.compile("run%3Avit-p4-1"))
     assert page.locator('[data-testid="stException"]').count() == 0
 
 
@@ -97,18 +99,18 @@ def test_killed_with_its_server_a_run_goes_on_with_the_same_numbers(start_server
 @pytest.mark.usefixtures("toy")
 def test_another_browser_watches_and_stops(start_server: Callable[[], str], page: Any, browser: Any) -> None:
     server = start_server()
-    run = launch(page, train_address(server, epochs=2000))
+    run = launch(page, train_address(server, epochs=20_000))
     page.get_by_role("link", name="Watch it").click()
     page.get_by_text("running · on").wait_for()
     with browser.new_context() as other:
         elsewhere = other.new_page()
-        elsewhere.set_default_timeout(90_000)
+        elsewhere.set_default_timeout(1000 * PATIENCE_S)
         elsewhere.goto(f"{server}/runs?run={run.name}")
         elsewhere.get_by_role("button", name="Stop", exact=True).click()
         elsewhere.get_by_text("stopped · on").wait_for()
     # The first browser was not touched.
     page.get_by_text("stopped · on").wait_for()
-    assert page.get_by_role("button", name="Resume", exact=True).count() == 1
+    page.get_by_role("button", name="Resume", exact=True).wait_for()
     state = wait_for(run, "stopped")
     assert 0 < state.step < state.steps
     assert run.checkpoint.is_file()

@@ -17,6 +17,7 @@ from core.methods.operators.single_layer import OPERATORS, OperatorSettings, ran
 from core.models.mixer import MixerConfig, MixerNetwork, OperatorName
 from pages.components.operators import operators as component
 from pages.components.operators.packing import Arrays, pack
+from tests.e2e.waiting import until
 
 # The component's own arithmetic on packed layers, without its pictures.
 COMPUTE = """
@@ -131,9 +132,8 @@ def changed(before: list[str], after: list[str]) -> list[bool]:
     return [first != second for first, second in zip(before, after, strict=True)]
 
 
-def test_six_columns_follow_the_hand(start_server: Callable[[], str], page: Any) -> None:
-    address = start_server()
-    page.goto(f"{address}/operators?image=example:cat&size=16&temperature=1")
+def test_six_columns_follow_the_hand(server: str, page: Any) -> None:
+    page.goto(f"{server}/operators?image=example:cat&size=16&temperature=1")
     settled(page, 3, 1, 1)
     attention, fields, outputs = (pictures(page, row) for row in ("A", "field", "y"))
 
@@ -143,8 +143,8 @@ def test_six_columns_follow_the_hand(start_server: Callable[[], str], page: Any)
     photo.click(position={"x": box["width"] * 0.1, "y": box["height"] * 0.1})
     page.get_by_text("i: row 2, column 2").wait_for()
     # But for convolution-modulated attention, whose factors are the same from wherever one asks.
-    assert changed(attention, pictures(page, "A")) == [True] * 5 + [False]
-    assert all(changed(fields, pictures(page, "field")))
+    until(page, lambda: changed(attention, pictures(page, "A")) == [True] * 5 + [False], "attention from elsewhere")
+    until(page, lambda: all(changed(fields, pictures(page, "field"))), "fields from elsewhere")
     assert pictures(page, "y") == outputs
     photo.press("ArrowRight")
     page.get_by_text("i: row 2, column 3").wait_for()
@@ -183,12 +183,13 @@ def test_six_columns_follow_the_hand(start_server: Callable[[], str], page: Any)
     assert pictures(page, "y") == without
 
 
-def test_terms_light_up_and_a_title_tells_the_operator_step_by_step(start_server: Callable[[], str], page: Any) -> None:
-    page.goto(f"{start_server()}/operators?image=example:cat&size=8")
+def test_terms_light_up_and_a_title_tells_the_operator_step_by_step(server: str, page: Any) -> None:
+    page.goto(f"{server}/operators?image=example:cat&size=8")
     settled(page, 3, 2.83, 1)
     page.locator(".equation [data-term='w']").first.hover()
     page.get_by_text("w: the kernel, one weight for each offset").wait_for()
-    assert page.locator(".equation .lit").count() == 5  # all but attention have a kernel
+    # All but attention have a kernel.
+    until(page, lambda: page.locator(".equation .lit").count() == 5, "the kernel lit up in five equations")
     page.get_by_role("button", name="Attention-modulated convolution").click()
     page.get_by_text("A convolution whose taps attention turns up and down").wait_for()
     page.get_by_text("All j together, channel 1 at i: y =").wait_for()
@@ -202,8 +203,8 @@ def test_colours_are_read_as_python_reads_them() -> None:
     assert arrays.add(torch.tensor([1.5, -2.0])) == name
 
 
-def test_what_is_being_typed_outlives_an_answer_of_the_server(start_server: Callable[[], str], page: Any) -> None:
-    page.goto(f"{start_server()}/operators?image=example:cat&size=8&temperature=1")
+def test_what_is_being_typed_outlives_an_answer_of_the_server(server: str, page: Any) -> None:
+    page.goto(f"{server}/operators?image=example:cat&size=8&temperature=1")
     settled(page, 3, 1, 1)
     page.get_by_role("application").press("ArrowRight")  # what it chose is sent while the next field is being filled
     field = page.get_by_label("Temperature", exact=True)

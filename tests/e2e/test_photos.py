@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
+
+from tests.e2e.waiting import PATIENCE_S, settle
 
 PAGE = "/attention?model=vit_p4"
 LINK = '<a href="{}">look</a>'
@@ -24,17 +26,11 @@ HAND_OVER = """async ([content, name, way]) => {
 }"""
 
 
-@pytest.fixture(autouse=True)
-def _home(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A home of its own: what is kept there is looked at."""
-    monkeypatch.setenv("VITRINE_HOME", str(tmp_path / "home"))
-
-
 @pytest.fixture
 def context(browser: Any) -> Iterator[Any]:
     """A browser with its cookies."""
     found = browser.new_context(viewport={"width": 1280, "height": 900})
-    found.set_default_timeout(90_000)
+    found.set_default_timeout(1000 * PATIENCE_S)
     yield found
     found.close()
 
@@ -45,11 +41,6 @@ def photo(colour: str, size: tuple[int, int] = (1200, 400)) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG")
     return buffer.getvalue()
-
-
-def settle(page: Any) -> None:
-    page.wait_for_timeout(500)
-    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
 
 
 def hand_over(page: Any, data: bytes, name: str, way: str) -> None:
@@ -70,8 +61,7 @@ def alerts(page: Any) -> str:
     return " ".join(page.locator('[data-testid="stAlert"]').all_inner_texts())
 
 
-def test_a_photo_survives_and_stays_private(start_server: Callable[[], str], context: Any, browser: Any) -> None:
-    server = start_server()
+def test_a_photo_survives_and_stays_private(server: str, context: Any, browser: Any) -> None:
     page = open_page(context, server + PAGE)
     hand_over(page, photo("darkred"), "red.jpg", "drop")
     page.reload()
@@ -95,7 +85,7 @@ def test_a_photo_survives_and_stays_private(start_server: Callable[[], str], con
     second.get_by_text("look").click()
     second.get_by_role("button", name="Image: green.jpg").wait_for()
     stranger = browser.new_context()
-    stranger.set_default_timeout(90_000)
+    stranger.set_default_timeout(1000 * PATIENCE_S)
     theirs = open_page(stranger, address)
     theirs.get_by_text("only the browser that uploaded it can see").first.wait_for()
     theirs.get_by_role("button", name="Image: Cup of coffee").wait_for()
@@ -114,16 +104,15 @@ def test_a_photo_survives_and_stays_private(start_server: Callable[[], str], con
     second.get_by_text("only the browser that uploaded it can see").first.wait_for()
 
 
-def test_the_popover_closes_after_an_upload_and_the_frame_moves(start_server: Callable[[], str], context: Any) -> None:
-    page = open_page(context, start_server() + PAGE)
+def test_the_popover_closes_after_an_upload_and_the_frame_moves(server: str, context: Any) -> None:
+    page = open_page(context, server + PAGE)
     page.get_by_role("button", name="Image:").first.click()
     page.get_by_text("Upload", exact=True).first.click()
     page.locator('input[type="file"]').first.set_input_files(
         {"name": "wide.jpg", "mimeType": "image/jpeg", "buffer": photo("navy")}
     )
     page.get_by_role("button", name="Image: wide.jpg").wait_for()
-    settle(page)
-    assert page.locator('[data-testid="stPopoverBody"]').count() == 0
+    page.get_by_test_id("stPopoverBody").wait_for(state="detached")
     page.get_by_text("The model sees 33% of this photo, from its middle").wait_for()
     frame = page.get_by_role("slider", name="The part of the photo that the model sees")
     box = frame.bounding_box()
@@ -132,8 +121,7 @@ def test_the_popover_closes_after_an_upload_and_the_frame_moves(start_server: Ca
     page.mouse.move(box["x"] - 500, box["y"], steps=4)
     page.mouse.up()
     page.get_by_text("The model sees 33% of this photo, in 32").wait_for()
-    settle(page)
-    assert page.url.split("image=")[1].split("&")[0].endswith("%3Bcrop%3D0")
+    page.wait_for_url(lambda url: url.split("image=")[1].split("&")[0].endswith("%3Bcrop%3D0"))
     frame.focus()
     page.keyboard.press("End")
     page.wait_for_url(lambda url: "%3Bcrop%3D1" in url)
@@ -144,10 +132,10 @@ def test_the_popover_closes_after_an_upload_and_the_frame_moves(start_server: Ca
     assert page.locator('[data-testid="stException"]').count() == 0
 
 
-def test_a_telephone_shows_the_frame_and_nothing_overflows(start_server: Callable[[], str], browser: Any) -> None:
+def test_a_telephone_shows_the_frame_and_nothing_overflows(server: str, browser: Any) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844})
-    context.set_default_timeout(90_000)
-    page = open_page(context, start_server() + PAGE + "&image=example:cat")
-    assert page.get_by_role("slider", name="The part of the photo that the model sees").is_visible()
+    context.set_default_timeout(1000 * PATIENCE_S)
+    page = open_page(context, server + PAGE + "&image=example:cat")
+    page.get_by_role("slider", name="The part of the photo that the model sees").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     context.close()

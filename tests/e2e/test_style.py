@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 
-def test_a_transfer_grows_is_stopped_and_gone_on_with(start_server: Callable[[], str], page: Any) -> None:
-    page.goto(f"{start_server()}/style?features=cnn_small&side=64&steps=2000")
+def test_a_transfer_grows_is_stopped_and_gone_on_with(server: str, page: Any) -> None:
+    page.goto(f"{server}/style?features=cnn_small&side=64&steps=2000")
     result = page.get_by_text(re.compile(r"After [\d,]+ steps"))
     result.wait_for()
     first = result.inner_text()

@@ -6,7 +6,6 @@ import io
 import pickle
 import struct
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 from PIL import Image
 
 from core.data.examples import load_example
+from tests.e2e.waiting import pixels, settle, unlike, until
 
 
 def phone_photo() -> bytes:
@@ -32,18 +32,8 @@ def open_uploader(page: Any) -> None:
     page.get_by_text("Upload", exact=True).first.click()
 
 
-def settle(page: Any) -> None:
-    page.wait_for_timeout(500)
-    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
-
-
-def canvas_pixels(page: Any) -> np.ndarray:
-    """What the attention canvas shows."""
-    return np.asarray(Image.open(io.BytesIO(page.locator("canvas").first.screenshot())).convert("RGB")).astype(int)
-
-
-def test_phone_photo_to_maps(start_server: Callable[[], str], page: Any) -> None:
-    page.goto(start_server() + "/attention?model=vit_p4")
+def test_phone_photo_to_maps(server: str, page: Any) -> None:
+    page.goto(server + "/attention?model=vit_p4")
     page.locator("canvas").first.wait_for()
     open_uploader(page)
     page.locator('input[type="file"]').first.set_input_files(
@@ -54,26 +44,30 @@ def test_phone_photo_to_maps(start_server: Callable[[], str], page: Any) -> None
     settle(page)
     assert page.locator('[data-testid="stException"]').count() == 0
     # Upright: the brightness of what is shown follows the upright photo, not the stored one.
-    shown = canvas_pixels(page).mean(axis=2)
     square = load_example("cat").resize((3024, 4032)).crop((0, 504, 3024, 3528)).convert("L")
     upright = np.asarray(square.resize((24, 24)), dtype=float)
-    seen = np.asarray(Image.fromarray(shown.astype(np.uint8)).resize((24, 24)), dtype=float)
-    agreement = [np.corrcoef(np.rot90(upright, turns).ravel(), seen.ravel())[0, 1] for turns in range(4)]
-    assert int(np.argmax(agreement)) == 0, agreement
+
+    def is_upright() -> bool:
+        shown = pixels(page.locator("canvas").first).mean(axis=2)
+        seen = np.asarray(Image.fromarray(shown.astype(np.uint8)).resize((24, 24)), dtype=float)
+        agreement = [np.corrcoef(np.rot90(upright, turns).ravel(), seen.ravel())[0, 1] for turns in range(4)]
+        return int(np.argmax(agreement)) == 0
+
+    until(page, is_upright, "the photo, upright")
 
 
-def test_a_patch_can_be_chosen_by_mouse_and_keyboard(start_server: Callable[[], str], page: Any) -> None:
-    page.goto(start_server() + "/attention?model=vit_p4&image=example:cat")
+def test_a_patch_can_be_chosen_by_mouse_and_keyboard(server: str, page: Any) -> None:
+    page.goto(server + "/attention?model=vit_p4&image=example:cat")
     canvas = page.locator("canvas").first
     canvas.wait_for()
     settle(page)
     caption = page.get_by_text("The class token attends most")
     caption.wait_for()
     box = canvas.bounding_box()
-    before = canvas_pixels(page)
+    before = pixels(canvas)
     canvas.hover(position={"x": box["width"] * 0.95, "y": box["height"] * 0.05})
     page.get_by_text("The patch at row 1, column 8 attends most").wait_for()
-    assert np.abs(canvas_pixels(page) - before).mean() > 1
+    until(page, lambda: unlike(pixels(canvas), before) > 1, "another map")
     canvas.click(position={"x": box["width"] * 0.05, "y": box["height"] * 0.95})
     settle(page)
     canvas.focus()
@@ -124,8 +118,8 @@ def odd_files() -> dict[str, bytes]:
     }
 
 
-def test_bad_files_cost_a_sentence_each_and_odd_ones_work(start_server: Callable[[], str], page: Any) -> None:
-    page.goto(start_server() + "/attention?model=vit_p4")
+def test_bad_files_cost_a_sentence_each_and_odd_ones_work(server: str, page: Any) -> None:
+    page.goto(server + "/attention?model=vit_p4")
     page.locator("canvas").first.wait_for()
     open_uploader(page)
     bad, odd = bad_files(), odd_files()
@@ -137,61 +131,60 @@ def test_bad_files_cost_a_sentence_each_and_odd_ones_work(start_server: Callable
     )
     page.get_by_role("button", name="Image: moving.gif").wait_for()
     settle(page)
-    alerts = " ".join(page.locator('[data-testid="stAlert"]').all_inner_texts())
     for name in bad:
-        assert name in alerts, name
+        page.get_by_test_id("stAlert").filter(has_text=name).first.wait_for()
+    alerts = " ".join(page.get_by_test_id("stAlert").all_inner_texts())
     for name in odd:
         assert name not in alerts, name
     assert page.locator('[data-testid="stException"]').count() == 0
     assert page.locator("canvas").count() >= 1
 
 
-def add_own_model(page: Any, kind: str, location: str) -> str:
-    """Ask for a model of one's own and return the sentence that comes back."""
+def add_own_model(page: Any, kind: str, location: str, answer: str) -> str:
+    """Ask for a model of one's own and return what comes back, which says `answer`."""
     page.get_by_role("button", name="Your own model").click()
     page.get_by_text(kind, exact=True).click()
     page.get_by_label("Name or path").fill(location)
     page.keyboard.press("Enter")
     settle(page)
     page.get_by_role("button", name="Add", exact=True).click()
-    page.locator('[data-testid="stAlert"]').first.wait_for()
+    said = page.get_by_test_id("stAlert").filter(has_text=answer).first
+    said.wait_for()
     settle(page)
-    assert page.locator('[data-testid="stException"]').count() == 0
-    said = " ".join(page.locator('[data-testid="stAlert"]').all_inner_texts())
+    assert page.get_by_test_id("stException").count() == 0
+    words = str(said.inner_text())
     page.keyboard.press("Escape")
-    return said
+    return words
 
 
-def test_own_models_that_cannot_be(start_server: Callable[[], str], page: Any, tmp_path: Path) -> None:
-    page.goto(start_server() + "/attention?model=vit_p4")
+def test_own_models_that_cannot_be(server: str, page: Any, tmp_path: Path) -> None:
+    page.goto(server + "/attention?model=vit_p4")
     page.locator("canvas").first.wait_for()
     pickled = tmp_path / "model.pt"
     pickled.write_bytes(pickle.dumps({"weights": [1, 2, 3]}))
-    said = add_own_model(page, "Local folder or file", str(pickled))
-    assert "holds more than tensors and was not opened" in said
-    assert "safetensors" in said
+    refused = "holds more than tensors and was not opened"
+    assert "safetensors" in add_own_model(page, "Local folder or file", str(pickled), refused)
     page.reload()
     page.locator("canvas").first.wait_for()
     settle(page)
-    said = add_own_model(page, "Local folder or file", "/no/such/folder")
-    assert "There is no file or folder /no/such/folder" in said
+    add_own_model(page, "Local folder or file", "/no/such/folder", "There is no file or folder /no/such/folder")
     assert page.locator("canvas").count() >= 1
 
 
-def test_the_address_restores_the_view(start_server: Callable[[], str], page: Any) -> None:
-    page.goto(start_server() + "/attention?model=vit_p4&image=example:flower&layer=2&patch=9")
+def test_the_address_restores_the_view(server: str, page: Any) -> None:
+    page.goto(server + "/attention?model=vit_p4&image=example:flower&layer=2&patch=9")
     page.get_by_text("The patch at row 2, column 2 attends most").wait_for()
     page.get_by_role("button", name="Image: Dahlia").wait_for()
-    assert page.get_by_role("slider", name="Layer").first.input_value() == "2"
     page.get_by_text("Layer 2, all heads").wait_for()
+    assert page.get_by_role("slider", name="Layer").first.input_value() == "2"
 
 
 @pytest.mark.parametrize(
     "query",
     ["model=nonsense", "model=hub:nobody/nothing", "image=upload:0123", "layer=99", "head=77", "image=example:x"],
 )
-def test_addresses_that_are_wrong_still_show_a_page(start_server: Callable[[], str], page: Any, query: str) -> None:
-    page.goto(start_server() + f"/attention?{query}")
+def test_addresses_that_are_wrong_still_show_a_page(server: str, page: Any, query: str) -> None:
+    page.goto(server + f"/attention?{query}")
     page.get_by_text("What does each part of the picture look at?").first.wait_for()
     settle(page)
     assert page.locator('[data-testid="stException"]').count() == 0

@@ -136,6 +136,30 @@ def test_a_signal_is_a_polite_stop(number: signal.Signals) -> None:
     assert signal.getsignal(number) is before
 
 
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "STOP"])
+def test_a_stop_ends_what_a_run_prepares_before_its_first_report(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading images, loading a network and compiling it report nothing, and may take minutes."""
+    prepared = []
+
+    def run_slowly(config: counting.Config, folder: RunFolder) -> Iterator[Progress]:
+        if how == "STOP":
+            folder.stop.touch()
+        else:
+            os.kill(os.getpid(), signal.Signals[how])
+        time.sleep(10)  # a read, or a long wait, that Python cannot look up from
+        prepared.append(True)
+        yield Progress(step=1, steps=1)
+
+    monkeypatch.setattr(counting, "run", run_slowly)
+    run = make_run("preparing", steps=20)
+    run.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    run.checkpoint.write_text("as it was", encoding="utf-8")
+    assert list(execute(run)) == []
+    assert not prepared
+    assert read_state(run).status == "stopped"
+    assert run.checkpoint.read_text(encoding="utf-8") == "as it was"
+
+
 def test_a_second_ctrl_c_does_not_wait() -> None:
     run = make_run("impatient", steps=20)
     reports = until(execute(run), 5)

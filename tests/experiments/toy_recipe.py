@@ -74,7 +74,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | Report]:
         write_atomically(folder.checkpoint, json.dumps(epoch))
 
 
-TOY = Recipe(name="toy", title="Toy", summary="Nothing, at once", config=Config, run=run)
+TOY = Recipe(name="toy", title="Toy", summary="Nothing, at once", module="tests.experiments.toy_recipe")
 
 if __name__ == "__main__":
     from core.launch.worker import main

@@ -87,9 +87,7 @@ def watched(name: str) -> Iterator[list[bool]]:
 def test_the_lock_is_held_while_a_model_computes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stores: dict[str, object] = {}
     monkeypatch.setattr("pages.shared.results._stores", lambda: stores)
-    for function in (cache.maps_of, cache.logits_of, cache.explanation_of, zero_shot.image_vector, spaces.cuts_of,
-                     zero_shot.relevance_of, zero_shot.hiding_check, zero_shot._sentences):  # fmt: skip
-        function.clear()
+    zero_shot._sentences.clear()
     with ExitStack() as stack:
         held = [stack.enter_context(watched(each)) for each in (VIT, CNN, CLIP)]
         COMPUTATIONS[name]()

@@ -47,6 +47,7 @@ STANDS_FOR = {
     "_begin": ("before",),
     "_make": ("address",),
     "_pixels": ("key",),
+    "_patches": ("text",),  # what of the photo speaks for it
     "_profiles": ("question",),
     "_versions": ("digest", "side", "seed", "variants"),
     "_seconds_per_image": (),  # how the work is cut into batches, which no answer depends on
@@ -214,6 +215,44 @@ def test_what_is_left_out_of_a_key_is_told_by_another_argument() -> None:
                 told = STANDS_FOR[name]
                 assert not told or set(told) & set(names), f"{where}: none of {told} is an argument"
     assert seen > 15
+
+
+# Functions of Streamlit's cache, and why none of them is waited for.
+TRIVIAL = {
+    # They hold what many sessions share, and compute nothing.
+    "_classifications", "_films", "_sentences", "_tails", "take_up_runs",
+    # They read a file of ours, or a few bytes of a run's.
+    "_family_of", "_measured", "_parse", "_read", "bundled_views", "glossary", "read_model_card", "_example",
+    # They encode or cut one picture, or count parameters.
+    "_device_words", "_encoded", "_framed", "_rates", "_shape", "_small", "sheet_uri",
+}  # fmt: skip
+# Where models are used outside of a function that is `shared`, and why.
+WITHOUT_BAR = {
+    "in_use": "it is what the others use",
+    "sentence_vectors": "within `with_progress`",
+    "work": "the same, of it",
+    "_features": "of `_spaces`, which is shared",
+    "_run": "a generator, each step of which is drawn, with a Stop of its own",
+    "denoise": "one batch of such a generator",
+    "compare": "one product of two matrices",
+}
+
+
+def test_what_takes_time_is_in_shared_work() -> None:
+    """Streamlit's own cache has no bar and no Stop, and a model that is used in the script stops it."""
+    kept, used = set(), set()
+    for path in sorted((CHECKOUT / "pages").rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+            decorators = " ".join(map(ast.unparse, function.decorator_list))
+            if "st.cache" in decorators:
+                kept.add(function.name)
+            words = {ast.unparse(node) for node in ast.walk(function) if isinstance(node, ast.Attribute | ast.Name)}
+            if words & {"in_use", "model.lock"} and not decorators.startswith("shared("):
+                used.add(function.name)
+    assert kept <= TRIVIAL, "Decorate it with `shared`, or say here why it takes no time."
+    assert used <= set(WITHOUT_BAR), "Decorate it with `shared`, or say here how it is stopped."
+    assert used >= {"_run", "sentence_vectors"}, "nothing is seen"
 
 
 def test_a_masking_curve_of_another_seed_is_another_curve(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,7 @@ def _make_trouble(trouble: Trouble, folder: RunFolder) -> None:
         time.sleep(600)
 
 
-RECIPE = Recipe(name="counting", title="Counting", summary="for tests", config=Config, run=run)
+RECIPE = Recipe(name="counting", title="Counting", summary="for tests", module="tests.runs.counting")
 
 
 def find_recipe(name: str) -> Recipe:

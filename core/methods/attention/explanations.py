@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor, nn
 
 from core.errors import UnknownNameError
-from core.methods.accuracy.targets import Target
-from core.methods.attention.attention import attention_maps, readout_maps
-from core.methods.attention.gradcam import grad_cam
-from core.methods.attention.relevance import gradient_relevance
-from core.methods.attention.rollout import rollout_maps
 from core.models.spec import Capability, ModelSpec
+
+# What computes is imported by who computes: a list of methods must not load PyTorch.
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from core.methods.accuracy.targets import Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,15 +30,28 @@ class Explanation:
 
 
 def _last_attention(module: nn.Module, image: Tensor, target: Target) -> np.ndarray:
+    from core.methods.attention.attention import attention_maps, readout_maps
+
     return np.abs(readout_maps(attention_maps(module, image))[-1]).mean(axis=0)
 
 
 def _rollout(module: nn.Module, image: Tensor, target: Target) -> np.ndarray:
+    from core.methods.attention.attention import attention_maps
+    from core.methods.attention.rollout import rollout_maps
+
     return rollout_maps(attention_maps(module, image))[-1]
 
 
 def _relevance(module: nn.Module, image: Tensor, target: Target) -> np.ndarray:
+    from core.methods.attention.relevance import gradient_relevance
+
     return gradient_relevance(module, image, target)[-1]
+
+
+def _grad_cam(module: nn.Module, image: Tensor, target: Target) -> np.ndarray:
+    from core.methods.attention.gradcam import grad_cam
+
+    return grad_cam(module, image, target)
 
 
 EXPLANATIONS: dict[str, Explanation] = {
@@ -69,7 +83,7 @@ EXPLANATIONS: dict[str, Explanation] = {
             title="Grad-CAM",
             summary="The last feature maps, weighted by their gradient: what speaks for this one class.",
             needs="convolution",
-            explain=grad_cam,
+            explain=_grad_cam,
         ),
     )
 }

@@ -3,11 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from core.data.wordnet import ancestors, imagenet_wnids
+import numpy as np
+
+from core.data.collections import Collection, Entry, Said, Side
+from core.data.wordnet import ancestors, find_synset, imagenet_wnids, path_to_root
 from core.methods.clip.disagreements import Disagreements, Verdict, common_ancestor
 
 CLASSES, ONLY_CLIP, ONLY_CLASSIFIER = 10, 2, 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectedPicture:
+    """One picture of a page: (height, width, 3) uint8 or None where it is gone, and what is said of it line by line."""
+
+    pixels: np.ndarray | None
+    title: str
+    who: Side
+    heading: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectedClass:
+    """One class of a page: its synset, its path from entity, its pictures, CLIP's first."""
+
+    wnid: str
+    names: tuple[str, ...]
+    gloss: str
+    path: str
+    pictures: tuple[CollectedPicture, ...]
+
+
+def collected_classes(collection: Collection, pixels: Mapping[str, np.ndarray]) -> tuple[CollectedClass, ...]:
+    """What a page of the collection shows; `pixels` by the keys of entries."""
+    sides: tuple[Side, ...] = ("only_clip", "only_classifier")
+    return tuple(
+        CollectedClass(
+            wnid=wnid,
+            names=find_synset(wnid).names,
+            gloss=find_synset(wnid).gloss,
+            path=path_words(wnid),
+            pictures=tuple(
+                _collected(entry, pixels.get(entry.key)) for who in sides for entry in collection.of(wnid, who)
+            ),
+        )
+        for wnid in collection.wnids()
+    )
+
+
+def path_words(wnid: str) -> str:
+    """From entity down to the class."""
+    return " › ".join(synset.names[0] for synset in reversed(path_to_root(wnid)))
+
+
+def said_words(said: Said, count: int = 2) -> str:
+    """`CLIP: place 3; says plate 41%, cup 20%`."""
+    best = list(zip(said.classes, said.probabilities, strict=True))[:count]
+    return f"{said.model}: place {said.place:,}; says {', '.join(f'{name} {share:.0%}' for name, share in best)}"
+
+
+def _collected(entry: Entry, pixels: np.ndarray | None) -> CollectedPicture:
+    alone = entry.clip if entry.who == "only_clip" else entry.classifier
+    said = (said_words(entry.clip), said_words(entry.classifier))
+    return CollectedPicture(
+        pixels=pixels,
+        title=entry.title,
+        who=entry.who,
+        heading=f"Only {alone.model}, in its best {entry.top}",
+        lines=(*said, f"Why: {entry.reason or '–'}", f"Source: {entry.source or '–'}"),
+    )
 
 
 def spread_classes(candidates: Sequence[int], count: int = CLASSES, taken: Sequence[int] = ()) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""A process that measures something and prints JSON, read so that any click ends it at once."""
+"""A process that measures something and prints JSON, read so that it can be ended at once."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def printed_by(command: list[str], tick: Callable[[], None]) -> Iterator[dict[st
                 break
             if line.startswith("{"):
                 values = json.loads(line)
-                if values.pop("kind") == "error":
+                if values.pop("kind", "") == "error":
                     raise CoreError(values["cause"], values["remedy"])
                 yield values
         if process.wait() != 0:
@@ -47,7 +47,7 @@ def printed_by(command: list[str], tick: Callable[[], None]) -> Iterator[dict[st
             said = process.stderr.read().strip().splitlines()
             raise CoreError("The measuring process did not get through.", said[-1] if said else "")
     finally:
-        # Also when the visitor clicks elsewhere, which ends this script at its next element.
+        # Also when nobody waits for it any more.
         process.kill()
         process.wait()
 
