@@ -1,10 +1,10 @@
-"""From the layer slider to the new picture, in a real browser on this machine; and the first paint of each page.
+"""From a key to the new picture on Attention, in a real browser on this machine; and the first paint of each page.
 
-python -m benchmarks.latency [--model vit_s14_saliency] [--changes 60]
+python -m benchmarks.latency [--model vit_s14_saliency] [--changes 60] [--before FOLDER]
 
-Needs Chromium and playwright. The time runs from the key press on the slider to the frame in which the canvas shows
-other pixels; about 200 ms of the slider's are Streamlit's own wait for further movement, which the mosaic's arrow keys
-do not have. The first sweep over the layers is not counted.
+Needs Chromium and playwright. The time runs from the key press to the end of the frame in which the photo shows other
+pixels, so that a screen of 60 frames a second adds up to 17 ms of its own. The first sweep over the layers is not
+counted. `--before` names a checkout of an earlier version, which is measured in the same run.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import statistics
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.report import machine, parse, write
+from core.paths import CHECKOUT
 
 # Watches a line of canvas pixels from a key press on; `window.__latency` is null until they change.
 WATCH = """
@@ -44,23 +45,24 @@ WATCH = """
   window.__latency = null
   window.addEventListener('keydown', () => {
     const before = line(), started = performance.now()
-    const look = () => {
+    const look = () => requestAnimationFrame(() => setTimeout(() => {
       if (line() !== before) window.__latency = performance.now() - started
-      else requestAnimationFrame(look)
-    }
-    requestAnimationFrame(look)
+      else look()
+    }))
+    look()
   }, { once: true, capture: true })
 }
 """
 
 
-def start_server() -> tuple[subprocess.Popen[bytes], str]:
-    """A fresh server on a free port."""
+def start_server(checkout: Path = CHECKOUT) -> tuple[subprocess.Popen[bytes], str]:
+    """A fresh server of a version of the project, on a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     server = subprocess.Popen(
         [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), "--server.headless", "true"],
+        cwd=checkout,
         env=os.environ,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -70,7 +72,7 @@ def start_server() -> tuple[subprocess.Popen[bytes], str]:
         try:
             urllib.request.urlopen(f"{address}/_stcore/health", timeout=2)
             return server, address
-        except (urllib.error.URLError, ConnectionError):
+        except OSError:  # refused, or not in time
             time.sleep(0.2)
     raise RuntimeError("The server did not start.")
 
@@ -81,19 +83,55 @@ def wait_idle(page: Page) -> None:
     page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
 
 
-def key_latencies(page: Page, control: Locator, back: str, forth: str, depth: int, changes: int) -> list[float]:
-    """Milliseconds of each warm change of the layer by the keys of a control that stands at the last layer."""
-    control.focus()
-    keys = ([back] * (depth - 1) + [forth] * (depth - 1)) * (changes // depth + 2)
+# What has the focus, and the keys that go to and fro: of this version, or of one whose controls were Streamlit's own.
+MEASURES: dict[str, tuple[str, str]] = {
+    "layer": ('input[name="layer"], [role="slider"][aria-label="Layer"]', "ArrowLeft ArrowRight"),
+    "mosaic": (".mosaic, .frame[role=application]", "ArrowUp ArrowDown"),
+    "head": (".mosaic, .frame[role=application]", "ArrowRight ArrowLeft"),
+    "patch": ("canvas[role=application]", "ArrowUp ArrowDown"),
+    "direction": ('select[name="direction"]', "ArrowDown ArrowUp"),
+    "film": (".frames button", "Enter"),
+}
+
+
+def key_latencies(page: Page, name: str, depth: int, changes: int) -> list[float]:
+    """Milliseconds of each warm change by the keys of a control; none where this version has no such control."""
+    selector, keys = MEASURES[name]
+    control = page.get_by_role("slider", name="Layer").first if name == "layer" else page.locator(selector).first
+    if name != "layer" and not page.locator(selector).count():
+        return []
+    back, *forth = keys.split()
+    sweep = depth - 1 if name in ("layer", "mosaic") else 2
+    turns = ([back] * sweep + (forth or [back]) * sweep) * (changes // sweep + 2)
+    if name == "direction":  # of what the head reads there is none
+        page.locator("canvas[role=application]").first.click(position={"x": 80, "y": 80})
+        wait_idle(page)
     latencies: list[float] = []
-    for index, key in enumerate(keys[: changes + 2 * (depth - 1)]):
+    for index, key in enumerate(turns[: changes + 2 * sweep]):
+        if name == "film":  # every frame is a button
+            control = page.locator(selector).nth(index % depth)
+        control.focus()
         page.evaluate(WATCH)
         control.press(key)
         page.wait_for_function("window.__latency !== null", timeout=30_000)
-        if index >= 2 * (depth - 1):
+        if index >= 2 * sweep:
             latencies.append(page.evaluate("window.__latency"))
         wait_idle(page)
     return latencies
+
+
+def measured(page: Page, address: str, model: str, changes: int) -> dict[str, dict[str, float]]:
+    """Every control of the Attention page of one version."""
+    found = {}
+    for name in MEASURES:
+        page.goto(f"{address}/attention?model={model}&head=3")
+        page.wait_for_selector("canvas[role=application]")
+        page.wait_for_timeout(1000)
+        wait_idle(page)
+        depth = int(page.get_by_role("slider", name="Layer").first.get_attribute("max") or 12)
+        if latencies := key_latencies(page, name, depth, changes):
+            found[name] = summary(latencies)
+    return found
 
 
 def summary(latencies: list[float]) -> dict[str, float]:
@@ -115,9 +153,12 @@ def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="vit_s14_saliency")
     parser.add_argument("--changes", type=int, default=60)
+    parser.add_argument("--before", type=Path)
     arguments = parse(parser, words, model="vit_p4", changes=3)
     where: dict[str, Any] = machine()
-    server, address = start_server()
+    versions = {"now": CHECKOUT} | ({"before": arguments.before} if arguments.before else {})
+    servers = {name: start_server(checkout) for name, checkout in versions.items()}
+    address = servers["now"][1]
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     try:
         with sync_playwright() as playwright:
@@ -130,14 +171,9 @@ def main(words: list[str] | None = None) -> None:
                 )
             }
             wait_idle(page)
-            slider = page.get_by_role("slider", name="Layer").first
-            depth = int(slider.get_attribute("max") or 12)
-            latencies = key_latencies(page, slider, "ArrowLeft", "ArrowRight", depth, arguments.changes)
-            page.goto(f"{address}/attention?model={arguments.model}")
-            page.wait_for_selector("canvas")
-            wait_idle(page)
-            mosaic = page.locator(".frame[role=application]").first
-            mosaic_latencies = key_latencies(page, mosaic, "ArrowUp", "ArrowDown", depth, arguments.changes)
+            latencies = {
+                name: measured(page, servers[name][1], arguments.model, arguments.changes) for name in versions
+            }
             for stem in ("", "attention", "masking", "anatomy"):
                 fresh = browser.new_page()
                 fresh.set_default_timeout(120_000)
@@ -153,15 +189,15 @@ def main(words: list[str] | None = None) -> None:
                 again.close()
             browser.close()
     finally:
-        server.terminate()
-        server.wait(20)
+        for server, _ in servers.values():
+            server.terminate()
+            server.wait(20)
     write(
         "latency",
         {
             "model": arguments.model,
-            "changes": len(latencies),
-            "slider_to_picture_ms": summary(latencies),
-            "mosaic_to_picture_ms": summary(mosaic_latencies),
+            "changes": arguments.changes,
+            "key_to_picture_ms": latencies,
             "first_paint_seconds": paints,
             "machine": where,
         },

@@ -24,9 +24,10 @@ def option(
     *,
     minimum: float | None = None,
     maximum: float | None = None,
+    zero: str = "",
 ) -> Any:
-    """A dataclass field that a form can draw: default, label, help and inclusive bounds."""
-    metadata = {"label": label, "help": help, "minimum": minimum, "maximum": maximum}
+    """A dataclass field that a form can draw: default, label, help and inclusive bounds; `zero`: what 0 stands for."""
+    metadata = {"label": label, "help": help, "minimum": minimum, "maximum": maximum, "zero": zero}
     return dataclasses.field(default=default, metadata=metadata)
 
 

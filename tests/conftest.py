@@ -1,3 +1,4 @@
+import gc
 import os
 
 # NumPy's products are as small: with two threads on a busy machine the modality gap's took several times as long.
@@ -21,7 +22,14 @@ settings.load_profile("quick")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Archives of hundreds of megabytes are no part of the fast tier either."""
+    """Archives of hundreds of megabytes are no part of the fast tier either; there is one Slurm for all that ask it."""
     for item in items:
         if item.get_closest_marker("realdata"):
             item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("slurm"):
+            item.add_marker(pytest.mark.xdist_group("slurm"))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported is no garbage: Streamlit looks for some after every run of a page, 0.3 s among all of this."""
+    gc.freeze()

@@ -44,7 +44,7 @@ def pages(stems: list[str]) -> None:
     with tempfile.TemporaryDirectory() as home:
         os.environ["VITRINE_HOME"] = home
         for stem in stems:
-            app = AppTest.from_file(str(CHECKOUT / "pages" / "navigation.py"), default_timeout=240).run()
+            app = AppTest.from_file(str(CHECKOUT / "pages" / "navigation.py"), default_timeout=600).run()
             if stem != "home":
                 app.switch_page(page_path(stem)).run()
             wrong = [each.value for each in (*app.exception, *app.error)]

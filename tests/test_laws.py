@@ -273,3 +273,39 @@ def test_no_page_ends_the_whole_script() -> None:
     """`st.stop` would leave out what stands at the end of every page, without which grey bars stay for ever."""
     stopping = [path for path in (ROOT / "pages").rglob("*.py") if "st.stop()" in path.read_text(encoding="utf-8")]
     assert not stopping, "Raise PageEnd of pages/shared/errors.py."
+
+
+# Charts that grow while they are looked at have their table below them, once they are whole.
+GROWING = {"pages/diffusion/diffusion_classifier_panel.py", "pages/style/page.py"}
+# Whose charts still have none.
+WITHOUT_TABLES = {"attention", "masking", "modality_gap", "clip", "train", "runs", "embeddings"}
+
+
+def test_every_chart_has_its_table() -> None:
+    """Who draws a chart by `show_chart` of pages/shared/charts.py gets the table of its numbers with it."""
+    bare = set()
+    for path in _sources("pages"):
+        name, text = path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
+        if ".plotly_chart(" not in text or name == "pages/shared/charts.py":
+            continue
+        if name in GROWING:
+            assert text.count(".plotly_chart(") == text.count("chart_table("), name
+        else:
+            bare.add(path.relative_to(ROOT).parts[1])
+    assert bare <= WITHOUT_TABLES, "Draw it with `show_chart`."
+
+
+def test_the_open_tab_is_in_the_address() -> None:
+    seen = 0
+    for path in _sources("pages"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "tabs":
+                seen += 1
+                said = {keyword.arg for keyword in node.keywords}
+                assert {"key", "bind", "on_change"} <= said, f"{path}, line {node.lineno}"
+    assert seen
+
+
+def test_headings_leave_out_no_level() -> None:
+    """A page's title is of the third level, and what it found of the fourth."""
+    assert [str(path) for path in _sources("pages") if "##### " in path.read_text(encoding="utf-8")] == []

@@ -27,7 +27,9 @@ class Config:
     dataset: str = option("cifar10", "Data set", "An imported data set of small images.")
     model: SmallCNNConfig = field(default_factory=SmallCNNConfig)
     training: TrainingConfig = field(default_factory=lambda: TrainingConfig(learning_rate=4e-3, ema_decay=0.99))
-    max_images: int = option(0, "Training images", "A fixed random part of the training split; 0 is all.", minimum=0)
+    max_images: int = option(
+        0, "Training images", "A fixed random part of the training split; 0 is all.", zero="all", minimum=0
+    )
     evaluate_test: bool = option(True, "Read the test split", "Off for trials of a sweep, which choose by validation.")
 
     def __post_init__(self) -> None:

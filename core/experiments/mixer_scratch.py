@@ -29,7 +29,9 @@ class Config:
     dataset: str = option("cifar10", "Data set", "An imported data set of small images.")
     model: MixerConfig = field(default_factory=MixerConfig)
     training: TrainingConfig = field(default_factory=lambda: TrainingConfig(optimizer="muon", learning_rate=2e-3))
-    max_images: int = option(0, "Training images", "A fixed random part of the training split; 0 is all.", minimum=0)
+    max_images: int = option(
+        0, "Training images", "A fixed random part of the training split; 0 is all.", zero="all", minimum=0
+    )
     evaluate_test: bool = option(True, "Read the test split", "Off for trials of a sweep, which choose by validation.")
 
     def __post_init__(self) -> None:

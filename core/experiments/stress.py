@@ -71,7 +71,9 @@ class Config:
         "Manipulations",
         "One a line, steps joined by +: scramble:4+grey:100. The images as they are always come first.",
     )
-    max_images: int = option(1000, "Images", "A random part of all of them, not stratified; 0 is all.", minimum=0)
+    max_images: int = option(
+        1000, "Images", "A random part of all of them, not stratified; 0 is all.", zero="all", minimum=0
+    )
     classes: tuple[str, ...] = option(
         (), "Classes", "Only images of these, which are then all there is to choose among; empty: every class."
     )

@@ -74,7 +74,9 @@ class Config:
             precision="fp32",
         )
     )
-    max_images: int = option(0, "Training images", "A fixed random part of the training split; 0 is all.", minimum=0)
+    max_images: int = option(
+        0, "Training images", "A fixed random part of the training split; 0 is all.", zero="all", minimum=0
+    )
     evaluate_test: bool = option(True, "Read the test split", "Off for trials of a sweep, which choose by validation.")
     bound_images: int = option(1000, "Images of the tight bound", "Of those measured at the end.", minimum=1)
     bound_draws: int = option(64, "Latents of the tight bound", "k of the IWAE bound.", minimum=1, maximum=5000)

@@ -32,7 +32,9 @@ class Config:
     # The first of three epochs (batch 128, seed 0, crop_flip) ended at 55.2 % of the 5,000 validation images
     # with Muon at 2e-3, 50.6 % at 6e-3, and 39.9 % with AdamW at 1e-3.
     training: TrainingConfig = field(default_factory=lambda: TrainingConfig(optimizer="muon", learning_rate=2e-3))
-    max_images: int = option(0, "Training images", "A fixed random part of the training split; 0 is all.", minimum=0)
+    max_images: int = option(
+        0, "Training images", "A fixed random part of the training split; 0 is all.", zero="all", minimum=0
+    )
     evaluate_test: bool = option(True, "Read the test split", "Off for trials of a sweep, which choose by validation.")
 
     def __post_init__(self) -> None:

@@ -61,10 +61,12 @@ def mosaic(
     gap: int = 4,
     signed: bool = False,
     shared_scale: bool = False,
+    masks: np.ndarray | None = None,
 ) -> np.ndarray:
     """Every layer a row, every head a column: (height, width, 4) uint8, transparent between the cells.
 
-    `maps`: (layers, heads, rows, columns). Cell (l, h) has its corner at (h, l) times cell + gap.
+    `maps`: (layers, heads, rows, columns). Cell (l, h) has its corner at (h, l) times cell + gap. `masks`, bool of the
+    same shape, are drawn in their place: the photo where they are true.
     """
     layers, heads = maps.shape[:2]
     thumbnail = np.asarray(Image.fromarray(photo).resize((cell, cell), Image.Resampling.LANCZOS))
@@ -74,7 +76,10 @@ def mosaic(
     for layer in range(layers):
         for head in range(heads):
             top, left = layer * pitch, head * pitch
-            tile = overlay(thumbnail, maps[layer, head], signed=signed, scale=scale)
+            if masks is not None:
+                tile = dim_outside(thumbnail, masks[layer, head])
+            else:
+                tile = overlay(thumbnail, maps[layer, head], signed=signed, scale=scale)
             canvas[top : top + cell, left : left + cell, :3] = tile
             canvas[top : top + cell, left : left + cell, 3] = 255
     return canvas

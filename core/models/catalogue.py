@@ -1,7 +1,8 @@
 """Every model by name, described without loading it: importing this costs no torch and no model library.
 
 Beside the rows of `bundled_models` and `published_models`, `find_model` understands `run:NAME` (a finished run),
-`folder:PATH` (a local folder or weight file) and `hub:OWNER/NAME` (a Hugging Face repository).
+`folder:PATH` (a local folder or weight file) and `hub:OWNER/NAME` (a Hugging Face repository); any of them may end in
+`;size=PIXELS`, the same model at another input size.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from core.models.bundled_models import (
 )
 from core.models.capabilities import Findings, find_capabilities
 from core.models.hub import cached_model, check_repository
+from core.models.input_size import resized, split_size, with_size
 from core.models.loading import load_any
 from core.models.model_folder import find_layout, pick_checkpoint, read_config
 from core.models.published_models import CLIP_HUB_SPECS, DIFFUSION_SPECS, HUB_SPECS, TORCHVISION_SPECS, WHEEL_SPECS
-from core.models.spec import ModelSpec, Source
+from core.models.spec import ModelSpec, Network, Source
 from core.paths import BUNDLED, local_path, runs_root
 
 
@@ -79,6 +81,9 @@ def find_model(name: str) -> ModelSpec:
             f"{name[:80]!r}… cannot name a model: it has {len(name):,} letters, or controls among them.",
             "Choose a model of the list, or check the address.",
         )
+    name, size = split_size(name)
+    if size is not None:
+        return _at_size(find_model(name), size)
     kind, separator, location = name.partition(":")
     if not separator:
         if name not in MODELS:
@@ -88,6 +93,13 @@ def find_model(name: str) -> ModelSpec:
     if kind not in finders:
         raise UnknownNameError("kind of model location", kind, finders)
     return finders[kind](location.strip())
+
+
+def _at_size(spec: ModelSpec, size: int) -> ModelSpec:
+    def load(location: Path | str) -> Network:
+        return resized(spec.load(location), size, spec.title)
+
+    return replace(spec, name=with_size(spec.name, size), title=f"{spec.title} at {size} px", load=load)
 
 
 def _run_spec(name: str) -> ModelSpec:

@@ -72,6 +72,19 @@ class Sinusoidal(nn.Module):
         return positions
 
 
+class FixedPositions(nn.Module):
+    """A table that is given, (tokens, embed_dim): that of another grid, interpolated."""
+
+    def __init__(self, table: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("positions", table.detach(), persistent=False)
+
+    def table(self) -> Tensor:
+        """(tokens, embed_dim)."""
+        positions: Tensor = self.positions  # type: ignore[assignment]
+        return positions
+
+
 def sinusoids(positions: int, embed_dim: int) -> Tensor:
     """(positions, embed_dim): sin in the even dimensions, cos in the odd ones, wavelengths 2π to 10000·2π."""
     if embed_dim % 2:

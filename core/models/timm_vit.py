@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from core.errors import IncompatibleError, ShapeError
 from core.models.capture import captured
+from core.models.input_size import with_own_parts
 from core.models.reading import attention_pooling, by_gradient, find_reading, pooling_weights, shares_of
 from core.models.trace import Reading, Trace, check_trace
 from core.seeding import stream_seed, torch_generator
@@ -57,6 +58,25 @@ class TimmViT(nn.Module):
         """The tokens (batch, tokens, dim) after the last norm, and how many of them come before the patches."""
         # Models that pool by mean norm afterwards; token by token, the same weights serve both poolings.
         return self.model.fc_norm(self._features(images)), self.model.num_prefix_tokens
+
+    @property
+    def num_heads(self) -> int:
+        return int(self.model.blocks[0].attn.num_heads)
+
+    @property
+    def input_step(self) -> int:
+        """Sides of other inputs are multiples of it; 0 where its positions are none that timm resamples."""
+        sides = getattr(self.model.patch_embed, "patch_size", (0,))
+        return int(sides[0]) if hasattr(self.model, "set_input_size") and len(set(sides)) == 1 else 0
+
+    @torch.no_grad()
+    def at_input_size(self, size: int) -> TimmViT:
+        """The same weights, shared, for images of `size` pixels: timm resamples the positions, nothing else changes."""
+        found, found.model = with_own_parts(self), with_own_parts(self.model)
+        found.model.patch_embed = with_own_parts(self.model.patch_embed)
+        found.model.set_input_size(img_size=(size, size))
+        found.fixed = {}
+        return found
 
     def trace(self, images: Tensor) -> Trace:
         """The same forward pass with explicit attention, keeping the tokens and attention of every layer."""

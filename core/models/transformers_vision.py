@@ -175,6 +175,24 @@ class TransformersViT(TransformersModel):
         """Whether the first token is one that stands for the whole image."""
         return self._prefix_names()[:1] == ["class token"]
 
+    @property
+    def num_heads(self) -> int:
+        settings = getattr(self.model.config, "vision_config", self.model.config)
+        return int(settings.num_attention_heads)
+
+    @property
+    def input_step(self) -> int:
+        """Sides of other inputs are multiples of it; 0 where transformers does not interpolate the positions."""
+        # DINOv2 does so without being told.
+        interpolates = any(hasattr(part, "interpolate_pos_encoding") for part in self.tower[0].modules())
+        if not interpolates or self.patch_size is None or self.patch_size[0] != self.patch_size[1]:
+            return 0
+        return self.patch_size[0]
+
+    def at_input_size(self, size: int) -> TransformersViT:
+        """Itself: positions are interpolated by every pass for the size of the images."""
+        return self
+
     def last_tokens(self, images: Tensor) -> tuple[Tensor, int]:
         """The tokens (batch, tokens, dim) after the last norm, and how many of them come before the patches."""
         tower = self.tower[0]

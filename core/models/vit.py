@@ -6,7 +6,7 @@ Differs from the paper: stochastic depth is available; no hidden layer in the cl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from core.configs import check_options, option
 from core.errors import ConfigError, ShapeError
 from core.models.attention import MultiHeadAttention
-from core.models.positions import Positional, build_positions
+from core.models.input_size import interpolate_positions, with_own_parts
+from core.models.positions import FixedPositions, Positional, build_positions
 from core.models.trace import Pooling, Trace, check_trace
 
 
@@ -131,6 +132,24 @@ class ViT(nn.Module):
     def positions(self) -> tuple[Tensor | None, tuple[int, int], int]:
         """The positional table (tokens, embed_dim), or None; the grid of patches; the tokens before them."""
         return self.position_embedding.table(), self.config.grid, 1
+
+    @property
+    def num_heads(self) -> int:
+        return self.config.num_heads
+
+    @property
+    def input_step(self) -> int:
+        """Sides of other inputs are multiples of it."""
+        return self.config.patch_size
+
+    def at_input_size(self, size: int) -> ViT:
+        """The same weights, shared, for images of `size` pixels: positions are interpolated, nothing else changes."""
+        found = with_own_parts(self)
+        found.config = replace(self.config, image_size=size)
+        if (table := self.position_embedding.table()) is not None:
+            moved = interpolate_positions(table, self.config.grid, found.config.grid, prefix_tokens=1)
+            found.position_embedding = FixedPositions(moved)
+        return found
 
     def trace(self, images: Tensor) -> Trace:
         """The same forward pass, explicit, keeping the tokens and attention of every layer."""

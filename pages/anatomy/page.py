@@ -16,6 +16,7 @@ from core.shares import counted
 from pages.components.head_mosaic.head_mosaic import head_mosaic
 from pages.components.keys import component_key
 from pages.shared.cache import anatomy_of, data_uri, loaded_model, positional_of
+from pages.shared.charts import show_chart
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
@@ -58,10 +59,10 @@ def parameters_tab() -> None:
         f"{count / parts.total:.0%} of them {plain(role)}"
     )
     left, right = st.columns([2, 1])
-    left.plotly_chart(
-        plot_anatomy(parts, spec.title), width="stretch", key="tree", alt="Tree map of all parameters; a table follows."
+    show_chart(
+        plot_anatomy(parts, spec.title), key="tree", alt="Tree map of all parameters; a table follows.", place=left
     )
-    right.plotly_chart(plot_roles(parts), width="stretch", key="roles", alt="Parameters by role.")
+    show_chart(plot_roles(parts), key="roles", alt="Parameters by role.", place=right)
     facts, blocks = st.columns([1, 2])
     with facts:
         st.markdown("**Read from the module**")
@@ -74,7 +75,7 @@ def parameters_tab() -> None:
             width="stretch",
         )
     with blocks:
-        st.plotly_chart(plot_layers(parts), width="stretch", key="layers", alt="Parameters of each block by role.")
+        show_chart(plot_layers(parts), key="layers", alt="Parameters of each block by role.")
     with st.expander(f"All {len(parts.rows)} tensors"):
         st.caption("Blocks are counted from 1, as in papers; tensors have their names in the code, which count from 0.")
         st.dataframe(
@@ -95,11 +96,11 @@ def compare_tab() -> None:
     ours, theirs = titles_with(second)
     st.markdown(f"#### {plain(ours)} and {plain(theirs)}: {plain(counted(len(comparison.differences), 'difference'))}")
     left, right = st.columns([3, 2])
-    left.plotly_chart(
+    show_chart(
         plot_comparison(comparison, ours, theirs),
-        width="stretch",
         key="mirror",
         alt="Parameters by role of both models, mirrored.",
+        place=left,
     )
     with right:
         rows = [(entry.topic, _text(entry.first), _text(entry.second)) for entry in comparison.differences]
@@ -179,15 +180,13 @@ def positions_tab() -> None:
             st.caption(f"Of every {every:d} × {every:d} of the {rows:d} × {columns:d} patches one has a tile.")
     with right:
         st.markdown(f"**Row {row + 1:d}, column {column + 1:d}** against all others")
-        st.plotly_chart(
+        show_chart(
             positional_tile(similarity, row, column),
-            width="stretch",
             key="tile",
             alt="One patch's similarity with all others.",
         )
-        st.plotly_chart(
+        show_chart(
             plot_distance_profile(distance_profile(similarity), measure),
-            width="stretch",
             key="profile",
             alt="Mean similarity by distance",
         )
@@ -244,7 +243,7 @@ def comparison_export(second: str) -> Export:
     )
 
 
-tabs = st.tabs(list(TABS), key="anatomy_tabs", on_change="rerun")
+tabs = st.tabs(list(TABS), key="anatomy_tabs", on_change="rerun", bind="query-params")
 if tabs[0].open:
     with tabs[0], guard():
         parameters_tab()

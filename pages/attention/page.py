@@ -4,207 +4,111 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import get_args
+from typing import Any, get_args
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.data.framing import split_view
 from core.figures.attention import short_label
 from core.methods.accuracy.predictions import Prediction, class_name, softmax, top_predictions
-from core.methods.attention.attention import AttentionMaps, Fusion, fuse_heads
 from core.methods.attention.explanations import explanations_for
 from core.models.spec import Capability
-from core.models.trace import Mixture, readout
+from core.models.trace import Mixture
+from pages.attention.choice import remember_choice, remembered_choice, with_choice
 from pages.attention.parts import (
-    CELL,
-    GAP,
     compare_part,
     distance_part,
     explanations_part,
     gradcam_part,
     look_part,
-    mass_part,
+    packed_of,
     predictions_part,
 )
+from pages.attention.size import at_chosen_size, input_popover
 from pages.attention.words import attention_sentence, second_opinion
-from pages.components.film_strip.film_strip import film_strip
-from pages.components.head_mosaic.head_mosaic import head_mosaic
+from pages.components.attention.attention import FUSIONS, Choice, attention_view
 from pages.components.keys import component_key
-from pages.components.patch_canvas.patch_canvas import attention_canvas
 from pages.shared.address import remember, remembered, whole_number
 from pages.shared.cache import (
     data_uri,
     display_photo,
-    film_of,
     loaded_model,
     logits_of,
     maps_of,
-    mosaic_of,
     reader_name,
 )
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
-from pages.shared.framing import framing_row
-from pages.shared.layout import heading, page_link, teaching_cards
+from pages.shared.framing import seen_of
+from pages.shared.layout import control_bar, heading, page_link, teaching_cards
 from pages.shared.pickers import Picture, image_picker, model_picker, own_model_form, second_model_picker
 from pages.shared.recipes import filled_recipe, picture_setting
 from pages.shared.views import AttentionView, Beside, ComparedMap, ViewPart, facts_of
 
-FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
 # What has something to show here; pipelines that draw and VAEs have neither attention nor a class to explain.
 EXPLAINED: tuple[Capability, ...] = ("attention", "convolution")
 
 heading("Attention", "What does each part of the picture look at?")
-bar = st.columns([3, 4, 2, 2], vertical_alignment="bottom")
+bar = control_bar([3, 3, 2, 2, 2], whole=2)
 with bar[0]:
     picture = image_picker(default="example:coffee")
 with bar[1]:
     name = model_picker(EXPLAINED)
-with bar[2]:
+with bar[3]:
     own_model_form()
+chosen = at_chosen_size(name)
+with bar[2]:
+    input_popover(name, chosen, picture)
+name = chosen
 model = loaded_model(name)
-framing_row(picture, model.network.preprocessing)
 attends = not model.spec.lacks("attention")
 classifies = not model.spec.lacks("classifier")
 
 
-def selected_head(layers: int, heads: int) -> tuple[int, str]:
-    """Layer from 0 and head ("mean", "max", "min" or a number from 1) as the widgets hold them, made valid."""
-    layer = min(max(1, int(st.session_state.get("layer", layers))), layers)
-    options = [*FUSIONS, *(str(head + 1) for head in range(heads))]
-    head = st.session_state.get("head", "mean")
-    if st.session_state.get("layer") not in (None, layer):
-        st.session_state["layer"] = layer
-    if head not in options:
-        head = st.session_state["head"] = "mean"
-    return layer - 1, head
-
-
 def looked_at() -> AttentionView:
-    """What the widgets of `look` hold."""
+    """What is shown of this photo."""
     view = AttentionView(model=name, image=picture.key)
-    if not attends:
-        return view
-    maps = maps_of(name, picture.digest, picture.image)
-    layer, head = selected_head(maps.layers, maps.heads)
-    patch = whole_number(remembered("patch", "-1"), maps.patches)
-    return replace(
-        view,
-        layer=layer,
-        head=head,
-        patch=-1 if patch is None else patch,
-        direction="from" if st.session_state.get("direction") == "is attended by" else "to",
-        as_seen=bool(st.session_state.get("as_seen", False)),
+    return with_choice(view, remembered_choice(maps_of(name, picture.digest, picture.image))) if attends else view
+
+
+def maps_view(name: str, picture: Picture, key: str, **options: Any) -> None:
+    """The component for one model and one photo; `options` as it takes them."""
+    maps, model = maps_of(name, picture.digest, picture.image), loaded_model(name)
+    photos = [display_photo(model, picture.digest, picture.image, as_seen=seen) for seen in (False, True)]
+    attention_view(
+        *(data_uri(each, f"{picture.digest}/{each.shape}/{model.network.preprocessing}") for each in photos),
+        maps,
+        packed_of(name, picture.digest, picture.image),
+        title=picture.title,
+        reader=reader_name(maps),
+        side=model.network.preprocessing.size,
+        key=key,
+        **options,
     )
 
 
 @st.fragment
 def look(picture: Picture) -> None:
-    """The headline, the photo under the pointer, and the mosaic to choose a map from."""
+    """The headline, and the maps, which the browser draws; it tells which one is shown, and the words follow."""
     with guard():
         maps = maps_of(name, picture.digest, picture.image)
-        headline = st.empty()
+        st.markdown(f"#### {plain(attention_sentence(looked_at(), picture))}")
+        maps_view(name, picture, "attention", choice=remembered_choice(maps), on_choice=remember_choice)
         if model.spec.note:
             st.caption(plain(model.spec.note))
-        left, right = st.columns([11, 9], gap="medium")
-        with right:
-            choose_map(maps)
-            mosaic_view(maps)
-        with left:
-            canvas_view(maps)
-        # Last: only now do all widgets hold what the address asked for.
-        headline.markdown(f"#### {plain(attention_sentence(looked_at(), picture))}")
         if maps.signed:
             st.caption(
                 "Red attends, blue is subtracted: differential attention is signed, and zero is in the middle. "
-                "Shares of the attention count magnitudes."
+                "Shares of the attention count magnitudes. Rollout leaves out what is subtracted, makes each row sum "
+                "to 1 and mixes it half and half with the skip connection."
             )
         if isinstance(maps.pooling, Mixture) and not maps.pooling.fixed:
             st.caption(
                 f"This model's head reads {plain(maps.pooling.name)}: it weighs the tokens anew for every picture, "
                 "and the maps weigh their attention as it does here."
             )
-
-
-def choose_map(maps: AttentionMaps) -> None:
-    """The widgets for layer and head; what another model left in them is mended first."""
-    selected_head(maps.layers, maps.heads)
-    layer_column, head_column = st.columns([3, 2])
-    if maps.layers > 1:  # a slider needs two ends
-        layer_column.slider("Layer", 1, maps.layers, value=maps.layers, key="layer", bind="query-params")
-    head_column.selectbox(
-        "Heads",
-        [*FUSIONS, *(str(index + 1) for index in range(maps.heads))],
-        format_func=lambda each: f"{each} of all" if each in FUSIONS else f"head {each}",
-        key="head",
-        bind="query-params",
-    )
-
-
-def canvas_view(maps: AttentionMaps) -> None:
-    """The photo that answers to the pointer."""
-    controls = st.columns([3, 2])
-    controls[0].segmented_control(
-        "Direction",
-        ["attends to", "is attended by"],
-        default="attends to",
-        required=True,
-        key="direction",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
-    controls[1].toggle(
-        f"{model.network.preprocessing.size:d} px input",
-        key="as_seen",
-        bind="query-params",
-        help="Show the pixels the model really gets.",
-    )
-    view, prefix = looked_at(), maps.prefix_tokens
-    weights = maps.weights[view.layer]
-    fused = fuse_heads(weights, view.head) if view.head in FUSIONS else weights[int(view.head) - 1]
-    photo = display_photo(model, picture.digest, picture.image, as_seen=view.as_seen)
-    attention_canvas(
-        data_uri(photo, f"{picture.digest}/{photo.shape}/{model.network.preprocessing}"),
-        np.concatenate([readout(fused, maps.pooling, prefix)[None, prefix:], fused[prefix:, prefix:]]),
-        maps.grid,
-        key="canvas",
-        alt=f"{picture.title}, {maps.grid[0]} by {maps.grid[1]} patches. Arrow keys move, Enter selects.",
-        signed=maps.signed,
-        direction=view.direction,
-        smooth=not view.as_seen,
-        reader=reader_name(maps)[0].upper() + reader_name(maps)[1:],
-        selected=view.patch,
-        on_choice=lambda chosen: remember("patch", str(chosen)),
-    )
-
-
-def mosaic_view(maps: AttentionMaps) -> None:
-    """Every layer and head; a click chooses one."""
-
-    def choose(new_layer: int, new_head: int) -> None:
-        st.session_state["layer"], st.session_state["head"] = new_layer + 1, str(new_head + 1)
-
-    # Read again: only now do the widgets hold what the address asked for.
-    layer, head = selected_head(maps.layers, maps.heads)
-    head_mosaic(
-        data_uri(mosaic_of(name, picture.digest, CELL, False, picture.image), f"mosaic/{name}/{picture.digest}"),
-        maps.layers,
-        maps.heads,
-        cell=CELL,
-        gap=GAP,
-        selected=(layer, -1 if head in FUSIONS else int(head) - 1),
-        key=component_key("mosaic", name),
-        alt=f"Attention of {plain(reader_name(maps))}: {maps.layers} layers (rows), {maps.heads} heads (columns).",
-        on_choice=choose,
-    )
-
-
-def film_tab() -> None:
-    frames = film_of(name, picture.digest, picture.image)
-    depth = len(next(iter(frames.values())))
-    film_strip(frames, [f"layer {layer + 1}" for layer in range(depth)], key="film", start=depth - 1)
 
 
 def class_choice(view: AttentionView) -> AttentionView:
@@ -276,17 +180,6 @@ def explanations_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
     return view, shown
 
 
-def mass_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
-    mass = st.slider("Share of the attention to keep", 5, 95, 60, 5, format="%d %%", key="mass", bind="query-params")
-    view = replace(view, mass=mass / 100)
-    maps, shown = maps_of(name, picture.digest, picture.image), mass_part(view, picture)
-    st.caption(
-        f"The last layer, attention of {plain(reader_name(maps))}: the fewest patches that hold this share of it."
-    )
-    draw(shown, columns=min(7, len(shown.pictures)))
-    return view, shown
-
-
 def distance_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
     maps, shown = maps_of(name, picture.digest, picture.image), distance_part(view, picture)
     st.plotly_chart(
@@ -312,6 +205,24 @@ def predictions_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
     st.plotly_chart(shown.figures["predictions"], width="stretch", key="bars", alt="The five likeliest classes.")
     page_link("classifiers", "Several photos by several classifiers, in one table", "table_chart")
     return view, shown
+
+
+def draw_sides(view: AttentionView, shown: ViewPart, sides: tuple[Picture, Picture]) -> None:
+    """Both maps under one pointer, and their difference."""
+    columns = st.columns(3)
+    models = (name, view.other if view.beside == "Another model" else name)
+    for column, place, each, side in zip(columns, ("first", "second"), models, sides, strict=False):
+        maps, seen = maps_of(each, side.digest, side.image), loaded_model(each).network.preprocessing
+        part = seen_of(side.photo.size, seen, split_view(side.key)[1])
+        with column:
+            maps_view(
+                each, side, f"compare_{place}", linked="compare", part=part,
+                choice=Choice(layer=maps.layers - 1, kind="rollout" if view.compared == "Rollout" else "attention"),
+            )  # fmt: skip
+            st.caption(plain(shown.captions[place]))
+    if "difference" in shown.pictures:
+        caption = plain(shown.captions["difference"])
+        columns[2].image(shown.pictures["difference"], caption=caption, width="stretch", alt=caption)
 
 
 def compare_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
@@ -341,7 +252,7 @@ def compare_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
     )
     view = replace(view, beside=beside, compared=compared, other=second or other.key)
     shown = compare_part(view, picture, other)
-    draw(shown, columns=3)
+    draw_sides(view, shown, (picture, other))
     if "compare_distance" in shown.figures:
         st.plotly_chart(
             shown.figures["compare_distance"],
@@ -368,7 +279,6 @@ def cnn_view(view: AttentionView) -> tuple[AttentionView, ViewPart]:
 Tabbed = Callable[[AttentionView], tuple[AttentionView, ViewPart]]
 TABS: dict[str, Tabbed] = {
     "Explanations": explanations_tab,
-    "Attention mass": mass_tab,
     "Attention distance": distance_tab,
     "Predictions": predictions_tab,
     "Compare": compare_tab,
@@ -411,7 +321,6 @@ on_screen: list[tuple[AttentionView, ViewPart]] = []
 with guard():
     if attends:
         look(picture)
-        film_tab()
         on_screen.append(tabs_view(looked_at()))
     else:
         st.markdown(f"#### {plain(attention_sentence(looked_at(), picture))}")
@@ -419,7 +328,7 @@ with guard():
             st.caption(plain(model.spec.note))
         if classifies:
             on_screen.append(cnn_view(looked_at()))
-with bar[3]:
+with bar[4]:
     if on_screen:
         export_popover(lambda: make_export(*on_screen[0]), key="export")
 teaching_cards("attention", "" if attends else "gradcam")

@@ -4,50 +4,79 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from core.data.transforms import shared_part
 from core.figures.attention import plot_attention_distance, plot_predictions
-from core.figures.overlay import centre, difference, dim_outside, overlay, scale_of
+from core.figures.overlay import centre, difference, dim_outside, mosaic, overlay, scale_of
 from core.methods.accuracy.predictions import top_predictions
 from core.methods.attention.attention import (
     attention_distance,
     attention_entropy,
-    attention_mass,
+    masses,
     readout_maps,
     shown_map,
 )
 from core.methods.attention.explanations import explanations_for
+from core.methods.attention.rollout import rollout_to
+from pages.components.attention.packing import PackedMaps, pack
 from pages.shared.cache import (
     display_photo,
     explanation_of,
     loaded_model,
     logits_of,
     maps_of,
-    mosaic_of,
     reader_name,
     rollout_of,
 )
 from pages.shared.pickers import Picture
+from pages.shared.results import shared
 from pages.shared.views import AttentionView, ViewPart, as_table
 
-CELL, GAP = 72, 4  # of the mosaic, in pixels
+CELL = 72  # of the mosaic, in pixels
+
+
+@shared("Drawing every head …", most=24)
+def mosaic_of(name: str, digest: str, cell: int, mass: float, _image: Image.Image) -> np.ndarray:
+    """The picture of every layer and head; below 1, of the patches that hold this `mass` of each."""
+    maps = readout_maps(maps_of(name, digest, _image))
+    photo = display_photo(loaded_model(name), digest, _image)
+    masks = masses(maps, mass) if mass < 1 else None
+    return mosaic(photo, maps, cell=cell, signed=maps_of(name, digest, _image).signed, masks=masks)
+
+
+@shared("Packing the attention …", most=4)
+def packed_of(name: str, digest: str, _image: Image.Image) -> PackedMaps:
+    """The attention of one photo as files for the browser."""
+    return pack(maps_of(name, digest, _image))
+
+
+def map_of(view: AttentionView, picture: Picture) -> np.ndarray:
+    """The map on the photo, (rows, columns): attention of a layer, or rollout up to it."""
+    maps = maps_of(view.model, picture.digest, picture.image)
+    if view.kind == "rollout":
+        return rollout_to(maps, view.layer, view.head, view.patch)
+    return shown_map(maps, view.layer, view.head, view.patch, view.direction)
 
 
 def look_part(view: AttentionView, picture: Picture) -> ViewPart:
     """The map on the photo, the mosaic it is chosen from, and the film's numbers."""
-    maps = maps_of(view.model, picture.digest, picture.image)
-    values = shown_map(maps, view.layer, view.head, view.patch, view.direction)
+    maps, values = maps_of(view.model, picture.digest, picture.image), map_of(view, picture)
     photo = display_photo(loaded_model(view.model), picture.digest, picture.image, as_seen=view.as_seen)
+    arrays = {
+        "map": values,
+        "readout": readout_maps(maps),
+        "rollout": rollout_of(view.model, picture.digest, "mean", 0.0, True, picture.image),
+    }
+    if view.mass < 1:
+        arrays |= {"mask": masses(values, view.mass), "masks": masses(readout_maps(maps), view.mass)}
+        shown = dim_outside(photo, arrays["mask"])
+    else:
+        signed = maps.signed and view.kind == "attention"
+        shown = overlay(photo, values, signed=signed, smooth=not view.as_seen)
     return ViewPart(
-        pictures={
-            "map": overlay(photo, values, signed=maps.signed, smooth=not view.as_seen),
-            "mosaic": mosaic_of(view.model, picture.digest, CELL, False, picture.image),
-        },
-        arrays={
-            "map": values,
-            "readout": readout_maps(maps),
-            "rollout": rollout_of(view.model, picture.digest, "mean", 0.0, True, picture.image),
-        },
+        pictures={"map": shown, "mosaic": mosaic_of(view.model, picture.digest, CELL, view.mass, picture.image)},
+        arrays=arrays,
         table=as_table({"map": values}),
         facts={"grid": maps.grid, "reads": reader_name(maps), "signed": maps.signed},
     )
@@ -66,20 +95,6 @@ def explanations_part(view: AttentionView, picture: Picture) -> ViewPart:
             values = explanation_of(view.model, picture.digest, method.name, view.class_index, picture.image)
         pictures[method.name], captions[method.name] = overlay(photo, values), method.title
         arrays[f"explanation_{method.name}"] = values
-    return ViewPart(pictures=pictures, captions=captions, arrays=arrays, table=as_table(arrays))
-
-
-def mass_part(view: AttentionView, picture: Picture) -> ViewPart:
-    """The fewest patches that hold a share of the last layer's attention, for all heads and for each."""
-    maps = maps_of(view.model, picture.digest, picture.image)
-    photo = display_photo(loaded_model(view.model), picture.digest, picture.image)
-    last = np.abs(readout_maps(maps)[-1])
-    cells = {"all_heads": last.mean(axis=0)} | {f"head_{head + 1}": last[head] for head in range(maps.heads)}
-    pictures, captions, arrays = {}, {}, {}
-    for cell, values in cells.items():
-        mask = attention_mass(values, view.mass)
-        pictures[f"mass_{cell}"], arrays[f"mass_{cell}"] = dim_outside(photo, mask), mask
-        captions[f"mass_{cell}"] = f"{cell.replace('_', ' ')}: {mask.sum()} of {mask.size} patches"
     return ViewPart(pictures=pictures, captions=captions, arrays=arrays, table=as_table(arrays))
 
 

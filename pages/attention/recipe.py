@@ -15,13 +15,13 @@ from core.methods.attention.attention import (
     attention_distance,
     attention_entropy,
     attention_maps,
-    attention_mass,
+    masses,
     readout_maps,
     shown_map,
 )
 from core.methods.attention.explanations import explanations_for
 from core.methods.attention.gradcam import grad_cam
-from core.methods.attention.rollout import rollout_maps
+from core.methods.attention.rollout import rollout_maps, rollout_to
 from core.models.weights import load
 
 # --- Settings ---
@@ -31,13 +31,14 @@ LAYER = 5  # from 0
 HEAD = "mean"  # "max" or "min" of all, or one of them, counted from 1
 PATCH = -1  # in raster order; -1: what the model's head reads
 DIRECTION: Direction = "to"  # what the patch attends to, or which attend to it: "from"
+KIND = "attention"  # of the layer; or "rollout", from the first layer up to it
+MASS = 1.0  # below 1: show the patches that hold this share of the map
 AS_SEEN = False  # the photo at the model's resolution
 TAB: str | None = "Explanations"  # the part of the page that follows; None: Grad-CAM, for a model without attention
 CLASS_INDEX: int | None = None  # that is explained; None: the likeliest
 FUSION: Fusion = "mean"  # of the heads, for the rollout among the explanations
 DISCARD = 0.0
 RESIDUAL = True
-MASS = 0.6  # of the attention, that the masks hold
 BESIDE = "Another model"  # or "Another image"
 COMPARED = "Last-layer attention"  # or "Rollout"
 OTHER = "differential_vit_p4"  # the second model, or image
@@ -56,10 +57,18 @@ if TAB is None:
     pictures["gradcam"] = overlay(photo, arrays["explanation_gradcam"])
 else:
     maps = attention_maps(model.module, batch)
-    values = shown_map(maps, layer=LAYER, head=HEAD, patch=PATCH, direction=DIRECTION)
+    if KIND == "rollout":
+        values = rollout_to(maps, LAYER, HEAD, PATCH)
+    else:
+        values = shown_map(maps, layer=LAYER, head=HEAD, patch=PATCH, direction=DIRECTION)
     shown = np.asarray(crop_to_square(image, preprocessing)) if AS_SEEN else photo
-    pictures["map"] = overlay(shown, values, signed=maps.signed, smooth=not AS_SEEN)
-    pictures["mosaic"] = mosaic(photo, readout_maps(maps), signed=maps.signed)
+    masks = None
+    if MASS < 1:
+        arrays["mask"], masks = masses(values, MASS), masses(readout_maps(maps), MASS)
+        arrays["masks"], pictures["map"] = masks, dim_outside(shown, arrays["mask"])
+    else:
+        pictures["map"] = overlay(shown, values, signed=maps.signed and KIND == "attention", smooth=not AS_SEEN)
+    pictures["mosaic"] = mosaic(photo, readout_maps(maps), signed=maps.signed, masks=masks)
     arrays |= {"map": values, "readout": readout_maps(maps), "rollout": rollout_maps(maps)}
 
 if TAB == "Explanations":
@@ -70,13 +79,6 @@ if TAB == "Explanations":
         else:
             values = method.explain(model.module, batch, target)
         arrays[f"explanation_{method.name}"], pictures[method.name] = values, overlay(photo, values)
-
-if TAB == "Attention mass":
-    last = np.abs(readout_maps(maps)[-1])
-    cells = {"all_heads": last.mean(axis=0)} | {f"head_{head + 1}": last[head] for head in range(maps.heads)}
-    for name, values in cells.items():
-        mask = attention_mass(values, MASS)
-        arrays[f"mass_{name}"], pictures[f"mass_{name}"] = mask, dim_outside(photo, mask)
 
 if TAB == "Attention distance":
     arrays["distance_px"] = attention_distance(maps, preprocessing.size / maps.grid[0])

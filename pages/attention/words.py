@@ -9,6 +9,7 @@ import numpy as np
 from core.figures.attention import short_label
 from core.methods.accuracy.predictions import top_predictions
 from core.methods.attention.attention import AttentionMaps, Fusion, attention_mass, shown_map
+from core.methods.attention.rollout import rollout_to
 from core.models.catalogue import MODELS
 from core.models.weights import availability
 from pages.shared.cache import loaded_model, logits_of, maps_of, reader_name
@@ -33,13 +34,20 @@ def attention_sentence(view: AttentionView, picture: Picture) -> str:
 
 def _held(view: AttentionView, maps: AttentionMaps) -> str:
     """The map on the screen in words: whose attention, in which layer and head, and in how few patches."""
-    values = shown_map(maps, view.layer, view.head, view.patch, view.direction)
+    if view.kind == "rollout":
+        values = rollout_to(maps, view.layer, view.head, view.patch)
+    else:
+        values = shown_map(maps, view.layer, view.head, view.patch, view.direction)
     # Signed maps are weighed by their magnitude.
     few = f"{int(attention_mass(np.abs(values), _HEADLINE_MASS).sum())} of {values.size} patches"
     layer = "the last layer" if view.layer == maps.layers - 1 else f"layer {view.layer + 1}"
     heads = f"{view.head} of its heads" if view.head in get_args(Fusion) else f"head {view.head}"
     where = f"in {layer} ({heads}),"
     share = f"{_HEADLINE_MASS:.0%}".replace("%", " %")
+    if view.kind == "rollout":
+        row, column = divmod(view.patch, maps.grid[1])
+        whose = reader_name(maps) if view.patch < 0 else f"the patch at row {row + 1}, column {column + 1}"
+        return f"rolled out up to {layer} ({heads}), {share} of what has reached {whose} comes from {few}"
     if view.patch < 0:
         return f"{where} {reader_name(maps)} holds {share} of its patch attention in {few}"
     row, column = divmod(view.patch, maps.grid[1])

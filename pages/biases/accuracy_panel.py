@@ -31,6 +31,7 @@ from pages.biases.accuracy_parts import (
 from pages.biases.frame import chosen_result, result_and_form
 from pages.biases.measured import bundled_note, measured_table, measured_tables
 from pages.shared.address import bound
+from pages.shared.charts import show_chart
 from pages.shared.dataset_import import arrived, dataset_import
 from pages.shared.errors import guard
 from pages.shared.evaluation.images import ChosenImages, choose_images
@@ -96,13 +97,12 @@ def _show(name: str, summary: dict[str, object], found: Evaluation | None) -> Ac
         name=name, summary=summary, table=table, measure=measure, manipulation=chosen, condition=int(condition)
     )
     figures = view.figures()
-    left.plotly_chart(
-        figures["conditions"], width="stretch", key="stress_conditions",
-        alt=f"{MEASURES[view.measure]} of every model under every manipulation.",
-    )  # fmt: skip
+    show_chart(
+        figures["conditions"], key="stress_conditions",
+        alt=f"{MEASURES[view.measure]} of every model under every manipulation.", place=left)  # fmt: skip
     for key, alt in (("strengths", "Curves over the strength"), ("agreement", "Cohen's κ of every two models")):
         if key in figures:
-            parts[key].plotly_chart(figures[key], width="stretch", key=f"stress_{key}_figure", alt=alt)
+            show_chart(figures[key], key=f"stress_{key}_figure", alt=alt, place=parts[key])
     if "agreement" in figures:
         right.caption("κ is 1 where two models fail on the same images, 0 where they fail independently.")
     if found is not None:
@@ -153,7 +153,7 @@ def _published() -> None:
     """The figures of course reports, beside ours, and what differs."""
     for each in published_figures(measured_tables()):
         st.markdown(f"**{plain(each.title)}** · beside published ratios")
-        st.plotly_chart(each.figure, width="stretch", key=f"stress_published_{each.key}", alt=each.alt)
+        show_chart(each.figure, key=f"stress_published_{each.key}", alt=each.alt)
         st.caption(plain(each.caption))
         with st.expander("Every number with its 95 % interval", icon=":material/table:"):
             st.dataframe(each.numbers, hide_index=True, width="stretch")

@@ -20,6 +20,7 @@ from core.shares import counted
 from pages.biases.accuracy_panel import RUNS
 from pages.biases.frame import chosen_result, result_and_form
 from pages.biases.measured import bundled_note, measured_table, overrides_of, title_of
+from pages.shared.charts import show_chart
 from pages.shared.dataset_import import arrived, dataset_import
 from pages.shared.errors import guard
 from pages.shared.export import Export
@@ -70,8 +71,8 @@ def _is_of_cues(run: RunFolder) -> bool:
 def _show(biases: Mapping[str, ShapeBias]) -> None:
     """The biases in words, the figure, the counts."""
     st.markdown(f"#### {plain(headline(biases))}")
-    st.plotly_chart(
-        plot_shape_bias(biases), width="stretch", key="cues_figure",
+    show_chart(
+        plot_shape_bias(biases), key="cues_figure",
         alt="For every category the share of decisions by shape, and how often one was made, of every model.",
     )  # fmt: skip
     for title, found in biases.items():

@@ -22,6 +22,7 @@ from core.runs.store import RunFolder
 from pages.biases.frame import chosen_result, result_and_form
 from pages.biases.measured import bundled_note, measured_table, overrides_of
 from pages.shared.address import bound
+from pages.shared.charts import show_chart
 from pages.shared.dataset_import import arrived, dataset_import
 from pages.shared.errors import guard
 from pages.shared.evaluation.runs import EvaluationRuns
@@ -100,15 +101,15 @@ def _show(found: dict[str, Any]) -> None:
     if sentence := headline(reports, titles):
         st.markdown(f"#### {plain(sentence)}")
     if "domains" in figures:
-        st.plotly_chart(
-            figures["domains"], width="stretch", key="shift_domains",
+        show_chart(
+            figures["domains"], key="shift_domains",
             alt="Accuracy at home and in each domain that was left out, of every model.",
         )  # fmt: skip
         st.caption("Hollow: images set aside of the domains that were learned from. Filled: the domain left out.")
     if "other_classes" in figures:
         st.markdown("**Classes of another kind**")
-        st.plotly_chart(
-            figures["other_classes"], width="stretch", key="shift_classes",
+        show_chart(
+            figures["other_classes"], key="shift_classes",
             alt="Accuracy of probes for the classes of other data sets, of every model.",
         )  # fmt: skip
     with st.expander("Every probe", icon=":material/table:"):

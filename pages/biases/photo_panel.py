@@ -25,6 +25,7 @@ from pages.components.keys import component_key
 from pages.components.manipulation_grid.manipulation_grid import manipulation_grid
 from pages.shared.address import bound
 from pages.shared.cache import loaded_model
+from pages.shared.charts import show_chart
 from pages.shared.errors import guard
 from pages.shared.export import Export
 from pages.shared.foreign import plain
@@ -108,9 +109,8 @@ def _look(view: PhotoView, picture: Picture) -> None:
     answers, variants = _cards(slot, view, picture, view.all(), "all"), view.all()
     left, right = st.columns([3, 2], gap="large")
     with left:
-        st.plotly_chart(
+        show_chart(
             strengths_figure(view, answers, variants),
-            width="stretch",
             key="strengths_plot",
             alt="Probability of each model's first answer against the strength; the table beside it has the answers.",
         )

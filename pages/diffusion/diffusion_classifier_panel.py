@@ -23,6 +23,7 @@ from pages.diffusion.diffusion_classifier import (
 )
 from pages.diffusion.plan_form import plan_form
 from pages.shared.cache import display_photo, loaded_model
+from pages.shared.charts import chart_table, show_chart
 from pages.shared.errors import guard
 from pages.shared.export import Export
 from pages.shared.foreign import plain
@@ -150,12 +151,14 @@ def _draw(
 
 def _behind(question: ClassificationRequest, picture: Picture, classification: Classification) -> None:
     """At which noise it was decided, and the table of all prompts with the other objective and CLIP beside it."""
+    chart_table(
+        plot_classification(classification, question.labels), key="classification", title="Every prompt's error"
+    )
     left, right = st.columns([5, 6], gap="large")
     with left:
         st.markdown("**At which noise it is decided**")
-        st.plotly_chart(
+        show_chart(
             plot_error_by_step(classification, question.labels, steps_of(question.name)),
-            width="stretch",
             key="error_by_step",
             alt="Error above the winner's in ten parts of the schedule.",
         )

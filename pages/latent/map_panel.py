@@ -39,7 +39,7 @@ def map_panel(name: str, given: ChosenInputs) -> Callable[[], Export]:
     dimensions, layout = _controls(name, given)
     plane = plane_of(name, layout, dimensions)  # before anything else: a single latent has none
     statistics = statistics_of(name, given.address)
-    st.markdown(f"##### {plain(map_words(given, statistics, dimensions))}")
+    st.markdown(f"#### {plain(map_words(given, statistics, dimensions))}")
     _explore(name, given, dimensions, layout)
     with guard():
         st.caption(plain(measured_words(card_of(name))))

@@ -42,7 +42,7 @@ def reconstructions_panel(name: str, given: ChosenInputs) -> Callable[[], Export
         )
         images, titles = _shown(given, [(each.title, each.pixels) for each in mine])
         found = reencoded_of(name, passes, digest_of(images), images)
-        st.markdown(f"##### {plain(reencoding_words(found, config))}")
+        st.markdown(f"#### {plain(reencoding_words(found, config))}")
         rows = [as_bytes(each) for each in found.pictures]
         st.image(
             to_data_uri(image_sheet(rows, cell=76), quality=100), width="stretch",
@@ -110,7 +110,7 @@ def samples_panel(name: str, given: ChosenInputs) -> Callable[[], Export]:
         for source, each in drawn.items()
     }
     trained: Source = "normal" if config.prior == "normal" else "laplace"
-    st.markdown(f"##### {plain(_sample_words(drawn, trained))}")
+    st.markdown(f"#### {plain(_sample_words(drawn, trained))}")
     for column, (source, sheet) in zip(st.columns(4, gap="medium"), sheets.items(), strict=True):
         with column:
             st.markdown(f"**{SOURCES[source]}**")

@@ -23,6 +23,7 @@ from pages.latent.latent import card_of, drawn_of, reencoded_of, title_of, vae_r
 from pages.latent.units_panel import delta_slider
 from pages.latent.words import contest_table, rate_table, seeds_results, seeds_table, seeds_words
 from pages.shared.address import all_asked
+from pages.shared.charts import show_chart
 from pages.shared.errors import guard, show_error
 from pages.shared.export import Export
 from pages.shared.foreign import plain
@@ -51,7 +52,7 @@ def runs_panel() -> Callable[[], Export] | None:
     delta = delta_slider("delta_runs")
     cards = [card_of(first), card_of(second)]
     finding = contest_finding(cards[0], cards[1], delta)
-    st.markdown(f"##### {plain(finding)}")
+    st.markdown(f"#### {plain(finding)}")
     titles = _titles(first, second)
     bars: dict[str, Figure] = {}
     sheets: dict[str, np.ndarray] = {}
@@ -61,7 +62,7 @@ def runs_panel() -> Callable[[], Export] | None:
             figure = plot_units(units_of(card, delta), height=270, title=titles[number])
             figure.update_yaxes(range=[0, top])
             bars[f"units_{number + 1}"] = figure
-            st.plotly_chart(figure, width="stretch", key=f"units_{number}", alt=f"KL of every latent: {titles[number]}")
+            show_chart(figure, key=f"units_{number}", alt=f"KL of every latent: {titles[number]}")
             sheets |= _sheets(name, number)
     st.caption(
         "Bars: measured for the model’s card, on the test images. Drawings: from the same latents of the Normal prior. "
@@ -74,7 +75,7 @@ def runs_panel() -> Callable[[], Export] | None:
             if name in ("val_elbo", "val_reconstruction"):  # far from 0, and the differences are what counts
                 figure.update_yaxes(rangemode="normal")
             st.markdown(f"**{_CURVES[name]}**")
-            st.plotly_chart(figure, width="stretch", key=f"curve_{name}", alt=f"{_CURVES[name]}, epoch by epoch.")
+            show_chart(figure, key=f"curve_{name}", alt=f"{_CURVES[name]}, epoch by epoch.")
     table = contest_table(dict(zip(titles, cards, strict=True)), delta)
     st.dataframe(table, hide_index=True, width="stretch", height="content")
     _seeds()
@@ -123,7 +124,7 @@ def _sheets(name: str, number: int) -> dict[str, np.ndarray]:
 
 def _seeds() -> None:
     """The measurement over several seeds, where it was made."""
-    st.markdown("##### Measured over seeds")
+    st.markdown("#### Measured over seeds")
     results = seeds_results()
     for result in results:
         st.dataframe(seeds_table(result), hide_index=True, width="stretch", height="content")
@@ -164,9 +165,9 @@ def rates_panel() -> Callable[[], Export] | None:
         st.info("Choose at least one model.", icon=":material/scatter_plot:")
         return None
     found = rate_distortion(cards)
-    st.markdown(f"##### {plain(_rate_words(found.comparable, len(cards)))}")
+    st.markdown(f"#### {plain(_rate_words(found.comparable, len(cards)))}")
     figure, table = plot_rate_distortion(found), rate_table(found)
-    st.plotly_chart(figure, width="stretch", key="rates", alt="Rate and distortion of every model; the table has them.")
+    show_chart(figure, key="rates", alt="Rate and distortion of every model; the table has them.")
     st.dataframe(table, hide_index=True, width="stretch")
     st.caption(
         "A sweep over β makes the curve: `python -m core sweep vae --name rates --trials 8 --set dataset=mnist "

@@ -13,6 +13,7 @@ from core.methods.latent.statistics import ACTIVE_DELTA
 from pages.latent.given import ChosenInputs
 from pages.latent.latent import card_of, statistics_of
 from pages.latent.words import unit_table
+from pages.shared.charts import show_chart
 from pages.shared.export import Export
 from pages.shared.foreign import plain
 from pages.shared.layout import page_link
@@ -41,7 +42,7 @@ def units_panel(name: str, given: ChosenInputs) -> Callable[[], Export]:
     except CoreError:
         free_bits = 0.0
     units = Units(kl=statistics.kl, spread=statistics.spread, delta=delta, free_bits=free_bits)
-    st.markdown(f"##### {plain(units_finding(units))}")
+    st.markdown(f"#### {plain(units_finding(units))}")
     count = len(given.images.images)
     if count < 2:
         st.info("Of one picture nothing varies, so no latent can be active. Choose more.", icon=":material/filter_1:")
@@ -50,12 +51,10 @@ def units_panel(name: str, given: ChosenInputs) -> Callable[[], Export]:
     moments = plot_moments(statistics, statistics.order())
     table = unit_table(units, statistics)
     with left:
-        st.plotly_chart(bars, width="stretch", key="units", alt="KL of every latent, the largest first.")
-        st.plotly_chart(
-            moments, width="stretch", key="moments", alt="Posterior means and log-variances of every latent."
-        )
+        show_chart(bars, key="units", alt="KL of every latent, the largest first.")
+        show_chart(moments, key="moments", alt="Posterior means and log-variances of every latent.")
     with right:
-        st.plotly_chart(spread, width="stretch", key="spread", alt="Histogram of the variances of the means, with δ.")
+        show_chart(spread, key="spread", alt="Histogram of the variances of the means, with δ.")
         st.dataframe(table, hide_index=True, width="stretch", height=400)
     st.caption(
         f"Over {count:,} pictures: {plain(given.images.title)}. Points: averages; bars: from the 5 % to the 95 % "

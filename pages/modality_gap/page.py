@@ -39,7 +39,7 @@ def show() -> None:
     halves = halves_of(question)
     steps_shown, outcomes = alignment_steps_of(question, variant), outcomes_of(question)
     before, outcome = outcomes["before"], outcomes[variant]
-    st.markdown(f"##### {plain(finding(before, outcome, seen_classes=halves.seen_classes))}")
+    st.markdown(f"#### {plain(finding(before, outcome, seen_classes=halves.seen_classes))}")
     if source == EXAMPLE_SOURCE:
         st.warning(
             "Cut-outs of eight photos, four to fit on and four to measure on: this shows how the page works and "

@@ -19,6 +19,7 @@ from core.paths import CHECKOUT
 from pages.operators.layers import layers_now
 from pages.operators.view import OperatorsView
 from pages.operators.words import mixers_caption, mixers_sentence, trap_sentence
+from pages.shared.charts import show_chart
 from pages.shared.foreign import code, plain
 from pages.shared.pickers import Picture
 from pages.shared.results import shared
@@ -55,9 +56,7 @@ def trap_panel(view: OperatorsView, picture: Picture) -> None:
         st.caption("None of the trained mixers here compares positions.")
         return
     st.markdown(plain(trap_sentence(now, temperature)))
-    st.plotly_chart(
-        trap_figure(view, picture), width="stretch", key="trap", alt="Weight that a position keeps for itself, by T."
-    )
+    show_chart(trap_figure(view, picture), key="trap", alt="Weight that a position keeps for itself, by T.")
 
 
 def trap_figure(view: OperatorsView, picture: Picture) -> Figure:
@@ -88,11 +87,8 @@ def mixers_panel() -> None:
         | {"parameters": st.column_config.NumberColumn(format="localized")}
         | {"multiply-adds": st.column_config.NumberColumn(format="compact")},
     )
-    right.plotly_chart(
-        plot_mixers(results.rows),
-        width="stretch",
-        key="mixers",
-        alt="Accuracy against images a second; a table beside.",
+    show_chart(
+        plot_mixers(results.rows), key="mixers", alt="Accuracy against images a second; a table beside.", place=right
     )
     st.caption(plain(mixers_caption(results)))
 

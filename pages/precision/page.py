@@ -21,6 +21,7 @@ from pages.precision.precision_panel import (
 )
 from pages.precision.precision_pictures import OWN, compared_pictures, own_photos
 from pages.shared.cache import loaded_model
+from pages.shared.charts import show_chart
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
@@ -48,18 +49,16 @@ def show() -> None:
     plan = measured.timing.plan
     left, right = st.columns([5, 4], gap="large")
     with left:
-        st.plotly_chart(
+        show_chart(
             plot_latencies(measured.timing.latencies),
-            width="stretch",
             key="latencies",
             alt="Histograms of the time of one forward pass, one a format; the table below has the figures.",
         )
         st.caption(plain(how_measured(measured)))
         for why in plan.left_out.values():
             st.caption(f":material/timer_off: {plain(why)}")
-        st.plotly_chart(
+        show_chart(
             plot_memory(measured.profiles),
-            width="stretch",
             key="memory",
             alt="Parameters and live activations over one forward pass, one line a format.",
         )
@@ -70,9 +69,8 @@ def show() -> None:
         results = answers(question, pictures, measured)
         classes = question.labels or model.classes
         if results:
-            st.plotly_chart(
+            show_chart(
                 plot_agreement(results, titles, classes),
-                width="stretch",
                 key="agreement",
                 alt="Probabilities in fp32 against those in the shorter formats, and their differences.",
             )
@@ -86,7 +84,7 @@ def show() -> None:
     with top:
         for each in question.formats:
             if words := sentence(each, measured, results.get(each)):
-                st.markdown(f"##### {words}")  # ours: numbers, formats of ours
+                st.markdown(f"#### {words}")  # ours: numbers, formats of ours
     if results:
         gallery(pictures, results, classes)
     st.markdown("#### All figures")

@@ -140,6 +140,7 @@ def gallery(pictures: list[Picture], results: dict[str, Agreement], classes: tup
         default=next(iter(results)),
         required=True,
         key="differences",
+        bind="query-params",
         label_visibility="collapsed",
     )
     result, title = results[chosen], FORMATS[chosen].title

@@ -33,16 +33,18 @@ RENAMED = {
 _LEFT_OUT = "address-left-out"
 
 
-def remembered(name: str, default: str) -> str:
+def remembered(name: str, default: str, *, always: bool = True) -> str:
     """The current value of `name`: of this session, else of the address it was opened with, else `default`.
 
-    It is written into the address even when it is the default, because what the default is depends on the machine.
+    It is written into the address even when it is the default, where (`always`) what that is depends on the machine.
     """
     if name not in st.session_state:
         st.session_state[name] = asked(name) or default
     value: str = st.session_state[name]
     # Written on every run: switching pages clears the address.
-    if st.query_params.get(name) != value:
+    if value == default and not always:
+        st.query_params.pop(name, None)
+    elif st.query_params.get(name) != value:
         st.query_params[name] = value
     return value
 

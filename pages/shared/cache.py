@@ -24,12 +24,12 @@ from core.data.transforms import (
 )
 from core.device import pick_device
 from core.errors import CoreError
-from core.figures.overlay import mosaic, overlay, to_data_uri
+from core.figures.overlay import to_data_uri
 from core.methods.accuracy.predictions import predict_logits
 from core.methods.accuracy.targets import Target, pick_target
 from core.methods.anatomy.anatomy import Anatomy, anatomy
 from core.methods.anatomy.positional import Measure, PositionalSimilarity, positional_similarity
-from core.methods.attention.attention import AttentionMaps, Fusion, attention_maps, readout_maps
+from core.methods.attention.attention import AttentionMaps, Fusion, attention_maps
 from core.methods.attention.explanations import find_explanation
 from core.methods.attention.rollout import rollout_maps
 from core.methods.masking.faithfulness import Faithfulness, faithfulness
@@ -48,6 +48,7 @@ from core.methods.masking.masking import (
     scores_on_grid,
 )
 from core.models.catalogue import find_model
+from core.models.input_size import resized, split_size
 from core.models.spec import LoadedModel
 from core.models.trace import reader_name as name_of_reader
 from core.models.weights import load
@@ -61,6 +62,12 @@ PATIENCE_S = 120
 
 @shared(lambda name, _: f"Loading {find_model(name).title} …", most=6)
 def _loaded(name: str, device: str) -> LoadedModel:
+    own, size = split_size(name)
+    if size is not None:
+        # The same weights, and the same lock.
+        model = _loaded(own, device)
+        network = resized(model.network, size, model.spec.title)
+        return LoadedModel(spec=find_model(name), network=network, lock=model.lock)
     model = load(name, device)
     # Work that nobody waits for any more ends at the next forward pass, also where it reports none.
     model.module.register_forward_pre_hook(_look_up)
@@ -113,13 +120,28 @@ def display_photo(model: LoadedModel, digest: str, image: Image.Image, *, as_see
     return square_photo(digest, display_preprocessing(model.network.preprocessing, image, as_seen=as_seen), image)
 
 
+def maps_of(name: str, digest: str, image: Image.Image) -> AttentionMaps:
+    """Attention of every layer and head for one photo."""
+    kept = _maps if split_size(name)[1] is None else _large_maps
+    return kept(name, digest, image)
+
+
 # A ViT-L/16 leaves 60 MB of maps behind.
 @shared("Following the attention …", most=12)
-def maps_of(name: str, digest: str, _image: Image.Image) -> AttentionMaps:
-    """Attention of every layer and head for one photo."""
+def _maps(name: str, digest: str, _image: Image.Image) -> AttentionMaps:
+    return _fresh_maps(name, _image)
+
+
+# At another input size they may be ten times as large.
+@shared("Following the attention …", most=2)
+def _large_maps(name: str, digest: str, _image: Image.Image) -> AttentionMaps:
+    return _fresh_maps(name, _image)
+
+
+def _fresh_maps(name: str, image: Image.Image) -> AttentionMaps:
     with in_use(name) as model:
         model.spec.require("attention", "Attention maps")
-        return attention_maps(model.module, to_batch([_image], model.network.preprocessing))
+        return attention_maps(model.module, to_batch([image], model.network.preprocessing))
 
 
 @shared("Asking the model …", most=256)
@@ -148,30 +170,6 @@ def explanation_of(name: str, digest: str, method: str, class_index: int | None,
         classifier = not model.spec.lacks("classifier")
         target = pick_target(model.module, batch, class_index if classifier else None, classifier=classifier)
         return explanation.explain(model.module, batch, target)
-
-
-@shared("Drawing every head …", most=24)
-def mosaic_of(name: str, digest: str, cell: int, shared_scale: bool, _image: Image.Image) -> np.ndarray:
-    """The picture of every layer and head."""
-    maps = maps_of(name, digest, _image)
-    photo = display_photo(loaded_model(name), digest, _image)
-    return mosaic(photo, readout_maps(maps), cell=cell, signed=maps.signed, shared_scale=shared_scale)
-
-
-@shared("Drawing the film …", most=32)
-def film_of(name: str, digest: str, _image: Image.Image) -> dict[str, list[np.ndarray]]:
-    """Frames of the film strip: attention and rollout of what the head reads, layer by layer."""
-    maps = maps_of(name, digest, _image)
-    photo = display_photo(loaded_model(name), digest, _image)
-    small = np.asarray(Image.fromarray(photo).resize((176, 176), Image.Resampling.LANCZOS))
-    attention = readout_maps(maps).mean(axis=1)
-    rollout = rollout_of(name, digest, "mean", 0.0, True, _image)
-    return {
-        f"Attention of {reader_name(maps)}, mean of the heads": [
-            overlay(small, layer, signed=maps.signed) for layer in attention
-        ],
-        "Attention rollout up to this layer": [overlay(small, layer) for layer in rollout],
-    }
 
 
 @shared("Counting parameters …", most=16)

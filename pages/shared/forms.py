@@ -193,15 +193,19 @@ def _choice(entry: _Field, value: Any, widget: str) -> Any:
 
 def _whole_number(entry: _Field, value: int, widget: str) -> int:
     low, high = entry.metadata.get("minimum"), entry.metadata.get("maximum")
-    return st.number_input(
+    # Where 0 stands for something, the field is empty and says that.
+    zero = entry.metadata.get("zero") or None
+    number: int | None = st.number_input(
         entry.label,
         min_value=None if low is None else math.ceil(low),
         max_value=None if high is None else math.floor(high),
-        value=int(value),
+        value=None if zero and not value else int(value),
         step=1,
+        placeholder=zero,
         persist_state="session",
         **_common(entry, widget),
     )
+    return number or 0
 
 
 def _number(entry: _Field, value: float, widget: str) -> float:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.models.checkpoint import read_card
 from core.paths import BUNDLED, CHECKOUT
@@ -22,6 +24,31 @@ def heading(title: str, question: str) -> None:
     st.markdown(
         f"### {title} &nbsp;<small style='font-weight:400;opacity:.75'>{question}</small>", unsafe_allow_html=True
     )
+
+
+def control_bar(widths: Sequence[int], *, whole: int) -> list[DeltaGenerator]:
+    """Columns for the controls of a page, which stay one row on a telephone.
+
+    There the first `whole` of them keep their words and the others their icon alone.
+    """
+    hidden = ", ".join(
+        f"#root .st-key-bar [data-testid=stColumn]:nth-child({place}) [data-testid=stPopoverButton] "
+        "[data-testid=stMarkdownContainer]"
+        for place in range(whole + 1, len(widths) + 1)
+    )
+    narrow = ", ".join(f"#root .st-key-bar [data-testid=stColumn]:nth-child({place})" for place in range(1, whole + 1))
+    st.html(
+        f"""<style>@media (max-width: 640px) {{
+        #root .st-key-bar [data-testid=stHorizontalBlock] {{ flex-wrap: nowrap; gap: .3rem }}
+        #root .st-key-bar [data-testid=stColumn] {{ min-width: 0 !important; flex: 0 0 2.9rem }}
+        #root .st-key-bar [data-testid=stPopoverButton] {{ padding-left: .4rem; padding-right: .4rem; min-width: 0 }}
+        {narrow} {{ flex: 1 1 0 }}
+        {hidden} {{ position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }}
+        [data-testid=stMarkdownContainer] h4 {{ font-size: 1.05rem; padding-top: 0 }}
+        }}</style>"""
+    )
+    with st.container(key="bar"):
+        return st.columns(widths, vertical_alignment="bottom")
 
 
 def page_path(stem: str) -> str:

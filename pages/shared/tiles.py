@@ -15,6 +15,7 @@ from PIL import Image
 from core.figures.theme import Figure
 from core.models.catalogue import MODELS
 from core.models.weights import availability
+from pages.shared.charts import show_chart
 from pages.shared.layout import page_link
 from pages.shared.pickers import PREFERRED, Picture
 
@@ -33,7 +34,7 @@ def tile(pixels: np.ndarray, title: str, text: str, page: str) -> None:
 def chart_tile(figure: Figure, title: str, text: str, page: str, *, key: str, alt: str) -> None:
     """One figure with a link to its page; `text` may be empty."""
     with st.container(border=True, height="stretch"):
-        st.plotly_chart(figure, width="stretch", key=key, alt=alt)
+        show_chart(figure, key=key, alt=alt)
         page_link(page, f"**{title}**")
         if text:
             st.caption(text)

@@ -16,7 +16,8 @@ from core.figures.theme import Figure
 from core.methods.attention.attention import Direction, Fusion
 from core.methods.masking.masking import Fill, Strategy
 
-Tab = Literal["Explanations", "Attention mass", "Attention distance", "Predictions", "Compare"]
+Tab = Literal["Explanations", "Attention distance", "Predictions", "Compare"]
+MapKind = Literal["attention", "rollout"]
 Beside = Literal["Another model", "Another image"]
 ComparedMap = Literal["Last-layer attention", "Rollout"]
 Removal = Strategy | Literal["hand"]
@@ -33,13 +34,14 @@ class AttentionView:
         head: "mean", "max" or "min" of all heads, or one of them, counted from 1.
         patch: the chosen one in raster order; -1 for none.
         direction: what the patch attends to, or which attend to it.
+        kind: the attention of that layer, or the rollout from the first layer up to it.
+        mass: share of the map whose patches alone are in sight; 1 shows the map as colours.
         as_seen: the photo at the model's resolution.
         tab: the one that is open; None for a model without attention.
         class_index: explained by relevance and Grad-CAM; None for a backbone without a head.
         fusion: of the heads, for the rollout among the explanations.
         discard: share that it drops.
         residual: with the skip connections.
-        mass: share of the attention that the masks hold.
         beside: what the first side is compared with.
         compared: by which map.
         other: the second model or the key of the second image; "" while there is none.
@@ -51,13 +53,14 @@ class AttentionView:
     head: str = "mean"
     patch: int = -1
     direction: Direction = "to"
+    kind: MapKind = "attention"
+    mass: float = 1.0
     as_seen: bool = False
     tab: Tab | None = None
     class_index: int | None = None
     fusion: Fusion = "mean"
     discard: float = 0.0
     residual: bool = True
-    mass: float = 0.6
     beside: Beside = "Another model"
     compared: ComparedMap = "Last-layer attention"
     other: str = ""

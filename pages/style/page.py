@@ -16,6 +16,7 @@ from core.figures.theme import Figure
 from core.methods.style_transfer.networks import STYLE_ROWS
 from core.methods.style_transfer.pictures import style_notes
 from core.methods.style_transfer.transfer import StyleSettings, Transfer
+from pages.shared.charts import chart_table
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
@@ -101,6 +102,10 @@ def live(request: TransferRequest) -> Film | None:
         below.button("Go on", key="resume_transfer", on_click=_go_on, type="primary")
         return None
     draw(film, said, shown, headlined, chart)
+    with left:
+        chart_table(
+            losses_figure(film.transfer, said), key="losses", title="Losses of content and style over the steps"
+        )
     with below.container():
         wide, narrow = st.columns([5, 1], vertical_alignment="center")
         if is_finished(film, request):

@@ -86,8 +86,9 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
 FAST = ("manipulations", "operators", "seeds", "time_to_accuracy", "vae_training")
 # These have a browser; training has a test of its own, and gpu needs one (`tests/test_placement.py` runs its rows).
 IN_A_BROWSER = {
+    "first_paint": "pages",
     "image_plane": "gestures",
-    "latency": "slider_to_picture_ms",
+    "latency": "key_to_picture_ms",
     "operators_browser": "sides_px",
 }
 ELSEWHERE = {"training", "gpu"}

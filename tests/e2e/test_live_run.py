@@ -77,12 +77,12 @@ def test_launch_watch_and_open(start_server: Callable[[], str], page: Any) -> No
 
 @pytest.mark.usefixtures("toy")
 def test_killed_with_its_server_a_run_goes_on_with_the_same_numbers(start_server: Callable[[], str], page: Any) -> None:
-    run = launch(page, train_address(start_server(), epochs=100))
+    address = start_server()
+    run = launch(page, train_address(address, epochs=100))
     owner = read_owner(run)
     assert owner is not None
-    for server in psutil.Process().children():
-        if "streamlit" in " ".join(server.cmdline()):
-            server.kill()
+    [server] = [each for each in psutil.Process().children() if address.rpartition(":")[2] in each.cmdline()]
+    server.kill()
     psutil.Process(owner.pid).kill()
     wait_until(lambda: not is_alive(owner), "the worker's end")
     assert len(run.history()) < 100

@@ -113,6 +113,7 @@ def test_the_popover_closes_after_an_upload_and_the_frame_moves(server: str, con
     )
     page.get_by_role("button", name="Image: wide.jpg").wait_for()
     page.get_by_test_id("stPopoverBody").wait_for(state="detached")
+    page.get_by_role("button", name="Seen at 32 px").click()
     page.get_by_text("The model sees 33% of this photo, from its middle").wait_for()
     frame = page.get_by_role("slider", name="The part of the photo that the model sees")
     box = frame.bounding_box()
@@ -126,6 +127,7 @@ def test_the_popover_closes_after_an_upload_and_the_frame_moves(server: str, con
     page.keyboard.press("End")
     page.wait_for_url(lambda url: "%3Bcrop%3D1" in url)
     page.reload()  # the address restores it
+    page.get_by_role("button", name="Seen at 32 px").click()
     page.get_by_text("The model sees 33% of this photo, in 32").wait_for()
     page.get_by_text("Squash", exact=True).click()
     page.get_by_text("squashed to 32 × 32 pixels").wait_for()
@@ -136,6 +138,11 @@ def test_a_telephone_shows_the_frame_and_nothing_overflows(server: str, browser:
     context = browser.new_context(viewport={"width": 390, "height": 844})
     context.set_default_timeout(1000 * PATIENCE_S)
     page = open_page(context, server + PAGE + "&image=example:cat")
+    # All of the photo on the first screen, and the choices above it in a row each.
+    box = page.locator("canvas").first.bounding_box()
+    assert box["width"] > 340
+    assert box["y"] + box["height"] <= 844
+    page.get_by_role("button", name="Seen at 32 px").click()
     page.get_by_role("slider", name="The part of the photo that the model sees").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     context.close()

@@ -14,6 +14,10 @@ import pytest
 from PIL import Image
 
 from core.data.examples import load_example
+from core.data.transforms import to_batch
+from core.methods.attention.attention import attention_maps, attention_mass, shown_map
+from core.methods.attention.rollout import rollout_to
+from core.models.weights import load
 from tests.e2e.waiting import pixels, settle, unlike, until
 
 
@@ -76,6 +80,69 @@ def test_a_patch_can_be_chosen_by_mouse_and_keyboard(server: str, page: Any) -> 
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     page.get_by_text("The patch at row 8, column 2 attends most").wait_for()
+
+
+def place_and_share(values: np.ndarray) -> tuple[int, int, float]:
+    """Row and column of the largest value, from 1, and that value."""
+    row, column = np.unravel_index(np.argmax(values), values.shape)
+    return int(row) + 1, int(column) + 1, float(values.max())
+
+
+# Keys one after another within one task: whatever is drawn between them, nobody is asked.
+KEYS = """([selector, keys]) => {
+  const find = (root) => {
+    for (const each of root.querySelectorAll("*")) {
+      const inside = each.matches(selector) ? each : each.shadowRoot && find(each.shadowRoot)
+      if (inside) return inside
+    }
+  }
+  const element = find(document)
+  element.focus()
+  for (const key of keys) element.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }))
+}"""
+
+
+def test_maps_are_chosen_without_asking_the_server_and_are_what_core_computes(server: str, page: Any) -> None:
+    page.add_init_script(
+        "const send = WebSocket.prototype.send;"
+        "WebSocket.prototype.send = function (...data) { window.sent = (window.sent ?? 0) + 1; send.apply(this, data) }"
+    )
+    model = load("differential_vit_p4", "cpu")
+    maps = attention_maps(model.module, to_batch([load_example("cat")], model.network.preprocessing))
+    # A patch whose strongest partners are no close call, which a byte a weight could not decide.
+    page.goto(server + "/attention?model=differential_vit_p4&image=example:cat&patch=52")
+    page.locator(".st-key-page_keys").wait_for(state="attached")
+    row, column, share = place_and_share(shown_map(maps, 5, "mean", 52))
+    page.get_by_text(
+        f"The patch at row 7, column 5 attends most, {100 * share:.1f} % at row {row}, column {column}."
+    ).wait_for()
+    settle(page)
+    before = page.evaluate("window.sent")
+    page.evaluate(KEYS, [".mosaic", ["ArrowRight"] * 3 + ["ArrowUp"] * 4])
+    row, column, share = place_and_share(shown_map(maps, 1, "3", 52))
+    page.get_by_text(f"{100 * share:.1f} % at row {row}, column {column}.").wait_for()
+    page.locator('select[name="direction"]').select_option("from")
+    row, column, _ = place_and_share(shown_map(maps, 1, "3", 52, "from"))
+    page.get_by_text(f"is attended to most by row {row}, column {column}, which gives it").wait_for()
+    page.locator('select[name="kind"]').select_option("rollout")
+    row, column, _ = place_and_share(rollout_to(maps, 1, "3", 52))
+    page.get_by_text(f"the patch at row 7, column 5 holds most of row {row}, column {column}").wait_for()
+    mask = attention_mass(rollout_to(maps, 1, "3", 52), 0.6)
+    page.locator('input[name="mass"]').fill("60")
+    page.get_by_text(f"{mask.sum()} of 64 patches hold 60 % of the map.").wait_for()
+    # When the finger rests, the address follows, and the words.
+    page.wait_for_url(lambda url: "layer=2" in url and "head=3" in url and "map=rollout" in url and "mass=60" in url)
+    few = attention_mass(rollout_to(maps, 1, "3", 52), 0.6).sum()
+    page.get_by_role("heading", name=f"comes from {few} of 64 patches").wait_for()
+    settle(page)
+    assert page.evaluate("window.sent") - before <= 4, "a message for every rest, none for every choice"
+    # None at all before the finger rests.
+    before = page.evaluate("window.sent")
+    page.evaluate(KEYS, [".mosaic", ["ArrowUp", "ArrowDown"] * 20 + ["ArrowUp"]])
+    assert page.evaluate("window.sent") == before
+    page.wait_for_url(lambda url: "layer=1" in url)
+    settle(page)
+    assert page.evaluate("window.sent") == before + 1
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
@@ -175,7 +242,7 @@ def test_the_address_restores_the_view(server: str, page: Any) -> None:
     page.goto(server + "/attention?model=vit_p4&image=example:flower&layer=2&patch=9")
     page.get_by_text("The patch at row 2, column 2 attends most").wait_for()
     page.get_by_role("button", name="Image: Dahlia").wait_for()
-    page.get_by_text("Layer 2, all heads").wait_for()
+    page.get_by_text("Layer 2, mean of all heads").wait_for()
     assert page.get_by_role("slider", name="Layer").first.input_value() == "2"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-PATIENCE_S = 90
+PATIENCE_S = 300
 
 
 def settle(page: Any) -> None:

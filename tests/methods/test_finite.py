@@ -295,6 +295,7 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
     "attention.attention_mass": [lambda bad: attention.attention_mass(numbers(6, bad=bad), 0.5)],
     "attention.fuse_heads": [lambda bad: attention.fuse_heads(numbers(2, 4, 4, bad=bad), "max")],
     "attention.key_maps": [lambda bad: attention.key_maps(maps(bad), 1)],
+    "attention.masses": [lambda bad: attention.masses(numbers(2, 3, 4, bad=bad), 0.5)],
     "attention.query_maps": [lambda bad: attention.query_maps(maps(bad), 1)],
     "attention.shown_map": [lambda bad: attention.shown_map(maps(bad), 0)],
     "rollout.rollout_maps": [lambda bad: rollout.rollout_maps(maps(bad))],
@@ -410,6 +411,7 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
             numbers(2, 2, 5, 5, bad=bad), fusion="mean", discard_ratio=0.0, residual=True, prefix_tokens=1
         )
     ],
+    "rollout.rollout_to": [lambda bad: rollout.rollout_to(maps(bad), 0)],
     "rollout.rollout_batch": [
         lambda bad: rollout.rollout_batch(network(bad), photo()),
         # Signed maps lose what is negative before rows are normalised; NaN must not be lost with it.

@@ -8,7 +8,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -260,11 +259,9 @@ def test_cancelling_stops_pip_and_cleans_up(index, home, monkeypatch):
     def cancel(fraction: float, text: str) -> None:
         raise Cancelled
 
-    began = time.monotonic()
     with pytest.raises(Cancelled):
         fetch_wheel(index, cancel)
-    assert time.monotonic() - began < 30
-    assert started[0].poll() is not None
+    assert started[0].poll()  # killed: it did not come to its own end, which is 0
     assert not is_fetched(index)
     assert not [path for path in (home / "weights").iterdir() if path.is_dir()]
     monkeypatch.setattr(subprocess, "Popen", real)

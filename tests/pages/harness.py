@@ -12,7 +12,7 @@ MAIN = CHECKOUT / "pages" / "navigation.py"
 
 def open_page(stem: str, **query: str) -> AppTest:
     """A page after its first run, with this in its address."""
-    app = AppTest.from_file(str(MAIN), default_timeout=180)
+    app = AppTest.from_file(str(MAIN), default_timeout=600)
     if stem != "home":
         # Without a walk over Home, which costs as much as the page. Before the first run the harness knows a page by
         # its file's name alone, and all are called "page"; a session that has been anywhere asks the address no more.

@@ -63,7 +63,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def open_panel(panel: str, model: str, **query: str) -> AppTest:
-    app = AppTest.from_string(SCRIPT.format(panel=panel, model=model), default_timeout=120)
+    app = AppTest.from_string(SCRIPT.format(panel=panel, model=model), default_timeout=600)
     for name, value in query.items():
         app.query_params[name] = value
     app.run()

@@ -33,7 +33,7 @@ def form() -> None:
 
 
 def opened(source: Path) -> AppTest:
-    app = AppTest.from_function(form, default_timeout=60).run()
+    app = AppTest.from_function(form, default_timeout=600).run()
     app.segmented_control(key="here-from").set_value("Path on this machine").run()
     app.text_input(key="here-path-0").set_value(str(source)).run()
     assert not app.exception, app.exception
@@ -97,7 +97,7 @@ def test_an_upload_is_read_and_stored(tmp_path: Path) -> None:
     with zipfile.ZipFile(data, "w") as archive:
         for number, name in enumerate(("cat_1.png", "cat_2.png", "dog_1.png", "dog_2.png")):
             archive.writestr(name, picture(number))
-    app = AppTest.from_function(form, default_timeout=60).run()
+    app = AppTest.from_function(form, default_timeout=600).run()
     app.file_uploader[0].set_value(("pets.zip", data.getvalue(), "application/zip")).run()
     assert app.dataframe[0].value["class"].tolist() == ["cat", "dog"]
     app.text_input(key="here-name-my_images").set_value("No Name").run()

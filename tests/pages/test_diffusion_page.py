@@ -183,7 +183,7 @@ def test_two_sessions_with_the_same_question_share_one_classification(model: str
     for session in sessions:
         session.start()
     for session in sessions:
-        session.join(timeout=120)
+        session.join(timeout=600)
     assert len(ends) == 3
     assert {id(classification.noise_error) for classification in ends} == {id(ends[0].noise_error)}
     assert ends[0].calls == 120

@@ -221,7 +221,7 @@ def panel(name: str, model: str, **query: str) -> Callable[[], AppTest]:
     )
 
     def open_it() -> AppTest:
-        app = AppTest.from_string(script, default_timeout=120)
+        app = AppTest.from_string(script, default_timeout=600)
         for key, value in query.items():
             app.query_params[key] = value
         app.run()

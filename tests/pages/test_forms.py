@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import pytest
@@ -57,6 +58,27 @@ def test_whole_numbers_keep_within_bounds_that_are_none(asked: list[dict[str, An
     (entry,) = forms._fields(Half, "")
     forms._widget(entry, 3, "form")
     assert (asked[0]["min_value"], asked[0]["max_value"]) == (1, 4)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Some:
+    images: int = option(0, "Images", "0 is all.", minimum=0, zero="all")
+
+
+def test_a_nought_that_stands_for_something_is_not_shown_as_one(asked: list[dict[str, Any]]) -> None:
+    (entry,) = forms._fields(Some, "")
+    assert forms._widget(entry, 0, "form") == 0
+    assert (asked[0]["value"], asked[0]["placeholder"]) == (None, "all")
+    assert forms._widget(entry, 12, "form") == 12
+    assert asked[1]["value"] == 12
+
+
+def test_every_option_whose_nought_stands_for_something_says_what() -> None:
+    for entry in (each.values[0] for each in NUMBERS):
+        if entry.hint is not int:  # type: ignore[attr-defined]
+            continue
+        explained = re.search(r"\b0( is|:| measures)", entry.metadata.get("help", ""))  # type: ignore[attr-defined]
+        assert not explained or entry.metadata["zero"], entry.path  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("entry", NUMBERS)

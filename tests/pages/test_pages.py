@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from pathlib import Path
@@ -20,6 +21,7 @@ from core.paths import CHECKOUT
 from pages.navigation import ENTRIES, HOME, SECTIONS
 from pages.shared.layout import page_path
 from pages.shared.recipes import recipe_files, without_settings
+from pages.shared.start import heavy_imports
 from tests.pages.exports import data_of, exported, keep_exports
 from tests.pages.harness import MAIN, open_page, text_of
 
@@ -47,6 +49,13 @@ def ends(app: AppTest) -> bool:
 )
 def test_a_page_that_stops_early_ends_all_the_same(stem: str, query: dict[str, str]) -> None:
     assert ends(open_page(stem, **query))
+
+
+def test_no_garbage_is_looked_for_among_what_was_imported() -> None:
+    gc.unfreeze()
+    heavy_imports.cache_clear()
+    heavy_imports().result()
+    assert gc.get_freeze_count() > 100_000
 
 
 @pytest.mark.slow
@@ -151,15 +160,21 @@ def test_the_headline_is_computed_from_the_chosen_image() -> None:
 
 
 def test_a_layer_and_a_head_can_be_chosen_and_a_bad_layer_is_mended() -> None:
-    app = open_page("attention")
-    app.selectbox(key="head").set_value("3")
-    app.slider(key="layer").set_value(2).run()
-    assert not app.exception
-    assert (app.slider(key="layer").value, app.selectbox(key="head").value) == (2, "3")
-    app.session_state["layer"] = 40
+    app = open_page("attention", layer="2", head="3")
+    assert "in layer 2 (head 3)" in text_of(app)
+    app.session_state["layer"], app.session_state["head"], app.session_state["patch"] = "40", "77", "9999"
     app.run()
     assert not app.exception
-    assert app.slider(key="layer").value == 6
+    assert "in the last layer (mean of its heads), the class token holds" in text_of(app)
+    assert (app.session_state["layer"], app.session_state["head"]) == ("6", "mean")
+
+
+def test_an_input_size_that_cannot_be_costs_a_sentence() -> None:
+    app = open_page("attention", model="vit_p4", size="50")
+    assert any("do not divide into patches of 4" in each.value for each in app.error)
+    assert app.number_input(key="input_size").value == 32
+    app = open_page("attention", model="cnn_small", size="64")
+    assert any("takes 32 pixels alone" in each.value for each in app.error)
 
 
 def test_masking_more_removes_more() -> None:
@@ -208,7 +223,7 @@ def test_a_model_without_the_network_says_so(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_second_model_that_is_one_download_away_costs_only_its_part(
     stem: str, chosen: dict[str, str], second: str, name: str
 ) -> None:
-    app = AppTest.from_file(str(MAIN), default_timeout=120)
+    app = AppTest.from_file(str(MAIN), default_timeout=600)
     for key, value in {**chosen, second: name}.items():
         app.session_state[key] = value
     app.run()

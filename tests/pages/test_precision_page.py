@@ -89,7 +89,7 @@ def test_the_whole_protocol_runs_through_the_probes_command_line(monkeypatch: py
     monkeypatch.setattr("pages.precision.precision.RUNS", 3)
     monkeypatch.setattr("pages.precision.precision.WARMUPS", 1)
     app = precision(formats="bf16", image="example:camera")
-    app.button(key="measure").click().run(timeout=180)
+    app.button(key="measure").click().run(timeout=600)
     assert not app.exception
     assert not app.error
     assert "3 runs of each after 1 warm-up," in text_of(app)

@@ -26,7 +26,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def open_sweeps(**query: str) -> AppTest:
-    app = AppTest.from_file(str(CHECKOUT / "pages" / "navigation.py"), default_timeout=120)
+    app = AppTest.from_file(str(CHECKOUT / "pages" / "navigation.py"), default_timeout=600)
     app.run()
     app.switch_page(page_path("runs"))
     for name, value in {"show": "Sweeps", **query}.items():

@@ -84,7 +84,7 @@ def form_script(recipe: str) -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_field_of_every_recipe_has_a_widget_and_the_form_starts_with_the_defaults(recipe: str) -> None:
-    app = AppTest.from_function(form_script, args=(recipe,), default_timeout=60).run()
+    app = AppTest.from_function(form_script, args=(recipe,), default_timeout=600).run()
     assert not app.exception
     assert not app.error
     assert app.session_state["made"] == RECIPES[recipe].config()
@@ -129,7 +129,7 @@ def odd_script() -> None:
 
 
 def test_every_kind_of_field_comes_back_from_its_widget() -> None:
-    app = AppTest.from_function(odd_script, default_timeout=30).run()
+    app = AppTest.from_function(odd_script, default_timeout=600).run()
     assert app.session_state["made"] == Odd(share=0.5)
     app.number_input(key="odd-count").set_value(5)
     app.selectbox(key="odd-many").set_value("a long third choice")
@@ -155,7 +155,7 @@ def test_every_kind_of_field_comes_back_from_its_widget() -> None:
 
 
 def test_an_invalid_combination_is_a_sentence_beside_the_form() -> None:
-    app = AppTest.from_function(odd_script, default_timeout=30).run()
+    app = AppTest.from_function(odd_script, default_timeout=600).run()
     app.number_input(key="odd-count").set_value(4).run()
     assert not app.exception
     assert app.session_state["made"] is None
@@ -250,7 +250,7 @@ def test_a_click_starts_one_real_run_even_when_doubled() -> None:
     assert [run.name for run in list_runs()] == ["vit-p4-1"]
     run = find_run("vit-p4-1")
     assert "vit-p4-1** is launched" in text_of(app)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while read_state(run).status not in TERMINAL and time.monotonic() < deadline:
         time.sleep(0.3)
     assert read_state(run).status == "finished", (read_state(run), run.log.read_text(encoding="utf-8"))

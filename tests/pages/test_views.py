@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,20 +21,23 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
 from core.figures.attention import short_label
-from core.methods.attention.attention import attention_mass
+from core.methods.attention.attention import AttentionMaps, attention_mass, shown_map
 from core.methods.attention.explanations import EXPLANATIONS
+from core.methods.attention.rollout import rollout_to
 from core.models.weights import load
 from core.paths import CHECKOUT
+from pages.components.attention.packing import PackedMaps
 from pages.shared.export import Export
 from pages.shared.layout import page_path
 from tests.pages.exports import FRAME
+from tests.pages.unpacked import weights
 
 MAIN = CHECKOUT / "pages" / "navigation.py"
 KINDS = ("selectbox", "slider", "select_slider", "segmented_control", "pills", "toggle", "checkbox", "radio", "tabs",
          "multiselect", "number_input", "text_input", "text_area")  # fmt: skip
 AS_THEY_ARE = ("direction", "beside", "compare_map")
 # Where a picture or a model comes from is no view of it; the picture and the model themselves are.
-SOURCES = ("image_", "model_", "own_", "main_menu")
+SOURCES = ("image_", "model_", "own_", "main_menu", "input_size")
 
 
 class Page:
@@ -52,12 +56,13 @@ class Page:
         monkeypatch.setattr("pages.shared.export.export_popover", lambda make, **_: self.makers.append(make))
         monkeypatch.setattr(DeltaGenerator, "image", image)
         monkeypatch.setattr(st, "image", partial(image, None))
-        monkeypatch.setattr("pages.components.patch_canvas.patch_canvas.attention_canvas", self._attention)
+        monkeypatch.setattr("pages.components.attention.attention.attention_view", self._attention)
         monkeypatch.setattr("pages.components.patch_canvas.patch_canvas.paint_canvas", self._paint)
-        self.app = AppTest.from_file(str(MAIN), default_timeout=120)
+        self.app = AppTest.from_file(str(MAIN), default_timeout=600)
 
-    def _attention(self, photo: str, weights: np.ndarray, grid: tuple[int, int], **options: Any) -> None:
-        self.canvas = {"weights": weights, "grid": grid, **options}
+    def _attention(self, photo: str, seen: str, maps: AttentionMaps, packed: PackedMaps, **options: Any) -> None:
+        if not options.get("linked"):  # the sides of a comparison
+            self.canvas = {"maps": maps, "packed": packed, **options}
 
     def _paint(self, photo: str, grid: tuple[int, int], *, key: str, **options: Any) -> list[int]:
         from pages.components.patch_canvas.patch_canvas import painted_patches
@@ -151,11 +156,15 @@ def check_recipe(export: Export, folder: Path) -> None:
 def check_attention(page: Page, export: Export) -> None:
     """The export holds the map of the canvas, every picture of the page, and the headline."""
     if page.canvas:
-        weights, selected = page.canvas["weights"], page.canvas["selected"]
-        row = weights[selected + 1]
-        if page.canvas["direction"] == "from" and selected >= 0:
-            row = weights[1:, selected]
-        np.testing.assert_allclose(export.arrays["map"].ravel(), row, atol=1e-6)
+        maps, packed, choice = (page.canvas[name] for name in ("maps", "packed", "choice"))
+        drawn = replace(maps, weights=weights(packed, maps))
+        if choice.kind == "rollout":
+            shown = rollout_to(drawn, choice.layer, choice.head, choice.patch)
+        else:
+            shown = shown_map(drawn, choice.layer, choice.head, choice.patch, choice.direction)
+        # A byte a weight: as near as the browser can draw it.
+        np.testing.assert_allclose(export.arrays["map"], shown, atol=np.abs(maps.weights[choice.layer]).max() / 255)
+        assert ("mask" in export.arrays) == (choice.mass < 100)
     for pixels in page.pictures:
         assert any(pixels.shape == each.shape and (pixels == each).all() for each in export.pictures.values())
     assert f"#### {export.facts['headline']}" in page.texts()
@@ -174,8 +183,24 @@ def attention(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Page:
     return Page("attention", monkeypatch)
 
 
-TABS = ["Explanations", "Attention mass", "Attention distance", "Predictions", "Compare"]
+TABS = ["Explanations", "Attention distance", "Predictions", "Compare"]
 START = {"model": "vit_p4", "image": "example:cat"}
+# What the component reports, which has no widgets that could be found on the page, and the input size.
+CHOICES = {"size": "48", "layer": "2", "head": "3", "patch": "11", "map": "rollout", "mass": "85", "as_seen": "true"}
+
+
+def change_choices(page: Page, folder: Path) -> None:
+    """Every choice of the component alone, and put back."""
+    before_it = page.export()
+    for key, value in CHOICES.items():
+        before = page.app.session_state[key]
+        page.app.session_state[key] = value
+        after = page.run().export()
+        assert not same(before_it, after), f"{key} changes nothing of what is exported"
+        check_attention(page, after)
+        check_recipe(after, folder / key)
+        page.app.session_state[key] = before
+        assert same(before_it, page.run().export()), key
 
 
 def change_each(page: Page, model: str, check: Any, folder: Path, done: set[str]) -> set[str]:
@@ -212,19 +237,10 @@ def test_every_control_of_attention_is_in_what_is_exported(model: str, attention
         export = page.run().export()
         check_attention(page, export)
         check_recipe(export, tmp_path / tab)
+        if page.canvas and tab == TABS[0]:
+            change_choices(page, tmp_path / "choices")
         change_each(page, model, check_attention, tmp_path / f"{tab}, changed", changed)
-    expected = {
-        "layer",
-        "head",
-        "direction",
-        "as_seen",
-        "fusion",
-        "discard",
-        "residual",
-        "mass",
-        "beside",
-        "compare_map",
-    }
+    expected = {"fusion", "discard", "residual", "beside", "compare_map"}
     assert changed - {key for key in changed if key.startswith("class_")} == (expected if page.canvas else set())
     assert any(key.startswith("class_") for key in changed)
 
@@ -233,11 +249,12 @@ def test_every_control_of_attention_is_in_what_is_exported(model: str, attention
 @pytest.mark.parametrize(
     "chosen",
     [
-        {"layer": 2, "head": "3", "patch": "11", "direction": "is attended by", "as_seen": True},
-        {"layer": 4, "head": "max", "patch": "60", "fusion": "min", "discard": 30, "residual": False},
-        {"tabs": "Attention mass", "mass": 85, "patch": "0", "head": "min"},
+        {"layer": "2", "head": "3", "patch": "11", "direction": "is attended by", "as_seen": "true"},
+        {"layer": "4", "head": "max", "patch": "60", "fusion": "min", "discard": 30, "residual": False},
+        {"size": "48", "mass": "85", "patch": "0", "head": "min"},
+        {"map": "rollout", "layer": "3", "patch": "9", "head": "5", "mass": "40", "as_seen": "true"},
         {"tabs": "Compare", "beside": "Another image", "compare_map": "Rollout", "image_b": "example:flower"},
-        {"tabs": "Compare", "compare_map": "Rollout", "model_b": "differential_vit_p4", "layer": 1},
+        {"tabs": "Compare", "compare_map": "Rollout", "model_b": "differential_vit_p4", "layer": "1"},
     ],
 )
 def test_several_choices_at_once(chosen: dict[str, Any], attention: Page, tmp_path: Path) -> None:
@@ -254,16 +271,22 @@ def test_several_choices_at_once(chosen: dict[str, Any], attention: Page, tmp_pa
 def test_the_headline_speaks_of_the_map_on_the_screen(attention: Page) -> None:
     page = attention.open(**START)
     assert "in the last layer (mean of its heads), the class token holds" in page.export().facts["headline"]
-    page.app.session_state["layer"], page.app.session_state["head"] = 2, "3"
+    page.app.session_state["layer"], page.app.session_state["head"] = "2", "3"
     assert "in layer 2 (head 3), the class token holds 60 %" in page.run().export().facts["headline"]
     page.app.session_state["patch"] = "11"
     assert "the patch at row 2, column 4 holds" in page.run().export().facts["headline"]
     page.app.session_state["direction"] = "is attended by"
     headline = page.run().export().facts["headline"]
     assert "60 % of the attention paid to the patch at row 2, column 4 comes from" in headline
-    row = page.canvas["weights"][1:, 11]
-    few = int(attention_mass(row, 0.6).sum())
+    maps = page.canvas["maps"]
+    few = int(attention_mass(maps.weights[1, 2, 1:, 12], 0.6).sum())
     assert headline.endswith(f"comes from {few} of 64 patches.")
+    page.app.session_state["map"] = "rollout"
+    few = int(attention_mass(rollout_to(maps, 1, "3", 11), 0.6).sum())
+    said = (
+        f"rolled out up to layer 2 (head 3), 60 % of what has reached the patch at row 2, column 4 comes from {few} of"
+    )
+    assert said in page.run().export().facts["headline"]
 
 
 def test_the_address_alone_makes_the_same_view(attention: Page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,8 +296,10 @@ def test_the_address_alone_makes_the_same_view(attention: Page, monkeypatch: pyt
     facts = by_address.facts
     assert (facts["layer"], facts["direction"], facts["patch"], facts["as_seen"]) == (2, "from", 11, True)
     assert (facts["class_index"], facts["fusion"], facts["discard"], facts["residual"]) == (3, "max", 0.3, False)
-    other = Page("attention", monkeypatch).open(**START, tabs="Attention mass", mass="85").export()
-    assert (other.facts["tab"], other.facts["mass"]) == ("Attention mass", 0.85)
+    other = Page("attention", monkeypatch).open(**START, map="rollout", mass="85", size="40").export()
+    assert (other.facts["kind"], other.facts["mass"]) == ("rollout", 0.85)
+    assert other.facts["grid"] == (10, 10)
+    assert other.facts["model"] == "vit_p4;size=40"
 
 
 @pytest.fixture

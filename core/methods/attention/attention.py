@@ -152,6 +152,12 @@ def attention_mass(row: np.ndarray, mass: float) -> np.ndarray:
     return mask.reshape(row.shape)
 
 
+def masses(maps: np.ndarray, mass: float) -> np.ndarray:
+    """`attention_mass` of each of (..., rows, columns) maps by their magnitude: bool, like `maps`."""
+    flat = np.abs(maps).reshape(-1, *maps.shape[-2:])
+    return np.stack([attention_mass(each, mass) for each in flat]).reshape(maps.shape)
+
+
 def attention_distance(maps: AttentionMaps, patch_pixels: float) -> np.ndarray:
     """How far each head looks, in pixels of the model's input: (layers, heads).
 

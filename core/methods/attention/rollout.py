@@ -13,6 +13,8 @@ normalised, and half of the identity is added to half of the result: there, A an
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -107,6 +109,30 @@ def rollout_maps(
     rows = readout(reached, maps.pooling, maps.prefix_tokens)
     # A copy: a view would keep all the matrices alive.
     return rows[:, maps.prefix_tokens :].reshape(maps.layers, *maps.grid).astype(np.float32)
+
+
+def rollout_to(maps: AttentionMaps, layer: int, head: str = "mean", patch: int = -1) -> np.ndarray:
+    """Rollout from the first layer up to `layer`, counted from 0, with skip connections: (rows, columns) float32.
+
+    Args:
+        head: "mean", "max" or "min" of all, or one of them, counted from 1, followed through every layer.
+        patch: whose, in raster order; -1 for what the head of the model reads.
+    """
+    one = head not in get_args(Fusion)
+    weights = maps.weights[: layer + 1]
+    steps = mixing_matrices(
+        weights[:, [int(head) - 1]] if one else weights,
+        fusion="mean" if one else head,  # type: ignore[arg-type]
+        discard_ratio=0.0,
+        residual=True,
+        prefix_tokens=maps.prefix_tokens,
+        signed=maps.signed,
+    )
+    identity = np.eye(steps.shape[-1])
+    row = readout(identity, maps.pooling, maps.prefix_tokens) if patch < 0 else identity[maps.prefix_tokens + patch]
+    for step in steps[::-1]:  # from above, so that a row of the product stays a row
+        row = row @ step
+    return row[maps.prefix_tokens :].reshape(maps.grid).astype(np.float32)
 
 
 def rollout_batch(module: nn.Module, images: Tensor, *, precision: Precision = "fp32") -> np.ndarray:

@@ -21,6 +21,7 @@ from core.figures.confusion import MOST_CLASSES, plot_class_accuracies, plot_com
 from core.figures.theme import Figure
 from core.methods.accuracy.confusion import Accuracy, class_accuracies, mistakes_sentence
 from pages.shared.cache import loaded_model
+from pages.shared.charts import show_chart
 from pages.shared.dataset_import import arrived, dataset_import
 from pages.shared.errors import guard
 from pages.shared.evaluation.gallery import error_gallery
@@ -201,9 +202,8 @@ class DatasetEvaluation(ABC):
         known = self.card_accuracies(name)
         if known:
             st.markdown("**What its card says**, measured once when it was trained")
-            st.plotly_chart(
+            show_chart(
                 plot_compared_accuracies([title for title, _ in known], [right for _, right in known], chosen=-1),
-                width="stretch",
                 key=f"{self.key}_card",
                 alt="Accuracies from the model's card with their 95 % intervals.",
             )
@@ -219,7 +219,7 @@ class DatasetEvaluation(ABC):
             for column, each in zip(st.columns(2, gap="medium"), figures[start : start + 2], strict=False):
                 with column:
                     st.markdown(f"**{plain(each.title)}**")
-                    st.plotly_chart(each.figure, width="stretch", key=f"{self.key}_{each.key}", alt=each.alt)
+                    show_chart(each.figure, key=f"{self.key}_{each.key}", alt=each.alt)
                     if each.caption:
                         st.caption(plain(each.caption))
             for sentence in self.sentences(found) if not start else ():

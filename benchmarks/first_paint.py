@@ -1,0 +1,122 @@
+"""From an address to the first sign of life, the first picture and the whole page: cold and warm, in a real browser.
+
+python -m benchmarks.first_paint [--pages home,attention] [--checkout FOLDER]
+
+Needs Chromium and playwright. Cold: the first request to a fresh server, one for each page; warm: the same page in a
+new tab of that server. Beside the clock stands what the server computed until the picture was there, in seconds of
+processor: on a busy machine only those compare. `--checkout` measures another version of the app.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import psutil
+from playwright.sync_api import Browser, sync_playwright
+
+from benchmarks.report import machine, parse, write
+from core.paths import CHECKOUT
+from pages.navigation import ENTRIES, HOME
+
+LIFE = "[data-testid=stMainBlockContainer]"
+PICTURE = ", ".join(
+    f"[data-testid=stMain] {each}"
+    for each in ('canvas:not([data-testid="data-grid-canvas"])', ".js-plotly-plot", "img", "svg.marks")
+)
+WHOLE = ".st-key-page_keys"
+PATIENCE_MS = 300_000
+
+
+def start_server(checkout: Path) -> tuple[subprocess.Popen[bytes], str]:
+    """A fresh server on a free port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), "--server.headless", "true"],
+        cwd=checkout,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(900):
+        try:
+            urllib.request.urlopen(f"{address}/_stcore/health", timeout=2)
+            return server, address
+        except OSError:  # not yet there, or slow to answer
+            time.sleep(0.1)
+    raise RuntimeError("The server did not start.")
+
+
+def processor_seconds(server: subprocess.Popen[bytes]) -> float:
+    """What it has computed so far."""
+    times = psutil.Process(server.pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def visit(browser: Browser, address: str, server: subprocess.Popen[bytes]) -> dict[str, float]:
+    """Seconds from the request to each of the three, and of the server's processor until the picture."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    found, computed, began = dict[str, float](), processor_seconds(server), time.perf_counter()
+    page.goto(address, wait_until="commit")
+    page.wait_for_selector(LIFE)
+    found["life"] = time.perf_counter() - began
+    page.wait_for_selector(PICTURE)
+    found["picture"] = time.perf_counter() - began
+    found["processor"] = processor_seconds(server) - computed
+    page.wait_for_selector(WHOLE, state="attached")
+    found["whole"] = time.perf_counter() - began
+    context.close()
+    return found
+
+
+def main(words: list[str] | None = None) -> None:
+    """Measure, print a table and write `results/first_paint.json`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pages", default=",".join(ENTRIES))
+    parser.add_argument("--checkout", type=Path, default=CHECKOUT)
+    arguments = parse(parser, words, pages="anatomy")
+    where, pages = machine(), dict[str, dict[str, Any]]()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        for stem in arguments.pages.split(","):
+            server, base = start_server(arguments.checkout)
+            address = f"{base}/{'' if stem == HOME else stem}"
+            try:
+                pages[stem] = {kind: visit(browser, address, server) for kind in ("cold", "warm")}
+            finally:
+                server.terminate()
+                server.wait(timeout=60)
+            print(table({stem: pages[stem]}, head=len(pages) == 1), flush=True)
+        browser.close()
+    write("first_paint", {"pages": pages, "machine": where}, quick=arguments.quick)
+
+
+def table(pages: dict[str, dict[str, Any]], *, head: bool) -> str:
+    """Seconds, in Markdown."""
+    columns = [(kind, what) for kind in ("cold", "warm") for what in ("life", "picture", "whole", "processor")]
+    lines = []
+    if head:
+        lines += ["| page | " + " | ".join(f"{kind} {what}" for kind, what in columns) + " |"]
+        lines += ["|---" * (len(columns) + 1) + "|"]
+    lines += [
+        f"| {stem} | " + " | ".join(f"{found[kind][what]:.2f}" for kind, what in columns) + " |"
+        for stem, found in pages.items()
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
