@@ -1,4 +1,4 @@
-"""Pictures that only one of two models names. Run it where they lie, in Vitrine's environment: python collection.py"""
+"""Pictures that only one of two models names. Run it in Vitrine's folder: python collection.py"""
 
 from functools import partial
 from typing import Any, Literal
@@ -15,7 +15,10 @@ from core.models.weights import load
 # --- Settings ---
 CLIP = "clip_small"
 CLASSIFIER = "efficientnet_lite0"
-PICTURES = {"example:cat": "n02123045", "example:coffee": "n07920052"}  # each with its ImageNet id
+PICTURES = {
+    "example:cat": "n02123045",
+    "example:coffee": "n07920052",
+}  # each with its ImageNet id; or files beside the script
 WORDING: Literal["wordnet", "openai"] = "wordnet"  # how the classes are called; or "openai"
 TEMPLATES = ["a photo of a {}."]
 TOP = 5

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.data.catalogue import installed_datasets, usual_split
+from core.data.catalogue import installed_datasets, read_dataset, usual_split
 from core.data.examples import load_example
 from core.data.labelled_pictures import LabelledPicture, choose_pictures, dataset_pictures
 from core.data.wordnet import class_synset, find_synset, imagenet_wnids, path_to_root
@@ -80,7 +80,14 @@ def export(name: str) -> Export:
     shown = shown_of(name, data, st.session_state["synset_class"])
     return Export(
         stem="synsets",
-        recipe=filled_recipe("clip", "synsets", model=name, data=data, split=usual_split(data), wnid=shown.wnid),
+        recipe=filled_recipe(
+            "clip",
+            "synsets",
+            model=name,
+            data=data,
+            split=usual_split(data),
+            class_name=_class_called(data, shown.wnid),
+        ),
         pictures={
             f"{each.way}_{place}": shown.answers.thumbnails[picture]
             for each in shown.ways
@@ -140,6 +147,11 @@ def synsets_in(data: str) -> tuple[str, ...]:
     counts = np.bincount([each.label for each in group], minlength=len(found.classes))
     known = [_wnid(name) for name in found.classes]
     return tuple(wnid for wnid, count in zip(known, counts, strict=True) if wnid and count >= LEAST)
+
+
+def _class_called(data: str, wnid: str) -> str:
+    """How a data set calls the class of a synset."""
+    return next(name for name in map(str, read_dataset(data)["classes"]) if _wnid(name) == wnid)
 
 
 def _wnid(name: str) -> str:

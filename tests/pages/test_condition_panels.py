@@ -290,9 +290,7 @@ def test_photos_of_ones_own_are_compared_once_they_have_a_class(
     assert app.session_state["exported"].facts["pictures"] == 1
 
 
-def test_synsets_are_shown_on_the_pictures_of_a_data_set(
-    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_synsets_are_shown_on_the_pictures_of_a_data_set(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     app = open_panel("synsets_panel", model)
     assert "on this machine" in text_of(app)
     assert "14 steps apart, over whole" in text_of(app)  # crane and crane
@@ -303,4 +301,9 @@ def test_synsets_are_shown_on_the_pictures_of_a_data_set(
     assert sheet(app).count("<img") == 12
     export = app.session_state["exported"]
     assert export.facts["pictures"] == 6
+    capsys.readouterr()
+    exec(export.recipe, {})
+    printed = capsys.readouterr().out
+    for _, row in export.table.iterrows():
+        assert f"{row['way']:8} {row['picture']}: {row['value']:.4f}" in printed
     assert set(export.table["way"]) == {"light", "framing", "kind"}

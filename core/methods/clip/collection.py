@@ -105,7 +105,7 @@ def propose(
         taken: classes that are, with how many pictures of each kind they have.
     """
     taken = taken or {}
-    ours, theirs = (_by_class(found.of(who)) for who in ("only_clip", "only_classifier"))  # type: ignore[arg-type]
+    ours, theirs = (_by_class(found.of(who)) for who in ("only_clip", "only_classifier"))
     shown = {
         label: (tuple(ours.get(label, ())[:ONLY_CLIP]), tuple(theirs.get(label, ())[:ONLY_CLASSIFIER]))
         for label in dict.fromkeys((*ours, *theirs))
