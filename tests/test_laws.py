@@ -278,7 +278,7 @@ def test_no_page_ends_the_whole_script() -> None:
 # Charts that grow while they are looked at have their table below them, once they are whole.
 GROWING = {"pages/diffusion/diffusion_classifier_panel.py", "pages/style/page.py"}
 # Whose charts still have none.
-WITHOUT_TABLES = {"attention", "masking", "modality_gap", "clip", "train", "runs", "embeddings"}
+WITHOUT_TABLES = {"masking", "modality_gap", "clip", "train", "runs", "embeddings"}
 
 
 def test_every_chart_has_its_table() -> None:

@@ -38,6 +38,7 @@ from pages.shared.cache import (
     maps_of,
     reader_name,
 )
+from pages.shared.charts import show_chart
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
@@ -182,9 +183,8 @@ def explanations_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
 
 def distance_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
     maps, shown = maps_of(name, picture.digest, picture.image), distance_part(view, picture)
-    st.plotly_chart(
+    show_chart(
         shown.figures["distance"],
-        width="stretch",
         key="distance",
         alt="Mean attention distance of every head, by layer.",
     )
@@ -202,7 +202,7 @@ def predictions_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
     if not shown.figures:
         st.info(f"{plain(model.spec.title)} has no classification head. {plain(second_opinion(picture))}")
         return view, shown
-    st.plotly_chart(shown.figures["predictions"], width="stretch", key="bars", alt="The five likeliest classes.")
+    show_chart(shown.figures["predictions"], key="bars", alt="The five likeliest classes.")
     page_link("classifiers", "Several photos by several classifiers, in one table", "table_chart")
     return view, shown
 
@@ -254,9 +254,8 @@ def compare_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
     shown = compare_part(view, picture, other)
     draw_sides(view, shown, (picture, other))
     if "compare_distance" in shown.figures:
-        st.plotly_chart(
+        show_chart(
             shown.figures["compare_distance"],
-            width="stretch",
             key="compare_distance",
             alt="Attention distance of both models.",
         )

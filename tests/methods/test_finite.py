@@ -31,14 +31,14 @@ from core.methods.anatomy import positional
 from core.methods.attention import attention, gradcam, relevance, rollout
 from core.methods.clip import disagreements, image_text_relevance, synset_variety, zero_shot
 from core.methods.diffusion import denoising_view, diffusion_classifier, sampling_plan
-from core.methods.embeddings import embedding, embedding_quality, features, layer_features, probes
+from core.methods.embeddings import embedding, embedding_quality, features, layer_features, probes, search
 from core.methods.embeddings.features import Features
 from core.methods.latent import bounds, drawing, passes
 from core.methods.latent.pictures import as_bytes
 from core.methods.manipulations import manipulated
 from core.methods.manipulations.steps import Step
 from core.methods.masking import faithfulness, masking
-from core.methods.modality_gap import alignment, alignment_steps, modality_gap, procrustes
+from core.methods.modality_gap import alignment, alignment_steps, modality_gap, procrustes, side_planes
 from core.methods.operators import identity_trap, learned_layer, picture, receptive_field, single_layer, trap_curves
 from core.methods.patch_features import patch_features
 from core.methods.precision import agreement
@@ -244,6 +244,22 @@ def on_layers(bad: bool) -> Any:
     )  # fmt: skip
 
 
+def found_like(bad: bool) -> Any:
+    module = network(bad)
+    cut = layer_features.Readout(layer=1, pooling="mean")
+    known = layer_features.find_readouts(module, 16)
+    like = Image.new("RGB", (16, 16))
+    return search.image_query(module, like, cut, known, size=16, normalisation=HALF_NORMALISATION)
+
+
+def few_layers(bad: bool) -> Any:
+    module = network(bad)
+    cuts = (layer_features.Readout(layer=1, pooling="mean"),)
+    known = layer_features.find_readouts(module, 16)
+    few = np.zeros((2, 16, 16, 3), np.uint8)
+    return layer_features.layer_vectors(module, few, cuts, known, size=16, normalisation=HALF_NORMALISATION)
+
+
 def cached(bad: bool) -> Any:
     def read(images: Tensor, missing: list[str]) -> dict[str, Tensor]:
         return {name: images.mean(dim=(2, 3)) * (float("nan") if bad else 1) for name in missing}
@@ -316,6 +332,7 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
         lambda a, b: disagreements.find_disagreements(a, b, np.zeros(3, int), 1), (3, 5), (3, 5)
     ),
     "embedding.align": both(embedding.align, (5, 2), (5, 2)),
+    "embedding.given_plane": [lambda bad: embedding.given_plane(numbers(7, 2, bad=bad))],
     "embedding.place": [
         lambda bad: embedding.place(numbers(7, 3, bad=bad), embedding.PlaneConfig(method="pca")),
         lambda bad: embedding.place(
@@ -348,6 +365,10 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
         lambda bad: image_text_relevance.image_text_relevance(Tiny(bad), photo(), "a")
     ],
     "layer_features.extract_layers": [on_layers],
+    "layer_features.layer_vectors": [few_layers],
+    "search.image_query": [found_like],
+    "search.search": both(search.search, (3,), (5, 3)),
+    "search.text_query": [lambda bad: search.text_query(Tiny(bad), "a")],
     "batched_answers.ask_about": [
         lambda bad: batched_answers.ask_about(
             [lambda: Image.new("RGB", (16, 16))], Preprocessing(size=16, normalisation=HALF_NORMALISATION), network(bad)
@@ -400,6 +421,7 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
         lambda bad: probes.nearest_neighbours(split(bad), split(False), neighbours=3),
         lambda bad: probes.nearest_neighbours(split(False), split(bad), neighbours=3),
     ],
+    "side_planes.planes_beside": [lambda bad: side_planes.planes_beside(pairs(), pairs(images=bad), CENTRED)],
     "procrustes.best_rotation": both(procrustes.best_rotation, (5, 3), (5, 3)),
     "procrustes.unit_vectors": [lambda bad: procrustes.unit_vectors(numbers(5, 3, bad=bad))],
     "relevance.gradient_relevance": [

@@ -177,13 +177,6 @@ def test_an_input_size_that_cannot_be_costs_a_sentence() -> None:
     assert any("takes 32 pixels alone" in each.value for each in app.error)
 
 
-def test_masking_more_removes_more() -> None:
-    app = open_page("masking")
-    app.slider(key="share").set_value(75.0).run()
-    assert not app.exception
-    assert "→" in text_of(app)
-
-
 def test_an_unknown_image_in_the_address_costs_a_sentence() -> None:
     app = open_page("attention", image="upload:deadbeef")
     assert any("only the browser that uploaded it" in error.value for error in app.error)
