@@ -20,7 +20,6 @@ from pages.attention.parts import (
     compare_part,
     distance_part,
     explanations_part,
-    gradcam_part,
     look_part,
     packed_of,
     predictions_part,
@@ -263,13 +262,13 @@ def compare_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
 
 
 def cnn_view(view: AttentionView) -> tuple[AttentionView, ViewPart]:
-    """A CNN has no attention to look at: Grad-CAM, large, beside what the model says."""
+    """A CNN has no attention to look at: Grad-CAM and its like, large, beside what the model says."""
     left, right = st.columns([11, 9], gap="medium")
     with right:
         view = class_choice(view)
         view, predictions = predictions_tab(view)
         page_link("masking", "Does the map matter? Take those patches away", "grid_off")
-    shown = gradcam_part(view, picture)
+    shown = explanations_part(view, picture)
     with left:
         draw(shown, columns=1)
     return view, predictions.beside(shown)

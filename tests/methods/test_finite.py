@@ -28,7 +28,7 @@ from core.errors import NotFiniteError
 from core.finite import require_finite
 from core.methods.accuracy import batched_answers, confusion, predictions, targets
 from core.methods.anatomy import positional
-from core.methods.attention import attention, gradcam, relevance, rollout
+from core.methods.attention import attention, gradcam, integrated_gradients, randomisation, relevance, rollout
 from core.methods.clip import disagreements, image_text_relevance, synset_variety, zero_shot
 from core.methods.diffusion import denoising_view, diffusion_classifier, sampling_plan
 from core.methods.embeddings import embedding, embedding_quality, features, layer_features, probes, search
@@ -83,6 +83,7 @@ EXCUSED = {
     "diffusion_batch.fitting_batch": "measures time alone",
     "diffusion_batch.pass_seconds": "measures time alone",
     "diffusion_classifier.replay": "NaN is what was not measured; it refuses to look there",
+    "randomisation.randomised": "shuffles weights, whatever their values",
     "sampling_plan.reconstruction_weights": "whole numbers",
     "sampling_plan.usable_steps": "a comparison leaves NaN out, which is its answer",
     "embedding_quality.agreement": "whole numbers",
@@ -364,6 +365,12 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
     "image_text_relevance.image_text_relevance": [
         lambda bad: image_text_relevance.image_text_relevance(Tiny(bad), photo(), "a")
     ],
+    "integrated_gradients.integrated_gradients": [
+        lambda bad: integrated_gradients.integrated_gradients(network(bad), photo(), targets.Target(class_index=1)),
+        lambda bad: integrated_gradients.integrated_gradients(
+            network(False, SmallCNN), photo(bad), targets.Target(class_index=1)
+        ),
+    ],
     "layer_features.extract_layers": [on_layers],
     "layer_features.layer_vectors": [few_layers],
     "search.image_query": [found_like],
@@ -424,6 +431,16 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
     "side_planes.planes_beside": [lambda bad: side_planes.planes_beside(pairs(), pairs(images=bad), CENTRED)],
     "procrustes.best_rotation": both(procrustes.best_rotation, (5, 3), (5, 3)),
     "procrustes.unit_vectors": [lambda bad: procrustes.unit_vectors(numbers(5, 3, bad=bad))],
+    "randomisation.map_similarity": both(randomisation.map_similarity, (3, 3), (3, 3)),
+    "randomisation.sanity_similarities": [
+        lambda bad: randomisation.sanity_similarities(
+            network(bad), photo(), {"a": lambda *given: relevance.gradient_relevance(*given)[-1]}
+        ),
+        lambda bad: randomisation.sanity_similarities(
+            network(False), photo(), {"a": lambda *_: numbers(2, 2, bad=bad)}
+        ),
+    ],
+    "randomisation.summarise_sanity": [lambda bad: randomisation.summarise_sanity({"a": numbers(6, 2, bad=bad)})],
     "relevance.gradient_relevance": [
         lambda bad: relevance.gradient_relevance(network(bad), photo(), targets.Target(class_index=1))
     ],
