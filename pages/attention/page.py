@@ -207,6 +207,7 @@ def predictions_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
         st.info(f"{plain(model.spec.title)} has no classification head. {plain(second_opinion(picture))}")
         return view, shown
     show_chart(shown.figures["predictions"], key="bars", alt="The five likeliest classes.")
+    page_link("classifiers", "Several photos by several classifiers, in one table", "table_chart")
     return view, shown
 
 
