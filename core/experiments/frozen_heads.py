@@ -151,7 +151,8 @@ def _splits(config: Config, dataset: str, size: int, done: int, steps: int) -> G
     stored = tuple(read_dataset(dataset)["splits"])
     joined = "" if {"train", "val", "test"} & set(stored) else "+".join(stored)
     for split in dict.fromkeys(sum(choose_splits(dataset, joined, joined), ())):
-        yield from still(decode_split(dataset, split, size), done, steps)
+        for report in decode_split(dataset, split, size):
+            yield Progress(step=done, steps=steps, text=report.text)
     return load_splits(dataset, size, joined, joined)
 
 
@@ -219,7 +220,7 @@ def _fit(
     last = 0.0
     of = (train.vectors, train.labels), (val.vectors, val.labels)
     for report in fit_head(head, *of, training, rate_share=HEAD_RATE):
-        if not isinstance(report, Progress):
+        if not isinstance(report, Progress) and report.val_accuracy is not None:
             last = report.val_accuracy
         yield Progress(step=done, steps=steps, text="training the head")
     return head, last
