@@ -45,6 +45,7 @@ STANDS_FOR = {
     "_begin": ("before",),
     "_make": ("address",),
     "_pixels": ("key",),
+    "_patches": ("text",),  # what of the photo speaks for it
     "_profiles": ("question",),
     "_versions": ("digest", "side", "seed", "variants"),
     "_seconds_per_image": (),  # how the work is cut into batches, which no answer depends on
