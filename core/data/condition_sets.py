@@ -88,7 +88,7 @@ def made_conditions(
             category=labels.index(each.label),
             thing=thing,
             title=each.title,
-            open=_changed(each.open, kind, strength, thing),
+            open=changed_picture(each.open, kind, strength, thing),
         )
         for condition, (kind, strength) in enumerate(strengths.items())
         for thing, each in enumerate(chosen)
@@ -101,9 +101,11 @@ def made_conditions(
     )
 
 
-def _changed(
+def changed_picture(
     open_picture: Callable[[], Image.Image], kind: ConditionName, strength: float, seed: int
 ) -> Callable[[], Image.Image]:
+    """What opens a picture under a condition; it raises `NotDrawableError` where that cannot be drawn."""
+
     def opened() -> Image.Image:
         picture = open_picture()
         side = SIDE if min(picture.size) >= SMALL_SIDE else SMALL_SIDE

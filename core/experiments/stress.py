@@ -83,7 +83,7 @@ class Config:
     template: str = option("a photo of a {}.", "Prompt", "One sentence with {} for the label.")
     image_size: int = option(
         0, "Side of photos", "At which they are manipulated, in pixels; 0: the largest that a model sees, 224 at most.",
-        minimum=0, maximum=1024,
+        zero="the largest that is seen", minimum=0, maximum=1024,
     )  # fmt: skip
     diffusion_images: int = option(20, "Images for diffusion", "Such a model takes seconds an image.", minimum=1)
     diffusion_samples: int = option(20, "Samples", "Of noise and time step, for each label.", minimum=2, maximum=1000)

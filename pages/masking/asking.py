@@ -26,6 +26,7 @@ from core.methods.masking.masking import (
     RandomBand,
     Responses,
     Strategy,
+    even_grid,
     keep_from_patches,
     masked_pixels,
     masked_responses,
@@ -94,8 +95,7 @@ def mask_grid(name: str, digest: str, image: Image.Image) -> tuple[int, int]:
     model = loaded_model(name)
     if not model.spec.lacks("attention"):
         return maps_of(name, digest, image).grid
-    side = 14 if model.network.preprocessing.size >= 112 else 8
-    return side, side
+    return even_grid(model.network.preprocessing.size)
 
 
 def order_of(question: MaskingQuestion, strategy: Strategy, method: str, seed: int, image: Image.Image) -> np.ndarray:

@@ -22,7 +22,7 @@ from pages.masking.address import choose_mask, choose_step, mask_shown, step_sho
 from pages.masking.asking import mask_grid
 from pages.masking.parts import by_hand_part, curves_part, faithfulness_part, masked_part, measure_of
 from pages.masking.telling import ground_addresses, slider_data, tell_slider
-from pages.masking.track_records import track_record
+from pages.masking.track_records import sanity_sentence, track_record
 from pages.shared.cache import loaded_model, logits_of
 from pages.shared.errors import PageEnd, guard
 from pages.shared.export import Export, export_popover
@@ -186,7 +186,12 @@ def faithfulness_tab(view: MaskingView) -> ViewPart:
             figure, width="stretch", key="track", alt="Gain over random orders for every explanation with intervals."
         )
         st.caption(plain(record.sentence))
-    return shown.beside(ViewPart(figures={"track_record": figure}, facts={"track record": record.sentence}))
+        sanity = sanity_sentence(record.sanity, titles)
+        if sanity:
+            st.markdown("**Does it depend on what was learned?**")
+            st.caption(plain(sanity))
+    facts: dict[str, object] = {"track record": record.sentence, "random weights": sanity}
+    return shown.beside(ViewPart(figures={"track_record": figure}, facts=facts))
 
 
 def make_export(view: MaskingView, tested: ViewPart) -> Export:

@@ -171,7 +171,8 @@ def explanation_of(name: str, digest: str, method: str, class_index: int | None,
     """One explanation method's (rows, columns) map; `class_index` None explains the predicted class."""
     explanation = find_explanation(method)
     with in_use(name) as model:
-        model.spec.require(explanation.needs, explanation.title)
+        if explanation.needs is not None:
+            model.spec.require(explanation.needs, explanation.title)
         batch = to_batch([_image], model.network.preprocessing)
         classifier = not model.spec.lacks("classifier")
         target = pick_target(model.module, batch, class_index if classifier else None, classifier=classifier)

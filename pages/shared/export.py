@@ -33,6 +33,7 @@ class Export:
     table: pd.DataFrame | None = None
     facts: dict[str, object] = field(default_factory=dict)
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    files: dict[str, Callable[[], bytes]] = field(default_factory=dict)  # other data, by the end of the file's name
 
 
 def export_popover(make: Callable[[], Export], *, key: str) -> None:
@@ -67,6 +68,9 @@ def _menu(export: Export) -> None:
     if export.facts:
         text = json.dumps(export.facts, indent=2, default=float)
         _button("Figures in words (JSON)", lambda: text.encode(), f"{export.stem}.json", "application/json")
+    for name, make in export.files.items():
+        stem, _, suffix = name.rpartition(".")
+        _button(f"{plain(stem)} ({plain(suffix.upper())})", make, f"{export.stem}_{name}", "application/octet-stream")
     if export.arrays:
         _button("Maps (NPZ)", lambda: _npz(export.arrays), f"{export.stem}.npz", "application/octet-stream")
     st.caption("Python that makes it again")

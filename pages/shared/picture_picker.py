@@ -96,7 +96,7 @@ def pictures_picker(*, name: str = "images", default: Sequence[str], label: str 
             max_selections=MOST_PICTURES,
             on_change=lambda: remember(name, ",".join(st.session_state[widget])),
         )
-        if _take_files(name, "Add photos"):
+        if take_files(name, "Add photos"):
             st.rerun()  # in which they join
         _add_samples(name, list(chosen))
     return list(chosen.values())
@@ -156,7 +156,7 @@ def _dropped(key: str) -> list[str]:
     return keys
 
 
-def _take_files(name: str, label: str) -> str | None:
+def take_files(name: str, label: str) -> str | None:
     """An uploader; what came is kept, and the popover shut in the next run unless there is something to read.
 
     Returns:
@@ -247,7 +247,7 @@ def _example_gallery(name: str, paintings: bool) -> None:
 
 def _uploads(name: str, default: str) -> None:
     """The uploader, and what this browser brought before, to be chosen again or deleted."""
-    if newest := _take_files(name, "Photos from your computer"):
+    if newest := take_files(name, "Photos from your computer"):
         remember(name, newest)
         st.rerun()
     pictures = own_pictures()

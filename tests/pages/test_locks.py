@@ -62,11 +62,11 @@ COMPUTATIONS: dict[str, Callable[[], object]] = {
         CNN, (), "cpu", "fp32", ("noise",), [Picture(key="noise", title="Noise", image=PHOTO, digest="noise")]
     ),
     **{
-        f"explanation by {method.name}": lambda method=method, name=VIT if method.needs == "attention" else CNN: (
+        f"explanation by {method.name}": lambda method=method, name=CNN if method.needs == "convolution" else VIT: (
             cache.explanation_of(name, "noise", method.name, 3, PHOTO)
         )
         for method in EXPLANATIONS.values()
-        if method.needs in ("attention", "convolution")
+        if method.needs in ("attention", "convolution", None)
     },
 }
 

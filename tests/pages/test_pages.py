@@ -245,9 +245,11 @@ def test_uploads_two_at_once_one_bad() -> None:
 
 
 def test_results_that_the_pages_quote_exist_and_say_what_they_are() -> None:
-    from pages.masking.track_records import RESULTS, track_record
+    from core.methods.attention.explanations import explanations_for
+    from core.models.catalogue import find_model
+    from pages.masking.track_records import RESULTS, sanity_sentence, track_record
 
-    paths = list(RESULTS.glob("faithfulness_*.json"))
+    paths, measured = list(RESULTS.glob("faithfulness_*.json")), 0
     assert paths
     for path in paths:
         record = track_record(path.stem.removeprefix("faithfulness_"))
@@ -255,3 +257,10 @@ def test_results_that_the_pages_quote_exist_and_say_what_they_are() -> None:
         stored = json.loads(path.read_text(encoding="utf-8"))
         assert stored["count"] >= 200
         assert {"seed", "split", "dataset", "steps", "orders", "fill"} <= stored.keys()
+        methods = {each.name: each.title for each in explanations_for(find_model(stored["model"]))}
+        assert record.tracks.keys() <= methods.keys()
+        measured += len(record.sanity)
+        said = sanity_sentence(record.sanity, methods)
+        assert all(methods[method] in said for method in record.sanity)
+        assert all(check.count >= 20 and check.shares[-1] == 1 for check in record.sanity.values())
+    assert measured

@@ -219,6 +219,11 @@ def scores_on_grid(scores: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     return resampled[0, 0].numpy()
 
 
+def even_grid(side: int) -> tuple[int, int]:
+    """Rows and columns for a network that has no patches of its own, by the `side` of its input in pixels."""
+    return (14, 14) if side >= 112 else (8, 8)
+
+
 def removal_shares(patches: int, steps: int) -> np.ndarray:
     """(steps + 1,) shares from 0 to 1 that are whole numbers of patches, as even as those allow."""
     if steps < 1:
