@@ -301,6 +301,7 @@ RECIPE_STEPS: dict[str, tuple[str, tuple[str, ...]]] = {
          "diffusion_images=1", "diffusion_samples=2"),
     ),
     "domain shift": ("domain_shift", ('models=["cnn_small"]', "dataset=", f'semantic=["{TOY}"]')),
+    "frozen backbones": ("frozen_heads", ('models=["clip_small"]', f'datasets=["{TOY}"]')),
     "zero-shot by diffusion": (
         "diffusion_zero_shot",
         (f"dataset={TOY}", "images=2", "plan.samples=4", "plan.pruning=none", "plan.sampling=even"),

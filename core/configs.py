@@ -24,10 +24,17 @@ def option(
     *,
     minimum: float | None = None,
     maximum: float | None = None,
+    unit: str = "",
     zero: str = "",
 ) -> Any:
-    """A dataclass field that a form can draw: default, label, help and inclusive bounds; `zero`: what 0 stands for."""
-    metadata = {"label": label, "help": help, "minimum": minimum, "maximum": maximum, "zero": zero}
+    """A dataclass field that a form can draw.
+
+    Args:
+        minimum, maximum: inclusive bounds.
+        unit: of a number, as the form writes it behind the label.
+        zero: what 0 stands for where it is no amount, such as "all images": a form offers it as a choice of its own.
+    """
+    metadata = {"label": label, "help": help, "minimum": minimum, "maximum": maximum, "unit": unit, "zero": zero}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -196,7 +203,10 @@ def _settings_of(section: Any, prefix: str) -> list[Setting]:
         if dataclasses.is_dataclass(value):
             settings += _settings_of(value, f"{prefix}{field.name}.")
             continue
-        words = [field.metadata.get("label", ""), field.metadata.get("help", "")]
+        about = field.metadata
+        unit, zero = about.get("unit"), about.get("zero")
+        label = f"{about.get('label', '')} ({unit})" if unit else about.get("label", "")
+        words = [label, about.get("help", ""), f"0: {zero}" if zero else ""]
         settings.append(
             Setting(
                 key=prefix + field.name,

@@ -15,7 +15,7 @@ def show_runs() -> None:
     """Every run: status, progress, time left, accuracy; looking also moves the queue on."""
     from core.launch.queue import advance
     from core.reports import as_duration
-    from core.runs.status import eta_seconds, read_state
+    from core.runs.status import eta_seconds, read_state, status_word
     from core.runs.store import list_runs
 
     advance()
@@ -26,7 +26,7 @@ def show_runs() -> None:
         measured = (line.get("val_accuracy") for line in reversed(history))
         accuracy = next((each for each in measured if each is not None), None)
         said = [
-            f"{run.name:32} {state.status:12} {done:20}",
+            f"{run.name:32} {status_word(run, state):12} {done:20}",
             f"{as_duration(left) + ' left' if left is not None else '':18}",
             f"val {accuracy:.1%}" if accuracy is not None else "",
             state.cause,
@@ -40,11 +40,12 @@ def show_run(name: str) -> None:
     import json
     from dataclasses import asdict
 
-    from core.runs.status import read_state
+    from core.runs.status import read_state, status_word
     from core.runs.store import find_run
 
     folder = find_run(name)
-    for key, value in asdict(read_state(folder)).items():
+    state = read_state(folder)
+    for key, value in (asdict(state) | {"status": status_word(folder, state)}).items():
         if value not in ("", None):
             typer.echo(f"{key}: {value}")
     typer.echo(folder.read_spec().command(name))

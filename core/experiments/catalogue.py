@@ -69,6 +69,12 @@ RECIPES: dict[str, Recipe] = {
         summary="What a network's frozen features know about another data set",
         module="core.experiments.linear_probe",
     ),
+    "frozen_heads": Recipe(
+        name="frozen_heads",
+        title="Frozen backbones",
+        summary="A new head for each of several frozen networks on several data sets, beside zero-shot",
+        module="core.experiments.frozen_heads",
+    ),
     "zero_shot": Recipe(
         name="zero_shot",
         title="Zero-shot",

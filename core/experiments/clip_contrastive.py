@@ -76,7 +76,7 @@ class Config:
         default_factory=lambda: TrainingConfig(optimizer="muon", learning_rate=1e-3, batch_size=128, epochs=8)
     )
     max_images: int = option(
-        0, "Training images", "A fixed random part of each data set; 0 is all.", zero="all", minimum=0
+        0, "Training images", "A fixed random part of each data set.", minimum=0, zero="all images"
     )
     transfer: str = option("pacs+cifar10g", "Tested on, too", "Data sets that it does not learn from, joined by +.")
     evaluate_test: bool = option(True, "Read the test splits", "Off for trials, which choose by validation.")

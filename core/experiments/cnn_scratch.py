@@ -28,7 +28,7 @@ class Config:
     model: SmallCNNConfig = field(default_factory=SmallCNNConfig)
     training: TrainingConfig = field(default_factory=lambda: TrainingConfig(learning_rate=4e-3, ema_decay=0.99))
     max_images: int = option(
-        0, "Training images", "A fixed random part of the training split; 0 is all.", zero="all", minimum=0
+        0, "Training images", "A fixed random part of the training split.", minimum=0, zero="all images"
     )
     evaluate_test: bool = option(True, "Read the test split", "Off for trials of a sweep, which choose by validation.")
 

@@ -75,12 +75,7 @@ class Config:
         "Splits joined by +; empty: test or val, or every domain. val: what trainings set aside where none is stored.",
     )
     images: int = option(
-        100,
-        "Images",
-        "A random part of all of them, not stratified; 0 is all.",
-        zero="all",
-        minimum=0,
-        maximum=1_000_000,
+        100, "Images", "A random part of all of them, not stratified.", minimum=0, maximum=1_000_000, zero="all images"
     )
     template: str = option("a photo of a {}.", "Prompt", "One sentence with {} for the label.")
     labels: tuple[str, ...] = option(
@@ -93,9 +88,7 @@ class Config:
     compare_with: tuple[str, ...] = option(
         ("clip_small", "cnn_small"), "Compare with", "Models that answer the same images, one a line."
     )
-    batch_size: int = option(
-        0, "Batch size", "Latents in a pass; 0 measures what fits.", zero="what fits", minimum=0, maximum=8192
-    )
+    batch_size: int = option(0, "Batch size", "Latents in a pass.", minimum=0, maximum=8192, zero="measured: what fits")
     # Not auto: tables compare plans, and a run goes on with classifications that it has, maybe of another machine.
     precision: PrecisionChoice = option(
         "fp32", "Precision", "Of the network's matrix products. auto: bf16 where it was measured to be faster."

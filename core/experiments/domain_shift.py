@@ -51,9 +51,9 @@ class Config:
     dataset: str = option("pacs", "Domains", "A data set whose splits are domains; empty: none.")
     semantic: tuple[str, ...] = option((), "Other classes", "Data sets with other classes, one a line.")
     max_images: int = option(
-        4000, "Training images", "Of each other data set, a random part; 0 is all.", zero="all", minimum=0
+        4000, "Training images", "Of each other data set, a random part.", minimum=0, zero="all images"
     )
-    max_test: int = option(1000, "Test images", "The same.", zero="all", minimum=0)
+    max_test: int = option(1000, "Test images", "The same.", minimum=0, zero="all images")
     max_iterations: int = option(1000, "Iterations", "Of L-BFGS, at most.", minimum=1)
     batch_size: int = option(64, "Batch size", minimum=1, maximum=8192)
     # Not auto: tables compare backbones, and what they compare should not depend on the machine.

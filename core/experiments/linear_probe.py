@@ -46,10 +46,10 @@ class Config:
         "all", "Pooling", "Of a vision transformer's tokens; a CNN has one embedding."
     )
     image_size: int = option(
-        0, "Image size", "What the network sees, in pixels; 0: its own.", zero="its own", minimum=0, maximum=1024
+        0, "Image size", "What the network sees.", minimum=0, maximum=1024, unit="px", zero="its own"
     )
-    max_images: int = option(0, "Training images", "A fixed random part of them; 0 is all.", zero="all", minimum=0)
-    max_test: int = option(0, "Test images", "A fixed random part of them; 0 is all.", zero="all", minimum=0)
+    max_images: int = option(0, "Training images", "A fixed random part of them.", minimum=0, zero="all images")
+    max_test: int = option(0, "Test images", "A fixed random part of them.", minimum=0, zero="all images")
     neighbours: int = option(20, "Neighbours", "How many vote on the class of a test image.", minimum=1, maximum=1000)
     max_iterations: int = option(1000, "Iterations", "Of L-BFGS, at most.", minimum=1)
     batch_size: int = option(64, "Batch size", minimum=1, maximum=8192)

@@ -30,7 +30,7 @@ class Config:
     model: MixerConfig = field(default_factory=MixerConfig)
     training: TrainingConfig = field(default_factory=lambda: TrainingConfig(optimizer="muon", learning_rate=2e-3))
     max_images: int = option(
-        0, "Training images", "A fixed random part of the training split; 0 is all.", zero="all", minimum=0
+        0, "Training images", "A fixed random part of the training split.", minimum=0, zero="all images"
     )
     evaluate_test: bool = option(True, "Read the test split", "Off for trials of a sweep, which choose by validation.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,10 @@ from core.data.examples import EXAMPLES, load_example
 from core.errors import CoreError
 from core.paths import data_root
 from core.seeding import stream_seed, torch_generator
+
+if TYPE_CHECKING:  # forms need their names alone, and torch takes seconds
+    from core.methods.embeddings.layer_features import Depth
+    from core.models.layers import Layer
 
 POINTS = 240
 
@@ -58,6 +62,41 @@ def network_shape(config: Any) -> NetworkShape | None:
         patch_size=patch,
         image_size=size,
     )
+
+
+def feature_shapes(backbone: str, image_size: int = 0) -> dict[Depth, Layer]:
+    """The early, middle and late layer of a backbone, with the shape of its output for one image.
+
+    A network of torchvision is sent an image without memory: nothing is computed, and it needs no weights on this
+    machine. Any other is opened and shown one black image.
+
+    Args:
+        backbone: as `core.models.backbones.open_backbone` takes it.
+        image_size: of the input in pixels; 0 is the network's own.
+
+    Raises:
+        CoreError: there is no such network, or it is not on this machine.
+    """
+    import torch
+
+    from core.methods.embeddings.layer_features import Readouts
+    from core.models.backbones import open_backbone
+    from core.models.layers import find_layers
+    from core.models.torchvision_weights import convolutional_builders
+    from core.models.transfer import build_transfer
+    from core.models.weights import load
+
+    if backbone in convolutional_builders():
+        config = open_backbone(backbone, pretrained=False).config
+        with torch.device("meta"):
+            network = build_transfer(config).eval()
+        layers = find_layers(network, image_size or config.image_size)
+    else:
+        model = load(backbone, "cpu")
+        with model.lock:
+            layers = find_layers(model.module.eval(), image_size or model.network.preprocessing.size)
+    known = Readouts(layers=layers, poolings=("mean",))
+    return {depth: layers[known.at(depth) - 1] for depth in ("early", "middle", "late")} if layers else {}
 
 
 def learning_rates(training: Any) -> np.ndarray:

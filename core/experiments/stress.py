@@ -72,7 +72,7 @@ class Config:
         "One a line, steps joined by +: scramble:4+grey:100. The images as they are always come first.",
     )
     max_images: int = option(
-        1000, "Images", "A random part of all of them, not stratified; 0 is all.", zero="all", minimum=0
+        1000, "Images", "A random part of all of them, not stratified.", minimum=0, zero="all images"
     )
     classes: tuple[str, ...] = option(
         (), "Classes", "Only images of these, which are then all there is to choose among; empty: every class."
@@ -82,8 +82,8 @@ class Config:
     )
     template: str = option("a photo of a {}.", "Prompt", "One sentence with {} for the label.")
     image_size: int = option(
-        0, "Side of photos", "At which they are manipulated, in pixels; 0: the largest that a model sees, 224 at most.",
-        zero="the largest that is seen", minimum=0, maximum=1024,
+        0, "Side of photos", "At which they are manipulated; by itself the largest that a model sees, 224 at most.",
+        minimum=0, maximum=1024, unit="px", zero="by itself",
     )  # fmt: skip
     diffusion_images: int = option(20, "Images for diffusion", "Such a model takes seconds an image.", minimum=1)
     diffusion_samples: int = option(20, "Samples", "Of noise and time step, for each label.", minimum=2, maximum=1000)

@@ -53,8 +53,8 @@ class Config:
         "Style",
         "painted:swirl, painted:brush or painted:mosaic; example:NAME; or the file of a picture on this machine.",
     )
-    images: int = option(100, "Images", "As many of each class as of the others; 0 is all.", zero="all", minimum=0)
-    size: int = option(64, "Size", "Side in pixels.", minimum=LEAST_SIDE, maximum=MOST_SIDE)
+    images: int = option(100, "Images", "As many of each class as of the others.", minimum=0, zero="all images")
+    size: int = option(64, "Size", "Side of the painted images.", minimum=LEAST_SIDE, maximum=MOST_SIDE, unit="px")
     network: str = option("cnn_small", "Features of", f"One of {', '.join(STYLE_ROWS)}.")
     target: str = option("", "Name of the new data set", "Empty: that of the run.")
     batch_size: int = option(10, "Batch size", minimum=1, maximum=1024)

@@ -70,7 +70,7 @@ class Config:
         0.1, "Without prompt", "Share of the images that get the empty prompt.", minimum=0, maximum=0.9
     )
     max_images: int = option(
-        0, "Training images", "A fixed random part of the training split; 0 is all.", zero="all", minimum=0
+        0, "Training images", "A fixed random part of the training split.", minimum=0, zero="all images"
     )
     val_images: int = option(250, "Validation images", "A fixed random part of that split.", minimum=1)
 

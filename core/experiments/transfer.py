@@ -79,13 +79,14 @@ class Config:
     image_size: int = option(
         0,
         "Image size",
-        "What the network sees, in pixels; 0: its own. 64 or 96 suit a CPU.",
-        zero="its own",
+        "What the network sees; 64 or 96 suit a CPU.",
         minimum=0,
         maximum=1024,
+        unit="px",
+        zero="its own",
     )
-    max_images: int = option(0, "Training images", "A fixed random part of them; 0 is all.", zero="all", minimum=0)
-    max_test: int = option(0, "Test images", "A fixed random part of them; 0 is all.", zero="all", minimum=0)
+    max_images: int = option(0, "Training images", "A fixed random part of them.", minimum=0, zero="all images")
+    max_test: int = option(0, "Test images", "A fixed random part of them.", minimum=0, zero="all images")
     evaluate_test: bool = option(True, "Read the test split", "Off for trials of a sweep, which choose by validation.")
     head_rate: float | None = option(
         None, "Rate of the head", "Times the learning rate; empty: what suits the mode.", minimum=0

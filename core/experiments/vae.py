@@ -75,7 +75,7 @@ class Config:
         )
     )
     max_images: int = option(
-        0, "Training images", "A fixed random part of the training split; 0 is all.", zero="all", minimum=0
+        0, "Training images", "A fixed random part of the training split.", minimum=0, zero="all images"
     )
     evaluate_test: bool = option(True, "Read the test split", "Off for trials of a sweep, which choose by validation.")
     bound_images: int = option(1000, "Images of the tight bound", "Of those measured at the end.", minimum=1)

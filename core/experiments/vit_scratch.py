@@ -33,7 +33,7 @@ class Config:
     # with Muon at 2e-3, 50.6 % at 6e-3, and 39.9 % with AdamW at 1e-3.
     training: TrainingConfig = field(default_factory=lambda: TrainingConfig(optimizer="muon", learning_rate=2e-3))
     max_images: int = option(
-        0, "Training images", "A fixed random part of the training split; 0 is all.", zero="all", minimum=0
+        0, "Training images", "A fixed random part of the training split.", minimum=0, zero="all images"
     )
     evaluate_test: bool = option(True, "Read the test split", "Off for trials of a sweep, which choose by validation.")
 

@@ -69,7 +69,7 @@ class Config:
     labels: tuple[str, ...] = option(
         (), "Labels", "One for each class, in the order of the data set's classes; empty: its own names."
     )
-    max_images: int = option(0, "Test images", "A fixed random part of each split; 0 is all.", zero="all", minimum=0)
+    max_images: int = option(0, "Test images", "A fixed random part of each split.", minimum=0, zero="all images")
     max_validation: int = option(
         1000, "Validation images", "To choose the prompts by: a fixed random part.", minimum=20, maximum=1_000_000
     )

@@ -66,7 +66,7 @@ class Config:
     trials: int = option(20, "Trials", "Of the whole study, whoever runs them.", minimum=1, maximum=10_000)
     epochs: int = option(3, "Epochs per trial", minimum=1, maximum=2000)
     max_images: int = option(
-        5000, "Training images", "A fixed random part of the training split; 0 is all.", zero="all", minimum=0
+        5000, "Training images", "A fixed random part of the training split.", minimum=0, zero="all images"
     )
     sampler: Literal["tpe", "random"] = option("tpe", "Sampler", "TPE learns from earlier trials.")
     seed: int = option(0, "Sampler seed", "A single worker draws the same trials again.", minimum=0)

@@ -40,6 +40,10 @@ class Layer:
         size = f" ({self.shape[1]} × {self.shape[2]})" if self.kind == "stage" else ""
         return f"{self.kind} {self.number}{size}"
 
+    def shape_words(self, images: int) -> str:
+        """The output for so many images, as papers write it: "128×256×56×56" maps, or "128×197×768" tokens."""
+        return "×".join(map(str, (images, *self.shape)))
+
 
 @torch.inference_mode()
 def find_layers(module: nn.Module, size: int) -> tuple[Layer, ...]:

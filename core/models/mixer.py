@@ -64,8 +64,10 @@ class MixerConfig:
     """The shape of a mixer network; the defaults have 0.22 million parameters, whatever mixes."""
 
     operator: OperatorName = option("pre", "Operator", "What mixes the positions in every block.")
-    image_size: int = option(32, "Image size", "Side of the square input, in pixels.", minimum=4, maximum=1024)
-    patch_size: int = option(4, "Patch size", "Side of a patch; 32-px images give 64 patches of 4.", minimum=1)
+    image_size: int = option(32, "Image size", "Side of the square input.", minimum=4, maximum=1024, unit="px")
+    patch_size: int = option(
+        4, "Patch size", "Side of a patch; 32-px images give 64 patches of 4.", minimum=1, unit="px"
+    )
     channels: int = option(3, "Channels", minimum=1, maximum=16)
     classes: int = option(10, "Classes", minimum=1)
     embed_dim: int = option(80, "Embedding dim", "Width of every token.", minimum=4, maximum=4096)
@@ -93,7 +95,9 @@ class MixerConfig:
     activation: Activation = option(
         "none", "Activation", "Convolution-modulated attention only: of the convolution, before it multiplies."
     )
-    norm_eps: float = option(1e-6, "LayerNorm epsilon", minimum=0)
+    norm_eps: float = option(
+        1e-6, "LayerNorm epsilon", "Added to the variance of a token, so that nothing is divided by 0.", minimum=0
+    )
 
     def __post_init__(self) -> None:
         check_options(self)

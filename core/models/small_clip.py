@@ -34,8 +34,8 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 class SmallCLIPConfig:
     """Two transformers of the same form: pre-norm, learned positions; the text's is causal and read at its end."""
 
-    image_size: int = option(64, "Image size", minimum=8, maximum=512)
-    patch_size: int = option(8, "Patch size", minimum=2, maximum=64)
+    image_size: int = option(64, "Image size", minimum=8, maximum=512, unit="px")
+    patch_size: int = option(8, "Patch size", minimum=2, maximum=64, unit="px")
     width: int = option(192, "Image width", "Of the image tower's tokens.", minimum=16, maximum=2048)
     depth: int = option(6, "Image depth", minimum=1, maximum=48)
     num_heads: int = option(6, "Image heads", minimum=1, maximum=32)

@@ -20,7 +20,7 @@ from core.errors import ConfigError, ShapeError
 class SmallCNNConfig:
     """The shape of a small CNN; the defaults have 1.2 million parameters."""
 
-    image_size: int = option(32, "Image size", "Side of the square input, in pixels.", minimum=8, maximum=1024)
+    image_size: int = option(32, "Image size", "Side of the square input.", minimum=8, maximum=1024, unit="px")
     channels: int = option(3, "Channels", minimum=1, maximum=16)
     classes: int = option(10, "Classes", minimum=1)
     width: int = option(64, "Width", "Channels of the first stage; every stage doubles them.", minimum=2, maximum=512)

@@ -35,7 +35,7 @@ _EXTRA, _ANCHOR, _SHIFT = 16, 2048.0, 12.0
 class SmallDiffusionConfig:
     """Autoencoder, text encoder and denoising network."""
 
-    image_size: int = option(32, "Image size", minimum=8, maximum=512)
+    image_size: int = option(32, "Image size", minimum=8, maximum=512, unit="px")
     halvings: int = option(2, "Halvings", "A latent's side is the image's, halved so often.", minimum=1, maximum=4)
     latent_channels: int = option(16, "Latent channels", "Principal components of a patch.", minimum=1, maximum=768)
     whitening: float = option(

@@ -32,7 +32,7 @@ PIXEL_LOG_VARIANCE_BOUNDS = (-10.0, 2.0)
 class VAEConfig:
     """The shape of a VAE and what it assumes of latents and pixels; the defaults have 0.65 million parameters."""
 
-    image_size: int = option(28, "Image size", "Side of the square input, in pixels.", minimum=4, maximum=128)
+    image_size: int = option(28, "Image size", "Side of the square input.", minimum=4, maximum=128, unit="px")
     channels: int = option(1, "Channels", "1 is grey, 3 is colour.", minimum=1, maximum=4)
     latent_dim: int = option(20, "Latent dimensions", "Two can be drawn as a map.", minimum=1, maximum=256)
     network: Literal["mlp", "conv"] = option("mlp", "Network", "Fully connected, or two strided convolutions.")

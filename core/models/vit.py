@@ -24,8 +24,10 @@ from core.models.trace import Pooling, Trace, check_trace
 class ViTConfig:
     """The shape of a ViT; the defaults are a small one that a laptop can train on CIFAR-10."""
 
-    image_size: int = option(32, "Image size", "Side of the square input, in pixels.", minimum=4, maximum=1024)
-    patch_size: int = option(4, "Patch size", "Side of a patch; 32-px images give 64 patches of 4.", minimum=1)
+    image_size: int = option(32, "Image size", "Side of the square input.", minimum=4, maximum=1024, unit="px")
+    patch_size: int = option(
+        4, "Patch size", "Side of a patch; 32-px images give 64 patches of 4.", minimum=1, unit="px"
+    )
     channels: int = option(3, "Channels", minimum=1, maximum=16)
     classes: int = option(10, "Classes", minimum=1)
     embed_dim: int = option(192, "Embedding dim", "Width of every token.", minimum=4, maximum=4096)
@@ -35,7 +37,9 @@ class ViTConfig:
     positional: Positional = option("learned_1d", "Positional embedding", "How the model knows where a patch is.")
     pooling: Pooling = option("class_token", "Pooling", "What the classifier reads: the class token or the mean patch.")
     drop_path: float = option(0.0, "Drop path", "Chance to skip a block while training.", minimum=0, maximum=0.9)
-    norm_eps: float = option(1e-6, "LayerNorm epsilon", minimum=0)
+    norm_eps: float = option(
+        1e-6, "LayerNorm epsilon", "Added to the variance of a token, so that nothing is divided by 0.", minimum=0
+    )
 
     def __post_init__(self) -> None:
         check_options(self)

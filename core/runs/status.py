@@ -81,6 +81,13 @@ def read_state(folder: RunFolder, *, held: bool = False) -> RunState:
     failure, ended = read_failure(folder), replace(state, text="", ended=state.heartbeat)
     if failure is not None:
         return replace(ended, status="failed", cause=failure[0], remedy=failure[1], traceback=failure[2])
+    if folder.stop.exists():  # what was asked for has happened, if not in the way that was meant
+        return replace(
+            ended,
+            status="stopped",
+            cause=f"It was asked to stop, and ended without saving. {cause}",
+            remedy="Resume continues from the last checkpoint.",
+        )
     return replace(
         ended,
         status="interrupted",
@@ -88,6 +95,11 @@ def read_state(folder: RunFolder, *, held: bool = False) -> RunState:
         remedy="Resume continues from the last checkpoint. log.txt may say more; if the machine ran out of memory, "
         "clone the run with a smaller batch.",
     )
+
+
+def status_word(folder: RunFolder, state: RunState) -> str:
+    """The status as every list says it: "stopping" from the moment a running run is asked to stop until it has."""
+    return "stopping" if state.status == "running" and folder.stop.exists() else state.status
 
 
 def stored_state(folder: RunFolder) -> RunState:

@@ -76,9 +76,14 @@ def looked_at() -> AttentionView:
 def maps_view(name: str, picture: Picture, key: str, **options: Any) -> None:
     """The component for one model and one photo; `options` as it takes them."""
     maps, model = maps_of(name, picture.digest, picture.image), loaded_model(name)
-    photos = [display_photo(model, picture.digest, picture.image, as_seen=seen) for seen in (False, True)]
+
+    def address(*, as_seen: bool) -> str:
+        photo = display_photo(model, picture.digest, picture.image, as_seen=as_seen)
+        return data_uri(photo, f"{picture.digest}/{photo.shape}/{model.network.preprocessing}")
+
     attention_view(
-        *(data_uri(each, f"{picture.digest}/{each.shape}/{model.network.preprocessing}") for each in photos),
+        address(as_seen=False),
+        address(as_seen=True),
         maps,
         packed_of(name, picture.digest, picture.image),
         title=picture.title,
@@ -202,6 +207,7 @@ def predictions_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
         st.info(f"{plain(model.spec.title)} has no classification head. {plain(second_opinion(picture))}")
         return view, shown
     show_chart(shown.figures["predictions"], key="bars", alt="The five likeliest classes.")
+    page_link("classifiers", "Several photos by several classifiers, in one table", "table_chart")
     return view, shown
 
 

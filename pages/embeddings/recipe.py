@@ -111,17 +111,17 @@ for name, layer, pooling in CUTS:
 if len(spaces) > 1:
     print(f"neighbours in common, first and last: {overlap(spaces[0], spaces[-1]).mean():.1%}")
 if FIND:
-    kind, _, what = FIND.partition(":")
+    kind, separator, sought = FIND.partition(":")
     name, layer, pooling = CUTS[-1]
     model = load(name)
     size = model.network.preprocessing.size
     known = find_readouts(model.module, size)
     if kind == "text":
-        query, pooling = text_query(model.module, what), "embedding"  # type: ignore[arg-type]
+        query, pooling = text_query(model.module, sought), "embedding"  # type: ignore[arg-type]
     else:
         query = image_query(
             model.module,
-            open_picture(what),
+            open_picture(sought),
             Readout(layer=layer, pooling=pooling),
             known,
             size=size,

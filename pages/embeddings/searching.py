@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import streamlit as st
 from PIL import Image
@@ -12,6 +13,7 @@ from core.data.examples import EXAMPLES
 from core.methods.embeddings.layer_features import Readout
 from core.methods.embeddings.search import Found, image_query, search, text_query
 from core.models.catalogue import find_model
+from core.models.clip import ImageTextEncoder
 from core.reports import OnProgress, silent
 from pages.components.image_plane.image_plane import Chosen
 from pages.embeddings.spaces import Asked, PlaneView, Searched, cuts_of, spaces_of
@@ -108,7 +110,7 @@ def _answers(shown: PlaneView, query: str) -> list[Searched]:
 @shared("Searching")
 def _found_text(signature: str, asked: Asked, text: str, _vectors, *, on_progress: OnProgress = silent) -> Found:  # type: ignore[no-untyped-def]
     with in_use(asked.model) as model:
-        return search(text_query(model.module, text), _vectors)
+        return search(text_query(cast(ImageTextEncoder, model.module), text), _vectors)
 
 
 @shared("Searching")

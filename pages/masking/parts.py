@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import pandas as pd
 
@@ -18,6 +20,7 @@ from core.methods.masking.masking import (
     MaskingCurve,
     RandomBand,
     Responses,
+    Strategy,
     keep_for_setting,
     keep_from_patches,
     removal_shares,
@@ -71,7 +74,9 @@ def curves_of(
     view: MaskingView, picture: Picture, *, background: bool = False, on_progress: OnProgress = silent
 ) -> dict[str, MaskingCurve]:
     """The curve of the view's strategy, and its opposite where the best go first."""
-    strategies = [view.strategy, *(["least_attended"] if view.strategy == "most_attended" else [])]
+    strategies = [cast(Strategy, view.strategy)]
+    if view.strategy == "most_attended":
+        strategies.append("least_attended")
     question = question_of(view, picture)
     return {
         each: masking_of(
@@ -81,7 +86,7 @@ def curves_of(
             0,
             picture.image,
             background=background,
-            on_progress=on_progress,  # type: ignore[arg-type]
+            on_progress=on_progress,
         )
         for each in strategies
     }

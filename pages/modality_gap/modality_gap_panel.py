@@ -98,7 +98,7 @@ def method_control() -> Method:
         bind="query-params", help="PCA keeps large distances, t-SNE and UMAP keep neighbours. Each side has a plane of "
         "its own: what lies beside what can be compared, places cannot.",
     )  # fmt: skip
-    return cast(Method, chosen if chosen in TITLES else "pca")
+    return chosen if chosen in TITLES else "pca"
 
 
 def side_by_side(

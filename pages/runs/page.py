@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.launch.queue import advance
+from pages.runs.accuracy_panel import accuracy_export, accuracy_panel
 from pages.runs.run_panel import (
     choose,
     chosen_keys,
@@ -92,12 +93,19 @@ for wanted, view_name in (("runs-wanted", "Runs"), ("sweeps-wanted", "Sweeps")):
         st.session_state["show"] = view_name  # a widget's value can be set only before it is drawn
 bar = st.columns([6, 2, 2], vertical_alignment="center")
 show = bar[0].segmented_control(
-    "Show", ["Runs", "Sweeps"], default="Runs", required=True, key="show", bind="query-params",
+    "Show", ["Runs", "Sweeps", "Accuracy"], default="Runs", required=True, key="show", bind="query-params",
     label_visibility="collapsed",
 )  # fmt: skip
 if show == "Sweeps":
     sweep_panel(show_runs)
     teaching_cards("runs", "sweeps")
+    raise PageEnd
+if show == "Accuracy":
+    with bar[2]:
+        export_popover(accuracy_export, key="export")
+    with guard():
+        accuracy_panel()
+    teaching_cards("runs", "accuracy")
     raise PageEnd
 with bar[0]:
     if not any(view.folder for view in views_for(trials=True)):

@@ -47,6 +47,7 @@ MOST_CURVES = 12
 # Of bundled models' trainings, to begin with: more lines than that are a thicket.
 FEW = 2
 LOG_BYTES = 20_000
+ONE_LINE = "display:block;overflow:hidden;white-space:nowrap;text-overflow:ellipsis"
 IMAGE_TYPES = (".png", ".jpg", ".jpeg", ".webp")
 Detail = Literal["Settings", "Metrics", "Samples", "Log"]
 DETAILS: tuple[Detail, ...] = ("Settings", "Metrics", "Samples", "Log")
@@ -82,7 +83,7 @@ def runs_table(views: Sequence[RunView], chosen: Sequence[str]) -> None:
     keys = [view.key for view in views]
     rows = pd.DataFrame(
         {
-            "status": [f"{ICONS[view.state.status][0]} {_status_word(view)}" for view in views],
+            "status": [f"{ICONS[view.state.status][0]} {view.status}" for view in views],
             "run": [view.title for view in views],
             "recipe": [view.recipe_title for view in views],
             "progress": [view.share for view in views],
@@ -130,8 +131,11 @@ def strip(view: RunView, position: int, clone: Callable[[RunView], None]) -> Non
     with st.container(key=f"strip-{_safe(view.key)}"):
         left, right = st.columns([5, 4], vertical_alignment="center")
         with left:
+            # One line while it changes by itself: what is below must not slide under the pointer.
+            style = ONE_LINE if view.active else ""
             st.markdown(
-                f"<span style='color:{colour_of(position)}'>●</span> **{plain(view.title)}** {icon} {_says(view)}",
+                f"<span style='{style}'><span style='color:{colour_of(position)}'>●</span> **{plain(view.title)}** "
+                f"{icon} {_says(view)}</span>",
                 unsafe_allow_html=True,
             )
             if view.folder is not None:  # also when it has ended: what is below stays where it is
@@ -223,14 +227,10 @@ def views_for(*, trials: bool) -> list[RunView]:
     return [view for view in all_views() if trials or view.spec is None or view.spec.study is None]
 
 
-def _status_word(view: RunView) -> str:
-    return "bundled" if view.folder is None else view.state.status
-
-
 def _says(view: RunView) -> str:
     """The state of a run in a sentence."""
     state = view.state
-    parts: list[str] = ["bundled model, read-only" if view.folder is None else plain(state.status)]
+    parts: list[str] = ["bundled model, read-only" if view.folder is None else plain(view.status)]
     if state.device and view.folder is not None:
         settled = read_precision(view.folder)
         parts.append(f"on {plain(state.device)}" + (f" in {plain(settled.precision)}" if settled else ""))
@@ -276,7 +276,7 @@ def _buttons(view: RunView, clone: Callable[[RunView], None]) -> None:
         _open_button("anatomy", "Anatomy", "account_tree", view)
         _open_button("embeddings", "Embeddings", "scatter_plot", view, picker="encoder")
     if folder is not None and view.active:
-        asked = folder.stop.exists()
+        asked = view.status == "stopping"
         stop_help = "It saves its checkpoint first; Resume continues from there with the same numbers."
         label = "Stopping …" if asked else "Stop"
         if st.button(label, icon=":material/stop:", key=f"stop-{safe}", disabled=asked, help=stop_help):

@@ -279,7 +279,10 @@ def _begin(taken: set[str]) -> None:
     columns = st.columns(3)
     trials = columns[0].number_input("Trials", 1, 10_000, 20, key="sweep_trials")
     epochs = columns[1].number_input("Epochs a trial", 1, 2000, 3, key="sweep_epochs")
-    images = columns[2].number_input("Training images", 0, 10_000_000, 5000, 1000, key="sweep_images", help="0 is all.")
+    images = columns[2].number_input(
+        "Training images", 1, 10_000_000, 5000, 1000, key="sweep_images", placeholder="all images",
+        help="Empty: all images.",
+    )  # fmt: skip
     space = st.text_area(
         "What is varied, a line each",
         "\n".join(usual_space(recipes[recipe].config())),
@@ -299,7 +302,7 @@ def _begin(taken: set[str]) -> None:
                 space=_lines(space),
                 trials=int(trials),
                 epochs=int(epochs),
-                max_images=int(images),
+                max_images=int(images or 0),
                 pruner="median" if prune else "none",
             )
             if name in taken:

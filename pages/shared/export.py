@@ -33,6 +33,7 @@ class Export:
     table: pd.DataFrame | None = None
     facts: dict[str, object] = field(default_factory=dict)
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    documents: dict[str, Callable[[], str]] = field(default_factory=dict)  # whole HTML pages
     files: dict[str, Callable[[], bytes]] = field(default_factory=dict)  # other data, by the end of the file's name
 
 
@@ -46,6 +47,10 @@ def export_popover(make: Callable[[], Export], *, key: str) -> None:
 
 def _menu(export: Export) -> None:
     """The buttons, grouped by what they give."""
+    if export.documents:
+        st.caption("One page with everything")
+    for name, page in export.documents.items():
+        _button(f"{plain(name)} (HTML page)", partial(_encoded, page), f"{export.stem}_page.html", "text/html")
     st.caption("Pictures and figures")
     for name, pixels in export.pictures.items():
         _button(f"{plain(name)} (PNG)", partial(to_png, pixels), f"{export.stem}_{name}.png", "image/png")
@@ -80,6 +85,10 @@ def _menu(export: Export) -> None:
 
 def _button(label: str, make: Callable[[], bytes], file_name: str, mime: str) -> None:
     st.download_button(label, make, file_name, mime, on_click="ignore", width="stretch", key=f"save_{file_name}")
+
+
+def _encoded(page: Callable[[], str]) -> bytes:
+    return page().encode()
 
 
 def _npz(arrays: dict[str, np.ndarray]) -> bytes:

@@ -21,6 +21,7 @@ from core.runs.store import RunSpec
 from pages.shared.dataset_import import arrived, dataset_import
 from pages.shared.errors import guard, show_error
 from pages.shared.foreign import plain
+from pages.shared.glossary import explained
 from pages.shared.results import with_progress
 
 Config = TypeVar("Config")
@@ -30,6 +31,7 @@ BASIC = (
     "family", "dataset", "backbone", "stage", "mode", "augmentation", "patch_size", "positional",
     "embed_dim", "depth", "num_heads", "epochs", "batch_size", "learning_rate",
 )  # fmt: skip
+SMALL = 1e-3  # below it a number is read by its exponent
 SHORT_CHOICES = 30  # letters that fit into buttons side by side
 
 
@@ -108,7 +110,19 @@ class _Field:
 
     @property
     def label(self) -> str:
-        return self.metadata.get("label") or self.name.replace("_", " ").capitalize()
+        """As the form writes it, with the unit of a number."""
+        label = self.metadata.get("label") or self.name.replace("_", " ").capitalize()
+        unit = self.metadata.get("unit")
+        return f"{label} ({unit})" if unit else label
+
+    @property
+    def help(self) -> str | None:
+        """What it does, what an empty field stands for, and the meaning of the terms in its label."""
+        parts = [self.metadata.get("help") or ""]
+        if zero := self.metadata.get("zero"):
+            parts.append(f"Empty: {zero}.")
+        parts += [f"**{term[0].upper()}{term[1:]}**: {meaning}" for term, meaning in explained([self.label])[1].items()]
+        return "\n\n".join(part for part in parts if part) or None
 
 
 def _fields(config_class: Any, prefix: str) -> list[_Field]:
@@ -141,7 +155,7 @@ def _widget(entry: _Field, value: Any, key: str) -> Any:
             entry.label,
             value is not None,
             key=f"{widget}-given",
-            help=entry.metadata.get("help") or None,
+            help=entry.help,  # ours: of recipes and the glossary
             persist_state="session",
         )
         if not given:
@@ -166,7 +180,7 @@ def _widget(entry: _Field, value: Any, key: str) -> Any:
 
 
 def _common(entry: _Field, widget: str) -> dict[str, Any]:
-    return {"key": widget, "help": entry.metadata.get("help") or None}
+    return {"key": widget, "help": entry.help}
 
 
 def _choice(entry: _Field, value: Any, widget: str) -> Any:
@@ -192,20 +206,20 @@ def _choice(entry: _Field, value: Any, widget: str) -> Any:
 
 
 def _whole_number(entry: _Field, value: int, widget: str) -> int:
+    """A number; where 0 stands for something else, that is what an empty field says, and 0 cannot be typed."""
     low, high = entry.metadata.get("minimum"), entry.metadata.get("maximum")
-    # Where 0 stands for something, the field is empty and says that.
-    zero = entry.metadata.get("zero") or None
-    number: int | None = st.number_input(
+    zero = entry.metadata.get("zero")
+    typed = st.number_input(
         entry.label,
-        min_value=None if low is None else math.ceil(low),
+        min_value=1 if zero else None if low is None else math.ceil(low),
         max_value=None if high is None else math.floor(high),
-        value=None if zero and not value else int(value),
+        value=int(value) or None if zero else int(value),
         step=1,
-        placeholder=zero,
+        placeholder=zero or None,
         persist_state="session",
         **_common(entry, widget),
     )
-    return number or 0
+    return 0 if typed is None else typed
 
 
 def _number(entry: _Field, value: float, widget: str) -> float:
@@ -218,7 +232,8 @@ def _number(entry: _Field, value: float, widget: str) -> float:
         max_value=None if high is None else float(high),
         value=float(value),
         step=step,
-        format="%g",
+        # The browser writes out 0.000001 under %g.
+        format="%e" if 0 < value < SMALL else "%g",
         persist_state="session",
         **_common(entry, widget),
     )

@@ -6,9 +6,11 @@ A photo may also be dropped anywhere on the page, or pasted into it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.data.catalogue import installed_datasets, usual_split
 from core.data.examples import EXAMPLES
@@ -18,6 +20,7 @@ from core.data.paintings import PAINTINGS
 from core.data.uploads import MOST_DAYS
 from core.errors import CoreError
 from core.paths import local_path
+from core.reports import OnProgress
 from pages.components.photo_drop.photo_drop import photo_drop
 from pages.shared.address import remember, remembered
 from pages.shared.browser import browser_secret
@@ -176,11 +179,7 @@ def take_files(name: str, label: str) -> str | None:
     for file in files:
         if file.file_id not in handled:
             try:
-                data = file.getvalue()
-                picture = with_progress(
-                    f"Reading {file.name}", lambda on_progress, data=data, name=file.name: read_picture(data, name)
-                )
-                del data
+                picture = with_progress(f"Reading {file.name}", partial(_read, file))
                 keep_picture(picture)
                 handled[file.file_id] = picture.key
                 newest = picture.key
@@ -192,6 +191,11 @@ def take_files(name: str, label: str) -> str | None:
     if newest and not any(isinstance(handled[file.file_id], CoreError) for file in files):
         st.session_state[f"{name}_brought"] = times + 1
     return newest
+
+
+def _read(file: UploadedFile, on_progress: OnProgress) -> Picture:
+    """Decode what was uploaded."""
+    return read_picture(file.getvalue(), file.name)
 
 
 def _about_uploads() -> str:

@@ -25,7 +25,7 @@ from core.launch.recipes import RECIPES
 from core.models.checkpoint import ModelCard, read_card
 from core.paths import BUNDLED
 from core.reports import roughly
-from core.runs.status import RunState, eta_seconds, read_state
+from core.runs.status import RunState, eta_seconds, read_state, status_word
 from core.runs.store import RunFolder, RunSpec, list_runs, parse_report
 
 BUNDLED_PREFIX = "bundled:"
@@ -75,6 +75,11 @@ class RunView:
     @property
     def active(self) -> bool:
         return self.state.status in ACTIVE
+
+    @property
+    def status(self) -> str:
+        """As the command line says it too; "bundled" of a bundled one."""
+        return status_word(self.folder, self.state) if self.folder is not None else "bundled"
 
     @property
     def recipe_title(self) -> str:

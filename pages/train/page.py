@@ -24,6 +24,7 @@ from pages.shared.previews import Preview, preview_of
 from pages.shared.recipes import filled_recipe
 from pages.shared.run_views import RunView, all_views, comparable, flat_config
 from pages.shared.train_address import arrival, base_config, write_address
+from pages.train.panels import augmentation_panel, features_panel
 
 IMAGES = 6
 PASSES = 3
@@ -163,6 +164,8 @@ form, stage = st.columns([4, 9], gap="large")
 with form:
     st.caption(f"{recipe.summary}." + (f" Settings of {plain(parent)}." if parent else ""))
     config = config_form(recipe.config, f"train-{came.number}-{recipe.name}", base_config(came, recipe.name))
+    with guard():
+        augmentation_panel(recipe.name)
 preview = None
 if config is not None:
     write_address(recipe.name, config, parent)
@@ -177,6 +180,7 @@ with stage, guard():
         st.markdown(facts(preview))
         if preview.problem:
             show_error(CoreError(preview.problem))
+        features_panel(shown)
 with stage:
     with st.container(border=True, key="launch"):
         launch_panel(recipe, config, parent=parent, obstacle=obstacle_to(config, preview))

@@ -20,6 +20,10 @@ from tests.diffusion_toy import save_tiny_pipeline
 from tests.toy import save_toy
 
 TINY_MIXER = ("dataset=toy", "model.image_size=8", "model.classes=2", "training.batch_size=16")
+TINY_VIT = (
+    "dataset=toy", "model.image_size=8", "model.classes=2", "model.patch_size=4", "model.embed_dim=16",
+    "model.depth=1", "model.num_heads=2", "training.epochs=1", "training.batch_size=16", "max_images=0",
+)  # fmt: skip
 TINY_VAE = ("model.image_size=8", "model.channels=3", "max_images=0", "training.batch_size=16", "bound_images=4")
 
 
@@ -53,7 +57,13 @@ def _biases(folder: Path) -> list[str]:
     return ["--models", model, "--large", "", "--tables", "locality,ratios"]
 
 
+def _frozen_heads(folder: Path) -> list[str]:
+    clip = f"folder:{save_tiny_clip(folder / 'clip')}"
+    return ["--models", clip, "--probed", clip, "--datasets", "toy", "--probe-on", "toy"]
+
+
 CASES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
+    "augmentations": (lambda folder: _sets(*TINY_VIT), "regimes"),
     "biases": (_biases, "tables"),
     "diffusion_classifier": (
         lambda folder: ["--model", f"folder:{save_tiny_pipeline(folder / 'pipeline')}", "--dataset", "toy"],
@@ -61,6 +71,7 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     ),
     "embedding": (_nothing, "planes"),
     "faithfulness": (_of_toy, "tracks"),
+    "frozen_heads": (_frozen_heads, "probes"),
     "imports": (_nothing, "catalogues"),
     "latent_map": (_nothing, "decoding"),
     "manipulations": (_nothing, "results"),

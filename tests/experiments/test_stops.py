@@ -18,6 +18,7 @@ from core.experiments import (
     clip_contrastive,
     diffusion_zero_shot,
     domain_shift,
+    frozen_heads,
     linear_probe,
     stress,
     stylise,
@@ -153,9 +154,14 @@ def _shift(folder: Path) -> Any:
     return domain_shift.Config(models=(_old(folder),), dataset="domains", semantic=("toy",), max_iterations=20)
 
 
+def _heads(folder: Path) -> Any:
+    return frozen_heads.Config(models=(_added(save_tiny_clip(folder / "clip")),), datasets=("toy",), epochs=2)
+
+
 CASES: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "stress": ("stress", _stress),
     "shift": ("domain_shift", _shift),
+    "heads": ("frozen_heads", _heads),
     "vit": ("vit_scratch", _vit),
     "head": ("transfer", _head),
     "full": ("transfer", _full),

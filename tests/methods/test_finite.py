@@ -29,7 +29,7 @@ from core.finite import require_finite
 from core.methods.accuracy import batched_answers, confusion, predictions, targets
 from core.methods.anatomy import positional
 from core.methods.attention import attention, gradcam, integrated_gradients, randomisation, relevance, rollout
-from core.methods.clip import disagreements, image_text_relevance, zero_shot
+from core.methods.clip import disagreements, image_text_relevance, synset_variety, zero_shot
 from core.methods.diffusion import denoising_view, diffusion_classifier, sampling_plan
 from core.methods.embeddings import embedding, embedding_quality, features, layer_features, probes, search
 from core.methods.embeddings.features import Features
@@ -66,8 +66,11 @@ EXCUSED = {
     "anatomy.anatomy": "counts parameters, whatever their values",
     "anatomy.describe_architecture": "reads the design, not the values",
     "anatomy.text_tensors": "names of parameters",
-    "classify_files.classify_files": "asks zero_shot.embed_images and text_classifier",
-    "classify_files.classify_by_classes": "asks predictions.predict_logits",
+    "classify.classify_samples": "asks predictions.predict_logits, zero_shot.embed_images and text_classifier",
+    "classify.answer": "sorts probabilities that classify_samples or a page has of zero_shot_scores or softmax",
+    "collection.collected_classes": "bytes",
+    "synset_variety.detail_in_the_middle": "bytes",
+    "precision.parameter_count": "counts parameters, whatever their values",
     "conditions.accuracy_by_condition": "whole numbers",
     "conditions.tally": "whole numbers",
     "pictures.as_digit": "bytes",
@@ -297,6 +300,9 @@ def both(function: Callable[..., Any], first: tuple[int, ...], second: tuple[int
 SCALE = zero_shot.Scale(scale=10.0, bias=0.0, kind="softmax")
 CENTRED = alignment.VARIANTS["centred"]
 ASKED: dict[str, list[Callable[[bool], Any]]] = {
+    "synset_variety.synset_variety": [
+        lambda bad: synset_variety.synset_variety(np.zeros((5, 8, 8, 3), np.uint8), numbers(5, 3, bad=bad))
+    ],
     "agreement.agreement": [lambda bad: agreement.agreement(numbers(4, 3, bad=bad), numbers(4, 3, bad=False))],
     "alignment.check_pairs": both(alignment.check_pairs, (5, 3), (5, 3)),
     "alignment.fit_alignment": both(lambda a, b: alignment.fit_alignment(a, b, CENTRED), (5, 3), (5, 3)),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from core.cli.train import recipe_help
 from core.configs import option, parse_overrides
 from core.errors import ConfigError
 from core.launch.recipes import RECIPES
@@ -39,6 +40,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def test_a_number_of_a_recipe_has_its_options_bounds(entry: forms._Field, asked: list[dict[str, Any]]) -> None:
     forms._widget(entry, forms._first_value(entry), "form")
     low, high = entry.metadata.get("minimum"), entry.metadata.get("maximum")
+    if entry.metadata.get("zero"):
+        low = 1  # what 0 stands for is the empty field
     assert [(each["min_value"], each["max_value"]) for each in asked] == [(low, high)]
     kinds = {type(each[name]) for each in asked for name in ("min_value", "max_value") if each[name] is not None}
     assert kinds <= {entry.hint}
@@ -88,3 +91,37 @@ def test_what_lies_outside_is_refused_by_the_config(entry: forms._Field) -> None
         if (limit := entry.metadata.get(bound)) is not None:
             with pytest.raises(ConfigError, match=entry.name):
                 parse_overrides(recipe.config, [f"{'.'.join(entry.path)}={limit + step}"])
+
+
+def fields(recipe: str) -> dict[str, forms._Field]:
+    return {".".join(entry.path): entry for entry in forms._fields(RECIPES[recipe].config, "")}
+
+
+def test_no_form_lets_0_stand_for_something_else(asked: list[dict[str, Any]]) -> None:
+    entry = fields("vit_scratch")["max_images"]
+    # An empty field says in words what it means, and is 0 for the config; a number stays one.
+    assert (forms._widget(entry, 0, "form"), forms._widget(entry, 500, "form")) == (0, 500)
+    assert [(each["value"], each["placeholder"], each["min_value"]) for each in asked] == [
+        (None, "all images", 1), (500, "all images", 1),
+    ]  # fmt: skip
+    assert "Empty: all images." in str(entry.help)
+    said: list[Any] = [entry.values[0] for entry in NUMBERS]
+    coded = {each.name for each in said if re.search(r"\b0(:| is| measures)", each.metadata.get("help", ""))}
+    assert coded <= {"whitening"}  # there 0 is an amount
+    # The command line has no fields to leave empty.
+    assert "A fixed random part of the training split. 0: all images" in recipe_help("vit_scratch")
+
+
+def test_small_numbers_are_written_by_their_exponent(asked: list[dict[str, Any]]) -> None:
+    form = fields("vit_scratch")
+    forms._widget(form["model.norm_eps"], 1e-6, "form")
+    forms._widget(form["training.learning_rate"], 0.002, "form")
+    assert [each["format"] for each in asked] == ["%e", "%g"]
+
+
+def test_labels_have_units_and_hints_say_what_terms_mean() -> None:
+    form = fields("vit_scratch")
+    assert form["model.patch_size"].label == "Patch size (px)"
+    assert "Patch**: a small square of the picture" in str(form["model.patch_size"].help)
+    assert "Augmentation**: random changes of training images" in str(form["training.augmentation"].help)
+    assert "Image size (px)" in recipe_help("vit_scratch")

@@ -45,6 +45,7 @@ STANDS_FOR = {
     "_begin": ("before",),
     "_make": ("address",),
     "_pixels": ("key",),
+    "_patches": ("text",),  # what of the photo speaks for it
     "_profiles": ("question",),
     "_versions": ("digest", "side", "seed", "variants"),
     "_seconds_per_image": (),  # how the work is cut into batches, which no answer depends on
@@ -232,7 +233,6 @@ WITHOUT_BAR = {
     "work": "the same, of it",
     "_asking": "batches of a few masks, of the slider's own job or of shared work",
     "_features": "of `_spaces`, which is shared",
-    "_fresh_maps": "of `_maps`, which is shared",
     "_run": "a generator, each step of which is drawn, with a Stop of its own",
     "denoise": "one batch of such a generator",
     "compare": "one product of two matrices",

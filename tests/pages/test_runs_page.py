@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from typer.testing import CliRunner
 
+from core.cli.main import app as command_line
 from core.configs import parse_overrides
 from core.launch.recipes import RECIPES
 from core.runs.owner import this_host, this_process, write_owner
@@ -17,6 +19,7 @@ from core.runs.status import RunState, read_state, write_state
 from core.runs.store import RunFolder, RunSpec, create_run, list_runs
 from pages.runs.run_panel import differing, missing_sentence
 from pages.shared.run_views import _Tails, age, bundled_views, comparable, flat_config, view_of
+from tests.pages.exports import exported, keep_exports
 from tests.pages.harness import open_page, text_of
 
 
@@ -116,6 +119,55 @@ def test_a_running_run_says_how_far_it_is_and_stops_when_asked() -> None:
     button(app, "Stop").click().run()
     assert folder.stop.exists()
     assert button(app, "Stopping …").disabled
+    assert not app.exception
+    # One word for it in the table, beside the name, and on the command line.
+    assert app.dataframe[0].value.iloc[0]["status"] == "▶ stopping"
+    assert "stopping · on cpu" in text_of(app)
+    assert "running" not in text_of(app)
+    listed = CliRunner().invoke(command_line, ["runs", "list"]).output
+    assert "stopping" in listed
+    assert "running" not in listed
+
+
+def test_what_changes_by_itself_keeps_to_its_line() -> None:
+    """Else the buttons of the runs below slide under the pointer when the first report makes a sentence longer."""
+    pretend_to_work_on(prepare("live", "running", epochs=0))
+    prepare("ended", "stopped")
+    app = open_page("runs", runs="live,ended")
+    live, ended = (
+        next(each.value for each in app.markdown if f"**{name}**" in each.value) for name in ("live", "ended")
+    )
+    assert "white-space:nowrap" in live
+    assert "white-space:nowrap" not in ended
+
+
+def test_accuracies_of_everything_measured_and_their_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_exports(monkeypatch)
+    folder = create_run("probed", RunSpec.of("linear_probe", RECIPES["linear_probe"].config(), device="cpu"))
+    rows = [
+        {"probe": "linear", "pooling": pooling, "test_accuracy": right, "test_low": 0.1, "test_high": 0.9,
+         "test_count": 50, "train_count": 10}
+        for pooling, right in (("class_token", 0.5), ("mean", 0.6))
+    ]  # fmt: skip
+    result = {"title": "Tiny *ViT*", "dataset": "My set", "test": "test", "probes": rows}
+    (folder.path / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    write_state(folder, RunState(status="finished", step=1, steps=1))
+    app = open_page("runs", show="Accuracy")
+    assert "everything that has been measured" in text_of(app)
+    [measured] = [each.value for each in app.dataframe if "measured by" in each.value]
+    mine = measured[measured["measured by"] == "probed"]
+    assert list(mine["accuracy"]) == [0.5, 0.6]
+    assert list(mine["images"]) == [50, 50]
+    for picker in app.selectbox:  # there where probes of several data sets are known
+        if picker.key == "probes_on":
+            picker.set_value("My set").run()
+    export = exported(app)
+    assert "Tiny *ViT* · linear probe on class token" in export.recipe
+    assert [list(bar.y) for bar in export.figures["probes"].data] == [[0.5], [0.6]]
+    [heat] = export.figures["accuracies"].data
+    assert any("<b>Tiny *ViT* · linear probe on mean of the patches</b>" in line[0] for line in heat.customdata)
+    assert export.table is not None
+    assert len(export.table) == len(measured)
     assert not app.exception
 
 

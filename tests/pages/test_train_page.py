@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -14,14 +15,17 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.configs import check_options, option, parse_overrides
-from core.errors import ConfigError
+from core.errors import ConfigError, CoreError
 from core.experiments.estimate import Estimate, Probe, estimate
+from core.figures.augmentations import plot_augmentations
 from core.launch.recipes import RECIPES
 from core.paths import CHECKOUT
 from core.precision_choice import Chosen
 from core.runs.status import TERMINAL, read_state
 from core.runs.store import find_run, list_runs
+from core.training.augmentation_results import read_augmentations
 from pages.shared.recipes import filled_recipe
+from pages.train.panels import augmentation_words
 from tests.pages.harness import open_page, text_of
 from tests.toy import save_toy
 
@@ -299,3 +303,59 @@ def test_the_recipe_that_the_page_hands_out_trains(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "epoch 2/2" in done.stdout
     assert read_state(find_run("by-hand")).status == "finished"
+
+
+def augmentations(folder: Path) -> Path:
+    """What the benchmark writes of two regimes and two seeds."""
+    seeds = {
+        name: [
+            {"seed": seed, "val_accuracy": right + seed / 100, "val_interval_95": [right - 0.01, right + 0.01],
+             "val_count": 5000, "history": [{"train_accuracy": share, "val_accuracy": share / 2 + seed / 100}
+                                            for share in (0.2, 0.4)]}
+            for seed in (0, 1)
+        ]
+        for name, right in {"none": 0.4, "crop_flip": 0.5}.items()
+    }  # fmt: skip
+    regimes = {
+        name: {"summary": "in words", "val_accuracy": {"mean": each[0]["val_accuracy"] + 0.005}, "seeds": each}
+        for name, each in seeds.items()
+    }
+    file = folder / "augmentations.json"
+    file.write_text(
+        json.dumps(
+            {"regimes": regimes, "dataset": "Toy", "train_images": 5000, "epochs": 2, "command": "python -m x",
+             "model": {"patch_size": 8, "embed_dim": 96}}
+        ),
+        encoding="utf-8",
+    )  # fmt: skip
+    return file
+
+
+def test_what_augmentations_did_is_read_from_the_benchmark(tmp_path: Path) -> None:
+    results = read_augmentations(augmentations(tmp_path))
+    assert results is not None
+    for each in results.regimes:
+        assert each.val_curve == pytest.approx((0.105, 0.205))  # the mean over both seeds
+    assert results.best.regime == "crop_flip"
+    words = augmentation_words(results)
+    assert "crop flip 50.5%, none 40.5% of 5,000 validation images" in words
+    assert "2 epochs on 5,000 images of Toy, 2 seeds" in words
+    figure = plot_augmentations(results)
+    assert [(line.name, line.showlegend) for line in figure.data] == [
+        ("none", False), ("none", True), ("crop flip", False), ("crop flip", True),
+    ]  # fmt: skip
+    assert list(figure.data[3].y) == pytest.approx([0.105, 0.205])
+    assert read_augmentations(tmp_path / "none.json") is None
+    (tmp_path / "bad.json").write_text('{"regimes": {"none": {}}}', encoding="utf-8")
+    with pytest.raises(CoreError, match=r"benchmarks\.augmentations"):
+        read_augmentations(tmp_path / "bad.json")
+
+
+def test_transfer_shows_the_shapes_of_its_features() -> None:
+    app = open_page("train", recipe="transfer", set="backbone=resnet152")
+    app.session_state["features"] = True
+    app.run()
+    assert not app.exception
+    table = next(each.value for each in app.dataframe if "shape" in each.value)
+    assert list(table["shape"]) == ["64×256×56×56", "64×512×28×28", "64×2048×7×7"]
+    assert list(table["pooled"]) == ["64×256", "64×512", "64×2048"]

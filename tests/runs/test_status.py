@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from core.runs.owner import Owner, birth_of, is_alive, read_owner, this_host, this_process, write_owner
-from core.runs.status import STALE_S, STARTING_S, RunState, read_state, write_state
+from core.runs.status import STALE_S, STARTING_S, RunState, read_state, status_word, write_state
 from core.runs.store import RunFolder
 
 
@@ -112,3 +112,16 @@ def test_what_another_rank_said_is_the_cause(run: RunFolder) -> None:
 def test_a_damaged_owner_is_none(run: RunFolder, text: str) -> None:
     run.proc.write_text(text, encoding="utf-8")
     assert read_owner(run) is None
+
+
+def test_what_was_asked_to_stop_is_stopped_however_its_process_ended(run: RunFolder) -> None:
+    write_state(run, RunState(status="running", step=5, steps=20, heartbeat=time.time()))
+    write_owner(run, replace(this_process(), birth="dead"))
+    assert read_state(run).status == "interrupted"
+    run.stop.touch()
+    state = read_state(run)
+    assert (state.status, status_word(run, state)) == ("stopped", "stopped")
+    assert "asked to stop" in state.cause
+    write_owner(run, this_process())
+    state = read_state(run)
+    assert (state.status, status_word(run, state)) == ("running", "stopping")

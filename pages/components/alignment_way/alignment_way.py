@@ -74,7 +74,7 @@ def alignment_way(data: Mapping[str, Any], *, key: str, on_choice: Callable[[str
 
     def report() -> None:
         told = (st.session_state.get(key) or {}).get("stop")
-        if told in titles:
+        if isinstance(told, str) and told in titles:
             on_choice(told)
 
     _COMPONENT(key=key, data=dict(data), on_stop_change=report)

@@ -14,7 +14,7 @@ from core.experiments.evaluation import RESULT, Evaluation, read_evaluation
 from core.launch.control import request_stop, resume
 from core.launch.queue import advance, submit
 from core.reports import roughly
-from core.runs.status import RESUMABLE, read_state
+from core.runs.status import RESUMABLE, read_state, status_word
 from core.runs.store import RunFolder, RunSpec, create_run, list_runs
 from core.shares import share_of
 from pages.shared.address import remember, remembered
@@ -106,11 +106,12 @@ class EvaluationRuns:
             left, right = st.columns([6, 1], vertical_alignment="center")
             share = min(1.0, state.step / state.steps) if state.steps else 0.0
             waiting = "waiting for a device; older runs go first" if state.status == "queued" else "starting"
-            text = plain(state.text) or waiting
+            stopping = status_word(run, state) == "stopping"
+            text = "stopping" if stopping else plain(state.text) or waiting
             if state.seconds_per_step and state.steps:
                 text += f" · about {roughly((state.steps - state.step) * state.seconds_per_step)} left"
             left.progress(share, text=f"**{plain(run.name)}** · {text}")
-            if right.button("Stop", key=f"stop_{run.name}", disabled=run.stop.exists(), icon=":material/stop:"):
+            if right.button("Stop", key=f"stop_{run.name}", disabled=stopping, icon=":material/stop:"):
                 request_stop(run)
                 st.rerun(scope="fragment")
         wanted = st.session_state.get(self.key)
