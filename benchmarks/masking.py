@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -37,6 +36,7 @@ from core.models.weights import load
 from pages.masking import asking
 from pages.masking.asking import MaskingQuestion
 from pages.shared.cache import logits_of
+from pages.shared.work import LOOK_S, Job
 
 STEPS, ORDERS = 12, 4
 SIZES = (1, 2, 4, 8, 32)
@@ -81,6 +81,14 @@ def each_for_itself(name: str, seed: int) -> None:
     faithfulness(model.module, batch, target, scores, random_orders=ORDERS, **options)
 
 
+def as_on_a_page(work: Callable[[], object]) -> Job[object]:
+    """`work` when it is through, in a thread of its own, as pages compute."""
+    job = Job(lambda _: work())
+    while not job.wait(LOOK_S):
+        pass
+    return job
+
+
 def processor_seconds(work: Callable[[], object]) -> float:
     """Of the whole process, while `work` runs alone."""
     began = time.process_time()
@@ -97,8 +105,10 @@ def one_visit(name: str, repeats: int) -> dict[str, Any]:
         def note(what: str, began: float = began, found: dict[str, float] = found) -> None:
             found[what] = time.process_time() - began
 
-        visit(name, seed, note)
-        found["each_for_itself"] = processor_seconds(lambda seed=seed: each_for_itself(name, seed))
+        as_on_a_page(partial(visit, name, seed, note)).result()
+        found["each_for_itself"] = processor_seconds(
+            lambda seed=seed: as_on_a_page(partial(each_for_itself, name, seed)).result()
+        )
         if seed:
             for stage, seconds in stages.items():
                 seconds.append(found[stage])
@@ -129,11 +139,11 @@ def together(name: str, visitors: int) -> dict[str, Any]:
         if what in stages:
             stages[what].append(time.perf_counter() - began)
 
-    threads = [threading.Thread(target=visit, args=(name, 1000 + number, note)) for number in range(visitors)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    jobs = [Job(lambda _, seed=1000 + number: visit(name, seed, note)) for number in range(visitors)]
+    for job in jobs:
+        while not job.wait(LOOK_S):
+            pass
+        job.result()
     return {
         what: {"median": round(statistics.median(seconds), 2), "last": round(max(seconds), 2)}
         for what, seconds in stages.items()

@@ -229,7 +229,6 @@ TRIVIAL = {
 WITHOUT_BAR = {
     "in_use": "it is what the others use",
     "_taken": "a part of it",
-    "_fresh_maps": "of functions that are shared",
     "sentence_vectors": "within `with_progress`",
     "work": "the same, of it",
     "_asking": "batches of a few masks, of the slider's own job or of shared work",
