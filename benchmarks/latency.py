@@ -74,6 +74,7 @@ def start_server(checkout: Path = CHECKOUT) -> tuple[subprocess.Popen[bytes], st
             return server, address
         except OSError:  # refused, or not in time
             time.sleep(0.2)
+    server.terminate()
     raise RuntimeError("The server did not start.")
 
 
@@ -100,8 +101,11 @@ def key_latencies(page: Page, name: str, depth: int, changes: int) -> list[float
     control = page.get_by_role("slider", name="Layer").first if name == "layer" else page.locator(selector).first
     if name != "layer" and not page.locator(selector).count():
         return []
+    if name in ("mosaic", "head") and "layers (columns)" in str(control.get_attribute("aria-label")):
+        keys = MEASURES["head" if name == "mosaic" else "mosaic"][1]  # it lies on its side
+        keys = " ".join(reversed(keys.split()))
     back, *forth = keys.split()
-    sweep = depth - 1 if name in ("layer", "mosaic") else 2
+    sweep = {"layer": depth - 1, "mosaic": depth - 1, "direction": 1}.get(name, 2)
     turns = ([back] * sweep + (forth or [back]) * sweep) * (changes // sweep + 2)
     if name == "direction":  # of what the head reads there is none
         page.locator("canvas[role=application]").first.click(position={"x": 80, "y": 80})
@@ -157,10 +161,12 @@ def main(words: list[str] | None = None) -> None:
     arguments = parse(parser, words, model="vit_p4", changes=3)
     where: dict[str, Any] = machine()
     versions = {"now": CHECKOUT} | ({"before": arguments.before} if arguments.before else {})
-    servers = {name: start_server(checkout) for name, checkout in versions.items()}
-    address = servers["now"][1]
+    servers: dict[str, tuple[subprocess.Popen[bytes], str]] = {}
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     try:
+        for name, checkout in versions.items():
+            servers[name] = start_server(checkout)
+        address = servers["now"][1]
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
             page = browser.new_page(viewport={"width": 1280, "height": 900})

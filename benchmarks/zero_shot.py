@@ -6,8 +6,10 @@ The loop is the obvious one: a Dataset that opens and transforms each image with
 DataLoader of 64 a batch (without workers, and with two), `encode_image`, and a product with the weights of
 `build_zero_shot_classifier`, on as many threads as PyTorch takes by itself. Ours starts from an empty cache (first),
 from kept images of the right size (decoded; only for folders of photos), and from kept features with other labels
-(again). Timings are interleaved and leave out loading the model; reading the labels is in all of them. Ratios are of
-medians. CPU seconds include workers.
+(again). Below all of them lies the bare encoder (bare): batches that are ready, and nothing else. `first_auto` takes
+the precision that the probe of this machine finds. Timings are interleaved and leave out loading the model; reading the
+labels is in all but bare. Ratios are of medians, those over bare medians of ratios within a round. CPU seconds include
+workers.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -33,13 +36,14 @@ from core.data.arrays import ArrayDataset
 from core.data.catalogue import list_files, read_dataset
 from core.data.loading import decode_split, limit_images, load_images
 from core.data.prompts import SEVEN_TEMPLATES, dataset_labels
-from core.device import Precision
+from core.device import Streams
 from core.methods.clip.zero_shot import Scale, text_classifier, zero_shot_scores
 from core.methods.embeddings.features import extract_features
 from core.models.catalogue import find_model
 from core.models.spec import LoadedModel
 from core.models.weights import load, resolve
 from core.paths import cache_root
+from core.precision_choice import PrecisionChoice, choose_precision
 from core.reports import finish
 
 BATCH = 64
@@ -74,7 +78,7 @@ def plain_loop(reference: Any, tokenizer: Any, data: PlainDataset, labels: list[
 
 
 def ours(
-    model: LoadedModel, name: str, data: ArrayDataset, labels: list[str], precision: Precision = "fp32"
+    model: LoadedModel, name: str, data: ArrayDataset, labels: list[str], precision: PrecisionChoice = "fp32"
 ) -> np.ndarray:
     """(images, labels) logits, by what the recipe calls."""
     preprocessing = model.network.preprocessing
@@ -96,6 +100,18 @@ def ours(
     return zero_shot_scores(features.vectors, weights, labels, Scale.of(module)).logits
 
 
+def bare(model: LoadedModel, ready: list[torch.Tensor]) -> None:
+    """What no evaluation can do without; batches side by side, as ours are."""
+    device, module = torch.device("cpu"), cast(Any, model.module)
+
+    def encode(images: torch.Tensor) -> None:
+        with torch.inference_mode():
+            module.embed(images)
+
+    with Streams(device) as streams:
+        streams.map(encode, ready)
+
+
 def on_one_thread(work: Callable[..., np.ndarray], *arguments: Any) -> np.ndarray:
     """`work` while PyTorch uses one thread for each operation."""
     threads = torch.get_num_threads()
@@ -106,7 +122,7 @@ def on_one_thread(work: Callable[..., np.ndarray], *arguments: Any) -> np.ndarra
         torch.set_num_threads(threads)
 
 
-def measured(work: Callable[[], np.ndarray]) -> tuple[float, float, np.ndarray]:
+def measured(work: Callable[[], Any]) -> tuple[float, float, Any]:
     """Wall seconds, CPU seconds (workers included), result."""
     cpu, wall = _cpu_seconds(), time.perf_counter()
     result = work()
@@ -154,8 +170,10 @@ def main(words: list[str] | None = None) -> None:
             sources = list(seen.images[:])
         plain = PlainDataset(sources, transform)
 
-        def first(precision: Precision = "fp32") -> np.ndarray:
-            shutil.rmtree(cache_root(), ignore_errors=True)
+        def first(precision: PrecisionChoice = "fp32") -> np.ndarray:
+            for kept in cache_root().glob("*"):
+                if kept.name != "precision":  # measured once for a machine, not for an evaluation
+                    shutil.rmtree(kept, ignore_errors=True)
             for _ in decode_split(arguments.dataset, arguments.split, size):
                 pass
             return again_with(labels, precision)
@@ -164,7 +182,7 @@ def main(words: list[str] | None = None) -> None:
             shutil.rmtree(cache_root() / "features", ignore_errors=True)
             return again_with(labels)
 
-        def again_with(words: list[str], precision: Precision = "fp32") -> np.ndarray:
+        def again_with(words: list[str], precision: PrecisionChoice = "fp32") -> np.ndarray:
             data = limit_images(load_images(arguments.dataset, arguments.split, size), arguments.images)
             return ours(model, arguments.model, data, words, precision)
 
@@ -174,6 +192,7 @@ def main(words: list[str] | None = None) -> None:
             # Nobody writes this one; it tells what threads that wait for each other cost.
             "plain_loop_one_thread": lambda: on_one_thread(plain_loop, reference, tokenizer, plain, labels, 0),
             "first_bf16": lambda: first("bf16"),
+            "first_auto": lambda: first("auto"),
             "first": first,
             **({"decoded": decoded} if photos else {}),
             "again": lambda: again_with(others),
@@ -182,7 +201,13 @@ def main(words: list[str] | None = None) -> None:
         cpu: dict[str, list[float]] = {name: [] for name in variants}
         logits: dict[str, np.ndarray] = {}
         plain_loop(reference, tokenizer, PlainDataset(sources[:BATCH], transform), labels, 0)  # warm-up
+        chosen = choose_precision("auto", torch.device("cpu"), "inference")
+        ready = list(DataLoader(plain, batch_size=BATCH))
+        wall["bare"], cpu["bare"] = [], []
         for _ in range(arguments.repeats):
+            seconds, cpu_seconds, _ = measured(lambda: bare(model, ready))
+            wall["bare"].append(seconds)
+            cpu["bare"].append(cpu_seconds)
             for name, work in variants.items():
                 seconds, cpu_seconds, logits[name] = measured(work)
                 wall[name].append(seconds)
@@ -206,6 +231,11 @@ def main(words: list[str] | None = None) -> None:
             "speedup_over_the_better_plain_loop": {
                 name: best_plain / value for name, value in medians.items() if not name.startswith("plain")
             },
+            "cpu_seconds_over_bare": {
+                name: statistics.median(a / b for a, b in zip(values, cpu["bare"], strict=True))
+                for name, values in cpu.items()
+            },
+            "auto": asdict(chosen),
             "same_answer_as_plain_loop": {
                 name: float((found.argmax(axis=1) == expected.argmax(axis=1)).mean())
                 for name, found in logits.items()

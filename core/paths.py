@@ -76,6 +76,11 @@ def uploads_root() -> Path:
     return home() / "uploads"
 
 
+def collections_root() -> Path:
+    """Where collections of pictures live that people put together, a folder for each browser."""
+    return home() / "collections"
+
+
 def cache_root() -> Path:
     """Where results that can be computed again live."""
     return home() / "cache"

@@ -40,6 +40,7 @@ SECTIONS = {
         page("home", "Home", "home"),
     ],
     "Look inside": [
+        page("classifiers", "Classifiers", "table_chart"),
         page("attention", "Attention", "visibility"),
         page("patch_features", "Patch features", "palette"),
         page("masking", "Masking", "grid_off"),

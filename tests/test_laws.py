@@ -275,10 +275,24 @@ def test_no_page_ends_the_whole_script() -> None:
     assert not stopping, "Raise PageEnd of pages/shared/errors.py."
 
 
+@pytest.mark.slow
+def test_opening_a_page_loads_nothing_that_only_some_choices_need():
+    """What the pages import besides themselves, in one process: what all of them do not load, none does."""
+    modules = {name for path in _sources("pages") if path.name == "page.py" for name in imports(path)}
+    found = sorted(name for name in modules if name.startswith(("core.", "pages.")))
+    rare = ("transformers", "timm", "open_clip", "diffusers", "umap", "numba", "optuna", "sklearn", "onnx")
+    code = f"import sys, {', '.join(found)}; print([name for name in {rare!r} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, encoding="utf-8"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
 # Charts that grow while they are looked at have their table below them, once they are whole.
 GROWING = {"pages/diffusion/diffusion_classifier_panel.py", "pages/style/page.py"}
 # Whose charts still have none.
-WITHOUT_TABLES = {"attention", "masking", "modality_gap", "clip", "train", "runs", "embeddings"}
+WITHOUT_TABLES = {"masking", "modality_gap", "clip", "train", "runs", "embeddings"}
 
 
 def test_every_chart_has_its_table() -> None:

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from core.reports import OnProgress
+import sys
+from collections.abc import Generator
+from typing import Any
+
+import typer
+
+from core.reports import OnProgress, Progress, finish, told
+
+
+def with_bar(work: Generator[Progress, None, Any]) -> Any:
+    """What a generator returns, under a bar on standard error."""
+    with typer.progressbar(length=1000, file=sys.stderr) as bar:
+        return finish(work, told(advance(bar)))
 
 
 def advance(bar: object) -> OnProgress:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from core.cli import app as start
-from core.cli import bundle, classify, data, runs, sweep, train, weights
+from core.cli import bundle, classify, data, embed, runs, sweep, train, weights
 from core.cli.quiet import keep_libraries_quiet
 from core.errors import CoreError
 from core.paths import version
@@ -26,6 +26,7 @@ app.command("app", context_settings={"allow_extra_args": True, "ignore_unknown_o
 app.command(cls=train.RecipeCommand)(train.train)
 app.command()(train.estimate)
 app.command()(classify.classify)
+app.command()(embed.embed)
 app.command()(bundle.bundle)
 
 

@@ -55,11 +55,11 @@ class ConditionSet:
     pictures: tuple[ConditionPicture, ...]
 
 
-def stored_conditions(found: LabelledPictures, per_group: int, seed: int = 0) -> ConditionSet:
-    """Each group is a condition that shows things of its own, at most `per_group` of each category."""
+def stored_conditions(found: LabelledPictures, per_group: int = 0, seed: int = 0) -> ConditionSet:
+    """Each group is a condition that shows things of its own, at most `per_group` of each category; 0 is all."""
     pictures: list[ConditionPicture] = []
     for condition, group in enumerate(found.groups.values()):
-        for each in choose_pictures(group, per_group, seed):
+        for each in choose_pictures(group, per_group, seed) if per_group else group:
             pictures.append(
                 ConditionPicture(
                     condition=condition, category=each.label, thing=len(pictures), title=each.title, open=each.open
@@ -71,6 +71,26 @@ def stored_conditions(found: LabelledPictures, per_group: int, seed: int = 0) ->
         categories=dataset_labels(found.classes, found.titles),
         pictures=tuple(pictures),
     )
+
+
+def most_of_each(found: LabelledPictures, most: int) -> int:
+    """The largest number of each category with which all conditions together have at most `most` pictures; 0: all fit.
+
+    Raises:
+        CoreError: one of each is too many already.
+    """
+    counts = np.concatenate(
+        [np.bincount([each.label for each in group], minlength=1) for group in found.groups.values()]
+    )
+    if counts.sum() <= most:
+        return 0
+    sizes = np.arange(1, counts.max() + 1)
+    fitting = sizes[[np.minimum(counts, size).sum() <= most for size in sizes]]
+    if not len(fitting):
+        raise CoreError(
+            f"One picture of each category in each condition is more than {most:,}.", "Choose a part of the data set."
+        )
+    return int(fitting[-1])
 
 
 def made_conditions(
@@ -88,7 +108,7 @@ def made_conditions(
             category=labels.index(each.label),
             thing=thing,
             title=each.title,
-            open=_changed(each.open, kind, strength, thing),
+            open=changed_picture(each.open, kind, strength, thing),
         )
         for condition, (kind, strength) in enumerate(strengths.items())
         for thing, each in enumerate(chosen)
@@ -101,9 +121,11 @@ def made_conditions(
     )
 
 
-def _changed(
+def changed_picture(
     open_picture: Callable[[], Image.Image], kind: ConditionName, strength: float, seed: int
 ) -> Callable[[], Image.Image]:
+    """What opens a picture under a condition; it raises `NotDrawableError` where that cannot be drawn."""
+
     def opened() -> Image.Image:
         picture = open_picture()
         side = SIDE if min(picture.size) >= SMALL_SIDE else SMALL_SIDE

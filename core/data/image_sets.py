@@ -35,11 +35,35 @@ _FILES_LOOKED_AT = 50_000
 
 @dataclass(frozen=True, kw_only=True)
 class Photo:
-    """One picture that is not decoded yet."""
+    """One picture that is not decoded yet.
+
+    Attributes:
+        mark: what else is known of it, as `photo_set` is told by `marks`.
+    """
 
     id: str
     open: Callable[[], Image.Image]
     label: int = 0
+    mark: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attribute:
+    """What is known of every picture beside its label: its split, its condition.
+
+    Attributes:
+        title: what kind of thing that is.
+        codes: (images,) int64 into `values`.
+    """
+
+    title: str
+    codes: np.ndarray
+    values: tuple[str, ...]
+
+    @property
+    def words(self) -> list[str]:
+        """What it says of each picture."""
+        return [self.values[code] for code in self.codes]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +80,10 @@ class ImageSet:
         note: what was left out, and why; empty if nothing.
         kind: what a label is: "class", "photo", "folder".
         source: pictures as the network gets them, for a side in pixels.
+        attributes: what is known beside the label, such as the split of each.
+        vectors: (images, dim) that came with the set, in the place of what a network would make; mostly None.
+        positions: (images, 2 or 3) where those lie on a plane, if that came too.
+        pictured: whether there is anything to see on the thumbnails.
     """
 
     name: str
@@ -67,6 +95,10 @@ class ImageSet:
     source: Callable[[int], ArrayDataset]
     note: str = ""
     kind: str = "class"
+    attributes: tuple[Attribute, ...] = ()
+    vectors: np.ndarray | None = None
+    positions: np.ndarray | None = None
+    pictured: bool = True
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -136,7 +168,7 @@ def dataset_sample(name: str, split: str, count: int, seed: int) -> Generator[Pr
     for start in range(0, len(rows), 1000):
         yield Progress(step=start, steps=len(rows), text=f"reading {start:,} of {len(rows):,} images")
         some = data.images[start : start + 1000]
-        thumbnails[start : start + 1000] = [_square(Image.fromarray(image), side) for image in some]
+        thumbnails[start : start + 1000] = [square(Image.fromarray(image), side) for image in some]
     return ImageSet(
         name=key,
         title=f"{info['title']}, {split}",
@@ -149,9 +181,17 @@ def dataset_sample(name: str, split: str, count: int, seed: int) -> Generator[Pr
 
 
 def photo_set(
-    photos: Sequence[Photo], classes: tuple[str, ...], *, name: str, title: str, kind: str = "class"
+    photos: Sequence[Photo],
+    classes: tuple[str, ...],
+    *,
+    name: str,
+    title: str,
+    kind: str = "class",
+    marks: tuple[str, tuple[str, ...]] | None = None,
 ) -> Generator[Progress, None, ImageSet]:
     """Photos as squares cut from their middle; those that cannot be decoded are left out and named in the note.
+
+    `marks`: what the photos' marks are, and what each number of them is called.
 
     Raises:
         CoreError: none of them can be decoded.
@@ -164,7 +204,7 @@ def photo_set(
         if index % _REPORT_EVERY == 0:
             yield Progress(step=index, steps=len(photos), text=f"decoding photo {index + 1:,} of {len(photos):,}")
         try:
-            thumbnails.append(_square(photo.open(), side))
+            thumbnails.append(square(photo.open(), side))
         except (CoreError, OSError) as error:
             bad.append(f"{photo.id} ({error.cause if isinstance(error, CoreError) else error.strerror})")
         else:
@@ -177,7 +217,7 @@ def photo_set(
     labels = np.array([photos[index].label for index in kept], np.int64)
 
     def source(side: int) -> ArrayDataset:
-        images = Drawn(lambda row, size: _square(photos[row].open(), size), kept, side)
+        images = Drawn(lambda row, size: square(photos[row].open(), size), kept, side)
         return ArrayDataset(name=name, split="photos", images=images, labels=labels, classes=classes)  # type: ignore[arg-type]
 
     return ImageSet(
@@ -188,8 +228,13 @@ def photo_set(
         classes=classes,
         thumbnails=np.stack(thumbnails),
         source=source,
-        note=f"Left out, because they cannot be read: {_some(bad)}." if bad else "",
+        note=f"Left out: {_some(bad)}." if bad else "",
         kind=kind,
+        attributes=(
+            (Attribute(title=marks[0], codes=np.array([photos[index].mark for index in kept]), values=marks[1]),)
+            if marks
+            else ()
+        ),
     )
 
 
@@ -285,7 +330,7 @@ def _file(path: Path, name: str, label: int) -> Photo:
     return Photo(id=name, open=lambda: decode_image(path.read_bytes(), name=path.name), label=label)
 
 
-def _square(image: Image.Image, side: int) -> np.ndarray:
+def square(image: Image.Image, side: int) -> np.ndarray:
     """(side, side, 3) uint8, cut from the middle."""
     return np.asarray(crop_to_square(image, Preprocessing(size=side, normalisation=IMAGENET_NORMALISATION)))
 

@@ -10,9 +10,12 @@ from PIL import Image
 from core.data.catalogue import sample_images
 from core.data.examples import EXAMPLES, load_example
 from core.data.framing import framed, split_view
+from core.data.grouped_sets import condition_set, split_set
 from core.data.image_sets import ImageSet, dataset_sample, folder_photos, photo_set, view_set
 from core.data.images import decode_image
 from core.data.paintings import paint
+from core.data.vector_sets import vector_set
+from core.data.vectors import read_vectors
 from core.errors import CoreError
 from core.reports import Progress
 
@@ -58,7 +61,9 @@ def _open_whole(address: str) -> Image.Image:
 def open_set(address: str) -> Generator[Progress, None, ImageSet]:
     """The pictures at `data:DATASET/SPLIT/COUNT/SEED`, `views:VIEWS/SEED` (of the bundled photos), or in a folder.
 
-    A folder's subfolders are its labels.
+    `splits:DATASET/COUNT/SEED` are those of all its splits, `conditions:DATASET/SPLIT/COUNT/SEED` those of one split as
+    they are and changed in four ways. `vectors:PATH` are those of a file of vectors, whose paths of pictures are looked
+    up beside it. A folder's subfolders are its labels.
 
     Raises:
         CoreError: there are none.
@@ -67,6 +72,20 @@ def open_set(address: str) -> Generator[Progress, None, ImageSet]:
     if kind == "data":
         name, split, (count, seed) = _of_dataset(address, rest)
         return (yield from dataset_sample(name, split, count, seed))
+    if kind == "conditions":
+        name, split, (count, seed) = _of_dataset(address, rest)
+        return (yield from condition_set(name, split, count, seed))
+    if kind == "splits":
+        name, *parts = rest.split("/")
+        count, seed = _numbers(address, parts)
+        return (yield from split_set(name, count, seed))
+    if kind == "vectors":
+        try:
+            data = Path(rest).read_bytes()
+        except (OSError, ValueError) as error:
+            raise CoreError(f"There is no file {rest!r} to read here.", "Save it under this name.") from error
+        table = read_vectors(data, rest)
+        return (yield from vector_set(table, name=address, title=Path(rest).name, beside=Path(rest).parent))
     if kind == "views":
         views, seed = _numbers(address, rest.split("/"))
         photos = [(example.title, load_example(example.name)) for example in EXAMPLES.values()]

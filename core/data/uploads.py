@@ -1,9 +1,9 @@
-"""Photos that somebody uploaded, kept on this machine for the browser that sent them.
+"""What somebody uploaded, kept on this machine for the browser that sent it: photos, sets of them, files of vectors.
 
-`VITRINE_HOME/uploads/OWNER/KEY.png`: OWNER is a hash of the browser's secret, so that the folder tells nobody how to
-ask for its photos; KEY is a hash of the pixels. Decoded pixels are kept and not the file that was sent: where a photo
-was taken, and with what, stays behind. What nobody has looked at for a month goes, and so does what takes too much
-room, the photos seen longest ago first.
+`VITRINE_HOME/uploads/OWNER/KEY.png`, and `.json` and `.npz` for the others: OWNER is a hash of the browser's secret, so
+that the folder tells nobody how to ask for its photos; KEY is a hash of the pixels. Decoded pixels are kept and not the
+file that was sent: where a photo was taken, and with what, stays behind. What nobody has looked at for a month goes,
+and so does what takes too much room, the photos seen longest ago first.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile, PngInfo
@@ -28,6 +29,7 @@ MOST_BYTES = 256 * 2**20  # of one browser
 MOST_BYTES_OF_ALL = 4 * 2**30
 MOST_DAYS = 30
 _KEY = re.compile(r"[0-9a-f]{16}")
+Kind = Literal["png", "json", "npz"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,21 +61,39 @@ def keep_upload(owner: str, upload: Upload) -> bool:
 
     What is too old or too much goes.
     """
-    if not are_kept():
-        return False
     said = PngInfo()
     said.add_itxt("Title", upload.title)
     said.add_itxt("Note", upload.note)
     buffer = io.BytesIO()
     upload.image.save(buffer, "PNG", compress_level=1, pnginfo=said)
+    return keep_file(owner, upload.key, "png", buffer.getvalue())
+
+
+def keep_file(owner: str, key: str, kind: Kind, data: bytes) -> bool:
+    """Keep other things of `owner` under the same rules, each by a key of 16 hexadecimal digits; False if it is not."""
     folder = _folder(owner)
+    if not are_kept() or not _KEY.fullmatch(key):
+        return False
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_atomically(folder / f"{upload.key}.png", buffer.getvalue())
+        write_atomically(folder / f"{key}.{kind}", data)
     except OSError:
         return False
     tidy_uploads()
-    return (folder / f"{upload.key}.png").is_file()
+    return (folder / f"{key}.{kind}").is_file()
+
+
+def find_file(owner: str, key: str, kind: Kind) -> bytes | None:
+    """What `keep_file` kept; None if there is none, or none any more."""
+    path = _folder(owner) / f"{key}.{kind}"
+    if not are_kept() or not _KEY.fullmatch(key):
+        return None
+    try:
+        data = path.read_bytes()
+        os.utime(path)  # it has been looked at
+    except OSError:
+        return None
+    return data
 
 
 def find_upload(owner: str, key: str) -> Upload | None:
@@ -101,16 +121,17 @@ def is_upload(owner: str, key: str) -> bool:
     return bool(are_kept() and _KEY.fullmatch(key) and (_folder(owner) / f"{key}.png").is_file())
 
 
-def list_uploads(owner: str) -> list[str]:
-    """The keys of everything that `owner` uploaded, what was looked at last first."""
-    return [path.stem for path, _, _ in reversed(_files(_folder(owner)))] if are_kept() else []
+def list_uploads(owner: str, kind: Kind = "png") -> list[str]:
+    """The keys of all photos, or other things, that `owner` uploaded, what was looked at last first."""
+    found = _files(_folder(owner)) if are_kept() else []
+    return [path.stem for path, _, _ in reversed(found) if path.suffix == f".{kind}"]
 
 
-def delete_upload(owner: str, key: str) -> None:
-    """Take a photo of `owner` off this machine."""
+def delete_upload(owner: str, key: str, kind: Kind = "png") -> None:
+    """Take a photo, or another thing, of `owner` off this machine."""
     if _KEY.fullmatch(key):
         with contextlib.suppress(OSError):
-            (_folder(owner) / f"{key}.png").unlink(missing_ok=True)
+            (_folder(owner) / f"{key}.{kind}").unlink(missing_ok=True)
 
 
 def tidy_uploads(now: float | None = None) -> None:
@@ -150,11 +171,11 @@ def _delete(paths: list[Path]) -> None:
 
 
 def _files(folder: Path) -> list[tuple[Path, float, int]]:
-    """The photos of a folder with the time that they were last looked at and their bytes, oldest first."""
+    """The things of a folder with the time that they were last looked at and their bytes, oldest first."""
     found = []
     with contextlib.suppress(OSError):
         for path in folder.iterdir():
-            if path.suffix == ".png" and _KEY.fullmatch(path.stem):
+            if path.suffix.removeprefix(".") in get_args(Kind) and _KEY.fullmatch(path.stem):
                 with contextlib.suppress(OSError):
                     status = path.stat()
                     found.append((path, status.st_mtime, status.st_size))

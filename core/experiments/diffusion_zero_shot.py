@@ -152,7 +152,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | Classification
     yield Progress(step=0, steps=steps, text=f"reading {len(labels):,} prompts")
     with torch.inference_mode():
         prompts = module.embed_prompts([fill_template(config.template, label) for label in labels])
-    precision = settle_precision(folder, config.precision, "inference").precision
+    precision = module.computes_in(settle_precision(folder, config.precision, "inference").precision)
     denoise = module.denoiser(prompts, precision)
     batch_size = _batch_size(config, folder, denoise, _latent(module, pictures[0], preprocessing), len(labels))
     classifications = yield from _classify_all(

@@ -12,10 +12,11 @@ import plotly.graph_objects as go
 from core.figures.overlay import to_data_uri
 from core.figures.theme import BASELINE, CATEGORICAL, finish
 from core.methods.clip.conditions import ConditionResult
-from core.shares import interval_words, share_with_interval
+from core.shares import counted, interval_words, share_with_interval
 from core.shares import share as share_words
 
 RIGHT, WRONG = "#009E73", "#D55E00"
+MOST_STACKED = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +105,41 @@ def plot_conditions(result: ConditionResult) -> go.Figure:
     legend = {"orientation": "h", "yanchor": "bottom", "y": 1.08, "x": 0}
     figure.update_layout(showlegend=bool(given))
     return finish(figure, height=140 + 46 * max(1, len(rows)), legend=legend, margin={"l": 8, "r": 8, "t": 48, "b": 8})
+
+
+def plot_condition_counts(result: ConditionResult) -> go.Figure:
+    """How many pictures were shown: a bar a condition, stacked by category.
+
+    Of more than `MOST_STACKED` categories the largest have a colour of their own; the others are one part.
+    """
+    shown = result.table[..., 1]
+    largest = np.argsort(-shown.sum(axis=0), kind="stable")
+    own = sorted(largest[:MOST_STACKED]) if len(largest) > MOST_STACKED + 1 else range(len(largest))
+    parts = [(result.categories[index], shown[:, index]) for index in own]
+    if (rest := shown.shape[1] - len(parts)) > 0:
+        others = shown.sum(axis=1) - np.sum([counts for _, counts in parts], axis=0)
+        parts.append((counted(rest, "other category", "other categories"), others))
+    totals = [f"{html.escape(row.condition)} ({row.count:,})" for row in result.rows]
+    figure = go.Figure(
+        [
+            go.Bar(
+                x=counts,
+                y=totals,
+                orientation="h",
+                name=html.escape(name),
+                marker={"color": BASELINE if place >= len(own) else CATEGORICAL[place % len(CATEGORICAL)]},
+                text=[f"{count:,}" if count else "" for count in counts],
+                textposition="inside",
+                insidetextanchor="middle",
+                hovertemplate=f"{html.escape(name)}: %{{x}} in %{{y}}<extra></extra>",
+            )
+            for place, (name, counts) in enumerate(parts)
+        ]
+    )
+    figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(title="pictures shown, by category", rangemode="tozero")
+    legend = {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "traceorder": "normal"}
+    return finish(figure, height=170 + 34 * len(totals), barmode="stack", legend=legend)
 
 
 def plot_categories(result: ConditionResult) -> go.Figure:

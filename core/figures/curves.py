@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from core.figures.theme import BASELINE, CATEGORICAL, finish
+from core.figures.theme import BASELINE, CATEGORICAL, finish, spread
 
 XAxis = Literal["epoch", "step", "minutes"]
 X_TITLES: dict[XAxis, str] = {"epoch": "epoch", "step": "step", "minutes": "minutes of training"}
@@ -279,15 +279,14 @@ def _label_ends(
         return
     everything = np.concatenate([np.asarray(trace.y, dtype=float) for trace in figure.data if trace.y[0] is not None])
     span = float(np.ptp(everything)) or 1.0
-    lowest = -np.inf
-    for place, value, title, position in sorted(labels, key=lambda label: label[1]):
-        lowest = max(value, lowest + 0.075 * 380 / height * span)
+    heights = spread([value for _, value, _, _ in labels], 0.075 * 380 / height * span)
+    for (place, value, title, position), written in zip(labels, heights, strict=True):
         number = f"{value:.1%}" if percent else f"{value:.3g}"
         short = title if len(title) <= LABEL_LETTERS else f"{title[: LABEL_LETTERS - 1]}…"
         text = number if len(labels) == 1 else short
         figure.add_annotation(
             x=place,
-            y=lowest,
+            y=written,
             text=f"<b>{text}</b>",
             showarrow=False,
             xanchor="left",

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from core.figures.attention import short_label
 from core.figures.overlay import to_data_uri
-from core.figures.theme import BASELINE, CATEGORICAL, colour_table, finish
+from core.figures.theme import BASELINE, CATEGORICAL, colour_table, finish, spread
 from core.methods.diffusion.denoising_view import DenoisingView
 from core.methods.diffusion.diffusion_classifier import Classification, excess_error
 
@@ -70,8 +70,9 @@ def plot_classification(classification: Classification, labels: Sequence[str]) -
         )
         if gone:
             figure.add_trace(_cross(prompt, last[prompt], mean, pruned[prompt].p_value, name))
-    _name_ends(figure, classification, labels, mean, last, [prompt for prompt in shown if prompt in colours], colours)
-    low, high = _reach(mean, half_width, [prompt for prompt in shown if prompt in colours], last)
+    named = [prompt for prompt in shown if prompt in colours]
+    low, high = _reach(mean, half_width, named, last)
+    _name_ends(figure, classification, labels, mean, last, named, colours, high - low)
     figure.update_xaxes(title="samples of noise and time step", range=[0, max(classification.step * 1.32, 12)])
     figure.update_yaxes(title="error above the leader's (%)", range=[low, high])
     return finish(figure, height=500)
@@ -182,17 +183,23 @@ def _name_ends(
     last: dict[int, int],
     named: Sequence[int],
     colours: dict[int, str],
+    reach: float,
 ) -> None:
-    """The names of the leading prompts at the ends of their lines, those of pruned ones smaller with their p-value."""
+    """The names of the leading prompts at the ends of their lines, those of pruned ones smaller with their p-value.
+
+    Args:
+        reach: the height of the plot, in per cent as on its axis.
+    """
     pruned = {each.prompt: each for each in classification.pruned}
-    for prompt in named:
+    heights = spread([float(mean[last[prompt], prompt]) for prompt in named], 0.045 * reach)
+    for prompt, height in zip(named, heights, strict=True):
         text = html.escape(short_label(labels[prompt], 18))
         gone = pruned.get(prompt)
         if gone is not None:
             text += " ×" if gone.p_value is None else f" × p={gone.p_value:.0e}"
         figure.add_annotation(
             x=last[prompt] + 1,
-            y=mean[last[prompt], prompt],
+            y=height,
             text=text,
             font={"color": colours[prompt], "size": 14 if gone is None else 12},
             xanchor="left",

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from PIL import Image, ImageColor, ImageDraw
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from core.figures.patches import enlarge
 from core.figures.theme import BASELINE, CATEGORICAL, finish
@@ -42,6 +42,25 @@ def label_palette(count: int) -> list[str]:
     return [_hex(index * 0.61803 % 1, 0.45 if index % 2 else 0.62) for index in range(count)]
 
 
+def share_groups(shares: np.ndarray, k: int) -> tuple[np.ndarray, list[str], list[str]]:
+    """Shares (images,) of `k` neighbours in groups of whole neighbours: codes, what each code means, its colour.
+
+    Five groups at most; of ten neighbours: none, 1–3, 4–6, 7–9, all.
+    """
+    counts = np.rint(np.asarray(shares) * k).astype(np.int64)
+    if k < len(SCALE):  # a colour for every count
+        palette = [SCALE[round(place * (len(SCALE) - 1) / max(k, 1))] for place in range(k + 1)]
+        return counts, [f"{each} of {k}" for each in range(k + 1)], palette
+    groups = [range(1), *(range(part[0], part[-1] + 1) for part in np.array_split(range(1, k), 3)), range(k, k + 1)]
+    words = ["none", *(_span(group) for group in groups[1:-1]), "all"]
+    codes = np.searchsorted([group[0] for group in groups], counts, side="right") - 1
+    return codes, [f"{each} of {k}" for each in words], list(SCALE)
+
+
+def _span(group: range) -> str:
+    return f"{group[0]}" if len(group) == 1 else f"{group[0]}–{group[-1]}"
+
+
 def thumbnail_sheet(thumbnails: np.ndarray) -> tuple[bytes, int]:
     """All thumbnails (images, side, side, 3) uint8 on one JPEG, row by row, and how many there are in a row.
 
@@ -59,11 +78,18 @@ def thumbnail_sheet(thumbnails: np.ndarray) -> tuple[bytes, int]:
 
 
 def gallery(
-    thumbnails: np.ndarray, colours: Sequence[str], *, columns: int, side: int = 96, gap: int = 8, rim: int = 5
+    thumbnails: np.ndarray,
+    colours: Sequence[str],
+    *,
+    columns: int,
+    side: int = 96,
+    gap: int = 8,
+    rim: int = 5,
+    marks: Sequence[str] = (),
 ) -> np.ndarray:
     """Pictures (images, side, side, 3) uint8 in rows, each with a rim of its colour: (height, width, 4) uint8.
 
-    RGBA, so that the gaps show the page.
+    RGBA, so that the gaps show the page. `marks`: a few letters in the corner of each, such as its rank.
     """
     columns = max(1, min(columns, len(thumbnails)))
     rows = -(-len(thumbnails) // columns)
@@ -73,8 +99,21 @@ def gallery(
         top, left = (place * (cell + gap) for place in divmod(index, columns))
         sheet[top : top + cell, left : left + cell] = (*ImageColor.getrgb(colour), 255)
         inner = slice(top + rim, top + rim + side), slice(left + rim, left + rim + side)
-        sheet[(*inner, slice(3))] = _enlarged(thumbnail, side)
+        picture = _enlarged(thumbnail, side)
+        sheet[(*inner, slice(3))] = _marked(picture, marks[index]) if marks else picture
     return sheet
+
+
+def _marked(picture: np.ndarray, mark: str) -> np.ndarray:
+    """Letters on black in the lower left corner."""
+    image = Image.fromarray(picture)
+    pen = ImageDraw.Draw(image)
+    font = ImageFont.load_default(size=22)
+    left, top, right, bottom = pen.textbbox((0, 0), mark, font=font)
+    height = image.height - (bottom - top) - 6
+    pen.rectangle((0, height, right - left + 6, image.height), fill="black")
+    pen.text((3 - left, height + 3 - top), mark, font=font, fill="white")
+    return np.asarray(image)
 
 
 def picture_plane(
@@ -82,6 +121,7 @@ def picture_plane(
     thumbnails: np.ndarray,
     colours: Sequence[str],
     *,
+    outlines: Sequence[str] = (),
     width: int = 2000,
     side: int = 64,
     paper: str = "#FFFFFFFF",
@@ -94,6 +134,7 @@ def picture_plane(
         coordinates: (images, 2 or 3).
         thumbnails: (images, side, side, 3) uint8.
         colours: of each image.
+        outlines: of each image, around its colour; none where it is empty.
         paper: what it is drawn on; "#FFFFFF00" lets the page shine through.
     """
     points = coordinates[:, :2] - coordinates[:, :2].min(axis=0)
@@ -113,10 +154,14 @@ def picture_plane(
     for index in np.setdiff1d(np.arange(len(places)), shown):
         x, y = places[index]
         pen.ellipse((x - 6, y - 6, x + 6, y + 6), fill=colours[index])
+        if outlines:
+            pen.ellipse((x - 9, y - 9, x + 9, y + 9), outline=outlines[index], width=3)
     for index in shown:
         left, top = places[index] - side // 2
         sheet.paste(Image.fromarray(_enlarged(thumbnails[index], side)), (int(left), int(top)))
         pen.rectangle((left - 2, top - 2, left + side + 1, top + side + 1), outline=colours[index], width=4)
+        if outlines:
+            pen.rectangle((left - 7, top - 7, left + side + 6, top + side + 6), outline=outlines[index], width=4)
     return np.asarray(sheet)
 
 
@@ -128,21 +173,29 @@ def plot_plane(
     legend: Sequence[str],
     palette: Sequence[str],
     selected: Sequence[int] = (),
+    outlines: Sequence[str] = (),
     method: str,
     height: int = 620,
 ) -> go.Figure:
-    """A plane (images, 2) or a space (images, 3), one trace a colour; what is selected has a dark rim."""
+    """A plane (images, 2) or a space (images, 3), one trace a colour; what is selected has a dark rim.
+
+    `outlines`: a colour for the rim of each image; what is selected is larger then.
+    """
     figure = go.Figure()
     flat = coordinates.shape[1] == 2
-    rim = np.zeros(len(coordinates))
-    rim[list(selected)] = 1.5
+    rims = np.array(outlines if len(outlines) else ["#111"] * len(coordinates), dtype=object)
+    rim = np.full(len(coordinates), 2.0 if len(outlines) else 0.0)
+    rim[list(selected)] = 2.0 if len(outlines) else 1.5
+    sizes = np.full(len(coordinates), (9 if len(outlines) else 6) if flat else 3)
+    if len(outlines):
+        sizes[list(selected)] += 5
     for code, name in enumerate(legend):
         rows = np.flatnonzero(np.asarray(codes) == code)
         if not len(rows):
             continue
-        marker: dict[str, Any] = {"size": 6 if flat else 3, "color": palette[code % len(palette)]}
+        marker: dict[str, Any] = {"size": sizes[rows], "color": palette[code % len(palette)]}
         if flat:
-            marker["line"] = {"color": "#111", "width": rim[rows]}
+            marker["line"] = {"color": list(rims[rows]), "width": rim[rows]}
         figure.add_trace(
             (go.Scattergl if flat else go.Scatter3d)(
                 **dict(zip("xyz", coordinates[rows].T, strict=False)),

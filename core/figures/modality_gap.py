@@ -10,8 +10,10 @@ from plotly.subplots import make_subplots
 
 from core.figures.theme import BASELINE, CATEGORICAL, finish
 from core.intervals import wilson_interval
+from core.methods.embeddings.embedding import TITLES, Method
 from core.methods.modality_gap.alignment_steps import AlignmentStep, Plane
 from core.methods.modality_gap.modality_gap import Budget, Outcome
+from core.methods.modality_gap.side_planes import SidePlane
 from core.seeding import stream
 
 IMAGES, TEXTS, FITTED = CATEGORICAL[0], CATEGORICAL[1], CATEGORICAL[3]
@@ -23,6 +25,11 @@ AXES: dict[Plane, tuple[str, str]] = {
     "gap": ("along the gap, from captions to images →", "first principal component of the rest"),
     "pca": ("first principal component", "second principal component"),
 }
+
+
+def drawn_rows(count: int) -> np.ndarray:
+    """Which of `count` pairs are drawn, the first of them with threads."""
+    return stream("pairs shown").permutation(count)[:POINTS]
 
 
 def plot_clouds(
@@ -42,7 +49,7 @@ def plot_clouds(
         by_class: colours tell classes, and only shapes images from captions.
     """
     images, texts = steps_shown[current].images[plane], steps_shown[current].texts[plane]
-    rows = stream("pairs shown").permutation(len(labels))[:POINTS]
+    rows = drawn_rows(len(labels))
     said = np.array([names[label] for label in labels], dtype=object)
     figure = go.Figure()
     threads = rows[:THREADS]
@@ -108,6 +115,48 @@ def plot_clouds(
         figure.update_yaxes(scaleanchor="x", constrain="domain")
         figure.update_xaxes(constrain="domain")
     return finish(figure, height=520, transition={"duration": 350, "easing": "cubic-in-out"})
+
+
+def plot_side_plane(
+    plane: SidePlane, *, names: Sequence[str], labels: np.ndarray, method: Method, by_class: bool = False
+) -> go.Figure:
+    """Both clouds in a plane of their own.
+
+    Args:
+        names: of the classes.
+        labels: (n,) class of each image.
+        by_class: colours tell classes, and only shapes images from captions.
+    """
+    figure = go.Figure()
+    palette = np.array(CATEGORICAL)
+    rows = drawn_rows(len(labels))
+    for points, classes, colour, symbol, size, title in (
+        (plane.images[rows], labels[rows], IMAGES, "circle", 6, "images"),
+        (plane.captions, plane.classes, TEXTS, "diamond", 10, "captions"),
+    ):
+        figure.add_trace(
+            go.Scatter(
+                x=points[:, 0],
+                y=points[:, 1],
+                mode="markers",
+                marker={
+                    "color": palette[classes % len(palette)] if by_class else colour,
+                    "symbol": symbol,
+                    "size": size,
+                    "opacity": 0.6 if symbol == "circle" else 0.95,
+                    "line": {"width": 0.5, "color": "white"},
+                },
+                name=title,
+                customdata=[names[each] for each in classes],
+                hovertemplate="%{customdata}<extra>" + title + "</extra>",
+            )
+        )
+    axes = [f"{TITLES[method]} {number}" for number in (1, 2)]
+    if plane.explained:
+        axes = [f"{axis} ({share:.0%} of the variance)" for axis, share in zip(axes, plane.explained, strict=True)]
+    figure.update_xaxes(title=axes[0], showticklabels=False, zeroline=False, constrain="domain")
+    figure.update_yaxes(title=axes[1], showticklabels=False, zeroline=False, scaleanchor="x", constrain="domain")
+    return finish(figure, height=420)
 
 
 def plot_alignment(steps_shown: Sequence[AlignmentStep], current: int, *, classes: int) -> go.Figure:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.figures.attention import short_label
-from core.figures.theme import BASELINE, CATEGORICAL, finish
+from core.figures.theme import BASELINE, CATEGORICAL, finish, spread
 from core.methods.accuracy.predictions import class_name
 from core.methods.precision.agreement import Agreement
 from core.methods.precision.memory_profile import MemoryProfile
@@ -75,7 +75,10 @@ def plot_memory(profiles: Mapping[str, MemoryProfile]) -> go.Figure:
         horizontal_spacing=0.12,
         subplot_titles=("weights, MiB", "activations alive, MiB"),
     )
-    for name, profile in profiles.items():
+    highest = max(float(profile.peak_mib.max()) for profile in profiles.values())
+    peaks = [float(profile.peak_mib[profile.highest]) for profile in profiles.values()]
+    heights = spread(peaks, 0.08 * highest)
+    for (name, profile), height in zip(profiles.items(), heights, strict=True):
         title, colour = FORMATS[name].title, FORMAT_COLOURS[name]
         figure.add_trace(
             go.Bar(
@@ -110,9 +113,21 @@ def plot_memory(profiles: Mapping[str, MemoryProfile]) -> go.Figure:
             go.Scatter(
                 x=[profile.highest],
                 y=[profile.peak_mib[profile.highest]],
-                mode="markers+text",
+                mode="markers",
                 marker={"color": colour, "size": 9},
+                hoverinfo="skip",
+                showlegend=False,
+            ),
+            row=1,
+            col=2,
+        )
+        figure.add_trace(
+            go.Scatter(
+                x=[profile.highest],
+                y=[height],
+                mode="text",
                 text=[f"  {_mib(float(profile.peak_mib.max()))}"],
+                textfont={"color": colour},
                 textposition="top right",
                 hoverinfo="skip",
                 showlegend=False,
@@ -120,9 +135,8 @@ def plot_memory(profiles: Mapping[str, MemoryProfile]) -> go.Figure:
             row=1,
             col=2,
         )
-    highest = max(float(profile.peak_mib.max()) for profile in profiles.values())
     figure.update_yaxes(rangemode="tozero", row=1, col=1)
-    figure.update_yaxes(range=[0, 1.18 * highest or 1], row=1, col=2)
+    figure.update_yaxes(range=[0, 1.18 * max(heights) or 1], row=1, col=2)
     figure.update_xaxes(title="modules, in the order they work →", row=1, col=2)
     # The bars say which colour is which.
     return finish(figure, height=320, showlegend=False, margin={"l": 8, "r": 8, "t": 40, "b": 8})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -65,6 +66,18 @@ def _literal(words: Any) -> Any:
         if any(each is not None for each in cleaned):
             return [each if new is None else new for each, new in zip(words, cleaned, strict=True)]
     return None
+
+
+def spread(values: Sequence[float], least: float) -> list[float]:
+    """Where to write the names of lines that end at `values`, in their order: pushed up where they would overprint.
+
+    Args:
+        least: the distance at which two names can be read, in the unit of `values`.
+    """
+    places, lowest = [0.0] * len(values), -np.inf
+    for index in sorted(range(len(values)), key=values.__getitem__):
+        lowest = places[index] = max(values[index], lowest + least)
+    return places
 
 
 @lru_cache(maxsize=8)

@@ -55,12 +55,12 @@ def plot_strategy_slopes(results: Sequence[ZeroShotScores], titles: Sequence[str
     """
     values = 100 * np.stack([result.probabilities[image] for result in results])
     shown = leading_labels(results, image=image, count=5 * HIGHLIGHTED)
-    figure = go.Figure()
+    traces, words = [], []  # added at once: one by one, Plotly checks all of them each time
     places = list(range(len(titles)))
     for rank, label in enumerate(shown):
         highlighted = rank < HIGHLIGHTED
         name = short_label(results[0].labels[label], 24)
-        figure.add_trace(
+        traces.append(
             go.Scatter(
                 x=places,
                 y=values[:, label],
@@ -78,15 +78,18 @@ def plot_strategy_slopes(results: Sequence[ZeroShotScores], titles: Sequence[str
     reach = float(values.max()) or 1.0
     for rank, place in enumerate(_spaced(ends, reach * 0.07)):
         label = shown[rank]
-        figure.add_annotation(
-            x=places[-1],
-            y=place,
-            text=html.escape(short_label(results[0].labels[label], 20)),
-            font={"color": CATEGORICAL[rank], "size": 14},
-            xanchor="left",
-            xshift=10,
-            showarrow=False,
+        words.append(
+            {
+                "x": places[-1],
+                "y": place,
+                "text": html.escape(short_label(results[0].labels[label], 20)),
+                "font": {"color": CATEGORICAL[rank], "size": 14},
+                "xanchor": "left",
+                "xshift": 10,
+                "showarrow": False,
+            }
         )
+    figure = go.Figure(traces, layout={"annotations": words})
     figure.update_xaxes(
         tickvals=places,
         ticktext=[title.replace(" ", "<br>", 1) if len(title) > 14 else title for title in titles],
@@ -106,10 +109,10 @@ def plot_template_scores(
         probabilities: (templates, labels) in [0, 1], each sentence as a classifier of its own.
         together: (labels,) in [0, 1], the ensemble.
     """
-    figure = go.Figure()
+    traces, lines = [], []
     jitter = np.linspace(-0.26, 0.26, len(templates)) if len(templates) > 1 else np.zeros(1)
     for place, label in enumerate(labels):
-        figure.add_trace(
+        traces.append(
             go.Scatter(
                 x=100 * probabilities[:, place],
                 y=place + jitter,
@@ -120,14 +123,17 @@ def plot_template_scores(
                 showlegend=False,
             )
         )
-        figure.add_shape(
-            type="line",
-            x0=100 * together[place],
-            x1=100 * together[place],
-            y0=place - 0.38,
-            y1=place + 0.38,
-            line={"color": CATEGORICAL[place % len(CATEGORICAL)], "width": 4},
+        lines.append(
+            {
+                "type": "line",
+                "x0": 100 * together[place],
+                "x1": 100 * together[place],
+                "y0": place - 0.38,
+                "y1": place + 0.38,
+                "line": {"color": CATEGORICAL[place % len(CATEGORICAL)], "width": 4},
+            }
         )
+    figure = go.Figure(traces, layout={"shapes": lines})
     figure.update_yaxes(
         tickvals=list(range(len(labels))),
         ticktext=[f"{html.escape(short_label(label, 24))} " for label in labels],

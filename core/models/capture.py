@@ -7,7 +7,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 
 @contextmanager
@@ -35,9 +38,77 @@ def captured(modules: Iterable[nn.Module], what: Literal["input", "output"] = "o
 @contextmanager
 def eager_attention(model: Any) -> Iterator[None]:
     """Switch a transformers model to the attention that returns its weights; fused kernels hand over none, silently."""
+    with _attention(model, "eager"):
+        yield
+
+
+def can_fuse(model: Any) -> bool:
+    """Whether a transformers model has a path through PyTorch's fused kernel that can be taken now."""
+    fused = model.config._attn_implementation == "sdpa"
+    return fused or (getattr(model, "_supports_sdpa", False) and model._can_set_attn_implementation())
+
+
+@contextmanager
+def fused_attention(model: Any) -> Iterator[None]:
+    """Switch a transformers model that `can_fuse` to PyTorch's fused kernel."""
+    with _attention(model, "sdpa"):
+        yield
+
+
+@contextmanager
+def _attention(model: Any, implementation: str) -> Iterator[None]:
     before = model.config._attn_implementation
-    model.set_attn_implementation("eager")
+    if before == implementation:
+        yield
+        return
+    model.set_attn_implementation(implementation)
     try:
         yield
     finally:
         model.set_attn_implementation(before)
+
+
+@contextmanager
+def head_means() -> Iterator[list[Tensor]]:
+    """Collect the head mean of every fused attention of this thread, (batch, 1, queries, keys) fp32, in call order.
+
+    The values still go through the fused kernel, which hands over no weights: queries and keys are multiplied once
+    more, for a few images at a time, so that no layer's heads are ever in memory for the whole batch.
+    """
+    collected: list[Tensor] = []
+    with _Watching(collected):
+        yield collected
+
+
+class _Watching(TorchFunctionMode):
+    """Sees the calls of fused attention, whichever library makes them; modes belong to a thread."""
+
+    def __init__(self, collected: list[Tensor]) -> None:
+        super().__init__()
+        self.collected = collected
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is F.scaled_dot_product_attention:
+            self.collected.append(_head_mean(*args[:2], **{k: v for k, v in kwargs.items() if k in _SHAPING}))
+        return func(*args, **kwargs)
+
+
+_SHAPING = ("query", "key", "attn_mask", "scale")
+
+
+def _head_mean(query: Tensor, key: Tensor, *, attn_mask: Tensor | None = None, scale: float | None = None) -> Tensor:
+    """(batch, 1, queries, keys): the softmax weights of (batch, heads, tokens, head_dim), averaged over the heads."""
+    batch, heads, queries, head_dim = query.shape
+    query = query * (head_dim**-0.5 if scale is None else scale)
+    mean = torch.empty(batch, 1, queries, key.shape[-2], device=query.device)
+    # On a CPU one image at a time, whose heads then stay in its cache; a GPU wants more at once.
+    chunk = 1 if query.device.type == "cpu" else max(1, 2**26 // (heads * queries * key.shape[-2]))
+    for start in range(0, batch, chunk):
+        some = slice(start, start + chunk)
+        logits = query[some] @ key[some].transpose(-2, -1)
+        if attn_mask is not None:
+            mask = attn_mask[some] if attn_mask.ndim == 4 and len(attn_mask) == batch else attn_mask
+            logits = logits.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else logits + mask
+        torch.mean(logits.softmax(dim=-1, dtype=torch.float32), dim=1, keepdim=True, out=mean[some])
+    return mean

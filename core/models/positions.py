@@ -97,7 +97,7 @@ def sinusoids(positions: int, embed_dim: int) -> Tensor:
 
 def build_positions(
     kind: Positional, grid: tuple[int, int], embed_dim: int, prefix_tokens: int
-) -> NoPositions | Learned1D | Learned2D | Sinusoidal:
+) -> NoPositions | Learned1D | Learned2D | Sinusoidal | FixedPositions:
     """The module whose `table()` is added once, after the class token is put in front."""
     if kind == "none":
         return NoPositions()

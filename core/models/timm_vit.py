@@ -5,7 +5,7 @@ Source: Wightman, pytorch-image-models; the models' papers are named in timm's o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import IncompatibleError, ShapeError
-from core.models.capture import captured
+from core.models.capture import captured, head_means
 from core.models.input_size import with_own_parts
 from core.models.reading import attention_pooling, by_gradient, find_reading, pooling_weights, shares_of
 from core.models.trace import Reading, Trace, check_trace
@@ -81,8 +81,17 @@ class TimmViT(nn.Module):
     def trace(self, images: Tensor) -> Trace:
         """The same forward pass with explicit attention, keeping the tokens and attention of every layer."""
         dropouts = [block.attn.attn_drop for block in self.model.blocks]
-        with self._explicit_attention(), captured(dropouts) as attention, captured(self.model.blocks) as tokens:
+        with self._fused_attention(False), captured(dropouts) as attention, captured(self.model.blocks) as tokens:
             features = self._features(images)
+        return self._traced(features, attention, tokens)
+
+    def trace_mean(self, images: Tensor) -> Trace:
+        """As `trace`, with the mean of the heads for attention, (batch, 1, tokens, tokens), and no tokens."""
+        with torch.no_grad(), self._fused_attention(True), head_means() as means:
+            features = self._features(images)
+        return self._traced(features, means, ()) if len(means) == self.depth else self.trace(images)
+
+    def _traced(self, features: Tensor, attention: Sequence[Tensor], tokens: Sequence[Tensor]) -> Trace:
         trace = Trace(
             attention=tuple(attention),
             tokens=tuple(tokens),
@@ -129,14 +138,14 @@ class TimmViT(nn.Module):
         return self.model.forward_features(images)
 
     @contextmanager
-    def _explicit_attention(self) -> Iterator[None]:
-        """Take the path on which the weights exist as a tensor; the fused kernel never calls `attn_drop`."""
+    def _fused_attention(self, fused: bool) -> Iterator[None]:
+        """Take the fused kernel, or the path on which the weights exist as a tensor: the first calls no `attn_drop`."""
         attentions = [block.attn for block in self.model.blocks]
         before = [attention.fused_attn for attention in attentions]
         for attention in attentions:
-            attention.fused_attn = False
+            attention.fused_attn = fused
         try:
             yield
         finally:
-            for attention, fused in zip(attentions, before, strict=True):
-                attention.fused_attn = fused
+            for attention, earlier in zip(attentions, before, strict=True):
+                attention.fused_attn = earlier

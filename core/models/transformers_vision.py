@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import IncompatibleError, ShapeError
-from core.models.capture import captured, eager_attention
+from core.models.capture import can_fuse, captured, eager_attention, fused_attention, head_means
 from core.models.layers import first_tensor
 from core.models.reading import (
     asking,
@@ -229,6 +229,32 @@ class TransformersViT(TransformersModel):
             prefix_tokens=prefix_tokens,
             pooling=self._reading(images, prefix_tokens),
         )
+
+    def trace_mean(self, images: Tensor) -> Trace:
+        """As `trace`, with the mean of the heads for attention, (batch, 1, tokens, tokens), and no tokens."""
+        if not can_fuse(self.model):
+            return self.trace(images)
+        with (
+            torch.no_grad(),
+            fused_attention(self.model),
+            head_means() as means,
+            captured(self.heads, "input") as read,
+        ):
+            output = self._run(images)
+        if len(means) != self.depth:  # an attention of its own, or a pooling head that attends too
+            return self.trace(images)
+        grid = self._grid(images)
+        prefix_tokens = means[0].shape[-1] - grid[0] * grid[1]
+        trace = Trace(
+            attention=tuple(means),
+            tokens=(),
+            embedding=self._embedding(output, read),
+            logits=output.logits if self.classifies else None,
+            grid=grid,
+            prefix_tokens=prefix_tokens,
+            pooling=self._reading(images, prefix_tokens),
+        )
+        return check_trace(trace, self.depth)
 
     def positions(self) -> tuple[Tensor | None, tuple[int, int], int]:
         """The positional table (tokens, dim), or None; its grid; the tokens before it (registers have no position)."""

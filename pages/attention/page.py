@@ -20,7 +20,6 @@ from pages.attention.parts import (
     compare_part,
     distance_part,
     explanations_part,
-    gradcam_part,
     look_part,
     packed_of,
     predictions_part,
@@ -38,6 +37,7 @@ from pages.shared.cache import (
     maps_of,
     reader_name,
 )
+from pages.shared.charts import show_chart
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
@@ -76,9 +76,14 @@ def looked_at() -> AttentionView:
 def maps_view(name: str, picture: Picture, key: str, **options: Any) -> None:
     """The component for one model and one photo; `options` as it takes them."""
     maps, model = maps_of(name, picture.digest, picture.image), loaded_model(name)
-    photos = [display_photo(model, picture.digest, picture.image, as_seen=seen) for seen in (False, True)]
+
+    def address(*, as_seen: bool) -> str:
+        photo = display_photo(model, picture.digest, picture.image, as_seen=as_seen)
+        return data_uri(photo, f"{picture.digest}/{photo.shape}/{model.network.preprocessing}")
+
     attention_view(
-        *(data_uri(each, f"{picture.digest}/{each.shape}/{model.network.preprocessing}") for each in photos),
+        address(as_seen=False),
+        address(as_seen=True),
         maps,
         packed_of(name, picture.digest, picture.image),
         title=picture.title,
@@ -182,9 +187,8 @@ def explanations_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
 
 def distance_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
     maps, shown = maps_of(name, picture.digest, picture.image), distance_part(view, picture)
-    st.plotly_chart(
+    show_chart(
         shown.figures["distance"],
-        width="stretch",
         key="distance",
         alt="Mean attention distance of every head, by layer.",
     )
@@ -202,7 +206,8 @@ def predictions_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
     if not shown.figures:
         st.info(f"{plain(model.spec.title)} has no classification head. {plain(second_opinion(picture))}")
         return view, shown
-    st.plotly_chart(shown.figures["predictions"], width="stretch", key="bars", alt="The five likeliest classes.")
+    show_chart(shown.figures["predictions"], key="bars", alt="The five likeliest classes.")
+    page_link("classifiers", "Several photos by several classifiers, in one table", "table_chart")
     return view, shown
 
 
@@ -253,9 +258,8 @@ def compare_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
     shown = compare_part(view, picture, other)
     draw_sides(view, shown, (picture, other))
     if "compare_distance" in shown.figures:
-        st.plotly_chart(
+        show_chart(
             shown.figures["compare_distance"],
-            width="stretch",
             key="compare_distance",
             alt="Attention distance of both models.",
         )
@@ -263,13 +267,13 @@ def compare_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
 
 
 def cnn_view(view: AttentionView) -> tuple[AttentionView, ViewPart]:
-    """A CNN has no attention to look at: Grad-CAM, large, beside what the model says."""
+    """A CNN has no attention to look at: Grad-CAM and its like, large, beside what the model says."""
     left, right = st.columns([11, 9], gap="medium")
     with right:
         view = class_choice(view)
         view, predictions = predictions_tab(view)
         page_link("masking", "Does the map matter? Take those patches away", "grid_off")
-    shown = gradcam_part(view, picture)
+    shown = explanations_part(view, picture)
     with left:
         draw(shown, columns=1)
     return view, predictions.beside(shown)

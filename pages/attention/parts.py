@@ -132,18 +132,6 @@ def predictions_part(view: AttentionView, picture: Picture) -> ViewPart:
     )
 
 
-def gradcam_part(view: AttentionView, picture: Picture) -> ViewPart:
-    """A CNN's map for the chosen class."""
-    values = explanation_of(view.model, picture.digest, "gradcam", view.class_index, picture.image)
-    photo = display_photo(loaded_model(view.model), picture.digest, picture.image)
-    return ViewPart(
-        pictures={"gradcam": overlay(photo, values)},
-        captions={"gradcam": "Grad-CAM: what spoke for the chosen class"},
-        arrays={"explanation_gradcam": values},
-        table=as_table({"explanation_gradcam": values}),
-    )
-
-
 def compare_part(view: AttentionView, picture: Picture, other: Picture) -> ViewPart:
     """Two models or two images on one scale, and for two models their difference.
 

@@ -8,7 +8,7 @@ from core.data.pictures import open_picture
 from core.data.transforms import crop_to_square, display_preprocessing, shared_part, to_batch
 from core.figures.overlay import centre, difference, dim_outside, mosaic, overlay, scale_of, to_png
 from core.methods.accuracy.predictions import predict_logits, top_predictions
-from core.methods.accuracy.targets import Target, pick_target
+from core.methods.accuracy.targets import pick_target
 from core.methods.attention.attention import (
     Direction,
     Fusion,
@@ -20,7 +20,6 @@ from core.methods.attention.attention import (
     shown_map,
 )
 from core.methods.attention.explanations import explanations_for
-from core.methods.attention.gradcam import grad_cam
 from core.methods.attention.rollout import rollout_maps, rollout_to
 from core.models.weights import load
 
@@ -34,7 +33,7 @@ DIRECTION: Direction = "to"  # what the patch attends to, or which attend to it:
 KIND = "attention"  # of the layer; or "rollout", from the first layer up to it
 MASS = 1.0  # below 1: show the patches that hold this share of the map
 AS_SEEN = False  # the photo at the model's resolution
-TAB: str | None = "Explanations"  # the part of the page that follows; None: Grad-CAM, for a model without attention
+TAB: str | None = "Explanations"  # the part of the page that follows; None: for a model without attention
 CLASS_INDEX: int | None = None  # that is explained; None: the likeliest
 FUSION: Fusion = "mean"  # of the heads, for the rollout among the explanations
 DISCARD = 0.0
@@ -52,10 +51,7 @@ classifies = not model.spec.lacks("classifier")
 arrays: dict[str, np.ndarray] = {}
 pictures: dict[str, np.ndarray] = {}
 
-if TAB is None:
-    arrays["explanation_gradcam"] = grad_cam(model.module, batch, Target(CLASS_INDEX))
-    pictures["gradcam"] = overlay(photo, arrays["explanation_gradcam"])
-else:
+if TAB is not None:
     maps = attention_maps(model.module, batch)
     if KIND == "rollout":
         values = rollout_to(maps, LAYER, HEAD, PATCH)
@@ -71,7 +67,7 @@ else:
     pictures["mosaic"] = mosaic(photo, readout_maps(maps), signed=maps.signed, masks=masks)
     arrays |= {"map": values, "readout": readout_maps(maps), "rollout": rollout_maps(maps)}
 
-if TAB == "Explanations":
+if TAB in ("Explanations", None):
     target = pick_target(model.module, batch, CLASS_INDEX, classifier=classifies)
     for method in explanations_for(model.spec):
         if method.name == "rollout":

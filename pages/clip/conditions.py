@@ -8,15 +8,17 @@ from core.data.catalogue import installed_datasets, usual_split
 from core.data.conditions import CONDITIONS
 from core.data.prompts import STRATEGIES
 from core.errors import CoreError
-from core.figures.conditions import condition_sheet, plot_categories, plot_conditions
+from core.figures.conditions import condition_sheet, plot_categories, plot_condition_counts, plot_conditions
 from pages.clip.conditions_answers import (
     EXAMPLES,
     ConditionRequest,
     Found,
     Source,
     answer,
+    count_of_each,
     headline,
     kept_cues,
+    left_out_of_all,
     read_question,
     sheet_tiles,
     table,
@@ -51,7 +53,7 @@ def panel(name: str) -> None:
         found = answer(name, question)
         st.markdown(f"#### {plain(headline(found))}")
         st.html(condition_sheet(found.result, kept_cues(question, found.set), sheet_tiles(found)))
-        _notes(name, found)
+        _notes(name, question, found)
     if found is None:
         return
     with st.expander("Accuracies with intervals", icon=":material/bar_chart:", expanded=True):
@@ -72,6 +74,12 @@ def panel(name: str) -> None:
             alt="Share named right for each category in each condition.",
         )
         right.dataframe(table(found.result), hide_index=True, width="stretch")
+        st.plotly_chart(
+            plot_condition_counts(found.result),
+            width="stretch",
+            key="conditions_counts",
+            alt="How many pictures of each category each condition shows, as stacked bars.",
+        )
 
 
 def export(name: str) -> Export:
@@ -81,7 +89,11 @@ def export(name: str) -> Export:
     return Export(
         stem="conditions",
         recipe=filled_recipe("clip", "conditions", **recipe_settings(name, question)),
-        figures={"accuracies": plot_conditions(found.result), "categories": plot_categories(found.result)},
+        figures={
+            "accuracies": plot_conditions(found.result),
+            "categories": plot_categories(found.result),
+            "counts": plot_condition_counts(found.result),
+        },
         table=table(found.result),
         facts={
             "model": name,
@@ -102,7 +114,7 @@ def recipe_settings(name: str, question: ConditionRequest) -> dict[str, object]:
         "source": question.source,
         "data": question.data,
         "splits": (usual_split(question.data),) if of_dataset else (),
-        "count": question.count,
+        "count": count_of_each(question),
         "strengths": dict(question.strengths),
         "templates": list(question.templates),
         "references": question.references,
@@ -147,15 +159,7 @@ def _form() -> ConditionRequest:
             key=f"conditions_{source}_data",
             bind="query-params",
         )
-    st.number_input(
-        "Pictures of each category",
-        1,
-        500,
-        4,
-        key="conditions_count",
-        bind=bound("conditions_count"),
-        help="In each condition. More take longer and make the intervals narrower.",
-    )
+    _count_input(source)
     if source == "made":
         with st.popover("How strong", icon=":material/tune:", width="stretch"):
             for kind, condition in CONDITIONS.items():
@@ -183,8 +187,34 @@ def _form() -> ConditionRequest:
     return read_question()
 
 
-def _notes(name: str, found: Found) -> None:
+def _count_input(source: Source) -> None:
+    """How many pictures: what is stored by condition is shown whole, what is made takes five passes of each."""
+    if source == "made":
+        st.number_input(
+            "Pictures of each category",
+            1,
+            500,
+            4,
+            key="conditions_count",
+            bind=bound("conditions_count"),
+            help="In each condition. More take longer and make the intervals narrower.",
+        )
+    else:
+        st.number_input(
+            "Pictures of each category, 0 is all",
+            0,
+            500,
+            0,
+            key="conditions_most",
+            bind=bound("conditions_most"),
+            help="In each condition.",
+        )
+
+
+def _notes(name: str, question: ConditionRequest, found: Found) -> None:
     """What was left out, and what the model has never heard of."""
+    if left_out := left_out_of_all(question, found.set):
+        st.caption(f":material/info: {plain(left_out)}")
     if skipped := found.answers.skipped:
         why = next(iter(skipped.values()))
         st.caption(f":material/info: {len(skipped):,} of {len(found.set.pictures):,} could not be shown: {plain(why)}")

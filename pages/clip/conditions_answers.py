@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from core.data.catalogue import usual_split
-from core.data.condition_sets import ConditionSet, made_conditions, stored_conditions
+from core.data.condition_sets import ConditionSet, made_conditions, most_of_each, stored_conditions
 from core.data.conditions import CONDITIONS, ConditionName
 from core.data.labelled_pictures import LabelledPictures, dataset_pictures, example_pictures, folder_pictures
 from core.data.prompts import STRATEGIES
@@ -43,7 +43,11 @@ MOST_PICTURES = 6000
 
 @dataclass(frozen=True, kw_only=True)
 class ConditionRequest:
-    """Which pictures, how they are asked about, and what the answers are compared with."""
+    """Which pictures, how they are asked about, and what the answers are compared with.
+
+    Attributes:
+        count: pictures of each category in each condition; 0 is all, of what is stored so.
+    """
 
     source: Source
     data: str
@@ -84,7 +88,7 @@ def read_question() -> ConditionRequest:
     return ConditionRequest(
         source=source,
         data=data or EXAMPLES,
-        count=int(state.get("conditions_count", 4)),
+        count=int(state.get("conditions_count", 4) if source == "made" else state.get("conditions_most", 0)),
         strengths=strengths,
         strategy=state.get("conditions_strategy", "photo"),
         references=state.get("conditions_reference", ""),
@@ -97,10 +101,8 @@ def picture_set(question: ConditionRequest) -> ConditionSet:
     Raises:
         CoreError: they are not on this machine, or too many.
     """
-    if question.source == "folder":
-        found = stored_conditions(folder_pictures(question.data), question.count)
-    elif question.source == "stored":
-        found = stored_conditions(dataset_pictures(question.data), question.count)
+    if question.source != "made":
+        found = stored_conditions(_stored(question), count_of_each(question))
     else:
         found = made_conditions(_ordinary(question.data), question.count, dict(question.strengths))
     if len(found.pictures) > MOST_PICTURES:
@@ -114,7 +116,8 @@ def picture_set(question: ConditionRequest) -> ConditionSet:
 def answer(name: str, question: ConditionRequest) -> Found:
     """What the model says of every picture; computed once for the pictures, again for other words."""
     found = picture_set(question)
-    answers = _answers(name, question.pictures, found)
+    # All may be fewer than all: how many they are belongs to the key.
+    answers = _answers(name, (*question.pictures, len(found.pictures)), found)
     weights = weights_of(name, found.categories, question.templates)
     predicted = (unit(answers.values) @ weights.T).argmax(axis=1)
     references = parse_references(question.references, found.conditions)
@@ -172,6 +175,27 @@ def table(result: ConditionResult) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def _stored(question: ConditionRequest) -> LabelledPictures:
+    return folder_pictures(question.data) if question.source == "folder" else dataset_pictures(question.data)
+
+
+def count_of_each(question: ConditionRequest) -> int:
+    """How many pictures of each category are taken, 0 for all: as many as there is room for where all are asked for."""
+    if question.source == "made" or question.count:
+        return question.count
+    return most_of_each(_stored(question), MOST_PICTURES)
+
+
+def left_out_of_all(question: ConditionRequest, found: ConditionSet) -> str:
+    """Where all were asked for and not all were taken, how many, as a sentence."""
+    if question.source == "made" or question.count:
+        return ""
+    total = sum(map(len, _stored(question).groups.values()))
+    if len(found.pictures) == total:
+        return ""
+    return f"{len(found.pictures):,} of {total:,} pictures, as many of each category as there is room for here."
 
 
 def _ordinary(data: str) -> LabelledPictures:

@@ -21,10 +21,12 @@ from core.methods.clip.disagreements import (
     imagenet_index,
 )
 from core.shares import counted
+from pages.clip.collecting import collecting_row
 from pages.clip.disagreements_closer import look_closer
 from pages.clip.disagreements_comparison import (
     EXAMPLES,
     FOLDER,
+    UPLOADS,
     DisagreementRequest,
     Found,
     check_classes,
@@ -36,6 +38,7 @@ from pages.clip.disagreements_comparison import (
     wording,
 )
 from pages.clip.disagreements_words import difference_sentence, divided_classes, headline, table
+from pages.clip.own_classes import own_classes_form
 from pages.shared.address import bound
 from pages.shared.errors import guard
 from pages.shared.export import Export
@@ -67,6 +70,7 @@ def panel(name: str) -> None:
             key="disagreements_outcomes",
             alt="How many pictures both models name, only one of them, or neither.",
         )
+        collecting_row(question, found)
         if difference := difference_sentence(found.comparison, clip):
             st.caption(plain(difference))
         for who, title, colour in (
@@ -121,11 +125,13 @@ def export(name: str) -> Export:
 def recipe_settings(question: DisagreementRequest) -> dict[str, object]:
     """What the recipe asks: the same."""
     source = question.data if question.data in (FOLDER, EXAMPLES) else "data"
+    if question.data == UPLOADS:  # saved beside the script, in a folder for each class
+        source = FOLDER
     return {
         "clip": question.clip,
         "classifier": question.classifier,
         "source": source,
-        "data": {FOLDER: question.folder, EXAMPLES: ""}.get(question.data, question.data),
+        "data": {FOLDER: question.folder, EXAMPLES: "", UPLOADS: "photos"}.get(question.data, question.data),
         "splits": (usual_split(question.data),) if source == "data" else (),
         "count": question.count,
         "allowed": seen_classes(question.clip) if question.only_seen else None,
@@ -145,12 +151,13 @@ def _form(name: str) -> DisagreementRequest | None:
     check_classes(classifier)
     installed = installed_datasets()
     names = [each for each in PREFERRED if each in installed]
-    names += [each for each in installed if each not in names and _knows(each)] + [EXAMPLES, FOLDER]
+    names += [each for each in installed if each not in names and _knows(each)] + [EXAMPLES, UPLOADS, FOLDER]
     st.selectbox(
         "Pictures",
         names,
         format_func=lambda each: (
-            {EXAMPLES: "The bundled photos", FOLDER: "Folder on this machine"}.get(each) or installed[each]["title"]
+            {EXAMPLES: "The bundled photos", UPLOADS: "Your own photos", FOLDER: "Folder on this machine"}.get(each)
+            or installed[each]["title"]
         ),
         key="disagreements_data",
         bind="query-params",
@@ -164,6 +171,8 @@ def _form(name: str) -> DisagreementRequest | None:
         )
         if not st.session_state.get("disagreements_folder", "").strip():
             raise CoreError("Which folder?", "It holds a folder per class, named by its ImageNet id or name.")
+    if st.session_state["disagreements_data"] == UPLOADS:
+        own_classes_form()
     st.number_input(
         "Pictures at most", 10, 20_000, 150, 50, key="disagreements_count", bind=bound("disagreements_count")
     )

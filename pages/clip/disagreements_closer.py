@@ -16,6 +16,7 @@ from core.methods.clip.disagreements import (
     class_tree,
     common_ancestor,
 )
+from pages.clip.collecting import collect_button
 from pages.clip.disagreements_comparison import (
     DisagreementRequest,
     Found,
@@ -45,6 +46,7 @@ def look_closer(question: DisagreementRequest, found: Found) -> None:
     first, second, third = st.columns([2, 4, 5], gap="medium")
     with first:
         st.image(found.pictures[verdict.picture].open(), width="stretch", alt=names[verdict.label])
+        collect_button(question, found, verdict)
     with second:
         clip, classifier = titles(question)
         st.plotly_chart(

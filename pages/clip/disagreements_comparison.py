@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -19,7 +20,8 @@ from core.data.labelled_pictures import (
     folder_pictures,
 )
 from core.data.prompts import STRATEGIES
-from core.errors import IncompatibleError
+from core.data.wordnet import find_synset
+from core.errors import CoreError, IncompatibleError
 from core.methods.accuracy.batched_answers import Answers, ask_about
 from core.methods.clip.disagreements import (
     Disagreements,
@@ -31,19 +33,26 @@ from core.methods.clip.disagreements import (
 from core.methods.clip.zero_shot import Scale, zero_shot_scores
 from core.reports import OnProgress, silent
 from pages.shared.cache import in_use, loaded_model
+from pages.shared.pictures import picture_at
 from pages.shared.results import shared
 from pages.shared.zero_shot import encoder, labels_seen, weights_of
 
 CLASSES = 1000
+OWN_CLASSES = "disagreements_own_classes"  # of the session: ids by the addresses of one's own photos
 Opener = Callable[[], Image.Image]
 
 
-EXAMPLES, FOLDER = "examples", "folder"
+EXAMPLES, FOLDER, UPLOADS = "examples", "folder", "uploads"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DisagreementRequest:
-    """Which pictures, which two models, how many classes count."""
+    """Which pictures, which two models, how many classes count.
+
+    Attributes:
+        data: a data set, or one of `EXAMPLES`, `FOLDER` and `UPLOADS`.
+        folder: its path; of uploads, their addresses with the ids of their classes.
+    """
 
     clip: str
     classifier: str
@@ -72,12 +81,29 @@ def read_question(name: str) -> DisagreementRequest:
         clip=name,
         classifier=state.get("classifier", ""),
         data=state.get("disagreements_data") or EXAMPLES,
-        folder=state.get("disagreements_folder", "").strip(),
+        folder=_own_classes() if state.get("disagreements_data") == UPLOADS else _folder_named(),
         count=int(state.get("disagreements_count", 150)),
         only_seen=bool(state.get("disagreements_seen", True)) and bool(seen_classes(name)),
         strategy=state.get("disagreements_strategy", "photo"),
         top=int(state.get("disagreements_top", 5)),
     )
+
+
+def _folder_named() -> str:
+    return str(st.session_state.get("disagreements_folder", "")).strip()
+
+
+def _own_classes() -> str:
+    """What was said of the photos of one's own, as part of a question."""
+    given: dict[str, str] = st.session_state.get(OWN_CLASSES, {})
+    return ",".join(f"{key}={wnid}" for key, wnid in sorted(given.items()))
+
+
+def source_words(question: DisagreementRequest, title: str) -> str:
+    """Where a picture is from, to begin with."""
+    if question.data == UPLOADS:
+        return f"My own photo, {title}"
+    return f"{chosen_source(question).title}, {title}"
 
 
 def wording(name: str) -> Literal["wordnet", "openai"]:
@@ -109,7 +135,7 @@ def chosen_pictures(question: DisagreementRequest) -> tuple[tuple[LabelledPictur
         CoreError: they are not on this machine, or none is of a class that ImageNet has.
     """
     allowed = seen_classes(question.clip) if question.only_seen else None
-    return choose_imagenet_pictures(_source(question), question.count, allowed)
+    return choose_imagenet_pictures(chosen_source(question), question.count, allowed)
 
 
 @shared(lambda name, *_: f"{loaded_model(name).spec.title} looks …")
@@ -175,6 +201,30 @@ def compare(question: DisagreementRequest) -> Found:
     )
 
 
+def _uploads(given: str) -> LabelledPictures:
+    """Photos of one's own with the classes that somebody gave them.
+
+    Raises:
+        CoreError: there is none, or one is gone.
+    """
+    pairs = [each.partition("=")[::2] for each in given.split(",") if each]
+    if not pairs:
+        raise CoreError("No photo has a class yet.", "Upload photos, and say of each what it shows.")
+    wnids = tuple(dict.fromkeys(wnid for _, wnid in pairs))
+    photos = [(picture_at(key), wnids.index(wnid)) for key, wnid in pairs]
+    return LabelledPictures(
+        title="Your own photos",
+        classes=wnids,
+        titles=tuple(", ".join(find_synset(wnid).names) for wnid in wnids),
+        groups={
+            "photos": tuple(
+                LabelledPicture(label=label, title=picture.title, open=partial(getattr, picture, "image"))
+                for picture, label in photos
+            )
+        },
+    )
+
+
 def check_classes(classifier: str) -> None:
     known = len(loaded_model(classifier).classes)
     if known != CLASSES:
@@ -184,7 +234,10 @@ def check_classes(classifier: str) -> None:
         )
 
 
-def _source(question: DisagreementRequest) -> LabelledPictures:
+def chosen_source(question: DisagreementRequest) -> LabelledPictures:
+    """All that there is to choose from; nothing is read yet."""
+    if question.data == UPLOADS:
+        return _uploads(question.folder)
     if question.data == FOLDER:
         return folder_pictures(question.folder)
     return (

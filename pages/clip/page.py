@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.clip import conditions, disagreements
+from pages.clip import collection_panel, conditions, disagreements, synsets_panel
 from pages.clip.evaluation import EVALUATION
 from pages.clip.similarity_panel import images_picker, similarity_export, similarity_panel
 from pages.clip.zero_shot_panel import zero_shot_export, zero_shot_panel
@@ -20,8 +20,10 @@ VIEWS = {
     "dataset": "Whole data set",
     "conditions": "Conditions",
     "imagenet": "Against ImageNet",
+    "collection": "Ten classes",
+    "synsets": "Synsets",
 }
-CARDS = {"conditions": "conditions", "imagenet": "disagreements"}
+CARDS = {"conditions": "conditions", "imagenet": "disagreements", "collection": "disagreements", "synsets": "synsets"}
 
 
 def make_export() -> Export:
@@ -32,6 +34,10 @@ def make_export() -> Export:
         return conditions.export(name)
     if view == "imagenet":
         return disagreements.export(name)
+    if view == "collection":
+        return collection_panel.export(name)
+    if view == "synsets":
+        return synsets_panel.export(name)
     return zero_shot_export(name, pictures[0]) if view == "labels" else similarity_export(name)
 
 
@@ -59,6 +65,10 @@ elif view == "conditions":
     conditions.panel(name)
 elif view == "imagenet":
     disagreements.panel(name)
+elif view == "collection":
+    collection_panel.panel()
+elif view == "synsets":
+    synsets_panel.panel(name)
 else:
     framing_row(pictures[0], loaded_model(name).network.preprocessing)
     zero_shot_panel(name, pictures[0])

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.data.prompts import STRATEGIES, parse_labels, strategy_templates
+from core.data.prompts import STRATEGIES, parse_labels, prompts_for, strategy_templates
 from core.figures.theme import Figure
 from core.figures.zero_shot import (
     leading_labels,
@@ -18,8 +18,10 @@ from core.figures.zero_shot import (
 from core.methods.clip.zero_shot import ZeroShotScores
 from pages.shared.pickers import Picture
 from pages.shared.zero_shot import (
+    MOST_AT_ONCE,
     scores_by_template,
     scores_of,
+    sentence_vectors,
 )
 
 DEFAULT_LABELS = "espresso, coffee mug, teapot, wooden spoon, plate, cat, dog, sports car"
@@ -61,11 +63,12 @@ def show_strategies(name: str, picture: Picture, question: StrategyRequest) -> N
     if len(question.labels) > MOST_COMPARED:
         st.caption(f"Strategies are compared for up to {MOST_COMPARED} labels; there are {len(question.labels):,}.")
         return
+    results = compared_scores(name, picture, question)
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**The same question, asked differently**")
         st.plotly_chart(
-            strategy_figure(name, picture, question),
+            strategy_figure(results),
             width="stretch",
             key="slopes",
             alt="Probability of each label under each prompt strategy, joined by lines.",
@@ -73,7 +76,7 @@ def show_strategies(name: str, picture: Picture, question: StrategyRequest) -> N
         st.caption("Steep lines: the words around the label decide, not the picture.")
     with right:
         st.markdown("**Sentence by sentence**")
-        labels, templates, shares, together = template_answers(name, picture, question)
+        labels, templates, shares, together = template_answers(name, picture, question, results)
         st.plotly_chart(
             plot_template_scores(templates, labels, shares, together),
             width="stretch",
@@ -93,20 +96,24 @@ def compared_strategies(question: StrategyRequest) -> dict[str, tuple[str, ...]]
 
 def compared_scores(name: str, picture: Picture, question: StrategyRequest) -> dict[str, ZeroShotScores]:
     """What each of the compared strategies says."""
+    strategies = compared_strategies(question)
+    every = tuple(dict.fromkeys(template for each in strategies.values() for template in each))
+    if len(question.labels) * len(every) <= MOST_AT_ONCE:
+        # A new label is read in all its sentences at once, which is faster than strategy by strategy.
+        sentence_vectors(name, prompts_for(question.labels, every))
     return {
         strategy: scores_of(name, picture.digest, picture.image, question.labels, templates)
-        for strategy, templates in compared_strategies(question).items()
+        for strategy, templates in strategies.items()
     }
 
 
-def strategy_figure(name: str, picture: Picture, question: StrategyRequest) -> Figure:
-    """The slopes of the labels from one strategy to the next."""
-    results = compared_scores(name, picture, question)
+def strategy_figure(results: dict[str, ZeroShotScores]) -> Figure:
+    """The slopes of the labels from one strategy to the next; `results` as of `compared_scores`."""
     return plot_strategy_slopes(list(results.values()), [STRATEGIES[each].title for each in results])
 
 
 def template_answers(
-    name: str, picture: Picture, question: StrategyRequest
+    name: str, picture: Picture, question: StrategyRequest, results: dict[str, ZeroShotScores]
 ) -> tuple[tuple[str, ...], tuple[str, ...], np.ndarray, np.ndarray]:
     """The leading labels, sentences, what each says alone (sentences, labels), and what all say together (labels,).
 
@@ -118,7 +125,7 @@ def template_answers(
         templates = tuple(dict.fromkeys(every))
     together = scores_of(name, picture.digest, picture.image, question.labels, templates)
     # The same labels in the same colours as the slopes beside.
-    chosen = leading_labels(list(compared_scores(name, picture, question).values()))
+    chosen = leading_labels(list(results.values()))
     _, shares = scores_by_template(name, picture.digest, picture.image, question.labels, templates)
     labels = tuple(question.labels[index] for index in chosen)
     return labels, templates, shares[:, chosen], together.probabilities[0, chosen]

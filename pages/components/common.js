@@ -35,3 +35,49 @@ async function fetched(view, address, what) {
 function bytesOf(text) {
   return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))
 }
+
+// What the server tells a component while its script goes on, by channel: the last of each, and who listens.
+const feeds = (globalThis.vitrineFeeds ??= new Map())
+
+function feedOf(channel) {
+  if (!feeds.has(channel)) feeds.set(channel, { told: null, listeners: new Set() })
+  return feeds.get(channel)
+}
+
+function broadcast(channel, told) {
+  const feed = feedOf(channel)
+  feed.told = told
+  feed.listeners.forEach((listener) => listener(told))
+}
+
+// Let `view` hear of one channel, and no more of the one before; what it was told already comes at once.
+function listenTo(view, channel, heard) {
+  if (view.channel !== channel) {
+    if (view.channel) feedOf(view.channel).listeners.delete(view.heard)
+    view.channel = channel
+    view.heard = heard
+    feedOf(channel).listeners.add(heard)
+    heard(feedOf(channel).told)
+  }
+}
+
+// Whether `asked`, the server's state, is news: an answer to what was sent, however late, must not take back what the
+// hand has done since.
+function isNews(view, asked) {
+  const text = JSON.stringify(asked)
+  const answered = (view.pending ??= []).indexOf(text)
+  const news = answered < 0 && text !== view.known
+  view.pending = news ? [] : view.pending.slice(answered + 1)
+  if (news) clearTimeout(view.timer)
+  view.known = text
+  return news
+}
+
+// Tell the server of `state` as `name` when the hand has rested for `wait` ms.
+function sendAtRest(view, name, state, wait = 250) {
+  clearTimeout(view.timer)
+  view.timer = setTimeout(() => {
+    view.pending.push(JSON.stringify(state))
+    view.send(name, structuredClone(state))
+  }, wait)
+}

@@ -15,18 +15,19 @@ _POOLINGS: dict[FeaturePooling, str] = {
     "mean": "Mean of positions",
     "embedding": "Embedding",
 }
-_WIDTH = 170  # two fit beside each other on a telephone
+_WIDTH = 160  # the layer, which comes with the shape of what it gives, takes what is left of the row
 
 
-def layer_picker(model: str, *, suffix: str = "", fixed: str = "") -> Asked:
+def layer_picker(model: str, *, images: int | None, suffix: str = "", fixed: str = "") -> Asked:
     """Two boxes, for a horizontal container: the layer and the pooling.
 
     Args:
+        images: how many pictures there will be, for the shapes; None where that is not known yet.
         suffix: tells several pickers of a page apart.
         fixed: shown instead of a choice of layers, where the page takes several.
     """
     known = cuts_of(model)
-    place = st.container(width=_WIDTH)  # the layer is drawn first, but what can be chosen depends on the pooling
+    place = st.container(width="stretch")  # the layer is drawn first, but what can be chosen depends on the pooling
     with st.container(width=_WIDTH):
         pooling = _pooling(known, f"pooled{suffix}")
     with place:
@@ -34,7 +35,7 @@ def layer_picker(model: str, *, suffix: str = "", fixed: str = "") -> Asked:
             text = fixed or "The end"
             st.selectbox("Layer", [text], disabled=True, key=f"layer_fixed{suffix}_{text}")
             return Asked(model=model, cut=Readout(layer=known.at("late"), pooling=pooling))
-        return Asked(model=model, cut=Readout(layer=_layer(known, f"depth{suffix}"), pooling=pooling))
+        return Asked(model=model, cut=Readout(layer=_layer(known, f"depth{suffix}", pooling, images), pooling=pooling))
 
 
 def _pooling(known: Readouts, name: str) -> FeaturePooling:
@@ -52,7 +53,7 @@ def _pooling(known: Readouts, name: str) -> FeaturePooling:
     )
 
 
-def _layer(known: Readouts, name: str) -> int:
+def _layer(known: Readouts, name: str, pooling: FeaturePooling, images: int | None) -> int:
     """The number of the layer; the address keeps words where they say the same, so that they fit other models too."""
     numbers = list(range(len(known.layers) + 1))
     words: dict[int, Depth] = {}
@@ -66,8 +67,9 @@ def _layer(known: Readouts, name: str) -> int:
         if number == 0:
             return "Pixels"
         layer = known.layers[number - 1]
-        text = f"{layer.kind.capitalize()} {number} of {len(known.layers)}"
-        return f"{text} · {words[number]}" if number in words else text
+        text = f"{layer.kind.capitalize()} {number}/{len(known.layers)}"
+        text = f"{text} · {words[number]}" if number in words else text
+        return f"{text} · {known.shape(Readout(layer=number, pooling=pooling), images)}"
 
     widget = f"{name}_choice"
     st.session_state[widget] = chosen

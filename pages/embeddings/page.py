@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
+from core.data.vector_sets import vector_table
+from core.data.vectors import FORMATS, Format, write_vectors
 from core.errors import CoreError
 from core.figures.embedding import picture_plane, plot_depths, plot_plane
 from core.methods.embeddings.embedding import TITLES, PlaneConfig
+from core.methods.embeddings.layer_features import Readout
 from core.models.spec import Capability
-from pages.embeddings.image_sets import current_set, is_small, set_popover
+from pages.embeddings.image_sets import current_set, is_small, picture_count, set_address, set_popover, vectors_alone
 from pages.embeddings.layer_picker import layer_picker
 from pages.embeddings.panels import chosen_now, depths, explore
 from pages.embeddings.plane_settings import fine_settings, plane_kind
-from pages.embeddings.spaces import PlaneView, show_film, show_planes
+from pages.embeddings.searching import search_popover, wanted, with_found
+from pages.embeddings.spaces import Asked, PlaneView, show_film, show_planes
 from pages.embeddings.words import (
     colours_of,
     contest_sentence,
@@ -22,6 +29,8 @@ from pages.embeddings.words import (
     facts,
     faithful_sentence,
     knows_sentence,
+    outlines_of,
+    paint_of,
     pair_sentence,
     plane_table,
 )
@@ -30,7 +39,7 @@ from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
 from pages.shared.layout import heading, teaching_cards
 from pages.shared.pickers import model_picker, own_model_form, second_model_picker
-from pages.shared.recipes import filled_recipe, set_setting
+from pages.shared.recipes import filled_recipe, picture_setting, set_setting
 from pages.shared.results import Stopped
 
 VIEWS = {"plane": "One plane", "layers": "Layer by layer", "models": "Two models"}
@@ -61,13 +70,28 @@ def trust(shown: PlaneView) -> None:
         st.caption((f"**{plain(name)}**: " if shown.two else "") + faithful_sentence(drawing))
 
 
-def make_export(shown: PlaneView, config: PlaneConfig) -> Export:
+def vector_files(shown: PlaneView) -> dict[str, Callable[[], bytes]]:
+    """The features of every plane as files, with names, labels, splits, conditions and places; of a film as NPZ."""
+
+    def made(number: int, kind: Format) -> bytes:
+        table = vector_table(shown.given.images, shown.spaces[number].vectors, shown.planes[number])
+        return write_vectors(table, kind)
+
+    return {
+        f"vectors_{number + 1}.{kind}": partial(made, number, kind)
+        for number in range(len(shown.spaces))
+        for kind in (("npz",) if shown.film else FORMATS)
+    }
+
+
+def make_export(shown: PlaneView, config: PlaneConfig, *, placed: bool = False) -> Export:
     """Figures, coordinates, numbers and a script."""
     chosen = chosen_now(shown)
     every = colours_of(shown)
-    colours = every[0]
+    colours = next(each for each in every if each.title == paint_of(shown).colour)
+    outlines = outlines_of(shown)
     figures = {
-        # The browser knows which colours are shown: each choice is a figure of its own.
+        # The colours that are shown, and each other choice as a figure of its own.
         f"plane_{number}"
         + ("" if each is colours else f"_{each.title.partition(',')[0].replace(' ', '_').lower()}"): plot_plane(
             plane,
@@ -76,7 +100,8 @@ def make_export(shown: PlaneView, config: PlaneConfig) -> Export:
             legend=each.legend,
             palette=each.palette,
             selected=chosen.items,
-            method=TITLES[config.method],
+            outlines=outlines,
+            method="Places from the file" if placed else TITLES[config.method],
         )
         for number, plane in enumerate(shown.planes, 1)
         for each in every
@@ -87,7 +112,7 @@ def make_export(shown: PlaneView, config: PlaneConfig) -> Export:
     return Export(
         stem="embeddings",
         pictures={
-            f"pictures_{number}": picture_plane(plane, shown.given.images.thumbnails, rims)
+            f"pictures_{number}": picture_plane(plane, shown.given.images.thumbnails, rims, outlines=outlines)
             for number, plane in enumerate(shown.planes, 1)
         },
         recipe=filled_recipe(
@@ -96,18 +121,47 @@ def make_export(shown: PlaneView, config: PlaneConfig) -> Export:
             cuts=[(each.model, each.cut.layer, each.cut.pooling) for each in shown.asked],
             film=shown.film,
             plane=asdict(config),
+            placed=placed,
+            colour=paint_of(shown).colour,
+            outline=paint_of(shown).outline,
+            find=_find_setting() if shown.found else "",
         ),
         figures=figures,
         table=plane_table(shown, chosen),
         facts=facts(shown, config),
+        files=vector_files(shown),
     )
+
+
+def _find_setting() -> str:
+    """What is searched for, as a recipe names it."""
+    kind, _, rest = wanted().partition(":")
+    return f"image:{picture_setting(rest)}" if kind == "image" else wanted()
 
 
 def page() -> None:
     """Controls, planes, findings."""
-    bar = st.columns([5, 6, 11], vertical_alignment="bottom")
+    bar = st.columns([4, 5, 13], vertical_alignment="bottom")
     with bar[2], st.container(horizontal=True):
-        own, fine, export = (st.container(width="stretch") for _ in range(3))
+        own = st.container(width=185)
+        fine, find, export = (st.container(width="stretch") for _ in range(3))
+    if (given := vectors_alone()) is not None:
+        with bar[1]:
+            st.caption(f"Vectors of a file, in the place of a model: {plain(given.images.title)}")
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            placed = given.images.positions is not None and st.toggle(
+                "Places from the file", value=True, key="file_places", bind="query-params"
+            )
+            config = PlaneConfig()
+            if not placed:
+                method, dimensions = plane_kind()
+                with fine:
+                    config = fine_settings(method, dimensions)
+        with bar[0]:
+            set_popover(given)
+        asked = [Asked(model="", cut=Readout(layer=0, pooling="embedding"))]
+        finish_page(show_planes(asked, given, config, placed=placed), config, export, placed=placed)
+        return
     with bar[1]:
         name = model_picker(ENCODERS, name="encoder", preferred=SMALL_MODELS if is_small() else PHOTO_MODELS)
     with own:
@@ -122,11 +176,12 @@ def page() -> None:
             key="planes",
             bind="query-params",
         )
-        asked = layer_picker(name, fixed="All depths" if view == "layers" else "")
+        count = picture_count(set_address())
+        first = layer_picker(name, images=count, fixed="All depths" if view == "layers" else "")
         method, dimensions = plane_kind()
     with fine:
         config = fine_settings(method, dimensions)
-    both = [asked]
+    both = [first]
     if view == "models":
         with st.container(horizontal=True, vertical_alignment="bottom"):
             preferred = tuple(each for each in SMALL_MODELS if each != name)
@@ -134,16 +189,23 @@ def page() -> None:
                 other = second_model_picker(ENCODERS, name="encoder2", preferred=preferred)
             if other is None:
                 return
-            both.append(layer_picker(other, suffix="2"))
+            both.append(layer_picker(other, images=count, suffix="2"))
+    with find:
+        search_popover([each.model for each in both])
     given = current_set()
     with bar[0]:
         set_popover(given)
-    shown = show_film(asked, given, config) if view == "layers" else show_planes(both, given, config)
+    shown = show_film(first, given, config) if view == "layers" else show_planes(both, given, config)
+    finish_page(with_found(shown), config, export)
+
+
+def finish_page(shown: PlaneView, config: PlaneConfig, export: DeltaGenerator, *, placed: bool = False) -> None:
+    """What is seen, in words and pictures, and the way to take it along."""
     words(shown)
     explore(shown)
     trust(shown)
     with export:
-        export_popover(lambda: make_export(shown, config), key="export")
+        export_popover(lambda: make_export(shown, config, placed=placed), key="export")
 
 
 heading("Embeddings", "What does the network find alike?")

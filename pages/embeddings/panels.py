@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import zip_longest
+
 import numpy as np
 import streamlit as st
 
@@ -9,8 +12,9 @@ from core.figures.embedding import gallery, label_palette, plot_depths
 from core.methods.embeddings.embedding_quality import shared
 from core.shares import counted
 from pages.components.image_plane.image_plane import Chosen, image_plane
+from pages.embeddings.searching import LIT, found_words, revision
 from pages.embeddings.spaces import PlaneView
-from pages.embeddings.words import colours_of, depth_rows, label_table
+from pages.embeddings.words import colours_of, depth_rows, keep_paint, label_table, paint_of
 from pages.shared.foreign import plain
 
 _STATE = "plane_chosen"
@@ -53,12 +57,15 @@ def explore(shown: PlaneView) -> None:
             titles=list(shown.names) if shown.two else [_plane_title(shown)],
             frames=list(shown.names) if shown.film else [""],
             chosen=chosen_now(shown),
-            revision=0,
+            revision=revision(),
             key="image_plane",
             alt="Drag to move, wheel to zoom, click a picture for its neighbours, shift-drag to draw a lasso. "
             "Arrow keys go from picture to picture, Enter shows neighbours, space selects, + and - zoom, 0 shows all.",
             height=440 if shown.two else 540,
             on_choice=keep,
+            paint=paint_of(shown),
+            on_paint=keep_paint,
+            pictured=given.images.pictured,
         )
 
     if shown.two:
@@ -75,13 +82,39 @@ def explore(shown: PlaneView) -> None:
 def panel(shown: PlaneView, *, columns: int) -> None:
     """Neighbours of what was clicked, then a gallery and the labels of what was selected."""
     chosen = chosen_now(shown)
+    ranked(shown, columns)
     if chosen.focus >= 0:
         neighbours(shown, chosen.focus, columns)
-    if chosen.items:
+    if chosen.items and not is_found(shown, chosen):
         selection(shown, chosen, columns)
     if not chosen.items:
         film = " **Play** the film: the same pictures, layer after layer." if shown.film else ""
         st.caption(f"**Click** another picture, or **lasso** some (shift-drag) to see them here.{film}")
+
+
+def ranked(shown: PlaneView, columns: int) -> None:
+    """What was searched for, the nearest first, with the similarity of each."""
+    images = shown.given.images
+    if shown.found:
+        st.markdown(found_words(shown))
+    for each in shown.found:
+        order, similarities = each.found.order[:LIT], each.found.similarities
+        if len(shown.found) > 1:
+            st.caption(f"**{plain(each.title)}**")
+        said = [f"{similarities[row]:.2f}" for row in order]
+        _gallery(shown, [int(row) for row in order], columns, f"Nearest to {each.query}, in this order", said)
+        with st.expander("As a table"):
+            table = {"rank": range(1, len(order) + 1), "picture": [images.ids[row] for row in order]}
+            if images.classes:
+                table["label"] = [images.classes[images.labels[row]] for row in order]
+            table["cosine"] = [round(float(similarities[row]), 4) for row in order]
+            st.dataframe(table, hide_index=True, width="stretch")
+
+
+def is_found(shown: PlaneView, chosen: Chosen) -> bool:
+    """Whether what is selected is what the search has selected, which is shown already."""
+    lit = {int(row) for each in shown.found for row in each.found.order[:LIT]}
+    return bool(lit) and set(chosen.items) == lit
 
 
 def neighbours(shown: PlaneView, focus: int, columns: int) -> None:
@@ -139,12 +172,16 @@ def depths(shown: PlaneView) -> None:
     )
 
 
-def _gallery(shown: PlaneView, rows: list[int], columns: int, alt: str) -> None:
+def _gallery(shown: PlaneView, rows: list[int], columns: int, alt: str, marks: Sequence[str] = ()) -> None:
     images = shown.given.images
+    if not images.pictured:  # vectors alone
+        names = [images.ids[row] + (f" ({mark})" if mark else "") for row, mark in zip_longest(rows, marks)]
+        st.caption(" · ".join(map(plain, names)))
+        return
     present = sorted(set(images.labels.tolist()))
     palette = label_palette(len(present))
     colours = [palette[present.index(images.labels[row])] if images.labelled else "#8A8F98" for row in rows]
-    st.image(gallery(images.thumbnails[rows], colours, columns=columns), width="content", alt=alt)
+    st.image(gallery(images.thumbnails[rows], colours, columns=columns, marks=marks), width="content", alt=alt)
 
 
 def _named(shown: PlaneView, index: int) -> str:

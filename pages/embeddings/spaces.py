@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.methods.embeddings.embedding import TITLES, Plane, PlaneConfig, align, place_once
+from core.errors import CoreError
+from core.methods.embeddings.embedding import TITLES, Plane, PlaneConfig, align, given_plane, place_once
 from core.methods.embeddings.embedding_quality import (
     LIMIT,
     Neighbours,
@@ -20,6 +21,7 @@ from core.methods.embeddings.embedding_quality import (
 )
 from core.methods.embeddings.features import Features
 from core.methods.embeddings.layer_features import Depth, Readout, Readouts, extract_layers, find_readouts
+from core.methods.embeddings.search import Found
 from core.reports import OnProgress, finish, silent, told
 from core.seeding import stream
 from pages.embeddings.image_sets import ChosenImages
@@ -32,7 +34,7 @@ DEPTHS: tuple[Depth, ...] = ("pixels", "early", "middle", "late")
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """A model and where it is cut."""
+    """A model and where it is cut; without a model, the vectors that came with the pictures."""
 
     model: str
     cut: Readout
@@ -40,6 +42,8 @@ class Asked:
     @property
     def title(self) -> str:
         """The model and the layer in words."""
+        if not self.model:
+            return "The vectors of the file"
         return f"{loaded_model(self.model).spec.title}, {cuts_of(self.model).title(self.cut)}"
 
 
@@ -75,6 +79,20 @@ class Drawing:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Searched:
+    """The answer of one space to a search.
+
+    Attributes:
+        title: of the space.
+        query: what was searched for, in words.
+    """
+
+    title: str
+    query: str
+    found: Found
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlaneView:
     """What is on the page: one plane, the frames of a film, or two planes.
 
@@ -82,6 +100,7 @@ class PlaneView:
         planes: coordinates of each, aligned.
         names: of each: the title of a plane or of a frame.
         film: they are frames of one plane.
+        found: what was searched for, in each space that can be searched.
     """
 
     given: ChosenImages
@@ -92,16 +111,23 @@ class PlaneView:
     names: Sequence[str]
     film: bool
 
+    found: Sequence[Searched] = ()
+
     @property
     def two(self) -> bool:
         """Two planes are beside each other."""
         return len(self.planes) > 1 and not self.film
 
 
-def show_planes(asked: Sequence[Asked], given: ChosenImages, config: PlaneConfig) -> PlaneView:
-    """One plane, or two beside each other, the second turned to lie like the first."""
+def show_planes(asked: Sequence[Asked], given: ChosenImages, config: PlaneConfig, *, placed: bool = False) -> PlaneView:
+    """One plane, or two beside each other, the second turned to lie like the first.
+
+    `placed`: at the positions that came with the pictures.
+    """
     spaces = [spaces_of(each.model, [each.cut], given)[0] for each in asked]
-    drawings = [drawing_of(each, space, given, config) for each, space in zip(asked, spaces, strict=True)]
+    drawings = [
+        drawing_of(each, space, given, config, placed=placed) for each, space in zip(asked, spaces, strict=True)
+    ]
     return PlaneView(
         given=given,
         asked=asked,
@@ -146,8 +172,21 @@ def cuts_of(name: str) -> Readouts:
 
 def spaces_of(name: str, cuts: Sequence[Readout], given: ChosenImages) -> list[Space]:
     """One space for each cut of a model; all are read in one pass over the pictures."""
+    if not name:
+        return [_own_space(given.signature, given)] * len(cuts)
     found = _spaces(name, tuple(dict.fromkeys(cuts)), given.signature, given)
     return [found[cut] for cut in cuts]
+
+
+@shared("Neighbours", most=12)
+def _own_space(signature: str, _given: ChosenImages, *, on_progress: OnProgress = silent) -> Space:
+    """The vectors that came with the pictures."""
+    vectors = _given.images.vectors
+    if vectors is None:
+        raise CoreError("These pictures came without vectors.", "Choose a model.")
+    near = nearest(directions(vectors), NEAR, on_progress)
+    right = neighbours_right(near, _given.images.labels, NEAR) if _given.images.labelled else None
+    return Space(vectors=vectors, near=near, right=right)
 
 
 @shared(lambda name, *_: f"Features of {loaded_model(name).spec.title}", most=12)
@@ -175,9 +214,11 @@ def drawing_of(
     config: PlaneConfig,
     before: tuple[Asked, ...] = (),
     begin: Drawing | None = None,
+    *,
+    placed: bool = False,
 ) -> Drawing:
     """The plane of a space; it starts from `begin`, the drawing of the last of `before`, if there is one."""
-    return _drawing(given.signature, asked, config, before, space, given, begin)
+    return _drawing(given.signature, asked, config, before, placed, space, given, begin)
 
 
 @shared(lambda _, asked, config, *__: f"{TITLES[config.method]} of {asked.title}", most=24)
@@ -186,18 +227,23 @@ def _drawing(
     asked: Asked,
     config: PlaneConfig,
     before: tuple[Asked, ...],
+    placed: bool,
     _space: Space,
     _given: ChosenImages,
     _begin: Drawing | None,
     *,
     on_progress: OnProgress = silent,
 ) -> Drawing:
-    plane = place_once(
-        _space.vectors,
-        config,
-        start=None if _begin is None else _begin.plane.coordinates,
-        on_progress=lambda share, text: on_progress(0.95 * share, text),
-    )
+    positions = _given.images.positions if placed else None
+    if positions is not None:
+        plane = given_plane(positions)
+    else:
+        plane = place_once(
+            _space.vectors,
+            config,
+            start=None if _begin is None else _begin.plane.coordinates,
+            on_progress=lambda share, text: on_progress(0.95 * share, text),
+        )
     on_progress(0.96, "how faithful the plane is")
     near = nearest(plane.coordinates, NEAR)
     return Drawing(

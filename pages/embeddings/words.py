@@ -6,16 +6,21 @@ from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
+import streamlit as st
 
-from core.figures.embedding import SCALE, DepthRow, label_palette
+from core.figures.embedding import SCALE, DepthRow, label_palette, share_groups
 from core.intervals import paired_interval, wilson_interval
 from core.methods.embeddings.embedding import PlaneConfig
 from core.methods.embeddings.embedding_quality import agreement, overlap, overlap_by_chance
+from core.methods.embeddings.search import best
 from core.shares import FEW, counted, difference_words, interval_words, share
-from pages.components.image_plane.image_plane import Chosen, Colours
+from pages.components.image_plane.image_plane import Chosen, Colours, Paint
 from pages.embeddings.image_sets import ChosenImages
-from pages.embeddings.spaces import NEAR, Drawing, PlaneView, similarity_of
+from pages.embeddings.spaces import NEAR, Drawing, PlaneView, cuts_of, similarity_of
+from pages.shared.address import asked, remember, remembered
 from pages.shared.foreign import plain
+
+NO_OUTLINE = "none"  # in the address
 
 
 def colours_of(shown: PlaneView) -> list[Colours]:
@@ -39,6 +44,10 @@ def colours_of(shown: PlaneView) -> list[Colours]:
                 "Neighbours with its label" + (", first model" if shown.two else ""),
             ),
         ]
+    found += [
+        Colours(title=each.title, codes=each.codes, legend=each.values, palette=label_palette(len(each.values)))
+        for each in images.attributes
+    ]
     if shown.two:
         found.append(
             Colours(
@@ -51,23 +60,37 @@ def colours_of(shown: PlaneView) -> list[Colours]:
     return found
 
 
+def paint_of(shown: PlaneView) -> Paint:
+    """What colours and outlines say: as somebody chose, else the label, and the split or condition around it."""
+    titles = [each.title for each in colours_of(shown)]
+    other = next((each.title for each in shown.given.images.attributes if each.title != titles[0]), "")
+    chosen = {}
+    for name, default, offered in (("colour", titles[0], titles), ("outline", other, ["", *titles])):
+        key = f"plane_{name}"
+        # Only what was chosen is kept: what is usual differs from set to set.
+        wanted = remembered(key, default) if key in st.session_state or asked(key) else default
+        wanted = "" if wanted == NO_OUTLINE else wanted
+        chosen[name] = wanted if wanted in offered else default
+    return Paint(**chosen)
+
+
+def keep_paint(paint: Paint) -> None:
+    """Keep what somebody chose, in the address."""
+    remember("plane_colour", paint.colour)
+    remember("plane_outline", paint.outline or NO_OUTLINE)
+
+
+def outlines_of(shown: PlaneView) -> list[str]:
+    """The colour of each picture's outline; empty where there is none."""
+    wanted = paint_of(shown).outline
+    found = next((each for each in colours_of(shown) if each.title == wanted), None)
+    return [] if found is None else [found.palette[int(code) % len(found.palette)] for code in found.codes]
+
+
 def shares_as_colours(shares: np.ndarray, k: int, title: str) -> Colours:
-    """Shares (images,) of `k` neighbours in five colours at most, in groups of whole neighbours that the legend names.
-
-    Of ten: none, 1–3, 4–6, 7–9, all.
-    """
-    counts = np.rint(np.asarray(shares) * k).astype(np.int64)
-    if k < len(SCALE):  # a colour for every count
-        palette = [SCALE[round(place * (len(SCALE) - 1) / max(k, 1))] for place in range(k + 1)]
-        return Colours(title=title, codes=counts, legend=[f"{each} of {k}" for each in range(k + 1)], palette=palette)
-    groups = [range(1), *(range(part[0], part[-1] + 1) for part in np.array_split(range(1, k), 3)), range(k, k + 1)]
-    words = ["none", *(_span(group) for group in groups[1:-1]), "all"]
-    codes = np.searchsorted([group[0] for group in groups], counts, side="right") - 1
-    return Colours(title=title, codes=codes, legend=[f"{each} of {k}" for each in words], palette=SCALE)
-
-
-def _span(group: range) -> str:
-    return f"{group[0]}" if len(group) == 1 else f"{group[0]}–{group[-1]}"
+    """Shares (images,) of `k` neighbours in five colours at most, as `share_groups` groups them."""
+    codes, legend, palette = share_groups(shares, k)
+    return Colours(title=title, codes=codes, legend=legend, palette=palette)
 
 
 def knows_sentence(shown: PlaneView) -> str:
@@ -178,7 +201,12 @@ def plane_table(shown: PlaneView, chosen: Chosen) -> pd.DataFrame:
     columns: dict[str, object] = {"id": images.ids}
     if images.classes:
         columns["label"] = [images.classes[label] for label in images.labels]
+    columns |= {each.title.lower(): each.words for each in images.attributes}
     columns["selected"] = selected
+    for each in shown.found:
+        prefix = f"{each.title}: " if len(shown.found) > 1 else ""
+        columns[f"{prefix}rank in the search"] = each.found.ranks
+        columns[f"{prefix}cosine with the search"] = each.found.similarities
     for plane, title, space in zip(shown.planes, shown.names, shown.spaces, strict=True):
         prefix = f"{title}: " if len(shown.planes) > 1 else ""
         for axis, name in enumerate("xyz"[: plane.shape[1]]):
@@ -196,6 +224,8 @@ def facts(shown: PlaneView, config: PlaneConfig) -> dict[str, object]:
     rows = []
     for each, space, drawing in zip(shown.asked, shown.spaces, shown.drawings, strict=True):
         row: dict[str, object] = {"model": each.model, "layer": each.title, "dimensions": space.vectors.shape[1]}
+        if each.model and (shape := cuts_of(each.model).shape(each.cut, len(shown.given.images))):
+            row["layer_shape"] = shape
         if space.right is not None and drawing.right is not None:
             row["neighbours_right"] = float(space.right.mean())
             row["interval_95"] = wilson_interval(int(space.right.sum()), len(space.right))
@@ -205,7 +235,16 @@ def facts(shown: PlaneView, config: PlaneConfig) -> dict[str, object]:
         rows.append(row)
     return {
         "pictures": shown.given.address,
+        "colours": asdict(paint_of(shown)),
         "count": len(shown.given.images),
+        "search": [
+            {
+                "query": each.query,
+                "space": each.title,
+                "nearest": [[name, cosine] for _, name, cosine in best(each.found, shown.given.images.ids, 24)],
+            }
+            for each in shown.found
+        ],
         "plane": asdict(config),
         "spaces": rows,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,9 @@ import streamlit as st
 from PIL import Image
 
 from core.data.catalogue import DATASETS, installed_datasets, usual_split
-from core.data.images import decode_image
+from core.data.images import decode_image, image_digest
+from core.data.uploads import Upload as StoredUpload
+from core.data.uploads import delete_upload, find_file, find_upload, keep_file, keep_upload
 from core.errors import CoreError
 from core.methods.latent.pictures import LatentPictures, as_digit, fit_words
 from core.methods.latent.reencoding import fit_pictures
@@ -19,6 +22,7 @@ from core.models.vae import VAEConfig
 from pages.components.draw_canvas.draw_canvas import draw_canvas, kept_drawing
 from pages.latent.latent import OWN, card_of, default_address, pictures_of
 from pages.shared.address import remember, remembered
+from pages.shared.browser import browser_secret
 from pages.shared.dataset_import import arrived, dataset_import
 from pages.shared.errors import guard, show_error
 from pages.shared.foreign import plain
@@ -26,6 +30,7 @@ from pages.shared.pickers import UPLOAD_TYPES
 
 COUNTS = (200, 500, 1000, 2000, 5000, 10_000)
 MOST_UPLOADS = 8
+_KEPT = hashlib.sha256(b"pictures of Latent space").hexdigest()[:16]  # what the list of them is kept under
 SHOWN = 12
 _CANVAS = "latent_canvas"
 # Name, size and mode of the file, and the decoded picture.
@@ -143,6 +148,10 @@ def my_panel(config: VAEConfig) -> list[Mine]:
         help="For ink on paper: models of digits know light strokes on black.",
     )  # fmt: skip
     _take(files)
+    if _uploads():
+        st.button(
+            "Delete my pictures", icon=":material/delete:", type="tertiary", key="latent_forget", on_click=_forget
+        )
     mine = my_pictures(config, inverted=inverted)
     if kept_drawing(_CANVAS) is None:
         st.caption("The canvas is empty. What you draw is placed as MNIST places its digits, and joins the others.")
@@ -160,7 +169,7 @@ def my_pictures(config: VAEConfig, *, inverted: bool = False) -> list[Mine]:
         with guard():
             digit = as_digit(drawing, config.image_size)
             found.append(Mine("drawing", "your drawing", fit_pictures([digit], config)[0]))
-    uploads: dict[str, Upload] = st.session_state.get("latent_uploads", {})
+    uploads = _uploads()
     for key, (title, size, mode, image) in uploads.items():
         with guard():
             pixels = fit_pictures([image], config)[0]
@@ -215,9 +224,45 @@ def _use(given: ChosenInputs, address: str) -> None:
     )  # fmt: skip
 
 
+def _uploads() -> dict[str, Upload]:
+    """The pictures of this session, which begins with those that its browser brought before."""
+    uploads: dict[str, Upload] | None = st.session_state.get("latent_uploads")
+    if uploads is None:
+        uploads = {}
+        secret = browser_secret()
+        try:
+            kept = json.loads((find_file(secret, _KEPT, "json") if secret else None) or b"[]")
+            for key, (width, height), mode in kept[:MOST_UPLOADS]:
+                if secret and (found := find_upload(secret, str(key))) is not None:
+                    uploads[str(key)] = (found.title, (int(width), int(height)), str(mode), found.image)
+        except (ValueError, TypeError):  # damaged
+            uploads = {}
+        st.session_state["latent_uploads"] = uploads
+    return uploads
+
+
+def _keep(uploads: dict[str, Upload]) -> None:
+    """On this machine for this browser, if it may be; what the pictures were like is kept beside them."""
+    if (secret := browser_secret()) is None:
+        return
+    for title, _, _, image in uploads.values():
+        keep_upload(secret, StoredUpload(image=image, title=title))
+    kept = [(key, size, mode) for key, (_, size, mode, _) in uploads.items()]
+    keep_file(secret, _KEPT, "json", json.dumps(kept).encode())
+
+
+def _forget() -> None:
+    """Take one's own pictures off this machine."""
+    if secret := browser_secret():
+        for key in _uploads():
+            delete_upload(secret, key)
+        delete_upload(secret, _KEPT, "json")
+    st.session_state["latent_uploads"] = {}
+
+
 def _take(files: list) -> None:  # type: ignore[type-arg]
     """Decode what was uploaded, once."""
-    uploads = st.session_state.setdefault("latent_uploads", {})
+    uploads = _uploads()
     handled: dict[str, CoreError | None] = st.session_state.setdefault("latent_handled", {})
     for file in files:
         if file.file_id not in handled:
@@ -228,7 +273,8 @@ def _take(files: list) -> None:  # type: ignore[type-arg]
                 image = decode_image(data, name=file.name)
                 with Image.open(io.BytesIO(data)) as raw:  # decoded above, so it is one of the allowed formats
                     size, mode = raw.size, raw.mode
-                uploads[hashlib.sha256(data).hexdigest()[:12]] = (file.name[:40], size, mode, image)
+                uploads[image_digest(image)[:16]] = (file.name[:40], size, mode, image)
+                _keep(uploads)
                 handled[file.file_id] = None
             except CoreError as error:
                 # A fresh one: the traceback of the caught one keeps the whole file in memory.

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import hashlib
+from contextlib import suppress
+from dataclasses import asdict, replace
 
 import pandas as pd
 import streamlit as st
 
 from core.figures.attention import short_label
 from core.figures.faithfulness import plot_track_record
-from core.figures.patches import sharp
 from core.methods.accuracy.predictions import top_predictions
 from core.methods.attention.explanations import EXPLANATIONS, explanations_for
 from core.methods.masking.masking import Fill
+from pages.components.feed.feed import Feed
 from pages.components.keys import component_key
-from pages.components.patch_canvas.patch_canvas import paint_canvas, painted_patches
-from pages.masking.parts import (
-    area_sentence,
-    by_hand_part,
-    curve_figure,
-    curves_of,
-    curves_part,
-    faithfulness_part,
-    headline,
-    masked_part,
-    measure_of,
-    question_of,
-)
-from pages.masking.track_records import track_record
-from pages.shared.cache import band_of, data_uri, loaded_model, logits_of, mask_grid, masked_photo_of
+from pages.components.masked_photo.mask_painter import mask_painter
+from pages.components.masked_photo.masking_steps import masking_steps
+from pages.masking.address import choose_mask, choose_step, mask_shown, step_shown
+from pages.masking.asking import mask_grid
+from pages.masking.parts import by_hand_part, curves_part, faithfulness_part, masked_part, measure_of
+from pages.masking.telling import ground_addresses, slider_data, tell_slider
+from pages.masking.track_records import sanity_sentence, track_record
+from pages.shared.cache import loaded_model, logits_of
 from pages.shared.errors import PageEnd, guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import code, plain
@@ -36,6 +31,7 @@ from pages.shared.framing import framing_row
 from pages.shared.layout import heading, teaching_cards
 from pages.shared.pickers import image_picker, model_picker, own_model_form
 from pages.shared.recipes import filled_recipe, picture_setting
+from pages.shared.results import Stopped
 from pages.shared.views import MaskingView, Removal, ViewPart, facts_of
 
 STEPS = 12
@@ -74,31 +70,21 @@ def on_screen() -> MaskingView:
     """What the widgets hold."""
     method = st.session_state.get("ranked_by", methods[0].name)
     strategy: Removal = st.session_state.get("strategy", "most_attended")
-    removed: list[int] = []
-    if strategy == "hand":
-        removed = painted_patches(component_key("paint", name), mask_grid(name, picture.digest, picture.image))
     return MaskingView(
         model=name,
         image=picture.key,
         strategy=strategy,
         method=method if method in [entry.name for entry in methods] else methods[0].name,
         fill=st.session_state.get("fill", "mean"),
-        step=0 if strategy == "hand" else round(st.session_state.get("share", 25.0) / 100 * STEPS),
+        step=0 if strategy == "hand" else step_shown(STEPS),
         steps=STEPS,
         orders=ORDERS,
-        removed=tuple(removed),
+        removed=mask_shown(mask_grid(name, picture.digest, picture.image)) if strategy == "hand" else (),
     )
 
 
-@st.fragment
-def remove() -> None:
-    """The photo, the slider and the curve."""
-    with guard():
-        remove_patches()
-
-
-def remove_patches() -> None:
-    """What `remove` shows."""
+def controls() -> None:
+    """What goes first, by what it is ranked, and what is shown instead."""
     first, second, third = st.columns([9, 4, 6], vertical_alignment="bottom")
     strategy = first.segmented_control(
         "Remove",
@@ -117,7 +103,7 @@ def remove_patches() -> None:
         bind="query-params",
         disabled=strategy not in ("most_attended", "least_attended"),
     )
-    fill = third.segmented_control(
+    third.segmented_control(
         "Show instead",
         list(FILLS),
         format_func=FILLS.__getitem__,
@@ -126,63 +112,41 @@ def remove_patches() -> None:
         key="fill",
         bind="query-params",
     )
-    if st.session_state.setdefault("fill_shown", fill) != fill:
-        st.session_state["fill_shown"] = fill
-        st.rerun()  # the curves below this fragment depend on it too
-    if strategy == "hand":
-        by_hand()
-        return
-    left, right = st.columns([2, 3], gap="medium")
-    with left:
-        st.slider("Patches removed", 0.0, 100.0, 25.0, 100 / STEPS, format="%.0f %%", key="share", bind="query-params")
-    view = on_screen()
-    with left:
-        masked = masked_part(view, picture)
-        st.image(
-            masked.pictures["masked"],
-            caption=plain(masked.captions["masked"]),
-            width="stretch",
-            alt="What the model is shown: the photo without those patches.",
-        )
-    with right:
-        curve = curves_of(view, picture)[view.strategy]
-        st.markdown(f"#### {plain(headline(view, curve))}")
-        slot = st.empty()
-        slot.plotly_chart(
-            curve_figure(view, picture, None), width="stretch", key="curve_first", alt="The curve so far."
-        )
-        band = band_of(question_of(view, picture), ORDERS, picture.image)
-        slot.plotly_chart(
-            curve_figure(view, picture, band),
-            width="stretch",
-            key="curve",
-            alt="Confidence against the share of patches removed, beside random orders.",
-        )
-        st.caption(plain(area_sentence(view, curve, band, measure_of(view, picture))))
 
 
-def by_hand() -> None:
+def by_slider(view: MaskingView) -> None:
+    """The photo, the slider and the curve, in the browser; it is told of the answers as they come."""
+    shown = repr(replace(view, step=0))
+    channel = hashlib.sha256(f"{shown} {picture.digest}".encode()).hexdigest()[:16]
+    masking_steps(
+        slider_data(view, picture, channel),
+        key=component_key("masking", name),
+        on_choice=lambda step: choose_step(step, STEPS),
+    )
+    tell_slider(view, picture, Feed(channel).tell)
+
+
+def by_hand(view: MaskingView) -> None:
     """Paint patches away; what the canvas shows is what the model gets."""
-    grid, question = mask_grid(name, picture.digest, picture.image), question_of(on_screen(), picture)
-    every = tuple(range(grid[0] * grid[1]))
-    whole, filling = (masked_photo_of(question, gone, picture.image) for gone in ((), every))
+    grid = mask_grid(name, picture.digest, picture.image)
     left, right = st.columns([2, 3], gap="medium")
     with left:
-        removed = paint_canvas(
-            data_uri(sharp(whole), f"{picture.digest}/{model.network.preprocessing}/masked"),
-            grid,
-            filling=data_uri(sharp(filling), f"{picture.digest}/{model.network.preprocessing}/{question.fill}"),
+        mask_painter(
+            **ground_addresses(view, picture),
+            grid=grid,
+            removed=view.removed,
             key=component_key("paint", name),
             alt=f"{picture.title}: drag over patches to remove them, or move with the arrow keys and press Enter.",
+            on_change=lambda removed: choose_mask(removed, grid),
         )
-        st.caption(f"Drag over the photo. {len(removed)} of {grid[0] * grid[1]:d} patches removed.")
+        st.caption("Drag over the photo; a second time gives a patch back. Ctrl+Z takes the last stroke back.")
     with right:
-        shown = by_hand_part(on_screen(), picture)
+        shown = by_hand_part(view, picture)
         st.markdown(f"#### {plain(shown.facts['headline'])}")
         percent = st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)
         columns = {"removed": percent, "sure": percent}
         if classifier:
-            columns[measure_of(on_screen(), picture)] = percent
+            columns[measure_of(view, picture)] = percent
         st.dataframe(shown.table, hide_index=True, width="stretch", column_config=columns)
         st.caption(
             "The lower rows are the masks of a published comparison: there a centre block kept “tabby”, "
@@ -190,9 +154,9 @@ def by_hand() -> None:
         )
 
 
-def faithfulness_tab() -> ViewPart:
+def faithfulness_tab(view: MaskingView) -> ViewPart:
     """A5: does the map matter, on this image and over many."""
-    shown = faithfulness_part(on_screen(), picture)
+    shown = faithfulness_part(view, picture)
     titles = {entry.name: entry.title for entry in methods}
     left, right = st.columns([3, 2], gap="medium")
     with left:
@@ -222,7 +186,12 @@ def faithfulness_tab() -> ViewPart:
             figure, width="stretch", key="track", alt="Gain over random orders for every explanation with intervals."
         )
         st.caption(plain(record.sentence))
-    return shown.beside(ViewPart(figures={"track_record": figure}, facts={"track record": record.sentence}))
+        sanity = sanity_sentence(record.sanity, titles)
+        if sanity:
+            st.markdown("**Does it depend on what was learned?**")
+            st.caption(plain(sanity))
+    facts: dict[str, object] = {"track record": record.sentence, "random weights": sanity}
+    return shown.beside(ViewPart(figures={"track_record": figure}, facts=facts))
 
 
 def make_export(view: MaskingView, tested: ViewPart) -> Export:
@@ -243,7 +212,10 @@ def make_export(view: MaskingView, tested: ViewPart) -> Export:
 
 
 tested = ViewPart()
+controls()
+view = on_screen()
 with guard():
+    (by_hand if view.strategy == "hand" else by_slider)(view)
     if classifier:
         best = top_predictions(logits_of(name, picture.digest, picture.image), model.classes, count=1)[0]
         st.caption(
@@ -255,10 +227,9 @@ with guard():
             f"{plain(model.spec.title)} has no classifier. Measured is the cosine between its embeddings of the "
             "masked and of the whole photo; 1 means unchanged."
         )
-    remove()
     st.markdown("#### Does the map matter?")
-    tested = faithfulness_tab()
-view = on_screen()
+    with suppress(Stopped):  # which the bar says, and how to go on
+        tested = faithfulness_tab(view)
 with bar[3]:
     export_popover(lambda: make_export(view, tested), key="export")
 teaching_cards("masking")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import pandas as pd
 
@@ -13,19 +15,28 @@ from core.figures.theme import Figure
 from core.methods.accuracy.predictions import class_name, top_predictions
 from core.methods.attention.explanations import EXPLANATIONS, explanations_for
 from core.methods.masking.faithfulness import compare_with_band, verdict
-from core.methods.masking.masking import PUBLISHED, MaskingCurve, RandomBand, keep_for_setting, keep_from_patches
-from pages.shared.cache import (
+from core.methods.masking.masking import (
+    PUBLISHED,
+    MaskingCurve,
+    RandomBand,
+    Responses,
+    Strategy,
+    keep_for_setting,
+    keep_from_patches,
+    removal_shares,
+)
+from core.reports import OnProgress, silent
+from pages.masking.asking import (
     MaskingQuestion,
     band_of,
     faithfulness_of,
-    loaded_model,
-    logits_of,
     mask_grid,
     masked_photo_of,
     masking_of,
     order_of,
-    response_of,
+    responses_of,
 )
+from pages.shared.cache import loaded_model, logits_of
 from pages.shared.pickers import Picture
 from pages.shared.views import MaskingView, ViewPart
 
@@ -59,13 +70,26 @@ def strategy_titles(method: str) -> dict[str, str]:
     }
 
 
-def curves_of(view: MaskingView, picture: Picture) -> dict[str, MaskingCurve]:
+def curves_of(
+    view: MaskingView, picture: Picture, *, background: bool = False, on_progress: OnProgress = silent
+) -> dict[str, MaskingCurve]:
     """The curve of the view's strategy, and its opposite where the best go first."""
-    question = question_of(view, picture)
-    curves = {view.strategy: masking_of(question, view.strategy, view.method, 0, picture.image)}  # type: ignore[arg-type]
+    strategies = [cast(Strategy, view.strategy)]
     if view.strategy == "most_attended":
-        curves["least_attended"] = masking_of(question, "least_attended", view.method, 0, picture.image)
-    return curves  # type: ignore[return-value]
+        strategies.append("least_attended")
+    question = question_of(view, picture)
+    return {
+        each: masking_of(
+            question,
+            each,
+            view.method,
+            0,
+            picture.image,
+            background=background,
+            on_progress=on_progress,
+        )
+        for each in strategies
+    }
 
 
 def removed_by(view: MaskingView, picture: Picture) -> tuple[int, ...]:
@@ -73,37 +97,44 @@ def removed_by(view: MaskingView, picture: Picture) -> tuple[int, ...]:
     if view.strategy == "hand":
         return view.removed
     order = order_of(question_of(view, picture), view.strategy, view.method, 0, picture.image)
-    share = float(curves_of(view, picture)[view.strategy].shares[view.step])
-    return tuple(sorted(order[: round(share * len(order))].tolist()))
+    return tuple(sorted(order[: counts_of(view, len(order))[view.step]].tolist()))
+
+
+def counts_of(view: MaskingView, patches: int) -> list[int]:
+    """Of `patches`, how many are gone at each step of the slider."""
+    return [round(share * patches) for share in removal_shares(patches, view.steps).tolist()]
+
+
+def share_words(removed: int, patches: int) -> str:
+    """How much is gone."""
+    return f"{removed / patches:.0%} removed: {removed} of {patches} patches"
 
 
 def masked_part(view: MaskingView, picture: Picture) -> ViewPart:
     """The masked photo as the model gets it, pixel by pixel; small ones enlarged without a blur."""
     removed = removed_by(view, picture)
-    pixels = masked_photo_of(question_of(view, picture), removed, picture.image)
+    pixels = masked_photo_of(view.model, picture.digest, view.fill, removed, picture.image)
     grid = mask_grid(view.model, picture.digest, picture.image)
-    share = f"{len(removed) / (grid[0] * grid[1]):.0%} removed: {len(removed)} of {grid[0] * grid[1]} patches"
     return ViewPart(
         pictures={"masked": sharp(pixels)},
-        captions={"masked": share},
+        captions={"masked": share_words(len(removed), grid[0] * grid[1])},
         facts={"removed": list(removed), "grid": grid},
     )
 
 
-def said(view: MaskingView, curve: MaskingCurve, step: int) -> str:
-    """What the model says at a step of a curve."""
-    if curve.top_class is None or curve.top_probability is None:
-        return f"{float(curve.confidence[step]):.3f}"
-    label = short_label(class_name(loaded_model(view.model).classes, int(curve.top_class[step])))
-    return f"{label} {curve.top_probability[step]:.0%}"
+def said(view: MaskingView, answers: MaskingCurve | Responses, at: int) -> str:
+    """What the model says in one of its answers."""
+    if answers.top_class is None or answers.top_probability is None:
+        return f"{float(answers.confidence[at]):.3f}"
+    label = short_label(class_name(loaded_model(view.model).classes, int(answers.top_class[at])))
+    return f"{label} {answers.top_probability[at]:.0%}"
 
 
-def headline(view: MaskingView, curve: MaskingCurve) -> str:
-    """What the model says of the whole photo and of the masked one."""
-    change = f"{said(view, curve, 0)} → {said(view, curve, view.step)}"
-    if curve.top_class is None:
-        return f"Cosine of the embedding with the whole photo's: {change}"
-    return change
+def headlines(view: MaskingView, answers: MaskingCurve | Responses) -> list[str]:
+    """What the model says of the whole photo, which is the first of the answers, and of each masked one."""
+    cosine = "Cosine of the embedding with the whole photo's: " if answers.top_class is None else ""
+    first = said(view, answers, 0)
+    return [f"{cosine}{first} → {said(view, answers, at)}" for at in range(len(answers.confidence))]
 
 
 def area_sentence(view: MaskingView, curve: MaskingCurve, band: RandomBand, measure: str) -> str:
@@ -149,7 +180,7 @@ def curves_part(view: MaskingView, picture: Picture) -> ViewPart:
         arrays=arrays,
         table=table,
         facts={
-            "headline": headline(view, curve),
+            "headline": headlines(view, curve)[view.step],
             "areas": area_sentence(view, curve, band, measure_of(view, picture)),
         },
     )
@@ -162,14 +193,14 @@ def by_hand_part(view: MaskingView, picture: Picture) -> ViewPart:
     masks = {"Your mask": keep_from_patches(view.removed, grid), "Nothing removed": keep_from_patches([], grid)}
     masks |= {setting.title: keep_for_setting(setting, grid) for setting in PUBLISHED.values()}
     rows, responses = [], []
-    for title, keep in masks.items():
-        response = response_of(question, tuple(np.flatnonzero(~keep).tolist()), picture.image)
-        responses.append(float(response.confidence[0]))
+    answers = responses_of(question, np.stack(list(masks.values())), picture.image)
+    for at, (title, keep) in enumerate(masks.items()):
+        responses.append(float(answers.confidence[at]))
         row = {"mask": title, "removed": float((~keep).mean()), measure_of(view, picture): responses[-1]}
-        if response.top_class is not None and response.top_probability is not None:
+        if answers.top_class is not None and answers.top_probability is not None:
             row |= {
-                "says": short_label(class_name(model.classes, int(response.top_class[0]))),
-                "sure": float(response.top_probability[0]),
+                "says": short_label(class_name(model.classes, int(answers.top_class[at]))),
+                "sure": float(answers.top_probability[at]),
             }
         rows.append(row)
     now = f"{rows[0]['says']} {rows[0]['sure']:.0%}" if "says" in rows[0] else f"{responses[0]:.3f}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.configs import from_dict
+from core.methods.attention.randomisation import SanityCheck
 from core.methods.masking.faithfulness import TrackRecord
 from core.paths import FILES
 
@@ -14,10 +16,11 @@ RESULTS = FILES / "benchmarks" / "results"
 
 @dataclass(frozen=True)
 class Measured:
-    """A track record and, in a sentence, what it was measured on."""
+    """A track record and, in a sentence, what it was measured on; the same maps under random weights."""
 
     tracks: dict[str, TrackRecord]
     sentence: str
+    sanity: dict[str, SanityCheck]
 
 
 def track_record(name: str) -> Measured | None:
@@ -33,4 +36,14 @@ def track_record(name: str) -> Measured | None:
         f"{result['steps']} steps, {result['orders']} random orders an image, fill {result['fill']}; "
         f"target: {result['target']}. Intervals: 95 % bootstrap over images. Measured {result['date']}."
     )
-    return Measured(tracks=tracks, sentence=sentence)
+    sanity = {method: from_dict(SanityCheck, values) for method, values in result.get("sanity", {}).items()}
+    return Measured(tracks=tracks, sentence=sentence, sanity=sanity)
+
+
+def sanity_sentence(sanity: Mapping[str, SanityCheck], titles: Mapping[str, str]) -> str:
+    """Whether the maps depend on what the network learned; empty where it was not measured."""
+    if not sanity:
+        return ""
+    count = next(iter(sanity.values())).count
+    found = " ".join(check.sentence(titles.get(method, method)) for method, check in sanity.items())
+    return f"{found} Measured: the absolute rank correlation of the maps, {count} images (Adebayo et al. 2018)."

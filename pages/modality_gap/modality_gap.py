@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 
 from core.data.prompts import STRATEGIES
+from core.methods.embeddings.embedding import TITLES, Method
 from core.methods.modality_gap.alignment import VARIANTS, find_variant
 from core.methods.modality_gap.alignment_steps import AlignmentStep, alignment_steps
-from core.methods.modality_gap.modality_gap import Budget, Outcome, compare_variants, pair_budget, points
+from core.methods.modality_gap.modality_gap import Budget, Outcome, measure, pair_budget, points
 from core.methods.modality_gap.modality_gap_pairs import By, Halves, embed_halves
+from core.methods.modality_gap.side_planes import SidePlane, planes_beside
 from core.reports import OnProgress, finish, silent, told
 from core.shares import FEW, interval_words
 from pages.shared.cache import loaded_model
@@ -34,7 +36,7 @@ class GapRequest:
     seed: int = 0
 
 
-@shared("Reading images …")
+@shared("Images and captions")
 def halves_of(question: GapRequest, *, on_progress: OnProgress = silent) -> Halves:
     """The embeddings of a question.
 
@@ -54,13 +56,24 @@ def halves_of(question: GapRequest, *, on_progress: OnProgress = silent) -> Halv
 
 
 @shared("Fitting …")
+def outcome_of(question: GapRequest, variant: str, *, on_progress: OnProgress = silent) -> Outcome:
+    """A variant on the pairs of a question."""
+    halves = halves_of(question)
+    return measure(halves.fitted, halves.held_out, find_variant(variant), shuffles=SHUFFLES)
+
+
+@shared("All alignments")
 def outcomes_of(question: GapRequest, *, on_progress: OnProgress = silent) -> dict[str, Outcome]:
     """Every variant on the pairs of a question."""
-    halves = halves_of(question)
-    return compare_variants(halves.fitted, halves.held_out, shuffles=SHUFFLES, on_progress=on_progress)
+    halves, found = halves_of(question), {}
+    for number, (name, variant) in enumerate(VARIANTS.items()):
+        on_progress(number / len(VARIANTS), f"{variant.title}: {number + 1} of {len(VARIANTS)}")
+        known = outcome_of.known(question, name)
+        found[name] = known or measure(halves.fitted, halves.held_out, variant, shuffles=SHUFFLES)
+    return found
 
 
-@shared("Going the way …")
+@shared("The way to the alignment")
 def alignment_steps_of(question: GapRequest, variant: str, *, on_progress: OnProgress = silent) -> list[AlignmentStep]:
     """The way from nothing to a variant."""
     halves = halves_of(question)
@@ -74,11 +87,22 @@ def alignment_steps_of(question: GapRequest, variant: str, *, on_progress: OnPro
     )
 
 
-@shared("Fitting fewer pairs …")
+@shared("Fitting fewer pairs")
 def budget_of(question: GapRequest, variant: str, *, on_progress: OnProgress = silent) -> list[Budget]:
     """A variant fitted on ever more of the pairs."""
     halves = halves_of(question)
     return pair_budget(halves.fitted, halves.held_out, find_variant(variant))
+
+
+@shared(lambda _, __, method, ___: f"{TITLES[method]} before and after")
+def sides_of(
+    question: GapRequest, variant: str, method: Method, seed: int, *, on_progress: OnProgress = silent
+) -> tuple[SidePlane, SidePlane]:
+    """The held-out pairs before and after a variant, each in a plane of its own."""
+    halves = halves_of(question)
+    return planes_beside(
+        halves.fitted, halves.held_out, find_variant(variant), method=method, seed=seed, on_progress=on_progress
+    )
 
 
 def table_of(outcomes: dict[str, Outcome]) -> pd.DataFrame:

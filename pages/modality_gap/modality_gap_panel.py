@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import cast
 
-import numpy as np
 import streamlit as st
 
 from core.data.prompts import STRATEGIES
-from core.figures.modality_gap import plot_alignment, plot_clouds, stop_title
+from core.figures.modality_gap import plot_side_plane, stop_title
+from core.methods.embeddings.embedding import TITLES, Method
 from core.methods.modality_gap.alignment import VARIANTS, find_variant
 from core.methods.modality_gap.alignment_steps import AlignmentStep, Plane, alignment_shares
 from core.methods.modality_gap.modality_gap import Outcome
 from core.methods.modality_gap.modality_gap_pairs import EXAMPLE_SOURCE, By, Halves
-from core.shares import share
+from core.methods.modality_gap.side_planes import SidePlane
+from pages.components.alignment_way.alignment_way import alignment_way
+from pages.components.keys import component_key
 from pages.modality_gap.modality_gap import STEPS, GapRequest
+from pages.modality_gap.way import way_data
+from pages.shared.address import remember, remembered
+from pages.shared.foreign import plain
 
 COUNTS = [100, 250, 500, 1000, 2000]
 WAYS = [name for name, variant in VARIANTS.items() if variant.rotate or name == "mean_shift"]
@@ -22,6 +27,7 @@ CAPTIONS = ["photo", "ensemble", "plain", "ensemble_80"]
 # The same stops for every alignment, so that the slider keeps its place when another is chosen.
 STOPS = {stop_title(*stop): stop for stop in alignment_shares(find_variant("centred"), STEPS)}
 PLANES: dict[Plane, str] = {"gap": "gap", "pca": "PCA"}
+START = "as given"
 APART = {"images": "other images", "classes": "other classes"}
 
 
@@ -46,72 +52,28 @@ def controls(name: str, source: str) -> tuple[GapRequest, str]:
     return GapRequest(name, source, captions, int(pairs), cast(By, by)), variant
 
 
-@st.fragment
-def travel(steps_shown: list[AlignmentStep], halves: Halves) -> None:
-    """The slider, the clouds and the lines."""
-    left, middle, right = st.columns([5, 2, 2], vertical_alignment="bottom")
-    chosen = left.select_slider("On the way", list(STOPS), value="as given", key="way", bind="query-params")
-    plane = middle.segmented_control(
+def travel(steps_shown: list[AlignmentStep], halves: Halves, question: GapRequest, variant: str) -> None:
+    """The slider, the clouds and the lines, in the browser."""
+    left, right, _ = st.columns([2, 2, 5], vertical_alignment="bottom")
+    left.segmented_control(
         "Plane", list(PLANES), format_func=PLANES.__getitem__, default="gap", required=True, key="gap_plane",
         bind="query-params",
     )  # fmt: skip
-    colours = right.segmented_control(
+    right.segmented_control(
         "Colours", ["side", "class"], default="side", required=True, key="gap_colours", bind="query-params"
     )
-    current = _reached(steps_shown, *STOPS[chosen])
-    here, start = steps_shown[current], steps_shown[0]
-    with st.container(horizontal=True, gap="large"):
-        for title, value, change, colour, arrow in (
-            ("Gap", f"{here.gap.distance:.2f}", _delta(here.gap.distance - start.gap.distance), "off", "auto"),
-            (
-                "Mean paired cosine",
-                f"{here.gap.paired_cosine:.2f}",
-                _delta(here.gap.paired_cosine - start.gap.paired_cosine),
-                "off",
-                "auto",
-            ),
-            (
-                f"Held-out accuracy, n = {len(here.correct):,}",
-                share(int(here.correct.sum()), len(here.correct), 1),
-                _delta(100 * (here.accuracy - start.accuracy), " points"),
-                "normal",
-                "auto",
-            ),
-            (
-                "Control: shuffled captions",
-                "–" if np.isnan(here.shuffled_accuracy) else f"{here.shuffled_accuracy:.1%}",
-                f"chance {1 / halves.held_out.classes:.1%}",
-                "off",
-                "off",
-            ),
-        ):
-            st.metric(title, value, change, delta_color=colour, delta_arrow=arrow, width=210)  # type: ignore[arg-type]
-    left, right = st.columns([6, 5], gap="medium")
-    left.plotly_chart(
-        plot_clouds(
-            steps_shown,
-            current,
-            names=halves.names,
-            labels=halves.held_out.labels,
-            plane=plane,
-            by_class=colours == "class",
-        ),
-        width="stretch",
-        key="clouds",
-        alt=f"Images and captions in one plane, {chosen}: gap {here.gap.distance:.2f}.",
-    )
-    right.plotly_chart(
-        plot_alignment(steps_shown, current, classes=halves.held_out.classes),
-        width="stretch",
-        key="lines",
-        alt="Gap, cosine and accuracies along the way; the table below has the figures at its end.",
+    stop, plane, by_class = seen_now(steps_shown)
+    alignment_way(
+        way_data(steps_shown, halves, stop=stop, plane=plane, by_class=by_class),
+        key=component_key("way", f"{question} {variant}"),
+        on_choice=lambda title: remember("way", title),
     )
 
 
 def seen_now(steps_shown: list[AlignmentStep]) -> tuple[int, Plane, bool]:
     """What the slider and the choices beside it show: the station, the plane, whether colours tell classes."""
     state = st.session_state
-    stop = STOPS.get(str(state.get("way")), STOPS["as given"])
+    stop = STOPS.get(remembered("way", START), STOPS[START])
     plane = state.get("gap_plane")
     return (
         _reached(steps_shown, *stop),
@@ -129,8 +91,41 @@ def _reached(steps_shown: list[AlignmentStep], centring: float, rotating: float)
     )
 
 
-def _delta(value: float, unit: str = "") -> str | None:
-    return f"{value:+.2f}{unit}" if abs(value) > 0.005 else None
+def method_control() -> Method:
+    """How the planes side by side are found."""
+    chosen = st.segmented_control(
+        "Found by", list(TITLES), format_func=TITLES.__getitem__, default="pca", required=True, key="gap_method",
+        bind="query-params", help="PCA keeps large distances, t-SNE and UMAP keep neighbours. Each side has a plane of "
+        "its own: what lies beside what can be compared, places cannot.",
+    )  # fmt: skip
+    return chosen if chosen in TITLES else "pca"
+
+
+def side_by_side(
+    sides: tuple[SidePlane, SidePlane], halves: Halves, method: Method, alignment: str, *, by_class: bool
+) -> None:
+    """Images and captions before and after, each in a plane of its own."""
+    for column, plane, title in zip(st.columns(2, gap="medium"), sides, ("Before", "After"), strict=True):
+        with column:
+            st.markdown("**Before**" if title == "Before" else f"**After: {plain(alignment)}**")
+            st.plotly_chart(
+                plot_side_plane(
+                    plane, names=halves.names, labels=halves.held_out.labels, method=method, by_class=by_class
+                ),
+                width="stretch",
+                key=f"side_{title}",
+                alt=f"Images and captions by {TITLES[method]}, {title.lower()}. {side_words(plane)}",
+            )
+            st.caption(plain(side_words(plane)))
+
+
+def side_words(plane: SidePlane) -> str:
+    """What lies beside what, measured in all dimensions and not in the plane."""
+    said = (
+        f"{plane.neighbours_across:.0%} of the images have a caption as their nearest point; with both in one place it "
+        f"would be about {plane.by_chance:.0%}."
+    )
+    return f"{said} {plane.note}" if plane.note else said
 
 
 def turned(outcome: Outcome) -> str:

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import streamlit as st
 
 from core.data.prompts import STRATEGIES
-from core.figures.modality_gap import plot_alignment, plot_budget, plot_clouds, plot_control
+from core.figures.modality_gap import plot_alignment, plot_budget, plot_clouds, plot_control, plot_side_plane
 from core.figures.theme import Figure
+from core.methods.embeddings.embedding import Method
 from core.methods.modality_gap.alignment import VARIANTS
 from core.methods.modality_gap.alignment_steps import AlignmentStep
 from core.methods.modality_gap.modality_gap import Outcome, finding
 from core.methods.modality_gap.modality_gap_pairs import EXAMPLE_SOURCE, Halves, pair_sources
-from pages.modality_gap.modality_gap import GapRequest, alignment_steps_of, budget_of, halves_of, outcomes_of, table_of
-from pages.modality_gap.modality_gap_panel import control_words, controls, seen_now, travel, turned
+from core.methods.modality_gap.side_planes import SidePlane, side_arrays
+from pages.modality_gap.modality_gap import (
+    GapRequest,
+    alignment_steps_of,
+    budget_of,
+    halves_of,
+    outcome_of,
+    outcomes_of,
+    sides_of,
+    table_of,
+)
+from pages.modality_gap.modality_gap_panel import (
+    control_words,
+    controls,
+    method_control,
+    seen_now,
+    side_by_side,
+    side_words,
+    travel,
+    turned,
+)
 from pages.shared.cache import loaded_model
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
@@ -20,6 +42,7 @@ from pages.shared.foreign import plain
 from pages.shared.layout import heading, teaching_cards
 from pages.shared.pickers import model_picker, own_model_form
 from pages.shared.recipes import filled_recipe
+from pages.shared.results import Stopped
 
 heading("Modality gap", "Do images and their captions live in the same place?")
 bar = st.columns([4, 5, 2, 2], vertical_alignment="bottom")
@@ -37,20 +60,25 @@ with bar[2]:
 def show() -> None:
     question, variant = controls(name, source)
     halves = halves_of(question)
-    steps_shown, outcomes = alignment_steps_of(question, variant), outcomes_of(question)
-    before, outcome = outcomes["before"], outcomes[variant]
-    st.markdown(f"#### {plain(finding(before, outcome, seen_classes=halves.seen_classes))}")
+    headline = st.empty()
+    steps_shown = alignment_steps_of(question, variant)
     if source == EXAMPLE_SOURCE:
         st.warning(
             "Cut-outs of eight photos, four to fit on and four to measure on: this shows how the page works and "
             "nothing about the model. Import a labelled data set: `python -m core data import ARCHIVE --name cifar10`",
             icon=":material/scatter_plot:",
         )
-    travel(steps_shown, halves)
+    travel(steps_shown, halves, question, variant)
+    before, outcome = outcome_of(question, "before"), outcome_of(question, variant)
+    headline.markdown(f"#### {plain(finding(before, outcome, seen_classes=halves.seen_classes))}")
     st.caption(
         f"{plain(halves.said)}. Drawn are held-out pairs, in a plane that stays the same all the way; "
         f"{plain(turned(outcome))}"
     )
+    st.markdown("#### Before and after, side by side")
+    method = method_control()
+    sides = sides_of(question, variant, method, 0)
+    side_by_side(sides, halves, method, VARIANTS[variant].title, by_class=seen_now(steps_shown)[2])
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown("**The control: what would be self-deception**")
@@ -66,6 +94,7 @@ def show() -> None:
             key="budget", alt="Cosine and held-out accuracy against the number of fitted pairs.",
         )  # fmt: skip
         st.caption("Dashed: held-out accuracy without any alignment. The fewer pairs, the better they can be fitted.")
+    outcomes = outcomes_of(question)
     st.markdown("#### All alignments")
     table = table_of(outcomes)
     percent = st.column_config.NumberColumn(format="percent")
@@ -86,12 +115,21 @@ def show() -> None:
         "comparison on STL-10, fitted and measured on the same pairs: cosine .270 → .871, accuracy .974 → .977."
     )
     with bar[3]:
-        export_popover(lambda: make_export(question, variant, halves, steps_shown, outcomes), key="export")
+        export_popover(
+            lambda: make_export(question, variant, halves, steps_shown, outcomes, method, sides), key="export"
+        )
 
 
 def make_export(
-    question: GapRequest, variant: str, halves: Halves, steps_shown: list[AlignmentStep], outcomes: dict[str, Outcome]
+    question: GapRequest,
+    variant: str,
+    halves: Halves,
+    steps_shown: list[AlignmentStep],
+    outcomes: dict[str, Outcome],
+    method: Method,
+    sides: tuple[SidePlane, SidePlane],
 ) -> Export:
+    """What is on the screen: the stop under the slider, both ends, the planes side by side, and all figures."""
     before, outcome = outcomes["before"], outcomes[variant]
     classes = halves.held_out.classes
     last = len(steps_shown) - 1
@@ -112,11 +150,18 @@ def make_export(
             pairs=question.pairs,
             by=question.by,
             variant=variant,
+            method=method,
         ),
         figures={
             "shown": clouds(current),
             "before": clouds(0),
             "after": clouds(last),
+            **{
+                f"side_{title}": plot_side_plane(
+                    side, names=halves.names, labels=halves.held_out.labels, method=method, by_class=by_class
+                )
+                for title, side in zip(("before", "after"), sides, strict=True)
+            },
             "way": plot_alignment(steps_shown, current, classes=classes),
             "control": plot_control(before, outcome, classes=classes),
             "budget": plot_budget(budget_of(question, variant), before=before, classes=classes),
@@ -136,16 +181,18 @@ def make_export(
                 "cosine": steps_shown[current].gap.paired_cosine,
                 "accuracy": steps_shown[current].accuracy,
             },
+            "side by side": {"by": method, "before": side_words(sides[0]), "after": side_words(sides[1])},
             "finding": finding(before, outcome, seen_classes=halves.seen_classes),
         },
         arrays={
             "plane_images": steps_shown[current].images[plane],
             "plane_captions": steps_shown[current].texts[plane],
             "labels": halves.held_out.labels,
+            **side_arrays(sides),
         },
     )
 
 
-with guard():
+with guard(), suppress(Stopped):  # which the bar says, and how to go on
     show()
 teaching_cards("modality_gap")

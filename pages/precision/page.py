@@ -19,7 +19,7 @@ from pages.precision.precision_panel import (
     what_is_weighed,
     without_answers,
 )
-from pages.precision.precision_pictures import compared_pictures
+from pages.precision.precision_pictures import OWN, compared_pictures, own_photos
 from pages.shared.cache import loaded_model
 from pages.shared.charts import show_chart
 from pages.shared.errors import guard
@@ -117,7 +117,10 @@ def make_export(
             batch_size=question.batch_size,
             labels=list(question.labels),
             device=question.device,
-            compared=source,
+            compared="images" if source == OWN else source,
+            images=[picture_setting(each.key, f"compared{place}") for place, each in enumerate(own_photos(), 1)]
+            if source == OWN
+            else [],
             count=count,
         ),
         figures=figures,

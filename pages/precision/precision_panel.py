@@ -6,12 +6,12 @@ import pandas as pd
 import streamlit as st
 import torch
 
-from core.data.prompts import parse_labels
+from core.data.prompts import join_labels, parse_labels
 from core.errors import CoreError
 from core.figures.attention import short_label
 from core.methods.accuracy.predictions import class_name
-from core.methods.precision.agreement import TOP, Agreement, reason
-from core.methods.precision.precision import FORMATS
+from core.methods.precision.agreement import TOP, Agreement, class_changes, reason
+from core.methods.precision.precision import FORMATS, parameter_count
 from core.reports import roughly
 from core.shares import interval_words
 from pages.precision.precision import (
@@ -22,19 +22,21 @@ from pages.precision.precision import (
     agreement_of,
     first_look,
     measure_whole,
+    network_of,
     seconds_an_image,
     whole_measurement,
 )
-from pages.precision.precision_pictures import default_labels, picture_sources
+from pages.precision.precision_pictures import OWN, OWN_DEFAULT, OWN_PICKER, default_labels, picture_sources
 from pages.shared.cache import loaded_model
 from pages.shared.errors import guard
-from pages.shared.foreign import plain
-from pages.shared.pickers import Picture
+from pages.shared.foreign import literal, plain
+from pages.shared.pickers import Picture, pictures_picker
 
 SHORTER = [name for name in FORMATS if name != "fp32"]
 BATCHES = [1, 8, 32]
 COUNTS = [32, 64, 128, 256, 512]
 SHOWN = 6
+MOST_CHOSEN = 12
 # Comparing answers in a format that takes longer than this waits for a click.
 PATIENCE_SECONDS = 3.0
 
@@ -65,8 +67,10 @@ def controls(name: str, picture: Picture) -> tuple[PrecisionRequest, str, int]:
         "Compare the answers to", list(sources), format_func=sources.__getitem__, key="compared", bind="query-params"
     )
     count = fourth.select_slider(
-        "Images", COUNTS, value=64, key="count", bind="query-params", disabled=source == "examples"
+        "Images", COUNTS, value=64, key="count", bind="query-params", disabled=source in ("examples", OWN)
     )
+    if source == OWN:
+        pictures_picker(name=OWN_PICKER, default=OWN_DEFAULT, label="Photos to compare, one a class")
     device = "cpu"
     if torch.cuda.is_available():
         device = st.segmented_control(
@@ -74,10 +78,12 @@ def controls(name: str, picture: Picture) -> tuple[PrecisionRequest, str, int]:
         )
     labels: tuple[str, ...] = ()
     if loaded_model(name).spec.lacks("classifier"):
+        usual = join_labels(default_labels(source))
         typed = st.text_input(
             "Labels to choose from",
-            ", ".join(default_labels(source)),
-            key=f"labels-{source}",
+            usual,
+            # Other photos of one's own are other classes, until somebody writes some.
+            key=f"labels-{source}-{usual}" if source == OWN else f"labels-{source}",
             help="Each becomes “a photo of a …”; their vectors are computed once, in fp32.",
         )
         labels = parse_labels(typed).names
@@ -125,8 +131,8 @@ def answers(question: PrecisionRequest, pictures: list[Picture], measured: Measu
 
 
 def gallery(pictures: list[Picture], results: dict[str, Agreement], classes: tuple[str, ...]) -> None:
-    """The images that the shorter format changed most, and why."""
-    first, second = st.columns([3, 2], vertical_alignment="bottom")
+    """The images that the shorter format changed most, or those that were chosen, and why."""
+    first, second, third = st.columns([3, 2, 3], vertical_alignment="bottom")
     chosen = second.segmented_control(
         "Differences of",
         list(results),
@@ -140,10 +146,22 @@ def gallery(pictures: list[Picture], results: dict[str, Agreement], classes: tup
     result, title = results[chosen], FORMATS[chosen].title
     changed = len(result.flips)
     said = f"{changed} changed answer{'s' * (changed > 1)}" if changed else "no answer changed"
-    first.markdown(f"#### Where {title} differs most: {said}")
+    wanted = third.multiselect(
+        "Look at",
+        range(len(pictures)),
+        format_func=lambda place: f"{place + 1}. {literal(pictures[place].title, 30)}",
+        key="looked_at",
+        max_selections=MOST_CHOSEN,
+        placeholder="the largest differences; or choose images",
+        label_visibility="collapsed",
+    )
+    shown = [each for each in wanted if each < len(pictures)] or list(map(int, result.largest(SHOWN)))
+    first.markdown(
+        f"#### {'The chosen images in' if wanted else 'Where'} {title}{'' if wanted else ' differs most'}: {said}"
+    )
     names = tuple(map(short_label, classes))
     columns = st.columns(3)
-    for place, image in enumerate(map(int, result.largest(SHOWN))):
+    for place, image in enumerate(shown):
         with columns[place % 3], st.container(border=True):
             best = int(result.reference[image].argmax())
             after = f"{result.reduced[image][best]:.2%}" if result.finite[image] else "no number"
@@ -156,6 +174,18 @@ def gallery(pictures: list[Picture], results: dict[str, Agreement], classes: tup
                     width=200,
                 )
             st.caption(plain(reason(result, image, FORMATS[chosen], names)))
+            if result.finite[image]:
+                st.markdown(_changes(result, image, title, names))
+
+
+def _changes(result: Agreement, image: int, title: str, names: tuple[str, ...]) -> str:
+    """The likeliest classes as a table: probabilities in both formats, and how far logits lie behind the best."""
+    rows = [
+        f"| {plain(class_name(names, each.class_index))} | {each.before:.3%} | {each.after:.3%} | "
+        + (f"{each.behind:.3g} ({each.moved:+.2g}) |" if place else "best |")
+        for place, each in enumerate(class_changes(result, image))
+    ]
+    return "\n".join([f"| class | fp32 | {title} | logit behind (change) |", "|---|--:|--:|--:|", *rows])
 
 
 def table_of(measured: Measured, results: dict[str, Agreement]) -> pd.DataFrame:
@@ -243,13 +273,20 @@ def how_measured(measured: Measured) -> str:
 
 def what_is_weighed(question: PrecisionRequest) -> str:
     """Which memory is drawn, for the caption."""
-    whose = "Of the image encoder alone, the labels' vectors for a head: the text encoder has done its work before. "
+    whose = ""
+    if question.labels:
+        model = loaded_model(question.name)
+        alone, whole = (parameter_count(each) for each in (network_of(model, question.labels), model.module))
+        whose = (
+            f"Of the image encoder alone, {alone:,} of the model's {whole:,} parameters, the labels' vectors for a "
+            "head: the text encoder has done its work before. "
+        )
     where = (
         "Tensors alive in this pass, to the byte; scratch space inside kernels is not seen."
         if question.device == "cpu"
         else "The GPU allocator's figures; the CUDA context comes on top."
     )
-    return whose * bool(question.labels) + where
+    return whose + where
 
 
 def without_answers(question: PrecisionRequest) -> str:

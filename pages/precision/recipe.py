@@ -23,7 +23,8 @@ FORMATS = ["bf16"]  # beside fp32
 BATCH_SIZE = 1
 LABELS: list[str] = []  # what a model of images and texts chooses from
 DEVICE = "auto"
-COMPARED = "examples"  # or DATASET/SPLIT, of which COUNT random images are taken; "": the image alone
+COMPARED = "examples"  # or DATASET/SPLIT, of which COUNT random images are taken; "images": these; "": the image alone
+IMAGES: list[str] = []
 COUNT = 32
 # --- End of settings ---
 
@@ -34,6 +35,8 @@ if LABELS:
 others = []
 if COMPARED == "examples":
     others = [load_example(each) for each in EXAMPLES]
+elif COMPARED == "images":
+    others = [open_picture(each) for each in IMAGES]
 elif COMPARED:
     data, _, split = COMPARED.partition("/")
     others = [each for each, _ in sample_images(data, split, COUNT, 0)]

@@ -6,14 +6,14 @@ under their lock, so that a hook or a switched attention path of one session is 
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
-import torch
 from PIL import Image
 
 from core.data.transforms import (
@@ -26,33 +26,17 @@ from core.device import pick_device
 from core.errors import CoreError
 from core.figures.overlay import to_data_uri
 from core.methods.accuracy.predictions import predict_logits
-from core.methods.accuracy.targets import Target, pick_target
+from core.methods.accuracy.targets import pick_target
 from core.methods.anatomy.anatomy import Anatomy, anatomy
 from core.methods.anatomy.positional import Measure, PositionalSimilarity, positional_similarity
 from core.methods.attention.attention import AttentionMaps, Fusion, attention_maps
 from core.methods.attention.explanations import find_explanation
 from core.methods.attention.rollout import rollout_maps
-from core.methods.masking.faithfulness import Faithfulness, faithfulness
-from core.methods.masking.masking import (
-    Fill,
-    MaskingCurve,
-    RandomBand,
-    Responses,
-    Strategy,
-    keep_from_patches,
-    masked_pixels,
-    masked_responses,
-    masking_curve,
-    masking_order,
-    random_band,
-    scores_on_grid,
-)
 from core.models.catalogue import find_model
 from core.models.input_size import resized, split_size
 from core.models.spec import LoadedModel
 from core.models.trace import reader_name as name_of_reader
 from core.models.weights import load
-from core.reports import OnProgress, silent
 from pages.shared.results import shared
 from pages.shared.work import LOOK_S, current_job
 
@@ -84,24 +68,46 @@ def loaded_model(name: str) -> LoadedModel:
     return _loaded(name, str(pick_device()))
 
 
+# How many wait for a model, by its name, to show somebody the first of what they asked.
+_waiting: Counter[str] = Counter()
+_counting = threading.Lock()
+
+
 @contextmanager
-def in_use(name: str) -> Iterator[LoadedModel]:
-    """The model, while nobody else uses it.
+def in_use(name: str, *, background: bool = False) -> Iterator[LoadedModel]:
+    """The model, while nobody else uses it; `background` work lets all others go first.
 
     Raises:
         CoreError: another session has been computing with it for two minutes.
     """
     model = loaded_model(name)
     job, began = current_job(), time.monotonic()
-    while not model.lock.acquire(timeout=LOOK_S):
-        if job is not None:
-            job.report(job.share, "another session uses the model")
-        if time.monotonic() - began > PATIENCE_S:
-            raise CoreError(f"{model.spec.title} is busy with another session.", "Try again in a minute.")
+    _wait(name, not background)
+    try:
+        while not _taken(model, name, background):
+            if job is not None:
+                job.report(job.share, "another session uses the model")
+            if not background and time.monotonic() - began > PATIENCE_S:
+                raise CoreError(f"{model.spec.title} is busy with another session.", "Try again in a minute.")
+    finally:
+        _wait(name, -(not background))
     try:
         yield model
     finally:
         model.lock.release()
+
+
+def _taken(model: LoadedModel, name: str, background: bool) -> bool:
+    """Whether the model's lock is ours now; tried for a moment."""
+    if background and _waiting[name]:
+        time.sleep(0.02)
+        return False
+    return model.lock.acquire(timeout=LOOK_S)
+
+
+def _wait(name: str, change: int) -> None:
+    with _counting:
+        _waiting[name] += change
 
 
 def reader_name(maps: AttentionMaps) -> str:
@@ -165,7 +171,8 @@ def explanation_of(name: str, digest: str, method: str, class_index: int | None,
     """One explanation method's (rows, columns) map; `class_index` None explains the predicted class."""
     explanation = find_explanation(method)
     with in_use(name) as model:
-        model.spec.require(explanation.needs, explanation.title)
+        if explanation.needs is not None:
+            model.spec.require(explanation.needs, explanation.title)
         batch = to_batch([_image], model.network.preprocessing)
         classifier = not model.spec.lacks("classifier")
         target = pick_target(model.module, batch, class_index if classifier else None, classifier=classifier)
@@ -196,152 +203,3 @@ def _encoded(key: str, _pixels: np.ndarray) -> str:
 def data_uri(pixels: np.ndarray, key: str) -> str:
     """`pixels` for the browser, encoded once per `key`."""
     return _encoded(key, pixels)
-
-
-@dataclass(frozen=True)
-class MaskingQuestion:
-    """What the masking page asks: which model, which photo, which class, which filling, how finely."""
-
-    name: str
-    digest: str
-    class_index: int | None
-    fill: Fill
-    steps: int
-
-    def prepare(self, model: LoadedModel, image: Image.Image) -> tuple[torch.Tensor, Target]:
-        """The photo as the model wants it, and what is to be explained."""
-        batch = to_batch([image], model.network.preprocessing)
-        classifier = not model.spec.lacks("classifier")
-        class_index = self.class_index if classifier else None
-        return batch, pick_target(model.module, batch, class_index, classifier=classifier)
-
-
-def mask_grid(name: str, digest: str, image: Image.Image) -> tuple[int, int]:
-    """The patches that are hidden: the model's own, or an even grid for a CNN, which has none."""
-    model = loaded_model(name)
-    if not model.spec.lacks("attention"):
-        return maps_of(name, digest, image).grid
-    side = 14 if model.network.preprocessing.size >= 112 else 8
-    return side, side
-
-
-@shared("Removing patches …")
-def masking_of(
-    question: MaskingQuestion,
-    strategy: Strategy,
-    method: str,
-    seed: int,
-    _image: Image.Image,
-    *,
-    on_progress: OnProgress = silent,
-) -> MaskingCurve:
-    """The masking curve of one strategy; `method` is the explanation that ranks the patches."""
-    grid = mask_grid(question.name, question.digest, _image)
-    # Before the model is locked: a cached function has a lock of its own, which others take first.
-    order = order_of(question, strategy, method, seed, _image)
-    with in_use(question.name) as model:
-        batch, target = question.prepare(model, _image)
-        return masking_curve(
-            model.module,
-            batch,
-            target,
-            order,
-            grid=grid,
-            fill=question.fill,
-            steps=question.steps,
-            normalisation=model.network.preprocessing.normalisation,
-            on_progress=on_progress,
-        )
-
-
-def order_of(question: MaskingQuestion, strategy: Strategy, method: str, seed: int, image: Image.Image) -> np.ndarray:
-    """Patch indices in the order in which a strategy removes them."""
-    grid = mask_grid(question.name, question.digest, image)
-    scores = None
-    if strategy in ("most_attended", "least_attended"):
-        values = explanation_of(question.name, question.digest, method, question.class_index, image)
-        scores = scores_on_grid(values, grid)
-    return masking_order(strategy, grid, scores=scores, seed=seed)
-
-
-@shared("Removing patches at random …")
-def band_of(
-    question: MaskingQuestion, orders: int, _image: Image.Image, *, on_progress: OnProgress = silent
-) -> RandomBand:
-    """The random baseline of the masking curves."""
-    grid = mask_grid(question.name, question.digest, _image)
-    with in_use(question.name) as model:
-        batch, target = question.prepare(model, _image)
-        return random_band(
-            model.module,
-            batch,
-            target,
-            grid=grid,
-            fill=question.fill,
-            steps=question.steps,
-            orders=orders,
-            normalisation=model.network.preprocessing.normalisation,
-            on_progress=on_progress,
-        )
-
-
-@shared("Removing patches …", most=256)
-def masked_photo_of(
-    question: MaskingQuestion, removed: tuple[int, ...], _image: Image.Image, *, on_progress: OnProgress = silent
-) -> np.ndarray:
-    """What the model is shown when the patches `removed` are gone: the very pixels, (size, size, 3) uint8."""
-    preprocessing = loaded_model(question.name).network.preprocessing
-    keep = keep_from_patches(removed, mask_grid(question.name, question.digest, _image))
-    return masked_pixels(
-        to_batch([_image], preprocessing), keep, question.fill, normalisation=preprocessing.normalisation
-    )
-
-
-@shared("Asking the model …", most=256)
-def response_of(
-    question: MaskingQuestion, removed: tuple[int, ...], _image: Image.Image, *, on_progress: OnProgress = silent
-) -> Responses:
-    """What the model says without the patches `removed`."""
-    grid = mask_grid(question.name, question.digest, _image)
-    with in_use(question.name) as model:
-        batch, target = question.prepare(model, _image)
-        return masked_responses(
-            model.module,
-            batch,
-            target,
-            keep_from_patches(removed, grid)[None],
-            fill=question.fill,
-            normalisation=model.network.preprocessing.normalisation,
-            on_progress=on_progress,
-        )
-
-
-@shared("Deleting and inserting patches …")
-def faithfulness_of(
-    question: MaskingQuestion,
-    methods: tuple[str, ...],
-    orders: int,
-    _image: Image.Image,
-    *,
-    on_progress: OnProgress = silent,
-) -> Faithfulness:
-    """Deletion and insertion curves of every explanation, beside random orders."""
-    grid = mask_grid(question.name, question.digest, _image)
-    scores = {
-        method: explanation_of(question.name, question.digest, method, question.class_index, _image)
-        for method in methods
-    }
-    with in_use(question.name) as model:
-        batch, target = question.prepare(model, _image)
-        return faithfulness(
-            model.module,
-            batch,
-            target,
-            scores,
-            grid=grid,
-            fill=question.fill,
-            steps=question.steps,
-            random_orders=orders,
-            normalisation=model.network.preprocessing.normalisation,
-            on_progress=on_progress,
-        )

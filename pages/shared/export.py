@@ -33,6 +33,8 @@ class Export:
     table: pd.DataFrame | None = None
     facts: dict[str, object] = field(default_factory=dict)
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    documents: dict[str, Callable[[], str]] = field(default_factory=dict)  # whole HTML pages
+    files: dict[str, Callable[[], bytes]] = field(default_factory=dict)  # other data, by the end of the file's name
 
 
 def export_popover(make: Callable[[], Export], *, key: str) -> None:
@@ -45,6 +47,10 @@ def export_popover(make: Callable[[], Export], *, key: str) -> None:
 
 def _menu(export: Export) -> None:
     """The buttons, grouped by what they give."""
+    if export.documents:
+        st.caption("One page with everything")
+    for name, page in export.documents.items():
+        _button(f"{plain(name)} (HTML page)", partial(_encoded, page), f"{export.stem}_page.html", "text/html")
     st.caption("Pictures and figures")
     for name, pixels in export.pictures.items():
         _button(f"{plain(name)} (PNG)", partial(to_png, pixels), f"{export.stem}_{name}.png", "image/png")
@@ -67,6 +73,9 @@ def _menu(export: Export) -> None:
     if export.facts:
         text = json.dumps(export.facts, indent=2, default=float)
         _button("Figures in words (JSON)", lambda: text.encode(), f"{export.stem}.json", "application/json")
+    for name, make in export.files.items():
+        stem, _, suffix = name.rpartition(".")
+        _button(f"{plain(stem)} ({plain(suffix.upper())})", make, f"{export.stem}_{name}", "application/octet-stream")
     if export.arrays:
         _button("Maps (NPZ)", lambda: _npz(export.arrays), f"{export.stem}.npz", "application/octet-stream")
     st.caption("Python that makes it again")
@@ -76,6 +85,10 @@ def _menu(export: Export) -> None:
 
 def _button(label: str, make: Callable[[], bytes], file_name: str, mime: str) -> None:
     st.download_button(label, make, file_name, mime, on_click="ignore", width="stretch", key=f"save_{file_name}")
+
+
+def _encoded(page: Callable[[], str]) -> bytes:
+    return page().encode()
 
 
 def _npz(arrays: dict[str, np.ndarray]) -> bytes:

@@ -6,9 +6,11 @@ A photo may also be dropped anywhere on the page, or pasted into it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.data.catalogue import installed_datasets, usual_split
 from core.data.examples import EXAMPLES
@@ -18,6 +20,7 @@ from core.data.paintings import PAINTINGS
 from core.data.uploads import MOST_DAYS
 from core.errors import CoreError
 from core.paths import local_path
+from core.reports import OnProgress
 from pages.components.photo_drop.photo_drop import photo_drop
 from pages.shared.address import remember, remembered
 from pages.shared.browser import browser_secret
@@ -96,7 +99,7 @@ def pictures_picker(*, name: str = "images", default: Sequence[str], label: str 
             max_selections=MOST_PICTURES,
             on_change=lambda: remember(name, ",".join(st.session_state[widget])),
         )
-        if _take_files(name, "Add photos"):
+        if take_files(name, "Add photos"):
             st.rerun()  # in which they join
         _add_samples(name, list(chosen))
     return list(chosen.values())
@@ -156,7 +159,7 @@ def _dropped(key: str) -> list[str]:
     return keys
 
 
-def _take_files(name: str, label: str) -> str | None:
+def take_files(name: str, label: str) -> str | None:
     """An uploader; what came is kept, and the popover shut in the next run unless there is something to read.
 
     Returns:
@@ -176,11 +179,7 @@ def _take_files(name: str, label: str) -> str | None:
     for file in files:
         if file.file_id not in handled:
             try:
-                data = file.getvalue()
-                picture = with_progress(
-                    f"Reading {file.name}", lambda on_progress, data=data, name=file.name: read_picture(data, name)
-                )
-                del data
+                picture = with_progress(f"Reading {file.name}", partial(_read, file))
                 keep_picture(picture)
                 handled[file.file_id] = picture.key
                 newest = picture.key
@@ -192,6 +191,11 @@ def _take_files(name: str, label: str) -> str | None:
     if newest and not any(isinstance(handled[file.file_id], CoreError) for file in files):
         st.session_state[f"{name}_brought"] = times + 1
     return newest
+
+
+def _read(file: UploadedFile, on_progress: OnProgress) -> Picture:
+    """Decode what was uploaded."""
+    return read_picture(file.getvalue(), file.name)
 
 
 def _about_uploads() -> str:
@@ -247,7 +251,7 @@ def _example_gallery(name: str, paintings: bool) -> None:
 
 def _uploads(name: str, default: str) -> None:
     """The uploader, and what this browser brought before, to be chosen again or deleted."""
-    if newest := _take_files(name, "Photos from your computer"):
+    if newest := take_files(name, "Photos from your computer"):
         remember(name, newest)
         st.rerun()
     pictures = own_pictures()

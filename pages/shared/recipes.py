@@ -111,5 +111,7 @@ def picture_setting(key: str, name: str = "photo") -> str:
 
 
 def set_setting(address: str) -> str:
-    """The same of a set of pictures: one's own photos are a folder beside the script."""
-    return address if address.partition(":")[0] in ("views", "data") else "photos"
+    """The same of a set of pictures: one's own photos are a folder beside the script, one's own vectors a file."""
+    if address.partition(":")[0] == "vectors":
+        return "vectors:vectors.npz"
+    return address if address.partition(":")[0] in ("views", "data", "splits", "conditions") else "photos"

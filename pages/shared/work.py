@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar, copy_context
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import streamlit as st
 from streamlit.errors import StreamlitDuplicateElementKey
@@ -124,10 +124,10 @@ class Job(Generic[Result]):
             self._problem.append(error)
 
 
-_current: ContextVar[Job | None] = ContextVar("current job", default=None)
+_current: ContextVar[Job[Any] | None] = ContextVar("current job", default=None)
 
 
-def current_job() -> Job | None:
+def current_job() -> Job[Any] | None:
     """The work that this thread does, if any."""
     return _current.get()
 
@@ -176,7 +176,7 @@ def watched(text: str, job: Job[Result], token: str = "") -> Result:
         job.leave()
 
 
-def _show(title: str, job: Job, token: str) -> None:
+def _show(title: str, job: Job[Any], token: str) -> None:
     """Draw the bar until the job ends, or the script does: at a click Streamlit abandons it at the next element."""
     slot = st.empty()
     with slot.container():
@@ -191,7 +191,7 @@ def _show(title: str, job: Job, token: str) -> None:
         slot.empty()
 
 
-def progress_text(title: str, job: Job) -> str:
+def progress_text(title: str, job: Job[Any]) -> str:
     """What the bar of a job says: what it is at, for how long, and how long it still takes if that can be known."""
     seconds, share = time.monotonic() - job.began, job.share
     # Some say all of it themselves.
@@ -201,7 +201,7 @@ def progress_text(title: str, job: Job) -> str:
     return f"{said.rstrip(' .…')} … {seconds:.0f} s{left}" if seconds >= 1 else f"{said.rstrip(' .…')} …"
 
 
-def _stop(token: str, job: Job) -> None:
+def _stop(token: str, job: Job[Any]) -> None:
     job.drop()  # the script that watched it has left by now
     if token:
         st.session_state[_STOPPED] = {*st.session_state.get(_STOPPED, ()), token}

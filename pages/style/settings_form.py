@@ -78,13 +78,15 @@ def _hidden_settings(network: FeatureNetwork) -> tuple[int, dict[str, Any]]:
         key=f"content_layer_{network.name}",
         bind="query-params",
     )
-    left, right = st.columns(2)
+    left, right = st.columns(2, vertical_alignment="bottom")
     side = left.select_slider("Size (px)", SIDES, value=96, key="side", bind="query-params")
     steps = right.number_input("Steps", 1, MOST_STEPS, 100, key="steps", bind=bound("steps"))
+    left, right = st.columns(2, vertical_alignment="bottom")
     start = left.segmented_control(
         "Start from", ["content", "noise"], default="content", required=True, key="start", bind="query-params"
     )
     seed = right.number_input("Seed", 0, 9999, 0, key="noise_seed", bind=bound("noise_seed"), disabled=start != "noise")
+    left, right = st.columns(2, vertical_alignment="bottom")
     optimiser = left.segmented_control(
         "Optimiser",
         ["lbfgs", "adam"],

@@ -75,6 +75,7 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "imports": (_nothing, "catalogues"),
     "latent_map": (_nothing, "decoding"),
     "manipulations": (_nothing, "results"),
+    "masking": (_nothing, "visits"),
     "mixers": (lambda folder: _sets(*TINY_MIXER), "operators"),
     "operators": (_nothing, "operators"),
     "precision": (_nothing, "models"),
@@ -94,7 +95,7 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
         "same_answer_as_plain_loop",
     ),
 }
-FAST = ("manipulations", "operators", "seeds", "time_to_accuracy", "vae_training")
+FAST = ("manipulations", "masking", "operators", "seeds", "time_to_accuracy", "vae_training")
 # These have a browser; training has a test of its own, and gpu needs one (`tests/test_placement.py` runs its rows).
 IN_A_BROWSER = {
     "first_paint": "pages",

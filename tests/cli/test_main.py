@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -97,3 +98,31 @@ def test_a_data_set_that_is_missing_is_a_sentence() -> None:
     failed = run(app, ["train", "vit_scratch", "--name", "x", "--set", "dataset=nowhere"])
     assert isinstance(failed.exception, CoreError)
     assert "python -m core data import" in str(failed.exception)
+
+
+def test_features_go_to_a_file_and_are_searched(blocks: Path, tmp_path: Path) -> None:
+    from core.data.vectors import read_vectors
+
+    out = tmp_path / "v.parquet"
+    like = str(blocks / "test" / "red" / "3.png")
+    done = run(app, ["embed", str(blocks), "--layer", "1", "--out", str(out), "--plane", "pca", "--like", like])
+    assert done.exit_code == 0, done.output
+    found = read_vectors(out.read_bytes(), out.name)
+    assert len(found.ids) == 50
+    assert found.positions is not None
+    assert found.positions.shape == (50, 2)
+    assert set(found.columns["label"]) == {"blue", "red"}
+    ranking = [line for line in done.output.splitlines() if line.strip().startswith("1 ")]
+    assert "test/red/3.png" in ranking[0]
+    assert "1.000" in ranking[0]
+    layers = run(app, ["embed", "views:1/0", "--layers"])
+    assert "images×" in layers.output
+    for bad, words in (
+        (["--layer", "99"], "There is no layer"),
+        (["--out", "x.pkl"], "ends in none of"),
+        (["--find", "a cat"], "cnn_small|Small CNN"),
+    ):
+        failed = run(app, ["embed", str(blocks), *bad])
+        assert failed.exit_code != 0
+        assert isinstance(failed.exception, CoreError)
+        assert re.search(words, str(failed.exception)), failed.exception

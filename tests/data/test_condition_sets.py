@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data.condition_sets import SMALL_SIDE, NotDrawableError, made_conditions, stored_conditions
+from core.data.condition_sets import SMALL_SIDE, NotDrawableError, made_conditions, most_of_each, stored_conditions
 from core.data.labelled_pictures import choose_pictures, dataset_pictures, example_pictures, folder_pictures
 from core.errors import CoreError, UnknownNameError
 from tests.toy import save_toy
@@ -43,6 +43,18 @@ def test_a_folder_of_conditions_and_categories(folder: Path) -> None:
     ]  # fmt: skip
     assert len({each.thing for each in found.pictures}) == 8  # other things in each
     assert np.asarray(found.pictures[0].open())[0, 0, 0] >= 200
+
+
+def test_all_pictures_are_the_default_and_what_is_too_much_is_cut_evenly(folder: Path) -> None:
+    (folder / "real" / "dog" / "2.png").unlink()  # three of three groups, two of one
+    pictures = folder_pictures(str(folder))
+    assert len(stored_conditions(pictures).pictures) == 11
+    assert most_of_each(pictures, 11) == 0
+    assert most_of_each(pictures, 10) == 2
+    assert most_of_each(pictures, 7) == 1
+    assert len(stored_conditions(pictures, most_of_each(pictures, 10)).pictures) == 8
+    with pytest.raises(CoreError, match="more than 3"):
+        most_of_each(pictures, 3)
 
 
 def test_a_folder_of_categories_is_one_condition(folder: Path) -> None:

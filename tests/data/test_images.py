@@ -21,8 +21,8 @@ from core.data import images
 from core.data.formats import SUFFIXES, has_image_suffix
 from core.data.image_sets import folder_photos
 from core.data.images import decode_image, decode_photo, image_digest
+from core.data.samples import image_files
 from core.errors import ImageError
-from core.methods.clip.classify_files import image_files
 from tests.examples import examples
 
 

@@ -11,7 +11,16 @@ import pytest
 from PIL import Image
 
 from core.data import uploads
-from core.data.uploads import Upload, delete_upload, find_upload, keep_upload, list_uploads, tidy_uploads
+from core.data.uploads import (
+    Upload,
+    delete_upload,
+    find_file,
+    find_upload,
+    keep_file,
+    keep_upload,
+    list_uploads,
+    tidy_uploads,
+)
 
 MINE, YOURS = "1" * 32, "2" * 32
 
@@ -125,3 +134,20 @@ def test_a_disk_that_takes_nothing_is_no_crash(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(uploads, "write_atomically", refuse)
     assert not keep_upload(MINE, photo())
+
+
+def test_other_things_are_kept_by_the_same_rules_and_are_no_photos(place: Path) -> None:
+    keep_upload(MINE, photo())
+    assert keep_file(MINE, "0" * 16, "npz", b"numbers")
+    assert find_file(MINE, "0" * 16, "npz") == b"numbers"
+    assert find_file(YOURS, "0" * 16, "npz") is None
+    assert find_file(MINE, "0" * 16, "json") is None
+    assert (list_uploads(MINE), list_uploads(MINE, "npz")) == ([photo().key], ["0" * 16])
+    for forged in ("../" + "0" * 13, "0" * 15, "x" * 16):
+        assert not keep_file(MINE, forged, "npz", b"")
+        assert find_file(MINE, forged, "npz") is None
+    tidy_uploads(time.time() + 31 * 86_400)
+    assert not list(place.rglob("*.npz"))
+    assert keep_file(MINE, "1" * 16, "npz", b"numbers")
+    delete_upload(MINE, "1" * 16, "npz")
+    assert find_file(MINE, "1" * 16, "npz") is None

@@ -49,6 +49,14 @@ def test_lasso_click_and_keys(server: str, page: Any) -> None:
     page.get_by_text("1 selected", exact=True).wait_for()
     page.get_by_title("Select all: Cat").click()
     page.get_by_text("8 of 64 selected.").wait_for()
+    page.get_by_role("button", name="Clear").click()
+    page.get_by_text("64 pictures. Point at one").wait_for()
+    bare = pixels(canvas)
+    # The outline is drawn at once, has a legend of its own, and is in the address.
+    page.get_by_role("combobox", name="Outline").select_option("Label")
+    page.get_by_role("group", name="Outlines").get_by_text("Cat 8").wait_for()
+    page.wait_for_url("**plane_outline=Label**")
+    until(page, lambda: unlike(pixels(canvas), bare) > 0.5, "outlines")
     assert page.locator('[data-testid="stException"]').count() == 0
 
 

@@ -118,7 +118,8 @@ def test_maps_are_chosen_without_asking_the_server_and_are_what_core_computes(se
     ).wait_for()
     settle(page)
     before = page.evaluate("window.sent")
-    page.evaluate(KEYS, [".mosaic", ["ArrowRight"] * 3 + ["ArrowUp"] * 4])
+    page.get_by_role("application", name="6 layers (columns), 3 heads (rows)").wait_for()
+    page.evaluate(KEYS, [".mosaic", ["ArrowDown"] * 3 + ["ArrowLeft"] * 4])
     row, column, share = place_and_share(shown_map(maps, 1, "3", 52))
     page.get_by_text(f"{100 * share:.1f} % at row {row}, column {column}.").wait_for()
     page.locator('select[name="direction"]').select_option("from")
@@ -138,7 +139,7 @@ def test_maps_are_chosen_without_asking_the_server_and_are_what_core_computes(se
     assert page.evaluate("window.sent") - before <= 4, "a message for every rest, none for every choice"
     # None at all before the finger rests.
     before = page.evaluate("window.sent")
-    page.evaluate(KEYS, [".mosaic", ["ArrowUp", "ArrowDown"] * 20 + ["ArrowUp"]])
+    page.evaluate(KEYS, [".mosaic", ["ArrowLeft", "ArrowRight"] * 20 + ["ArrowLeft"]])
     assert page.evaluate("window.sent") == before
     page.wait_for_url(lambda url: "layer=1" in url)
     settle(page)

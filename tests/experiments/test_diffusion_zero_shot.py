@@ -160,7 +160,7 @@ def test_the_first_images_of_a_larger_run_are_those_of_a_smaller_one(config: Con
     ("end", "full_grid"),
     [
         ("stopped", False),
-        ("killed", True),
+        pytest.param("killed", True, marks=pytest.mark.slow),
         pytest.param("stopped", True, marks=pytest.mark.slow),
         pytest.param("killed", False, marks=pytest.mark.slow),
     ],

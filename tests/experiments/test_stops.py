@@ -201,9 +201,12 @@ def run_of(name: str, case: str, tmp_path: Path) -> RunFolder:
     return create_run(name, RunSpec.of(recipe, make(tmp_path), device="cpu"))
 
 
-# Those two have networks of other libraries, which take seconds.
+# Those have networks of other libraries, or many, which take seconds.
+LARGE = ("pipeline", "classifications", "clip", "stress", "stylise")
+
+
 @pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=pytest.mark.slow) if case in ("pipeline", "races") else case for case in CASES]
+    "case", [pytest.param(case, marks=pytest.mark.slow) if case in LARGE else case for case in CASES]
 )
 def test_no_stretch_is_longer_than_a_step_and_a_stop_ends_it_there(
     tmp_path: Path, case: str, monkeypatch: pytest.MonkeyPatch

@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from core.figures.conditions import RIGHT, WRONG, Tile, condition_sheet, plot_categories, plot_conditions
+from core.figures.conditions import (
+    MOST_STACKED,
+    RIGHT,
+    WRONG,
+    Tile,
+    condition_sheet,
+    plot_categories,
+    plot_condition_counts,
+    plot_conditions,
+)
 from core.methods.clip.conditions import accuracy_by_condition
 
 RESULT = accuracy_by_condition(
@@ -47,3 +56,23 @@ def test_categories_by_conditions():
     cells = plot_categories(RESULT).data[0]
     assert np.array(cells.z).tolist() == [[100, 100], [100, 0]]
     assert cells.y == ("cat", "dog &amp; co")
+
+
+def test_counts_are_stacked_by_category_in_each_condition():
+    figure = plot_condition_counts(RESULT)
+    assert figure.layout.barmode == "stack"
+    assert {bar.name: tuple(bar.x) for bar in figure.data} == {"cat": (1, 1), "dog &amp; co": (1, 1)}
+    assert figure.data[0].y == ("Whole (2)", "&lt;b&gt;Blurred&lt;/b&gt; (2)")
+
+
+def test_of_many_categories_the_largest_are_told_apart_and_the_sum_stays():
+    categories = [f"category {number}" for number in range(30)]
+    labels = np.repeat(np.arange(30), np.arange(1, 31))
+    zeros = np.zeros_like(labels)
+    result = accuracy_by_condition(labels, labels, zeros, np.arange(len(labels)), names=("All",), categories=categories)
+    bars = plot_condition_counts(result).data
+    assert len(bars) == MOST_STACKED + 1
+    assert [bar.name for bar in bars[:2]] == ["category 18", "category 19"]
+    assert bars[-1].name == "18 other categories"
+    assert tuple(bars[-1].x) == (sum(range(1, 19)),)
+    assert sum(bar.x[0] for bar in bars) == len(labels)

@@ -50,6 +50,15 @@ def test_the_winner_is_the_zero_line_and_the_ends_are_in_the_picture() -> None:
     assert all(low < line.y[-1] < high for line in lines.values())
 
 
+def test_names_of_prompts_that_end_alike_do_not_cover_each_other() -> None:
+    error = np.ones((40, 4))
+    found = replay(error, error, np.arange(40), Plan(samples=40, pruning="none", objective="noise"), STEPS)
+    figure = plot_classification(found, list("abcd"))
+    heights = sorted(note.y for note in figure.layout.annotations)
+    low, high = figure.layout.yaxis.range
+    assert np.diff(heights).min() > 0.04 * (high - low)
+
+
 @pytest.mark.parametrize(("prompts", "samples"), [(1, 30), (2, 1), (3, 2), (200, 30)])
 def test_odd_classifications_are_drawn(prompts: int, samples: int) -> None:
     found = classification(prompts, samples, pruning="none")

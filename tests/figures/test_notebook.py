@@ -128,6 +128,7 @@ def test_only_the_first_figure_carries_the_script(monkeypatch: pytest.MonkeyPatc
     assert "Plotly.newPlot" in second
 
 
+@pytest.mark.slow
 def test_computing_needs_no_plotly(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['plotly'] = None\n"

@@ -40,7 +40,21 @@ def test_memory_names_the_peak() -> None:
         parameters_mib=5.0,
     )
     figure = plot_memory({"fp32": profile})
-    assert [trace.type for trace in figure.data] == ["bar", "scatter", "scatter"]
+    assert [trace.type for trace in figure.data] == ["bar", "scatter", "scatter", "scatter"]
     assert figure.data[2].x[0] == 1
-    assert figure.data[2].text[0] == "  3 MiB"
+    assert (figure.data[3].x[0], figure.data[3].y[0]) == (1, 3)
+    assert figure.data[3].text[0] == "  3 MiB"
     assert list(figure.data[1].customdata) == ["first", "(between parts)", "last"]
+
+
+def test_peaks_that_are_the_same_are_named_one_above_the_other() -> None:
+    profile = MemoryProfile(
+        modules=("first", "last"),
+        peak_mib=np.array([1.0, 2.0]),
+        after_mib=np.array([1.0, 0.0]),
+        parameters_mib=5.0,
+    )
+    figure = plot_memory({"fp32": profile, "bf16": profile, "fp16": profile})
+    heights = [trace.y[0] for trace in figure.data if trace.type == "scatter" and trace.mode == "text"]
+    assert np.diff(heights).min() > 0.1
+    assert max(heights) < figure.layout.yaxis2.range[1]

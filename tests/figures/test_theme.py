@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import plotly.graph_objects as go
+import pytest
 
 from core.figures.curves import Curve, plot_learning_curves, plot_metric
-from core.figures.theme import finish
+from core.figures.theme import finish, spread
 
 LINK = "<a href='http://evil.test'>x</a><img src=http://evil.test/p.png>"
 
@@ -41,3 +42,9 @@ def test_words_anywhere_are_taken_literally_and_our_own_tags_stay() -> None:
     assert found.data[0].hovertemplate == "<b>%{customdata[0]}</b><extra></extra>"
     assert found.data[0].customdata[1][1] == 2
     np.testing.assert_array_equal(found.data[0].y, [1.0, 2.0])
+
+
+def test_names_of_close_lines_are_pushed_apart_in_their_order() -> None:
+    assert spread([0.5, 0.5, 0.1], 0.2) == pytest.approx([0.5, 0.7, 0.1])
+    assert spread([0.3, 0.25, 0.2], 0.2) == pytest.approx([0.6, 0.4, 0.2])
+    assert spread([], 0.2) == []

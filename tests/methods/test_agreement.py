@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from core.errors import NotFiniteError, ShapeError
-from core.methods.precision.agreement import agreement, reason
+from core.methods.precision.agreement import agreement, class_changes, reason
 from core.methods.precision.precision import FORMATS
 
 LOGITS = arrays(np.float64, (4, 6), elements=st.floats(-50, 50, width=32))
@@ -103,3 +103,16 @@ def test_unlike_shapes_are_refused() -> None:
         agreement(np.zeros((2, 3)), np.zeros((3, 3)))
     with pytest.raises(ShapeError):
         agreement(np.zeros((2, 1)), np.zeros((2, 1)))
+
+
+def test_the_likeliest_classes_and_how_close_their_logits_were() -> None:
+    result = agreement(np.array([[1.0, 3.0, 2.5, -4.0]]), np.array([[1.0, 3.0, 3.25, -4.0]]))
+    found = class_changes(result, 0)
+    assert [each.class_index for each in found] == [1, 2, 0]
+    np.testing.assert_allclose([each.behind for each in found], [0, 0.5, 2], atol=1e-5)
+    np.testing.assert_allclose([each.moved for each in found], [0, -0.75, 0], atol=1e-5)
+    assert found[0].before == pytest.approx(float(result.reference[0, 1]))
+    assert found[1].after == pytest.approx(float(result.reduced[0, 2]))
+    lost = class_changes(agreement(np.array([[1.0, 3.0]]), np.array([[np.inf, 1.0]])), 0)
+    assert np.isnan(lost[0].after)
+    assert lost[1].behind == pytest.approx(2, abs=1e-5)

@@ -86,6 +86,7 @@ def test_common_ancestors():
         ("golden_retriever", "", GOLDEN),
         ("x1", "goldfish, Carassius auratus", GOLDFISH),
         ("crane", "", None),  # a bird and a machine
+        ("missile", "", 657),  # the other one is a "projectile, missile"
         ("guitar hero", "", None),
     ],
 )

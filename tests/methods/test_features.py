@@ -140,8 +140,12 @@ def test_a_data_set_that_was_imported_anew_has_other_features():
     assert np.delete(changed, unsampled).max() < 1e-5
 
 
-def test_an_interrupted_extraction_goes_on(monkeypatch):
-    monkeypatch.setattr("core.methods.embeddings.features._CHUNK", 2)
+@pytest.mark.parametrize("large", [False, True])
+def test_an_interrupted_extraction_goes_on(large, monkeypatch):
+    """Of large images after fewer of them: 512 photos would take a ViT half a minute."""
+    monkeypatch.setattr("core.methods.embeddings.features._CHUNK", 512 if large else 2)
+    monkeypatch.setattr("core.methods.embeddings.features._CHUNK_OF_LARGE", 2)
+    monkeypatch.setattr("core.methods.embeddings.features._LARGE", 8 if large else 96)
     module, data = ViT(TINY), images()
     options = {"model": "tiny", "size": 16, "normalisation": HALF_NORMALISATION, "batch_size": 2}
     started = extract_features(module, data, **options)

@@ -28,17 +28,17 @@ from core.errors import NotFiniteError
 from core.finite import require_finite
 from core.methods.accuracy import batched_answers, confusion, predictions, targets
 from core.methods.anatomy import positional
-from core.methods.attention import attention, gradcam, relevance, rollout
-from core.methods.clip import disagreements, image_text_relevance, zero_shot
+from core.methods.attention import attention, gradcam, integrated_gradients, randomisation, relevance, rollout
+from core.methods.clip import disagreements, image_text_relevance, synset_variety, zero_shot
 from core.methods.diffusion import denoising_view, diffusion_classifier, sampling_plan
-from core.methods.embeddings import embedding, embedding_quality, features, layer_features, probes
+from core.methods.embeddings import embedding, embedding_quality, features, layer_features, probes, search
 from core.methods.embeddings.features import Features
 from core.methods.latent import bounds, drawing, passes
 from core.methods.latent.pictures import as_bytes
 from core.methods.manipulations import manipulated
 from core.methods.manipulations.steps import Step
 from core.methods.masking import faithfulness, masking
-from core.methods.modality_gap import alignment, alignment_steps, modality_gap, procrustes
+from core.methods.modality_gap import alignment, alignment_steps, modality_gap, procrustes, side_planes
 from core.methods.operators import identity_trap, learned_layer, picture, receptive_field, single_layer, trap_curves
 from core.methods.patch_features import patch_features
 from core.methods.precision import agreement
@@ -66,8 +66,11 @@ EXCUSED = {
     "anatomy.anatomy": "counts parameters, whatever their values",
     "anatomy.describe_architecture": "reads the design, not the values",
     "anatomy.text_tensors": "names of parameters",
-    "classify_files.classify_files": "asks zero_shot.embed_images and text_classifier",
-    "classify_files.classify_by_classes": "asks predictions.predict_logits",
+    "classify.classify_samples": "asks predictions.predict_logits, zero_shot.embed_images and text_classifier",
+    "classify.answer": "sorts probabilities that classify_samples or a page has of zero_shot_scores or softmax",
+    "collection.collected_classes": "bytes",
+    "synset_variety.detail_in_the_middle": "bytes",
+    "precision.parameter_count": "counts parameters, whatever their values",
     "conditions.accuracy_by_condition": "whole numbers",
     "conditions.tally": "whole numbers",
     "pictures.as_digit": "bytes",
@@ -80,6 +83,7 @@ EXCUSED = {
     "diffusion_batch.fitting_batch": "measures time alone",
     "diffusion_batch.pass_seconds": "measures time alone",
     "diffusion_classifier.replay": "NaN is what was not measured; it refuses to look there",
+    "randomisation.randomised": "shuffles weights, whatever their values",
     "sampling_plan.reconstruction_weights": "whole numbers",
     "sampling_plan.usable_steps": "a comparison leaves NaN out, which is its answer",
     "embedding_quality.agreement": "whole numbers",
@@ -241,6 +245,22 @@ def on_layers(bad: bool) -> Any:
     )  # fmt: skip
 
 
+def found_like(bad: bool) -> Any:
+    module = network(bad)
+    cut = layer_features.Readout(layer=1, pooling="mean")
+    known = layer_features.find_readouts(module, 16)
+    like = Image.new("RGB", (16, 16))
+    return search.image_query(module, like, cut, known, size=16, normalisation=HALF_NORMALISATION)
+
+
+def few_layers(bad: bool) -> Any:
+    module = network(bad)
+    cuts = (layer_features.Readout(layer=1, pooling="mean"),)
+    known = layer_features.find_readouts(module, 16)
+    few = np.zeros((2, 16, 16, 3), np.uint8)
+    return layer_features.layer_vectors(module, few, cuts, known, size=16, normalisation=HALF_NORMALISATION)
+
+
 def cached(bad: bool) -> Any:
     def read(images: Tensor, missing: list[str]) -> dict[str, Tensor]:
         return {name: images.mean(dim=(2, 3)) * (float("nan") if bad else 1) for name in missing}
@@ -280,6 +300,9 @@ def both(function: Callable[..., Any], first: tuple[int, ...], second: tuple[int
 SCALE = zero_shot.Scale(scale=10.0, bias=0.0, kind="softmax")
 CENTRED = alignment.VARIANTS["centred"]
 ASKED: dict[str, list[Callable[[bool], Any]]] = {
+    "synset_variety.synset_variety": [
+        lambda bad: synset_variety.synset_variety(np.zeros((5, 8, 8, 3), np.uint8), numbers(5, 3, bad=bad))
+    ],
     "agreement.agreement": [lambda bad: agreement.agreement(numbers(4, 3, bad=bad), numbers(4, 3, bad=False))],
     "alignment.check_pairs": both(alignment.check_pairs, (5, 3), (5, 3)),
     "alignment.fit_alignment": both(lambda a, b: alignment.fit_alignment(a, b, CENTRED), (5, 3), (5, 3)),
@@ -310,6 +333,7 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
         lambda a, b: disagreements.find_disagreements(a, b, np.zeros(3, int), 1), (3, 5), (3, 5)
     ),
     "embedding.align": both(embedding.align, (5, 2), (5, 2)),
+    "embedding.given_plane": [lambda bad: embedding.given_plane(numbers(7, 2, bad=bad))],
     "embedding.place": [
         lambda bad: embedding.place(numbers(7, 3, bad=bad), embedding.PlaneConfig(method="pca")),
         lambda bad: embedding.place(
@@ -341,7 +365,17 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
     "image_text_relevance.image_text_relevance": [
         lambda bad: image_text_relevance.image_text_relevance(Tiny(bad), photo(), "a")
     ],
+    "integrated_gradients.integrated_gradients": [
+        lambda bad: integrated_gradients.integrated_gradients(network(bad), photo(), targets.Target(class_index=1)),
+        lambda bad: integrated_gradients.integrated_gradients(
+            network(False, SmallCNN), photo(bad), targets.Target(class_index=1)
+        ),
+    ],
     "layer_features.extract_layers": [on_layers],
+    "layer_features.layer_vectors": [few_layers],
+    "search.image_query": [found_like],
+    "search.search": both(search.search, (3,), (5, 3)),
+    "search.text_query": [lambda bad: search.text_query(Tiny(bad), "a")],
     "batched_answers.ask_about": [
         lambda bad: batched_answers.ask_about(
             [lambda: Image.new("RGB", (16, 16))], Preprocessing(size=16, normalisation=HALF_NORMALISATION), network(bad)
@@ -394,8 +428,19 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
         lambda bad: probes.nearest_neighbours(split(bad), split(False), neighbours=3),
         lambda bad: probes.nearest_neighbours(split(False), split(bad), neighbours=3),
     ],
+    "side_planes.planes_beside": [lambda bad: side_planes.planes_beside(pairs(), pairs(images=bad), CENTRED)],
     "procrustes.best_rotation": both(procrustes.best_rotation, (5, 3), (5, 3)),
     "procrustes.unit_vectors": [lambda bad: procrustes.unit_vectors(numbers(5, 3, bad=bad))],
+    "randomisation.map_similarity": both(randomisation.map_similarity, (3, 3), (3, 3)),
+    "randomisation.sanity_similarities": [
+        lambda bad: randomisation.sanity_similarities(
+            network(bad), photo(), {"a": lambda *given: relevance.gradient_relevance(*given)[-1]}
+        ),
+        lambda bad: randomisation.sanity_similarities(
+            network(False), photo(), {"a": lambda *_: numbers(2, 2, bad=bad)}
+        ),
+    ],
+    "randomisation.summarise_sanity": [lambda bad: randomisation.summarise_sanity({"a": numbers(6, 2, bad=bad)})],
     "relevance.gradient_relevance": [
         lambda bad: relevance.gradient_relevance(network(bad), photo(), targets.Target(class_index=1))
     ],

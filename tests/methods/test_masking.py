@@ -1,4 +1,6 @@
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from core.methods.masking.masking import (
     removal_shares,
     scores_on_grid,
 )
+from core.methods.masking.passes import Passes
 from core.models.vit import ViT, ViTConfig
 
 GRIDS = st.tuples(st.integers(1, 9), st.integers(1, 9))
@@ -218,8 +221,9 @@ def test_batching_changes_nothing_and_progress_ends_at_one(vit):
     target = pick_target(vit, image)
     said = []
     options = {"grid": (4, 4), "steps": 8, "normalisation": HALF_NORMALISATION, "fill": "noise"}
-    one = masking_curve(vit, image, target, order, batch_size=1, **options)
-    all_ = masking_curve(vit, image, target, order, batch_size=64, on_progress=lambda *a: said.append(a), **options)
+    one = masking_curve(vit, image, target, order, passes=Passes(batch_size=1), **options)
+    options |= {"on_progress": lambda *told: said.append(told)}
+    all_ = masking_curve(vit, image, target, order, passes=Passes(batch_size=64), **options)
     for field in dataclasses.fields(one):
         assert getattr(one, field.name) == pytest.approx(getattr(all_, field.name), abs=1e-6)
     assert said[-1][0] == 1
@@ -236,6 +240,48 @@ def test_equal_masks_are_computed_once():
     )
     assert module.calls == 2
     assert responses.confidence == pytest.approx([1] * 5 + [0.75] * 5, abs=1e-5)
+
+
+def test_what_is_known_is_not_asked_again_and_what_was_asked_before_a_stop_is_known():
+    module, known, turns = Brightness(), {}, []
+    keeps = np.array([[[share]] for share in (True, False)])
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        turns.append(module.calls)
+        yield
+
+    def stop(share: float, _text: str) -> None:
+        raise InterruptedError
+
+    options = {"fill": "black", "normalisation": HALF_NORMALISATION}
+    passes = Passes(batch_size=1, known=known, turn=turn)
+    image = torch.ones(1, 3, 8, 8)
+    with pytest.raises(InterruptedError):
+        masked_responses(module, image, Target(1), keeps, passes=passes, on_progress=stop, **options)
+    assert module.calls == 1
+    found = masked_responses(module, image, Target(1), keeps, passes=passes, **options)
+    assert (module.calls, turns) == (2, [0, 1])  # each batch in a turn of its own
+    again = masked_responses(module, image, Target(1), keeps[::-1], passes=passes, on_progress=stop, **options)
+    assert module.calls == 2
+    assert again.confidence.tolist() == found.confidence[::-1].tolist()
+    assert found.confidence == pytest.approx([1, 0], abs=1e-5)
+
+
+def test_what_another_asked_while_one_waited_for_the_model_is_not_asked_again():
+    module, known = Brightness(), {}
+    keep = np.ones((1, 1, 1), dtype=bool)
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        known[keep.tobytes()] = (0.5, 1, 0.5)
+        yield
+
+    passes = Passes(known=known, turn=turn)
+    found = masked_responses(
+        module, torch.ones(1, 3, 8, 8), Target(1), keep, normalisation=HALF_NORMALISATION, passes=passes
+    )
+    assert (module.calls, found.confidence.tolist()) == (0, [0.5])
 
 
 def test_an_embedding_target_has_no_classes_and_starts_at_one(vit):

@@ -99,3 +99,23 @@ def test_half_turns_of_diagonal_signs_stay_orthogonal() -> None:
 
 def test_unit_leaves_zero_alone() -> None:
     np.testing.assert_allclose(unit_vectors(np.array([[3.0, 4.0], [0.0, 0.0]])), [[0.6, 0.8], [0.0, 0.0]])
+
+
+def test_it_is_what_scipy_finds():
+    random = np.random.default_rng(5)
+    images, texts = random.normal(size=(2, 30, 8))
+    theirs, total = orthogonal_procrustes(images, texts)
+    ours, sizes, determined = best_rotation(images, texts)
+    np.testing.assert_allclose(ours, theirs, atol=1e-10)
+    assert (sizes, determined) == (pytest.approx(total), 8)
+
+
+@pytest.mark.parametrize("determinant", [1, -1])
+def test_vectors_are_turned_as_by_the_matrix(determinant: int):
+    random = np.random.default_rng(6)
+    rotation = np.linalg.qr(random.normal(size=(7, 7)))[0]
+    rotation[0] *= np.sign(np.linalg.det(rotation)) * determinant
+    turn, vectors = PartialRotation(rotation), random.normal(size=(5, 7))
+    np.testing.assert_allclose(turn.apply(vectors, 1), vectors @ rotation, atol=1e-10)
+    np.testing.assert_allclose(turn.apply(vectors, 0.3), vectors @ turn.part(0.3), atol=1e-10)
+    np.testing.assert_allclose(turn.apply(vectors, 0), vectors, atol=1e-10)

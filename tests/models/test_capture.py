@@ -6,9 +6,11 @@ import threading
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from core.models.capture import captured
+from core.models.capture import captured, head_means
+from core.models.vit import ViT, ViTConfig
 
 
 def test_order_graph_and_cleanup():
@@ -33,3 +35,47 @@ def test_passes_of_other_threads_are_not_seen():
         assert outputs == []
         layer(torch.ones(1, 2))
     assert len(outputs) == 1
+
+
+@pytest.mark.parametrize("mask", [None, "bool", "added"])
+def test_head_means_are_those_of_the_weights_that_the_kernel_hides(mask):
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(3, 2, tokens, 4) for tokens in (5, 6, 6))
+    added = torch.where(torch.rand(5, 6) < 0.3, -torch.inf, 0.0)
+    added[:, 0] = 0
+    given = {None: None, "bool": added == 0, "added": added}[mask]
+    with head_means() as means:
+        output = F.scaled_dot_product_attention(query, key, value, attn_mask=given, scale=0.7)
+    logits = 0.7 * query @ key.transpose(-2, -1)
+    weights = (logits if mask is None else logits + added).softmax(-1)
+    torch.testing.assert_close(output, weights @ value)
+    [mean] = means
+    torch.testing.assert_close(mean, weights.mean(dim=1, keepdim=True))
+    F.scaled_dot_product_attention(query, key, value)
+    assert len(means) == 1
+
+
+def test_head_means_of_other_threads_are_not_seen():
+    tokens = torch.randn(1, 1, 3, 2)
+    with head_means() as means:
+        other = threading.Thread(target=F.scaled_dot_product_attention, args=(tokens, tokens, tokens))
+        other.start()
+        other.join()
+        assert means == []
+
+
+def test_a_traced_mean_is_that_of_the_heads_and_holds_none_of_them(monkeypatch):
+    torch.manual_seed(0)
+    model = ViT(ViTConfig(image_size=8, patch_size=4, embed_dim=16, depth=2, num_heads=4, classes=3)).eval()
+    with torch.no_grad():
+        for block in model.blocks:
+            block.attention.qkv.weight.mul_(20)
+    images = torch.randn(3, 3, 8, 8)
+    whole = model.trace(images)
+    monkeypatch.setattr(ViT, "trace", None)
+    mean = model.trace_mean(images)
+    assert mean.pooling == whole.pooling
+    torch.testing.assert_close(mean.logits, whole.logits)
+    for ours, weights in zip(mean.attention, whole.attention, strict=True):
+        assert ours.shape == (3, 1, 5, 5)
+        torch.testing.assert_close(ours, weights.mean(dim=1, keepdim=True))

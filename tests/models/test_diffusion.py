@@ -141,6 +141,11 @@ def test_files_in_half_precision_are_loaded_as_they_are_on_a_gpu_alone(
         assert classification.noise_error.dtype == np.float32
         found.append(classification.noise_error)
     np.testing.assert_allclose(found[1], found[0], rtol=2e-2)
+    # And what the files hold in half precision is not turned into another format before every product.
+    assert half.computes_in("bf16") == ("fp16" if device == "cuda" else "bf16")
+    latents, steps, which = latent[None].expand(2, -1, -1, -1), torch.tensor([100, 500]), torch.tensor([0, 1])
+    as_it_is, asked = (half.denoiser(prompts, precision)(latents, steps, which) for precision in ("fp32", "bf16"))
+    assert torch.equal(as_it_is, asked) == (device == "cuda")
 
 
 def test_where_both_are_there_a_cpu_takes_the_full_files(tmp_path: Path, folder: Path) -> None:

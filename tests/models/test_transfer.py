@@ -61,9 +61,14 @@ def save_all(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in folder.iterdir() if path.name not in ("home", "torch")}
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> dict[str, Path]:
+    return save_all(tmp_path_factory.mktemp("saved"))
+
+
 @pytest.mark.parametrize("kind", ["vit", "small_cnn", "timm", "classifier", "headless", "resnet18"])
-def test_all_but_the_head_is_the_originals_and_survives_the_disk(tmp_path, kind):
-    path = save_all(tmp_path)[kind]
+def test_all_but_the_head_is_the_originals_and_survives_the_disk(tmp_path, saved, kind):
+    path = saved[kind]
     backbone = open_backbone(f"folder:{path}")
     size = backbone.config.image_size
     module, config = for_classes(backbone, 5, size)

@@ -12,6 +12,7 @@ from core.experiments import evaluation, zero_shot
 from core.launch.execute import execute
 from core.runs.status import read_state
 from core.runs.store import RunSpec, create_run, find_run, list_runs
+from pages.shared import zero_shot as zero_shot_cache
 from pages.shared.recipes import filled_recipe
 from tests.clip_toy import save_tiny_clip
 from tests.pages.harness import open_page, text_of
@@ -267,3 +268,21 @@ def test_a_model_has_met_what_its_labels_are_kinds_of(monkeypatch: pytest.Monkey
     assert met(["gizmo"]) == {"gizmo"}
     assert met([]) == frozenset()
     asked.words_met.clear()
+
+
+def test_a_label_more_reads_its_own_sentences_alone_and_no_photo(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = clip(model, labels="ship, horse")
+    read: list[list[str]] = []
+    embed_texts = zero_shot_cache.embed_texts
+
+    def noted(module: Any, texts: list[str], **more: Any) -> Any:
+        read.append(list(texts))
+        return embed_texts(module, texts, **more)
+
+    monkeypatch.setattr(zero_shot_cache, "embed_texts", noted)
+    monkeypatch.setattr(zero_shot_cache, "embed_images", lambda *_: pytest.fail("the photo is known"))
+    app.text_input(key="labels").set_value("ship, horse, gherkin").run()
+    assert not app.exception
+    # The sentence that the bars wait for, then those of all strategies at once.
+    assert [len(texts) for texts in read] == [1, 10]
+    assert all("gherkin" in text for texts in read for text in texts)

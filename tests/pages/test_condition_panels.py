@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from streamlit.testing.v1 import AppTest
 
 from core.data.wordnet import imagenet_wnids
-from core.methods.clip.disagreements import class_names
-from pages.clip import conditions, disagreements
+from core.methods.clip.disagreements import Disagreements, class_names, find_disagreements
+from pages.clip import collection_store, conditions, conditions_answers, disagreements, disagreements_comparison
 from pages.clip.disagreements_words import divided_classes
 from tests.clip_toy import save_tiny_clip
 from tests.pages.harness import text_of
@@ -113,11 +113,20 @@ def test_conditions_answer_to_their_controls(model: str) -> None:
     assert "'Geons' is no condition here" in app.error[0].value
 
 
-def test_parts_of_a_data_set_and_folders_are_conditions(model: str, tmp_path: Path) -> None:
+def test_parts_of_a_data_set_and_folders_are_conditions(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     save_toy({"sketch": 6, "photo": 6})
     app = open_panel("conditions", model, conditions_from="Data set")
     assert "Sketch" in sheet(app)
     assert "Photo" in sheet(app)
+    assert list(app.session_state["exported"].table["shown"]) == [6, 6]  # all, where nothing is said
+    monkeypatch.setattr(conditions_answers, "MOST_PICTURES", 8)
+    app.run()
+    assert "8 of 12 pictures" in text_of(app)
+    assert "COUNT = 2" in app.session_state["exported"].recipe
+    app.number_input(key="conditions_most").set_value(1).run()
+    assert list(app.session_state["exported"].table["shown"]) == [2, 2]
     folder = folder_of(tmp_path, {"real/cat": 40, "real/dog": 90, "drawn/cat": 150, "drawn/dog": 190})
     app.button_group(key="conditions_from").set_value("folder").run()
     assert "Which folder?" in app.error[0].value
@@ -201,3 +210,100 @@ def test_the_recipe_of_disagreements_counts_the_same(
 def test_both_panels_are_there_to_be_mounted() -> None:
     assert callable(conditions.panel)
     assert callable(disagreements.panel)
+
+
+COLLECTING = """
+import streamlit as st
+from pages.clip import collection_panel, disagreements
+from pages.shared.errors import guard
+disagreements.panel({model!r})
+collection_panel.panel()
+with guard():
+    st.session_state["exported"] = collection_panel.export({model!r})
+"""
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["of a browser", "of a session"])
+def test_pictures_are_collected_by_search_and_by_hand_written_to_and_exported(
+    model: str, classifier: str, tmp_path: Path, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kept:
+        monkeypatch.setattr(collection_store, "browser_secret", lambda: "0" * 32)
+    folder = folder_of(tmp_path, {"tabby": 40, "goldfish": 190, "espresso": 10, "bathtub": 90, "teapot": 160})
+    # Two untrained networks over 1000 classes: with so many best ones each names about half of them.
+    query = {"classifier": classifier, "disagreements_data": "Folder on this machine", "disagreements_top": "20"}
+    app = AppTest.from_string(COLLECTING.format(model=model), default_timeout=120)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.session_state["disagreements_folder"] = str(folder)
+    monkeypatch.setattr(disagreements_comparison, "find_disagreements", divided)
+    app.run()
+    assert not app.exception, app.exception
+    app.button(key="collection_fill").click().run()
+    assert not app.exception, app.exception
+    assert "2 pictures of 2 classes added" in text_of(app)
+    assert "0 of 10 classes are whole: 2 of 30 pictures" in text_of(app)
+    assert "Missing: 2 pictures that only CLIP names" in text_of(app)
+    assert "steps apart over" in text_of(app)  # how far apart the two lie
+    reason = next(each for each in app.text_area if each.key.startswith("collection_reason"))
+    reason.set_value("a <b>close-up</b>").run()
+    page = app.session_state["exported"].documents["collection"]()
+    assert page.count("data:image/webp") == 2
+    assert "Why: a &lt;b&gt;close-up&lt;/b&gt;" in page
+    assert "Source: pictures, " in page
+    assert "› " in page  # where each class lies in WordNet
+    app.button(key="collection_undo").click().run()
+    assert not next(each for each in app.text_area if each.key.startswith("collection_reason")).value
+    app.button(key="collection_undo").click().run()
+    assert "Nothing is collected yet." in text_of(app)
+    assert not app.session_state["exported"].documents["collection"]().count("<img")
+    app.button(key="collection_add").click().run()
+    assert "1 of 30 pictures" in text_of(app)
+    assert app.button(key="collection_add").disabled
+    assert len(list((tmp_path / "collections").glob("*/*.png"))) == (1 if kept else 0)
+    next(each for each in app.button if str(each.key).startswith("collection_remove")).click().run()
+    assert "Nothing is collected yet." in text_of(app)
+
+
+def divided(clip_logits: np.ndarray, classifier_logits: np.ndarray, labels: np.ndarray, top: int) -> Disagreements:
+    """What two networks might say: the first picture is CLIP's alone, the second the other's alone."""
+    clip_logits, classifier_logits = np.zeros_like(clip_logits), np.zeros_like(classifier_logits)
+    clip_logits[0, labels[0]] = classifier_logits[1, labels[1]] = 9.0
+    clip_logits[1:, :30] = classifier_logits[0, :30] = classifier_logits[2:, :30] = 5.0
+    return find_disagreements(clip_logits, classifier_logits, labels, top)
+
+
+def test_photos_of_ones_own_are_compared_once_they_have_a_class(
+    model: str, classifier: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_panel(
+        "disagreements", model, classifier=classifier, disagreements_data="Your own photos",
+        own_photos="example:cat,example:coffee",
+    )  # fmt: skip
+    assert "No photo has a class yet." in app.error[0].value
+    app.selectbox(key="class_of_example:coffee").set_value("n07920052").run()
+    assert not app.exception
+    assert not app.error
+    assert "1 picture, too few for percentages" in text_of(app)
+    assert "espresso" in text_of(app)
+    assert 'DATA = "photos"' in app.session_state["exported"].recipe.replace("'", '"')
+    assert app.session_state["exported"].facts["pictures"] == 1
+
+
+def test_synsets_are_shown_on_the_pictures_of_a_data_set(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    app = open_panel("synsets_panel", model)
+    assert "on this machine" in text_of(app)
+    assert "14 steps apart, over whole" in text_of(app)  # crane and crane
+    assert "tabby" in text_of(app)
+    save_toy({"test": 12}, classes=("cat", "frog"))
+    app = open_panel("synsets_panel", model)
+    assert not app.error
+    assert sheet(app).count("<img") == 12
+    export = app.session_state["exported"]
+    assert export.facts["pictures"] == 6
+    capsys.readouterr()
+    exec(export.recipe, {})
+    printed = capsys.readouterr().out
+    for _, row in export.table.iterrows():
+        assert f"{row['way']:8} {row['picture']}: {row['value']:.4f}" in printed
+    assert set(export.table["way"]) == {"light", "framing", "kind"}

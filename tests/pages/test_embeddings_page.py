@@ -9,12 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from core.data.examples import EXAMPLES
 from core.data.pictures import open_picture, open_set
+from core.data.uploads import Upload, delete_upload, keep_file, keep_upload
+from core.data.vectors import VectorTable, write_vectors
 from core.reports import finish
 from pages.components.image_plane.image_plane import Chosen, _read
+from pages.embeddings.own_sets import short_digest
 from pages.shared.recipes import filled_recipe
 from pages.shared.results import SharedResults
 from tests.pages.exports import run_recipe
@@ -136,7 +140,9 @@ def test_layer_pooling_and_axes_can_be_chosen_and_are_in_the_address() -> None:
         ("nonsense", "unknown pictures"),
         ("data:../../etc/test/5/0", "unknown pictures"),
         ("data:cifar10/test/10/0", "not on this machine"),
-        ("photos:0123/1/0", "only the session"),
+        ("photos:0123/1/0", "only the browser"),
+        ("vectors:0123456789abcdef", "only the browser"),
+        ("splits:toy/10/0", "not on this machine"),
         ("views:0/0", "unknown pictures"),
     ],
 )
@@ -185,7 +191,8 @@ def test_stopped_work_stays_stopped_until_somebody_goes_on(monkeypatch: pytest.M
 def test_the_recipe_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     cuts = [("cnn_small", 0, "mean"), ("cnn_small", 4, "mean")]
-    recipe = filled_recipe("embeddings", pictures="views:3/0", cuts=cuts, film=True, plane={"method": "pca"})
+    shown = {"cuts": cuts, "film": True, "plane": {"method": "pca"}, "placed": False, "colour": "Label", "outline": ""}
+    recipe = filled_recipe("embeddings", pictures="views:3/0", **shown, find="image:example:cat")
     printed = run_recipe(recipe, capsys)
     assert "stage 4 of 4, mean of all positions: (24, 192)" in printed
     assert "neighbours in common, first and last" in printed
@@ -194,3 +201,91 @@ def test_the_recipe_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     save_toy({"test": 20})
     for pictures, count in (("data:toy/test/5/1", 5), (str(tmp_path), 1)):
         assert len(finish(open_set(pictures))) == count
+
+
+def test_splits_are_the_outline_and_both_choices_live_in_the_address_and_the_export() -> None:
+    save_toy({"train": 30, "test": 10})
+    app = open_page("embeddings", set="splits:toy/20/0", encoder="cnn_small", plane_method="PCA")
+    given = plane(app)
+    assert [each["title"] for each in given["colours"]] == ["Label", "Neighbours with its label", "Split"]
+    assert (given["colour"], given["outline"]) == ("Label", "Split")
+    assert set(given["colours"][2]["legend"]) == {"train", "test"}
+    other = open_page(
+        "embeddings", set="splits:toy/20/0", encoder="cnn_small", plane_method="PCA", plane_colour="Split",
+        plane_outline="none",
+    )  # fmt: skip
+    assert (plane(other)["colour"], plane(other)["outline"]) == ("Split", "")
+    conditions = open_page("embeddings", set="conditions:toy/test/20/0", encoder="cnn_small", plane_method="PCA")
+    assert plane(conditions)["outline"] == "Condition"
+
+
+def test_a_picture_finds_itself_and_its_nearest_light_on_the_plane() -> None:
+    app = open_page("embeddings", **QUICK, find="image:example:cat")
+    given = plane(app)
+    cat = next(place for place, example in enumerate(EXAMPLES.values()) if example.name == "cat")
+    assert len(given["selected"]) == 24
+    assert 6 * cat in given["selected"]
+    assert "Nearest to **Cat** of 48 pictures by Small CNN" in text_of(app)
+    assert "**Cat, view 1**, cosine 1.000" in text_of(app)
+    ranking = app.dataframe[0].value
+    assert ranking["cosine"].is_monotonic_decreasing
+    assert "Searching by words takes a model of images and texts" in text_of(app)
+    app.button(key="find_clear").click().run()
+    assert not app.exception
+    assert not plane(app)["selected"]
+    assert "find" not in app.query_params
+    assert plane(app)["revision"] > given["revision"]
+
+
+def test_layers_are_offered_with_the_shapes_of_what_they_give() -> None:
+    options = open_page("embeddings", **QUICK).selectbox(key="depth_choice").options
+    assert options[-1].startswith("Stage 4/4 · late · 48×192×")
+    assert all("48×" in each for each in options[1:])
+
+
+def test_vectors_of_a_file_are_shown_where_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a session that begins later finds them again, as another browser does not."""
+    random = np.random.default_rng(0)
+    table = VectorTable(
+        vectors=random.normal(size=(20, 8)).astype(np.float32),
+        ids=tuple(f"p{row}" for row in range(20)),
+        columns={"label": ("cat", "dog") * 10, "condition": ("dark",) * 10 + ("light",) * 10},
+        positions=random.normal(size=(20, 2)).astype(np.float32),
+    )
+    secret = "a" * 32
+    keep_file(secret, "0" * 16, "npz", write_vectors(table, "npz"))
+    keep_file(secret, "0" * 16, "json", json.dumps({"title": "mine.csv"}).encode())
+    monkeypatch.setattr("pages.embeddings.own_sets.browser_secret", lambda: secret)
+    app = open_page("embeddings", set=f"vectors:{'0' * 16}", plane_method="PCA")
+    assert not app.error
+    given = plane(app)
+    assert (given["layout"]["count"], given["pictured"], given["outline"]) == (20, False, "Condition")
+    assert "nearest others name a picture" in text_of(app)
+    assert "The places are those of the file." in text_of(app)
+    # No other method is claimed.
+    assert not [each for each in app.segmented_control if each.key == "plane_method"]
+    app.toggle(key="file_places").set_value(False).run()
+    assert "The 2 axes hold" in text_of(app)
+    monkeypatch.setattr("pages.embeddings.own_sets.browser_secret", lambda: "b" * 32)
+    stranger = open_page("embeddings", set=f"vectors:{'0' * 16}", plane_method="PCA", encoder="cnn_small")
+    assert any("only the browser" in error.value for error in stranger.error)
+
+
+def test_photos_of_ones_own_are_there_in_the_next_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "c" * 32
+    keys = []
+    for seed in range(3):
+        photo = Image.fromarray(np.random.default_rng(seed).integers(0, 255, (40, 40, 3)).astype(np.uint8))
+        upload = Upload(image=photo, title=f"{seed}.jpg")
+        keep_upload(secret, upload)
+        keys.append(upload.key)
+    digest = short_digest("/".join(keys))
+    keep_file(secret, digest, "json", json.dumps({"photos": keys}).encode())
+    monkeypatch.setattr("pages.embeddings.own_sets.browser_secret", lambda: secret)
+    address = {"encoder": "cnn_small", "plane_method": "PCA", "set": f"photos:{digest}/2/0"}
+    app = open_page("embeddings", **address)
+    assert not app.error
+    assert plane(app)["layout"]["count"] == 6
+    # One of them was deleted elsewhere: it is no longer that set.
+    delete_upload(secret, keys[0])
+    assert any("only the browser" in error.value for error in open_page("embeddings", **address).error)

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from pages.modality_gap.modality_gap_panel import STOPS
 from tests.clip_toy import save_tiny_clip
 from tests.diffusion_toy import save_tiny_pipeline
-from tests.pages.exports import check_controls, choose, data_of, exported, keep_exports, run_recipe
+from tests.pages.exports import check_controls, data_of, exported, keep_exports, run_recipe
 from tests.pages.harness import open_page
 from tests.pages.test_condition_panels import save_tiny_classifier
 from tests.toy import save_toy
@@ -100,15 +100,14 @@ def test_the_recipe_of_a_film_lays_its_planes_where_the_page_has_them(capsys: py
 def test_modality_gap(clip: str, capsys: pytest.CaptureFixture[str]) -> None:
     save_toy({"train": 120, "test": 110})
     why = "which stop or plane is drawn; the recipe makes all that they are drawn of"
-    shown = dict.fromkeys(("way", "gap_plane", "gap_colours"), why)
+    shown = dict.fromkeys(("gap_plane", "gap_colours"), why)
     check_controls(
         opener("modality_gap", model=clip),
         excused={**SHARED, "apart": "two classes cannot be divided by classes"},
         data_alone=shown,
-        values={"way": "rotated", "align": ("index", 0), "pair_count": 100},
+        values={"align": ("index", 0), "pair_count": 100},
     )
-    app = open_page("modality_gap", model=clip, align="raw_scaled")
-    choose(app, "way", "rotated")
+    app = open_page("modality_gap", model=clip, align="raw_scaled", way="rotated")
     export = exported(app)
     assert export.facts["shown"]["rotated"] == STOPS["rotated"][1]  # type: ignore[index]
     printed = run_recipe(export.recipe, capsys)
@@ -162,7 +161,11 @@ def test_precision(clip: str, capsys: pytest.CaptureFixture[str]) -> None:
     # Latencies are others at every measurement, so that only the recipe can tell.
     check_controls(
         opener("precision", model="vit_p4", formats="bf16", compared="toy/test", count="32"),
-        excused={**SHARED, "differences": "which format's differences are shown below; all are exported"},
+        excused={
+            **SHARED,
+            "differences": "which format's differences are shown below; all are exported",
+            "looked_at": "which images are explained below; all are exported",
+        },
         values={"formats": ["bf16_autocast"], "count": 64},
     )
     export = exported(open_page("precision", model="vit_p4", formats="bf16", compared="toy/test", count="32"))

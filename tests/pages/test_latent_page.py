@@ -222,6 +222,20 @@ def test_uploads_that_do_not_fit_are_made_to_and_it_is_said(image: Image.Image, 
     assert app.dataframe[0].value["picture"].tolist()[0] == "mine.png"
 
 
+def test_uploads_are_there_in_the_next_session_of_the_same_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    grey = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 28), dtype=np.uint8))
+    monkeypatch.setattr("pages.latent.given.browser_secret", lambda: "d" * 32)
+    app = upload(latent(latent_view="Reconstructions"), ("mine.png", png(grey)))
+    before = app.session_state["latent_uploads"]
+    later = latent(latent_view="Reconstructions")
+    assert not later.exception
+    [(key, (title, size, mode, image))] = later.session_state["latent_uploads"].items()
+    assert (key, title, size, mode) == (*before.keys(), "mine.png", (28, 40), "L")
+    np.testing.assert_array_equal(np.asarray(image), np.asarray(before[key][3]))
+    later.button(key="latent_forget").click().run()
+    assert not latent(latent_view="Reconstructions").session_state["latent_uploads"]
+
+
 def test_nonsense_uploads_cost_a_sentence_each() -> None:
     app = latent(latent_view="Reconstructions")
     upload(app, ("words.png", b"no pixels here"), ("good.png", png(Image.new("L", (28, 28)))), ("empty.png", b""))
@@ -356,6 +370,7 @@ SHARED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_control_reaches_the_export_and_its_recipe_runs(
     view: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

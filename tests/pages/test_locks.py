@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from threading import Thread
+from time import sleep
 
 import numpy as np
 import pytest
@@ -14,9 +16,11 @@ from core.data.labelled_pictures import example_pictures
 from core.methods.attention.explanations import EXPLANATIONS
 from pages.clip import conditions_answers, disagreements_comparison
 from pages.embeddings import spaces
+from pages.masking import asking
+from pages.masking.asking import MaskingQuestion
 from pages.precision import precision
 from pages.shared import cache, zero_shot
-from pages.shared.cache import MaskingQuestion, loaded_model
+from pages.shared.cache import loaded_model
 from pages.shared.pickers import Picture
 
 VIT, CNN, CLIP = "vit_p4", "cnn_small", "clip_small"
@@ -38,11 +42,11 @@ def answers_about_pictures() -> object:
 COMPUTATIONS: dict[str, Callable[[], object]] = {
     "maps": lambda: cache.maps_of(VIT, "noise", PHOTO),
     "logits": lambda: cache.logits_of(VIT, "noise", PHOTO),
-    "masking": lambda: cache.masking_of(QUESTION, "random", "", 0, PHOTO),
-    "masking by attention": lambda: cache.masking_of(QUESTION, "most_attended", "rollout", 0, PHOTO),
-    "band": lambda: cache.band_of(QUESTION, 2, PHOTO),
-    "response": lambda: cache.response_of(QUESTION, (0, 1), PHOTO),
-    "faithfulness": lambda: cache.faithfulness_of(QUESTION, ("rollout",), 2, PHOTO),
+    "masking": lambda: asking.masking_of(QUESTION, "random", "", 0, PHOTO),
+    "masking by attention": lambda: asking.masking_of(QUESTION, "most_attended", "rollout", 0, PHOTO),
+    "band": lambda: asking.band_of(QUESTION, 2, PHOTO),
+    "responses": lambda: asking.responses_of(QUESTION, np.zeros((1, 8, 8), bool), PHOTO),
+    "faithfulness": lambda: asking.faithfulness_of(QUESTION, ("rollout",), 2, PHOTO),
     "image vector": lambda: zero_shot.image_vector(CLIP, "noise", PHOTO),
     "sentences": lambda: zero_shot.sentence_vectors(CLIP, ["a cat", "a rocket"]),
     "class weights": lambda: zero_shot._class_weights(CLIP, LABELS, ("a {}", "the {}")),
@@ -58,11 +62,11 @@ COMPUTATIONS: dict[str, Callable[[], object]] = {
         CNN, (), "cpu", "fp32", ("noise",), [Picture(key="noise", title="Noise", image=PHOTO, digest="noise")]
     ),
     **{
-        f"explanation by {method.name}": lambda method=method, name=VIT if method.needs == "attention" else CNN: (
+        f"explanation by {method.name}": lambda method=method, name=CNN if method.needs == "convolution" else VIT: (
             cache.explanation_of(name, "noise", method.name, 3, PHOTO)
         )
         for method in EXPLANATIONS.values()
-        if method.needs in ("attention", "convolution")
+        if method.needs in ("attention", "convolution", None)
     },
 }
 
@@ -103,3 +107,24 @@ def test_a_pass_without_the_lock_would_be_seen() -> None:
         with cache.in_use(CNN):
             model.module(cache.to_batch([PHOTO], model.network.preprocessing))
     assert held == [False] * (len(held) // 2) + [True] * (len(held) // 2)
+
+
+def test_whoever_waits_for_a_first_picture_goes_before_work_in_the_background() -> None:
+    entered: list[str] = []
+
+    def use(who: str, background: bool) -> None:
+        with cache.in_use(CNN, background=background):
+            entered.append(who)
+
+    with cache.in_use(CNN):
+        threads = [Thread(target=use, args=each) for each in (("curve", False), ("random orders", True))]
+        threads[0].start()
+        while not cache._waiting[CNN]:
+            sleep(0.001)
+        threads[1].start()
+        sleep(0.05)  # it would be waiting for the lock by now, were it not for the other
+        assert cache._waiting[CNN] == 1
+    for thread in threads:
+        thread.join(60)
+    assert entered == ["curve", "random orders"]
+    assert cache._waiting[CNN] == 0

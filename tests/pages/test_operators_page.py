@@ -141,6 +141,7 @@ def test_the_export_is_what_the_view_says_and_its_recipe_makes_it_again(
         assert Path(f"{name}.png").read_bytes() == to_png(pixels)
 
 
+@pytest.mark.slow
 def test_every_choice_reaches_the_export_and_its_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     keep_exports(monkeypatch)
     base = {"image": "example:cat", "size": "6", "op_modulation": "softmax"}

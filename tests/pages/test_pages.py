@@ -177,13 +177,6 @@ def test_an_input_size_that_cannot_be_costs_a_sentence() -> None:
     assert any("takes 32 pixels alone" in each.value for each in app.error)
 
 
-def test_masking_more_removes_more() -> None:
-    app = open_page("masking")
-    app.slider(key="share").set_value(75.0).run()
-    assert not app.exception
-    assert "→" in text_of(app)
-
-
 def test_an_unknown_image_in_the_address_costs_a_sentence() -> None:
     app = open_page("attention", image="upload:deadbeef")
     assert any("only the browser that uploaded it" in error.value for error in app.error)
@@ -252,9 +245,11 @@ def test_uploads_two_at_once_one_bad() -> None:
 
 
 def test_results_that_the_pages_quote_exist_and_say_what_they_are() -> None:
-    from pages.masking.track_records import RESULTS, track_record
+    from core.methods.attention.explanations import explanations_for
+    from core.models.catalogue import find_model
+    from pages.masking.track_records import RESULTS, sanity_sentence, track_record
 
-    paths = list(RESULTS.glob("faithfulness_*.json"))
+    paths, measured = list(RESULTS.glob("faithfulness_*.json")), 0
     assert paths
     for path in paths:
         record = track_record(path.stem.removeprefix("faithfulness_"))
@@ -262,3 +257,10 @@ def test_results_that_the_pages_quote_exist_and_say_what_they_are() -> None:
         stored = json.loads(path.read_text(encoding="utf-8"))
         assert stored["count"] >= 200
         assert {"seed", "split", "dataset", "steps", "orders", "fill"} <= stored.keys()
+        methods = {each.name: each.title for each in explanations_for(find_model(stored["model"]))}
+        assert record.tracks.keys() <= methods.keys()
+        measured += len(record.sanity)
+        said = sanity_sentence(record.sanity, methods)
+        assert all(methods[method] in said for method in record.sanity)
+        assert all(check.count >= 20 and check.shares[-1] == 1 for check in record.sanity.values())
+    assert measured

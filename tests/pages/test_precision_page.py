@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.errors import CoreError
 from core.methods.precision import precision_probe
+from pages.shared.pictures import example_picture
 from pages.shared.recipes import filled_recipe
 from tests.clip_toy import save_tiny_clip
 from tests.pages.exports import run_recipe
@@ -27,6 +28,7 @@ RECIPE = {
     "batch_size": 2,
     "device": "auto",
     "compared": "",
+    "images": [],
     "count": 32,
 }
 
@@ -148,6 +150,25 @@ def test_a_model_of_texts_is_asked_with_labels(tmp_path: Path, capsys: pytest.Ca
     assert any("There are no labels" in error.value for error in app.error)
     printed = run_recipe(filled_recipe("precision", model=model, labels=["cat", "dog"], **RECIPE), capsys)
     assert "bf16: median" in printed
+
+
+def test_own_photos_are_compared_by_their_names_and_chosen_ones_are_explained(tmp_path: Path) -> None:
+    model = f"folder:{save_tiny_clip(tmp_path / 'tiny')}"
+    app = precision(
+        model=model, formats="bf16", compared="Your own photos", compared_photos="example:cat,example:rocket"
+    )
+    assert not app.error
+    typed = next(each for each in app.text_input if each.label == "Labels to choose from")
+    assert typed.value == ", ".join(example_picture(name).title for name in ("cat", "rocket"))
+    # The page's own photo, and these two.
+    assert "on **3 of 3** images" in headline(app)
+    assert re.search(r"Of the image encoder alone, [\d,]+ of the model's [\d,]+ parameters", text_of(app))
+    app.multiselect(key="looked_at").set_value([2]).run()
+    assert not app.exception
+    tables = [each.value for each in app.markdown if "logit behind" in each.value]
+    assert len(tables) == 1
+    assert tables[0].count("| best |") == 1
+    assert "The chosen images in bf16" in text_of(app)
 
 
 def test_an_address_that_makes_no_sense_shows_the_page_all_the_same() -> None:

@@ -8,7 +8,6 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +17,9 @@ from PIL import Image
 
 from core.paths import CHECKOUT, data_root
 from core.reports import OnProgress, silent
-from pages.masking import parts as masking_parts
+from pages.masking import asking
 from pages.modality_gap import modality_gap
 from pages.precision import precision
-from pages.shared import cache
 from pages.shared import results as module
 from pages.shared.results import Shared, SharedResults, forget_changed_data, shared
 from tests.toy import save_toy
@@ -47,6 +45,7 @@ STANDS_FOR = {
     "_begin": ("before",),
     "_make": ("address",),
     "_pixels": ("key",),
+    "_patches": ("text",),  # what of the photo speaks for it
     "_profiles": ("question",),
     "_versions": ("digest", "side", "seed", "variants"),
     "_seconds_per_image": (),  # how the work is cut into batches, which no answer depends on
@@ -179,7 +178,7 @@ def _all_shared() -> list[Shared]:
 
 def test_every_argument_of_every_function_is_part_of_its_key() -> None:
     functions = _all_shared()
-    assert {masking_parts.masking_of, modality_gap.halves_of, precision.first_look} <= set(functions)
+    assert {asking.faithfulness_of, modality_gap.halves_of, precision.first_look} <= set(functions)
     for function in functions:
         names = [name for name in inspect.signature(function.function).parameters if name != "on_progress"]
         plain = {name: f"{name} as it was" for name in names}
@@ -224,12 +223,16 @@ TRIVIAL = {
     "_family_of", "_measured", "_parse", "_read", "bundled_views", "glossary", "read_model_card", "_example",
     # They encode or cut one picture, or count parameters.
     "_device_words", "_encoded", "_framed", "_rates", "_shape", "_small", "sheet_uri",
+    "ground_of", "masked_photo_of",
 }  # fmt: skip
 # Where models are used outside of a function that is `shared`, and why.
 WITHOUT_BAR = {
     "in_use": "it is what the others use",
+    "_taken": "a part of it",
+    "_fresh_maps": "of functions that are shared",
     "sentence_vectors": "within `with_progress`",
     "work": "the same, of it",
+    "_asking": "batches of a few masks, of the slider's own job or of shared work",
     "_features": "of `_spaces`, which is shared",
     "_run": "a generator, each step of which is drawn, with a Stop of its own",
     "denoise": "one batch of such a generator",
@@ -252,23 +255,6 @@ def test_what_takes_time_is_in_shared_work() -> None:
     assert kept <= TRIVIAL, "Decorate it with `shared`, or say here why it takes no time."
     assert used <= set(WITHOUT_BAR), "Decorate it with `shared`, or say here how it is stopped."
     assert used >= {"_run", "sentence_vectors"}, "nothing is seen"
-
-
-def test_a_masking_curve_of_another_seed_is_another_curve(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    def curve(module: object, batch: object, target: object, order: np.ndarray, **_: object) -> list[int]:
-        asked.append(order.tolist())
-        return order.tolist()
-
-    monkeypatch.setattr(cache, "masking_curve", curve)
-    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
-    question = cache.MaskingQuestion("cnn_small", "digest", 3, "blur", 4)
-    curves = [cache.masking_of(question, "random", "", seed, photo) for seed in (0, 1, 0)]
-    assert curves[0] == curves[2] != curves[1]
-    assert len(asked) == 2
-    assert cache.masking_of(replace(question, steps=5), "random", "", 0, photo) == curves[0]
-    assert len(asked) == 3
 
 
 def test_a_data_set_that_was_imported_anew_has_no_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ from core.methods.attention.rollout import rollout_to
 from core.models.weights import load
 from core.paths import CHECKOUT
 from pages.components.attention.packing import PackedMaps
+from pages.masking.address import written_mask
 from pages.shared.export import Export
 from pages.shared.layout import page_path
 from tests.pages.exports import FRAME
@@ -48,6 +49,8 @@ class Page:
         self.makers: list[Any] = []
         self.pictures: list[np.ndarray] = []
         self.canvas: dict[str, Any] = {}
+        self.slider: dict[str, Any] = {}
+        self.told: list[Any] = []
 
         def image(_self: Any, pixels: Any, *_args: Any, **_options: Any) -> None:
             if Path(sys._getframe(1).f_code.co_filename).parent.name == stem:  # the pickers draw thumbnails
@@ -57,17 +60,20 @@ class Page:
         monkeypatch.setattr(DeltaGenerator, "image", image)
         monkeypatch.setattr(st, "image", partial(image, None))
         monkeypatch.setattr("pages.components.attention.attention.attention_view", self._attention)
-        monkeypatch.setattr("pages.components.patch_canvas.patch_canvas.paint_canvas", self._paint)
+        monkeypatch.setattr("pages.components.masked_photo.masking_steps.masking_steps", self._slider)
+        monkeypatch.setattr("pages.components.masked_photo.mask_painter.mask_painter", self._paint)
+        monkeypatch.setattr("pages.components.feed.feed.Feed.tell", lambda _feed, told: self.told.append(told))
         self.app = AppTest.from_file(str(MAIN), default_timeout=600)
 
     def _attention(self, photo: str, seen: str, maps: AttentionMaps, packed: PackedMaps, **options: Any) -> None:
         if not options.get("linked"):  # the sides of a comparison
             self.canvas = {"maps": maps, "packed": packed, **options}
 
-    def _paint(self, photo: str, grid: tuple[int, int], *, key: str, **options: Any) -> list[int]:
-        from pages.components.patch_canvas.patch_canvas import painted_patches
+    def _slider(self, data: Any, **_options: Any) -> None:
+        self.slider = dict(data)
 
-        return painted_patches(key, grid)
+    def _paint(self, photo: str, filling: str, grid: tuple[int, int], removed: Any, **_options: Any) -> None:
+        self.slider = {"painted": list(removed)}
 
     def open(self, **query: str) -> Page:
         for name, value in query.items():
@@ -81,6 +87,7 @@ class Page:
     def run(self) -> Page:
         self.makers.clear()
         self.pictures.clear()
+        self.told.clear()
         self.app.run()
         assert not self.app.exception, self.app.exception
         assert not self.app.error, [error.value for error in self.app.error]
@@ -309,16 +316,21 @@ def masking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Page:
 
 
 def check_masking(page: Page, export: Export) -> None:
-    """The export holds the picture that is drawn, its curve and what is said of them."""
-    for pixels in page.pictures:
-        assert any(pixels.shape == each.shape and (pixels == each).all() for each in export.pictures.values())
-    assert len(page.pictures) == (0 if export.facts["strategy"] == "hand" else 1)
-    assert f"#### {export.facts['headline']}" in page.texts()
-    if export.facts["strategy"] != "hand":
-        assert export.facts["areas"] in page.texts()
-        marked = next(trace for trace in export.figures["curve"].data if trace.mode == "markers")
-        curve, step = export.arrays[f"curve_{export.facts['strategy']}"], export.facts["step"]
-        assert marked.y[0] == pytest.approx(curve[step])
+    """The export holds what the browser draws, its curve and what is said of them."""
+    facts, slider = export.facts, page.slider
+    if facts["strategy"] == "hand":
+        assert facts["removed"] == slider["painted"]
+        assert f"#### {facts['headline']}" in page.texts()
+        return
+    told, step = page.told[-1], facts["step"]
+    assert (slider["step"], slider["rows"], slider["cols"]) == (step, *facts["grid"])
+    assert sorted(told["order"][: slider["counts"][step]]) == facts["removed"]
+    assert (told["headlines"][step], told["sentence"]) == (facts["headline"], facts["areas"])
+    marked = next(trace for trace in export.figures["curve"].data if trace.mode == "markers")
+    curve = export.arrays[f"curve_{facts['strategy']}"]
+    assert marked.y[0] == pytest.approx(curve[step])
+    np.testing.assert_allclose(told["lines"][0]["values"], curve)
+    np.testing.assert_allclose(told["band"]["mean"], export.table["random_mean"])
 
 
 @pytest.mark.slow
@@ -329,14 +341,14 @@ def test_every_control_of_masking_is_in_what_is_exported(model: str, masking: Pa
     check_masking(page, export)
     check_recipe(export, tmp_path / "first")
     changed = change_each(page, model, check_masking, tmp_path, set())
-    assert changed >= {"strategy", "fill", "share"}
+    assert changed >= {"strategy", "fill"}
     assert ("ranked_by" in changed) == (model != "cnn_small")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("chosen", [
-    {"strategy": "least_attended", "ranked_by": "relevance", "fill": "noise", "share": 50.0},
-    {"strategy": "random", "fill": "blur", "share": 100.0},
+    {"strategy": "least_attended", "ranked_by": "relevance", "fill": "noise", "share": "50"},
+    {"strategy": "random", "fill": "blur", "share": "100"},
     {"strategy": "centre", "fill": "black"},
 ])  # fmt: skip
 def test_several_choices_of_masking_at_once(chosen: dict[str, Any], masking: Page, tmp_path: Path) -> None:
@@ -349,12 +361,10 @@ def test_several_choices_of_masking_at_once(chosen: dict[str, Any], masking: Pag
 
 
 @pytest.mark.slow
-def test_what_is_painted_is_what_is_exported(masking: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_painted_is_what_is_exported(masking: Page, tmp_path: Path) -> None:
     painted = [0, 9, 63]
-    monkeypatch.setattr("pages.components.patch_canvas.patch_canvas.painted_patches", lambda key, grid: painted)
-    page = masking.open(**START)
-    page.app.session_state["strategy"], page.app.session_state["fill"] = "hand", "noise"
-    export = page.run().export()
+    page = masking.open(**START, strategy="By hand", fill="noise", mask=written_mask(painted, (8, 8)))
+    export = page.export()
     check_masking(page, export)
     check_recipe(export, tmp_path / "recipe")
     assert export.facts["removed"] == painted

@@ -8,9 +8,10 @@ from typing import cast
 import numpy as np
 from torch import Tensor
 
-from core.data.wordnet import CUE_CONFLICT, class_synset, imagenet_below
+from core.data.wordnet import CUE_CONFLICT, ancestors, class_synset, imagenet_below, imagenet_wnids
 from core.errors import IncompatibleError
 from core.methods.accuracy.predictions import predict_logits, softmax
+from core.methods.clip.disagreements import imagenet_index
 from core.methods.clip.zero_shot import Scale, embed_images, text_classifier, zero_shot_scores
 from core.models.clip import ImageTextEncoder
 from core.models.spec import LoadedModel
@@ -46,6 +47,47 @@ def match_classes(model: LoadedModel, classes: Sequence[str]) -> Groups | None:
         f"({', '.join(missing[:_NAMED])}{', …' * (len(missing) > _NAMED)}).",
         "Choose a model of images and texts, a classifier of these classes, or other images.",
     )
+
+
+def outputs_meaning(classes: Sequence[str], names: Sequence[str]) -> tuple[int, ...]:
+    """The outputs of a classifier of `classes` that mean what is called by any of `names`; empty where none does.
+
+    By name first, the whole one or the first of several; then by WordNet: an output that is the thing itself, or a
+    kind of it, or else what it is a kind of (a tabby is a cat).
+
+    Args:
+        names: of one thing: an ImageNet id, a title, synonyms with commas between them. For none, nothing is meant.
+    """
+    imagenet = _knows_imagenet(classes)
+    wanted = [_plain(part) for name in names for part in (name, *name.split(","))]
+    # Of the 1000, two are called crane and two maillot: there ids say what is meant, and words only where one has them.
+    if not imagenet:
+        for called in (_plain, lambda name: _plain(name.partition(",")[0])):
+            known = [called(each) for each in classes]
+            for each in wanted:
+                if each in known:
+                    return tuple(index for index, name in enumerate(known) if name == each)
+    wnid = _synset_id(names)
+    if not wnid:
+        return ()
+    synsets = (
+        imagenet_wnids()
+        if imagenet
+        else tuple(found.wnid if (found := class_synset(_plain(each))) else "" for each in classes)
+    )
+    kinds = tuple(place for place, each in enumerate(synsets) if each and (each == wnid or wnid in ancestors(each)))
+    above = ancestors(wnid)
+    return kinds or tuple(place for place, each in enumerate(synsets) if each in above)
+
+
+def _synset_id(names: Sequence[str]) -> str:
+    """The id of the synset that is called so; empty where that is unclear."""
+    for name in names:
+        if synset := class_synset(name) or class_synset(_plain(name)):
+            return synset.wnid
+    if names and (index := imagenet_index(names[0], names[-1])) is not None:
+        return imagenet_wnids()[index]
+    return next((CUE_CONFLICT[_plain(name)] for name in names if _plain(name) in CUE_CONFLICT), "")
 
 
 def class_scorer(

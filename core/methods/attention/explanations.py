@@ -25,7 +25,7 @@ class Explanation:
     name: str
     title: str
     summary: str
-    needs: Capability
+    needs: Capability | None
     explain: Callable[[nn.Module, Tensor, Target], np.ndarray]
 
 
@@ -52,6 +52,12 @@ def _grad_cam(module: nn.Module, image: Tensor, target: Target) -> np.ndarray:
     from core.methods.attention.gradcam import grad_cam
 
     return grad_cam(module, image, target)
+
+
+def _integrated_gradients(module: nn.Module, image: Tensor, target: Target) -> np.ndarray:
+    from core.methods.attention.integrated_gradients import integrated_gradients
+
+    return integrated_gradients(module, image, target).patches
 
 
 EXPLANATIONS: dict[str, Explanation] = {
@@ -85,13 +91,25 @@ EXPLANATIONS: dict[str, Explanation] = {
             needs="convolution",
             explain=_grad_cam,
         ),
+        Explanation(
+            name="integrated_gradients",
+            title="Integrated gradients",
+            summary="Gradients summed on the way from the mean colour to the picture: what each patch adds.",
+            needs=None,
+            explain=_integrated_gradients,
+        ),
     )
 }
 
 
 def explanations_for(spec: ModelSpec) -> list[Explanation]:
-    """The methods that work with a model, in order of presentation; Grad-CAM needs a class too."""
-    usable = [explanation for explanation in EXPLANATIONS.values() if not spec.lacks(explanation.needs)]
+    """The methods that work with a model, in order of presentation; Grad-CAM needs a class too.
+
+    Those that need nothing of the network but gradients go with the others, where a model can be looked into at all.
+    """
+    if spec.lacks("attention") and (spec.lacks("convolution") or spec.lacks("classifier")):
+        return []
+    usable = [each for each in EXPLANATIONS.values() if each.needs is None or not spec.lacks(each.needs)]
     return [each for each in usable if each.name != "gradcam" or not spec.lacks("classifier")]
 
 

@@ -144,12 +144,12 @@ def rollout_batch(module: nn.Module, images: Tensor, *, precision: Precision = "
     """
     images = as_input_of(module, images)
     with torch.inference_mode(), autocast(images.device, precision):
-        trace = module.trace(images)  # type: ignore[operator]
+        trace = getattr(module, "trace_mean", module.trace)(images)  # type: ignore[operator]
         identity = torch.eye(trace.attention[0].shape[-1], device=images.device)
         read = readout(identity, trace.pooling, trace.prefix_tokens)  # (tokens,), or a mixture's (batch or 1, tokens)
         reached = read.reshape(-1, 1, len(identity)).expand(len(images), 1, -1)
         for layer in reversed(trace.attention):
-            mixed = layer.float().mean(dim=1)
+            mixed = layer.float().mean(dim=1)  # of all heads, or of the one that is their mean already
             if trace.signed:
                 mixed = mixed.relu()
                 total = mixed.sum(dim=-1, keepdim=True)

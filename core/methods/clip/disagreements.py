@@ -237,7 +237,10 @@ def class_names(wording: Literal["wordnet", "openai"]) -> tuple[str, ...]:
 
 
 def imagenet_index(name: str, title: str = "") -> int | None:
-    """The class of the 1000 that a label means: by its id, else by a name that only one class has; None if unclear."""
+    """The class of the 1000 that a label means; None if unclear.
+
+    By its id, else by a name that only one class has, or has as its first: a missile is no "projectile, missile".
+    """
     for text in (name, title, *title.split(","), *name.split(",")):
         found = _indices().get(text.strip().replace("_", " ").casefold())
         if found is not None:
@@ -253,4 +256,6 @@ def _indices() -> dict[str, int]:
         for text in {each.casefold() for each in (wnid, called, *find_synset(wnid).names)}:
             if found.setdefault(text, index) != index:
                 ambiguous.add(text)
-    return {text: index for text, index in found.items() if text not in ambiguous}
+    first = [names[0].casefold() for names in (find_synset(wnid).names for wnid in imagenet_wnids())]
+    clear = {text: first.index(text) for text in ambiguous if first.count(text) == 1}
+    return {text: index for text, index in found.items() if text not in ambiguous} | clear

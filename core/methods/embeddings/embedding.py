@@ -129,6 +129,19 @@ def place(
     return Plane(coordinates=_scaled(coordinates), note=note)
 
 
+def given_plane(positions: np.ndarray) -> Plane:
+    """Places (images, 2 or 3) that somebody else computed, as a plane.
+
+    Raises:
+        ShapeError: they have another number of axes.
+        NotFiniteError: one is no number.
+    """
+    if positions.ndim != 2 or positions.shape[1] not in (2, 3):
+        raise ShapeError(f"Places of shape {positions.shape}; expected (images, 2 or 3).")
+    require_finite("The places", positions)
+    return Plane(coordinates=_scaled(np.asarray(positions, np.float32)), note="The places are those of the file.")
+
+
 def place_once(
     vectors: np.ndarray,
     config: PlaneConfig,

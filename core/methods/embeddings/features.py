@@ -31,8 +31,9 @@ from core.reports import Progress
 FeaturePooling = Literal["class_token", "mean", "embedding"]
 Name = TypeVar("Name", bound=Hashable)
 
-# One file holds this many images, so that an interrupted extraction goes on where it was.
-_CHUNK = 512
+# One file holds this many images, so that an interrupted extraction goes on where it was: of large ones, which take
+# their time, fewer. The number is a part of the folder's name where it is not the usual one.
+_CHUNK, _CHUNK_OF_LARGE, _LARGE = 512, 64, 96
 _SAMPLE = 256
 # Bytes of images that are read for their name: half a second.
 _MOST_READ = 1 << 29
@@ -142,7 +143,9 @@ def cached_vectors(
     module = module.eval()
     chosen = choose_precision(precision, target, "inference").precision
     key = _key(module, data, model, size=size, normalisation=asdict(normalisation), precision=chosen)
-    folders = {name: cache_root() / "features" / f"{key}-{suffix}" for name, suffix in names.items()}
+    chunk = _CHUNK if size <= _LARGE or side_by_side else max(_CHUNK_OF_LARGE, batch_size)
+    folder_of = "" if chunk == _CHUNK else f"-by-{chunk}"
+    folders = {name: cache_root() / "features" / f"{key}{folder_of}-{suffix}" for name, suffix in names.items()}
 
     def vectors_of(rows: range, missing: list[Name]) -> dict[Name, np.ndarray]:
         images = torch.from_numpy(np.array(data.images[rows.start : rows.stop])).to(target)
@@ -154,8 +157,8 @@ def cached_vectors(
         return found
 
     with Streams(target if side_by_side else None) as streams:
-        for start in range(0, len(data), _CHUNK):
-            stop = min(start + _CHUNK, len(data))
+        for start in range(0, len(data), chunk):
+            stop = min(start + chunk, len(data))
             missing = [name for name in names if not _file(folders[name], start).is_file()]
             if not missing:
                 yield Progress(step=stop, steps=len(data), text=f"{data.split}: features from the cache")
@@ -174,7 +177,7 @@ def cached_vectors(
     labels = np.array(data.labels)
     return {
         name: Features(
-            vectors=np.concatenate([np.load(_file(folder, start)) for start in range(0, len(data), _CHUNK)]),
+            vectors=np.concatenate([np.load(_file(folder, start)) for start in range(0, len(data), chunk)]),
             labels=labels,
         )
         for name, folder in folders.items()

@@ -12,15 +12,24 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.data.arrays import ArrayDataset
 from core.data.transforms import Normalisation, standardise
-from core.device import as_input_of
+from core.device import as_input_of, device_of
 from core.errors import IncompatibleError
-from core.methods.embeddings.features import FeaturePooling, Features, cached_vectors, feature_poolings, pool_last
+from core.finite import require_finite
+from core.methods.embeddings.features import (
+    FeaturePooling,
+    Features,
+    cached_vectors,
+    feature_poolings,
+    pool_last,
+    resized,
+)
 from core.models.capture import captured
 from core.models.layers import Layer, find_layers, first_tensor, layer_at
 from core.precision_choice import PrecisionChoice
@@ -80,6 +89,15 @@ class Readouts:
         layer = self.layers[cut.layer - 1]
         return f"{layer.kind} {layer.number} of {len(self.layers)}, {POOLING_TITLES[cut.pooling]}"
 
+    def shape(self, cut: Readout, images: int | None = None) -> str:
+        """What the layer gives before it is pooled: images×channels×height×width, or images×tokens×dim.
+
+        Empty for pixels and the embedding, which are no layers. Without a number of images the word stands there.
+        """
+        if cut.layer == 0 or cut.pooling == "embedding":
+            return ""
+        return "×".join(map(str, ("images" if images is None else images, *self.layers[cut.layer - 1].shape)))
+
 
 @torch.inference_mode()
 def find_readouts(module: nn.Module, size: int) -> Readouts:
@@ -135,6 +153,35 @@ def extract_layers(
             lock=lock,
         )
     )
+
+
+@torch.inference_mode()
+def layer_vectors(
+    module: nn.Module,
+    images: np.ndarray,
+    cuts: tuple[Readout, ...],
+    known: Readouts,
+    *,
+    size: int,
+    normalisation: Normalisation,
+) -> dict[Readout, np.ndarray]:
+    """What `extract_layers` gives for a few pictures (images, height, width, 3) uint8, without the cache.
+
+    The module is in eval mode and in nobody else's use.
+
+    Raises:
+        IncompatibleError: the network has no such layer or pooling.
+        NotFiniteError: the network gives values that are not numbers.
+    """
+    for cut in cuts:
+        _check(cut, known, "The model")
+    pixels = resized(torch.from_numpy(np.array(images)).to(device_of(module)), size)
+    found = {
+        cut: each.float().cpu().numpy() for cut, each in _read(module, pixels, list(cuts), known, normalisation).items()
+    }
+    for cut, each in found.items():
+        require_finite(f"The features ({known.title(cut)})", each)
+    return found
 
 
 def _check(cut: Readout, known: Readouts, model: str) -> None:

@@ -30,6 +30,7 @@ from core.methods.masking.masking import (
     removal_shares,
     scores_on_grid,
 )
+from core.methods.masking.passes import PLAIN, Passes
 from core.notebook import Drawn
 from core.reports import OnProgress, silent
 from core.seeding import stream
@@ -200,7 +201,7 @@ def faithfulness(
     random_orders: int = 10,
     seed: int = 0,
     normalisation: Normalisation,
-    batch_size: int = 32,
+    passes: Passes = PLAIN,
     on_progress: OnProgress = silent,
 ) -> Faithfulness:
     """Deletion and insertion curves of each explanation in `scores`, and of random orders as the baseline.
@@ -230,7 +231,7 @@ def faithfulness(
         fill=fill,
         normalisation=normalisation,
         seed=seed,
-        batch_size=batch_size,
+        passes=passes,
         on_progress=on_progress,
     )
     curves = responses.confidence.reshape(2, len(orders), steps + 1)

@@ -21,6 +21,7 @@ from core.device import as_input_of
 from core.errors import ConfigError, ShapeError
 from core.finite import require_finite
 from core.methods.accuracy.targets import Target, target_confidence
+from core.methods.masking.passes import PLAIN, Answer, Passes
 from core.notebook import Drawn
 from core.reports import OnProgress, silent
 from core.seeding import stream, stream_seed, torch_generator
@@ -218,6 +219,11 @@ def scores_on_grid(scores: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     return resampled[0, 0].numpy()
 
 
+def even_grid(side: int) -> tuple[int, int]:
+    """Rows and columns for a network that has no patches of its own, by the `side` of its input in pixels."""
+    return (14, 14) if side >= 112 else (8, 8)
+
+
 def removal_shares(patches: int, steps: int) -> np.ndarray:
     """(steps + 1,) shares from 0 to 1 that are whole numbers of patches, as even as those allow."""
     if steps < 1:
@@ -235,10 +241,10 @@ def masked_responses(
     fill: Fill = "mean",
     normalisation: Normalisation,
     seed: int = 0,
-    batch_size: int = 32,
+    passes: Passes = PLAIN,
     on_progress: OnProgress = silent,
 ) -> Responses:
-    """What the model says about `image` under each of `keeps`, equal masks computed once.
+    """What the model says about `image` under each of `keeps`, equal masks computed once, in the order given.
 
     Args:
         image: (1, channels, height, width), normalised.
@@ -248,31 +254,43 @@ def masked_responses(
     if len(image) != 1:
         raise ShapeError(f"Expected one image, got a batch of {len(image)}.")
     image = as_input_of(module, image)
-    distinct, back = np.unique(keeps.reshape(len(keeps), -1), axis=0, return_inverse=True)
-    masks = torch.from_numpy(distinct.reshape(-1, *keeps.shape[1:]))
-    filling = _filling(image, fill, normalisation, seed)
-    confidence, classes, probabilities = [], [], []
-    for start in range(0, len(masks), batch_size):
-        kept = _pixels(masks[start : start + batch_size].to(image.device), (image.shape[-2], image.shape[-1]))
-        masked = torch.where(kept[:, None], image, filling)
-        if target.class_index is None:
-            confidence.append(target_confidence(module, masked, target))
-        else:
-            over_classes = module(masked).float().softmax(dim=1)
-            confidence.append(over_classes[:, target.class_index])
-            best = over_classes.max(dim=1)
-            classes.append(best.indices)
-            probabilities.append(best.values)
-        done = min(start + batch_size, len(masks))
-        on_progress(done / len(masks), f"{done} of {len(masks)} masked images")
-    back = back.ravel()
-    answered = torch.cat(confidence).float().cpu().numpy()
-    require_finite("The model's answers to masked images", answered)
+    keeps = np.ascontiguousarray(keeps, dtype=bool)
+    names = [keep.tobytes() for keep in keeps]
+    known = {} if passes.known is None else passes.known
+    new = {name: keep for name, keep in zip(names, keeps, strict=True) if name not in known}
+    filling = _filling(image, fill, normalisation, seed) if new else image
+    size = passes.size_on(image.device)
+    for start in range(0, len(new), size):
+        with passes.turn():
+            # Whoever had the model meanwhile may have asked the same.
+            batch = {name: new[name] for name in list(new)[start : start + size] if name not in known}
+            if batch:
+                answers = _answers(module, image, target, np.stack(list(batch.values())), filling)
+                known |= dict(zip(batch, answers, strict=True))
+        done = min(start + size, len(new))
+        on_progress(done / len(new), f"{done} of {len(new)} masked images")
+    confidence, classes, probabilities = zip(*(known[name] for name in names), strict=True)
+    of_class = target.class_index is not None
     return Responses(
-        confidence=answered[back],
-        top_class=torch.cat(classes).cpu().numpy()[back] if classes else None,
-        top_probability=torch.cat(probabilities).cpu().numpy()[back] if probabilities else None,
+        confidence=np.array(confidence, dtype=np.float32),
+        top_class=np.array(classes, dtype=np.int64) if of_class else None,
+        top_probability=np.array(probabilities, dtype=np.float32) if of_class else None,
     )
+
+
+def _answers(module: nn.Module, image: Tensor, target: Target, keeps: np.ndarray, filling: Tensor) -> list[Answer]:
+    """One pass: the answer under each of `keeps` (masks, rows, columns)."""
+    kept = _pixels(torch.from_numpy(keeps).to(image.device), (image.shape[-2], image.shape[-1]))
+    masked = torch.where(kept[:, None], image, filling)
+    if target.class_index is None:
+        cosines = target_confidence(module, masked, target).float().cpu().numpy()
+        require_finite("The model's answers to masked images", cosines)
+        return [(cosine, None, None) for cosine in cosines.tolist()]
+    over_classes = module(masked).float().softmax(dim=1)
+    confidence = over_classes[:, target.class_index].cpu().numpy()
+    require_finite("The model's answers to masked images", confidence)
+    best = over_classes.max(dim=1)
+    return list(zip(confidence.tolist(), best.indices.tolist(), best.values.tolist(), strict=True))
 
 
 def masking_curve(
@@ -286,7 +304,7 @@ def masking_curve(
     steps: int = 20,
     normalisation: Normalisation,
     seed: int = 0,
-    batch_size: int = 32,
+    passes: Passes = PLAIN,
     on_progress: OnProgress = silent,
 ) -> MaskingCurve:
     """Remove the patches of `image` (1, channels, height, width) in `order`, in `steps` equal steps.
@@ -302,7 +320,7 @@ def masking_curve(
         fill=fill,
         normalisation=normalisation,
         seed=seed,
-        batch_size=batch_size,
+        passes=passes,
         on_progress=on_progress,
     )
     return MaskingCurve(
@@ -324,7 +342,7 @@ def random_band(
     orders: int = 10,
     normalisation: Normalisation,
     seed: int = 0,
-    batch_size: int = 32,
+    passes: Passes = PLAIN,
     on_progress: OnProgress = silent,
 ) -> RandomBand:
     """The masking curve of `orders` random orders, seeded `seed`, `seed + 1`, …"""
@@ -339,7 +357,7 @@ def random_band(
         fill=fill,
         normalisation=normalisation,
         seed=seed,
-        batch_size=batch_size,
+        passes=passes,
         on_progress=on_progress,
     )
     curves = responses.confidence.reshape(orders, steps + 1)

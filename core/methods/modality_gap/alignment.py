@@ -163,7 +163,7 @@ class Walk:
         own = self.alignment
         moved = _prepared(images, own.variant) - centring * own.image_mean
         if self.turn is not None and rotating > 0:
-            moved = own.scale**rotating * (moved @ self.turn.part(rotating))
+            moved = own.scale**rotating * self.turn.apply(moved, rotating)
         return moved + centring * own.text_mean if own.variant.place else moved
 
     def texts(self, texts: np.ndarray, centring: float) -> np.ndarray:

@@ -65,15 +65,18 @@ def alignment_steps(
     on_progress: OnProgress = silent,
 ) -> list[AlignmentStep]:
     """The held-out pairs at every stop of `way`, seen in planes that stay the same over the whole way."""
-    walks = [Walk(fit_alignment(fitted.images, fitted.texts, variant))]
-    for number in range(shuffles if variant.rotate else 0):
-        pairs = fitted.shuffled(seed + 1 + number)
-        walks.append(Walk(fit_alignment(pairs.images, pairs.texts, variant)))
     stops = alignment_shares(variant, steps)
+    fits = 1 + (shuffles if variant.rotate else 0)
+    walks = []
+    for number in range(fits):
+        # Of many dimensions a fit takes about as long as two stops.
+        on_progress(2 * number / (2 * fits + len(stops)), f"Fit {number + 1} of {fits}")
+        pairs = fitted.shuffled(seed + number) if number else fitted
+        walks.append(Walk(fit_alignment(pairs.images, pairs.texts, variant)))
     images, texts = [], []
     figures = []
     for number, (centring, rotating) in enumerate(stops):
-        on_progress(number / len(stops), f"Stop {number + 1} of {len(stops)}")
+        on_progress((2 * fits + number) / (2 * fits + len(stops)), f"Stop {number + 1} of {len(stops)}")
         own, *others = walks
         moved = own.images(held_out.images, centring, rotating), own.texts(held_out.texts, centring)
         images.append(unit_vectors(moved[0]))

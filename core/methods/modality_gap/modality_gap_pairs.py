@@ -25,6 +25,8 @@ By = Literal["images", "classes"]
 EXAMPLE_SOURCE = "examples"
 # Each example photo is cut and recoloured so often.
 VIEWS = 12
+# Captions between two reports.
+_TOGETHER = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,10 +82,7 @@ def embed_halves(
     vectors = []
     for each in sets:
         vectors.append((yield from _embed(model, each)))
-    yield Progress(step=0, steps=1, text=f"reading {len(labels) * len(templates):,} captions")
-    with model.lock:
-        captions = embed_texts(cast(ImageTextEncoder, model.module), prompts_for(labels, templates))
-    captions = captions.reshape(len(labels), len(templates), -1)
+    captions = (yield from _captions(model, prompts_for(labels, templates))).reshape(len(labels), len(templates), -1)
     random = stream("captions of pairs", seed)
     parts = [
         Pairs(
@@ -137,6 +136,16 @@ def _embed(model: LoadedModel, images: ImageSet) -> Generator[Progress, None, np
     )
     vectors: np.ndarray = found["embedding"].vectors
     return vectors
+
+
+def _captions(model: LoadedModel, sentences: list[str]) -> Generator[Progress, None, np.ndarray]:
+    """(sentences, dim), projected, not of unit length."""
+    found = []
+    for start in range(0, len(sentences), _TOGETHER):
+        yield Progress(step=start, steps=len(sentences), text=f"Reading {len(sentences):,} captions")
+        with model.lock:
+            found.append(embed_texts(cast(ImageTextEncoder, model.module), sentences[start : start + _TOGETHER]))
+    return np.concatenate(found)
 
 
 def _divide(parts: list[Pairs], labels: tuple[str, ...], said: str, by: By, seed: int) -> Halves:

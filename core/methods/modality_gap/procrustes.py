@@ -1,6 +1,7 @@
 """Orthogonal Procrustes: the rotation that lays one set of vectors onto another, and doing it in part.
 
-Source: Schönemann 1966, Psychometrika 31:1; here scipy.linalg.orthogonal_procrustes.
+Source: Schönemann 1966, Psychometrika 31:1. As scipy.linalg.orthogonal_procrustes; the rank is read from the same
+decomposition.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from scipy.linalg import orthogonal_procrustes, schur
+from scipy.linalg import schur
 
 from core.finite import require_finite
 
@@ -34,15 +35,15 @@ def best_rotation(images: np.ndarray, texts: np.ndarray, free: Free = "arbitrary
     """
     require_finite("The image embeddings", images)
     require_finite("The text embeddings", texts)
-    rotation, total = orthogonal_procrustes(images, texts)
     left, values, right = np.linalg.svd(images.T @ texts)
+    rotation = left @ right
     rank = int((values > values[0] * len(values) * np.finfo(np.float64).eps * 8).sum()) if values[0] > 0 else 0
     if free == "least_motion" and rank < len(values):
         # Of all R that fit equally well, the one nearest to the identity: Procrustes again, within the free subspaces.
         source, goal = left[:, rank:], right[rank:].T
         inner, _, outer = np.linalg.svd(source.T @ goal)
         rotation = left[:, :rank] @ right[:rank] + source @ (inner @ outer) @ goal.T
-    return rotation, float(total), rank
+    return rotation, float(values.sum()), rank
 
 
 class PartialRotation:
@@ -75,10 +76,16 @@ class PartialRotation:
 
     def part(self, share: float) -> np.ndarray:
         """(dim, dim): the identity at 0, the whole matrix at 1."""
-        turned = np.eye(len(self._basis))
+        return self.apply(np.eye(len(self._basis)), share)
+
+    def apply(self, vectors: np.ndarray, share: float) -> np.ndarray:
+        """`vectors` (n, dim) times `part(share)`, without making that matrix."""
+        given = vectors @ self._basis
+        turned = given.copy()
         cosines, sines = np.cos(share * self._angles), np.sin(share * self._angles)
-        turned[self._first, self._first] = turned[self._second, self._second] = cosines
-        turned[self._first, self._second], turned[self._second, self._first] = sines, -sines
+        first, second = given[:, self._first], given[:, self._second]
+        turned[:, self._first] = cosines * first - sines * second
+        turned[:, self._second] = sines * first + cosines * second
         if self._mirror is not None:
-            turned[self._mirror, self._mirror] = 1 - 2 * share
-        return np.asarray(self._basis @ turned @ self._basis.T)
+            turned[:, self._mirror] *= 1 - 2 * share
+        return np.asarray(turned @ self._basis.T)

@@ -99,6 +99,42 @@ def agreement(reference: np.ndarray, reduced: np.ndarray) -> Agreement:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClassChange:
+    """One class of one image in both formats.
+
+    Attributes:
+        before, after: its probability; `after` is NaN where the reduced format gave no numbers.
+        behind: how far its fp32 logit lies behind the best one's; 0 for the best.
+        moved: by how much the reduced format changed that distance.
+    """
+
+    class_index: int
+    before: float
+    after: float
+    behind: float
+    moved: float
+
+
+def class_changes(result: Agreement, image: int, count: int = 3) -> tuple[ClassChange, ...]:
+    """The likeliest classes of an image in fp32, best first: which logits were close, and what rounding did to them."""
+    # Probabilities know logits up to a constant, which a distance does not have; one of 0 is as far as can be told.
+    tiny = np.finfo(np.float32).tiny
+    p, q = (np.log(np.maximum(each[image].astype(np.float64), tiny)) for each in (result.reference, result.reduced))
+    order = np.argsort(-result.reference[image], kind="stable")[:count]
+    best = order[0]
+    return tuple(
+        ClassChange(
+            class_index=int(each),
+            before=float(result.reference[image, each]),
+            after=float(result.reduced[image, each]),
+            behind=float(p[best] - p[each]),
+            moved=float((q[best] - q[each]) - (p[best] - p[each])),
+        )
+        for each in order
+    )
+
+
 def reason(result: Agreement, image: int, number_format: NumberFormat, classes: Sequence[str] = ()) -> str:
     """Why this image's probabilities differ as much as they do, in words computed from its numbers."""
     if not result.finite[image]:

@@ -149,6 +149,11 @@ class ZeroShotNetwork(nn.Module):
         return self.scale * cosines + self.bias
 
 
+def parameter_count(module: nn.Module) -> int:
+    """Numbers that were learned; shared ones count once."""
+    return sum(each.numel() for each in {id(each): each for each in module.parameters()}.values())
+
+
 def image_tower(encoder: nn.Module) -> nn.Module:
     """`encoder` without the tensors that only texts pass through; the others are shared with it, not copied."""
     shared: dict[int, object] = {id(each): each for each in (*encoder.parameters(), *encoder.buffers())}

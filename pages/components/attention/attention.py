@@ -130,7 +130,7 @@ def read_choice(told: object, signature: str, maps: AttentionMaps) -> Choice | N
     if not isinstance(told, dict) or told.get("signature") != signature:
         return None
     layer, patch, mass = (told.get(name) for name in ("layer", "patch", "mass"))
-    if not all(isinstance(each, int) and not isinstance(each, bool) for each in (layer, patch, mass)):
+    if type(layer) is not int or type(patch) is not int or type(mass) is not int:
         return None
     valid = (
         0 <= layer < maps.layers

@@ -50,12 +50,26 @@ function fit(view) {
   const side = Math.round(Math.min(narrow ? width : Math.min(0.64 * width, Math.max(0.46 * width, even)), most))
   view.stage.style.setProperty("--photo", `${side}px`)
   const room = narrow ? width : width - gap - side
-  const cell = Math.floor(Math.min((room + 3) / data.heads, (narrow ? 2 * width : side - words + 24) / data.layers))
-  view.pitch = Math.max(12, cell)
-  view.mosaic.style.width = `${view.pitch * data.heads - 3}px`
-  view.mosaic.style.height = `${view.pitch * data.layers - 3}px`
+  const high = narrow ? 2 * width : side - words + 24
+  const cell = (columns, rows) => Math.floor(Math.min((room + 3) / columns, high / rows))
+  // Layers are rows, unless they are many more than the heads and the cells would be larger the other way.
+  view.across = cell(data.layers, data.heads) > 1.1 * cell(data.heads, data.layers)
+  const [columns, rows] = gridOf(view)
+  view.pitch = Math.max(12, cell(columns, rows))
+  view.mosaic.style.width = `${view.pitch * columns - 3}px`
+  view.mosaic.style.height = `${view.pitch * rows - 3}px`
+  // On its side it leaves room below for the film, whose layers then stand under its own.
+  const place = view.across && !narrow ? view.mosaic.parentElement : view.whole
+  if (view.films.parentElement !== place) place.append(view.films)
+  view.films.style.width = view.across && !narrow ? view.mosaic.style.width : ""
+  const [layers, heads] = view.across ? ["columns", "rows"] : ["rows", "columns"]
+  view.mosaic.setAttribute("aria-label", `Attention of ${data.readerName}: ${data.layers} layers (${layers}), ${data.heads} heads (${heads}). Arrow keys choose.`)
   redraw(view)
 }
+
+// Of the mosaic: columns and rows, and where a layer and head are; the same turns a place into layer and head.
+const gridOf = ({ across, data }) => (across ? [data.layers, data.heads] : [data.heads, data.layers])
+const turnedBy = ({ across }, layer, head) => (across ? [layer, head] : [head, layer])
 
 // How far down the page the picture begins.
 function above(view) {
@@ -190,13 +204,14 @@ function outline(context, { rows, cols }, patch, side, colour) {
 function drawMosaic(view) {
   const { data, pitch, choice } = view
   const canvas = view.mosaic.querySelector("canvas")
-  const context = sized(canvas, pitch * data.heads - 3, pitch * data.layers - 3)
-  const ratio = canvas.width / (pitch * data.heads - 3)
+  const [columns, rows] = gridOf(view)
+  const context = sized(canvas, pitch * columns - 3, pitch * rows - 3)
+  const ratio = canvas.width / (pitch * columns - 3)
   context.clearRect(0, 0, canvas.width, canvas.height)
   const side = Math.round((pitch - 3) * ratio)
   for (let layer = 0; layer < data.layers; layer += 1)
     for (let head = 0; head < data.heads; head += 1) {
-      const box = [Math.round(head * pitch * ratio), Math.round(layer * pitch * ratio), side]
+      const box = [...turnedBy(view, layer, head).map((each) => Math.round(each * pitch * ratio)), side]
       drawSmall(context, view, readerRow(view, layer, String(head + 1)), box, choice.mass, data.signed)
     }
 }
@@ -213,10 +228,12 @@ function place(view, mark, cell) {
   if (!cell) return
   const { pitch, data } = view
   const [layer, head] = cell
-  mark.style.left = `${Math.max(0, head) * pitch}px`
-  mark.style.top = `${layer * pitch}px`
-  mark.style.width = `${(head < 0 ? data.heads : 1) * pitch - 3}px`
-  mark.style.height = `${pitch - 3}px`
+  const [left, top] = turnedBy(view, layer, Math.max(0, head))
+  const [wide, high] = turnedBy(view, 1, head < 0 ? data.heads : 1)
+  mark.style.left = `${left * pitch}px`
+  mark.style.top = `${top * pitch}px`
+  mark.style.width = `${wide * pitch - 3}px`
+  mark.style.height = `${high * pitch - 3}px`
 }
 
 // Two rows of frames, a button each: attention of every layer, and rollout up to it.

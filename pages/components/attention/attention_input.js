@@ -70,7 +70,9 @@ function patchAt(view, event) {
 }
 
 function cellAt(view, event) {
-  return placeOf(view.mosaic, event, view.data.layers, view.data.heads)
+  const [columns, rows] = gridOf(view)
+  const [row, column] = placeOf(view.mosaic, event, rows, columns)
+  return view.across ? [column, row] : [row, column]
 }
 
 function onPhotoKey(view, event) {
@@ -94,10 +96,11 @@ function onMosaicKey(view, event) {
   event.preventDefault()
   const { layers, heads } = view.data
   const [down, right] = STEPS[event.key]
+  const [further, beside] = view.across ? [right, down] : [down, right]
   const head = headOf(view)
-  const moved = right ? Math.min(heads - 1, Math.max(0, head + right)) : head
+  const moved = beside ? Math.min(heads - 1, Math.max(0, head + beside)) : head
   turned(view, {
-    layer: Math.min(layers - 1, Math.max(0, view.choice.layer + down)),
+    layer: Math.min(layers - 1, Math.max(0, view.choice.layer + further)),
     head: moved < 0 ? view.choice.head : String(moved + 1),
   })
 }
@@ -113,7 +116,6 @@ function build(view) {
   )
   view.pixels.textContent = `${data.side} px input`
   view.canvas.setAttribute("aria-label", `${data.title}, ${data.rows} by ${data.cols} patches. Arrow keys move over them, Enter chooses one, Escape none.`)
-  view.mosaic.setAttribute("aria-label", `Attention of ${data.readerName}: ${data.layers} layers (rows), ${data.heads} heads (columns). Arrow keys choose.`)
   const parts = ["attention", "rollout"].flatMap((kind) => {
     const title = Object.assign(document.createElement("div"), { className: "title" })
     const frames = Object.assign(document.createElement("div"), { className: "frames" })

@@ -15,7 +15,8 @@ function mount(parent) {
     tools: find(".tools"),
     stage: find(".planes"),
     film: find(".film"),
-    legend: find(".legend"),
+    legends: { colour: find('.legend[data-paint="colour"]'), outline: find('.legend[data-paint="outline"]') },
+    paint: {}, // of colour and outline: its title, and the code, words and inks of what is chosen
     said: find("p"),
     card: find(".card"),
     planes: [],
@@ -145,40 +146,51 @@ function build(view) {
   showFilm(view)
 }
 
-// What the colours can say; the choice stays where the same is offered again.
+// What colours and outlines can say; the choice stays where the same is offered again.
 function buildColours(view) {
-  const select = view.tools.querySelector("select")
-  const titles = view.data.colours.map((each) => each.title)
-  if (select.dataset.titles !== String(titles)) {
-    const before = select.value
-    select.replaceChildren(...titles.map((title) => new Option(title, title)))
-    select.value = titles.includes(before) ? before : titles[0]
-    select.dataset.titles = String(titles)
+  for (const name of ["colour", "outline"]) {
+    const select = view.tools.querySelector(`select[data-paint="${name}"]`)
+    const titles = view.data.colours.map((each) => each.title)
+    const offered = name === "colour" ? titles : ["", ...titles]
+    if (select.dataset.titles !== String(offered)) {
+      select.replaceChildren(...offered.map((title) => new Option(title || "None", title)))
+      select.value = offered.includes(view.data[name]) ? view.data[name] : offered[0]
+      select.dataset.titles = String(offered)
+    }
+    select.parentElement.hidden = titles.length < 2
+    view.paint[name] = paintOf(view, titles.indexOf(select.value))
+    buildLegend(view, name)
   }
-  select.parentElement.hidden = titles.length < 2
-  const index = Math.max(0, select.selectedIndex)
-  const { count } = view.data.layout
-  view.codes = view.everyCode.subarray(index * count, (index + 1) * count)
-  Object.assign(view, { legendTexts: view.data.colours[index].legend, palette: view.data.colours[index].palette })
+  view.tools.querySelector("input").parentElement.hidden = !view.data.pictured
   view.changes++
-  view.inks = inksOf(view.palette)
-  buildLegend(view)
 }
 
-function buildLegend(view) {
-  const counts = new Array(view.legendTexts.length).fill(0)
-  for (const code of view.codes) counts[code]++
-  view.legend.replaceChildren(
-    ...view.legendTexts.map((text, code) => {
+function paintOf(view, index) {
+  if (index < 0) return null
+  const { count } = view.data.layout
+  const { legend, palette } = view.data.colours[index]
+  const codes = view.everyCode.subarray(index * count, (index + 1) * count)
+  return { codes, legend, palette, inks: inksOf(palette) }
+}
+
+function buildLegend(view, name) {
+  const paint = view.paint[name]
+  if (!paint) return view.legends[name].replaceChildren()
+  const counts = new Array(paint.legend.length).fill(0)
+  for (const code of paint.codes) counts[code]++
+  view.legends[name].replaceChildren(
+    ...paint.legend.map((text, code) => {
       const button = document.createElement("button")
       const swatch = document.createElement("i")
-      swatch.style.background = view.palette[code % view.palette.length]
+      const ink = paint.palette[code % paint.palette.length]
+      if (name === "colour") swatch.style.background = ink
+      else swatch.style.border = `3px ${["solid", "dashed", "dotted", "double"][code % 4]} ${ink}`
       button.type = "button"
       button.append(swatch, `${text} ${counts[code].toLocaleString("en")}`)
       button.title = `Select all: ${text}`
       button.onclick = () => {
         const all = []
-        view.codes.forEach((each, index) => each === code && all.push(index))
+        paint.codes.forEach((each, index) => each === code && all.push(index))
         const already = all.length === view.selected.size && all.every((index) => view.selected.has(index))
         choose(view, already ? [] : all, view.focus)
       }

@@ -24,7 +24,8 @@ HTML = """
   <button type="button" data-do="in" aria-label="Zoom in">+</button>
   <button type="button" data-do="out" aria-label="Zoom out">−</button>
   <button type="button" data-do="fit">Whole plane</button>
-  <label>Colour <select></select></label>
+  <label>Colour <select data-paint="colour"></select></label>
+  <label>Outline <select data-paint="outline"></select></label>
   <label>Pictures <input type="range" min="12" max="96" step="2"
     aria-label="Size of the pictures, left is none"></label>
   <button type="button" data-do="clear">Clear</button>
@@ -33,7 +34,8 @@ HTML = """
   aria-label="Depth of the layer"><output></output></div>
 <div class="planes"><div class="card" hidden><canvas width="160" height="160"></canvas><span></span></div></div>
 <p aria-live="polite"></p>
-<div class="legend" role="group" aria-label="Classes"></div>
+<div class="legend" data-paint="colour" role="group" aria-label="Colours"></div>
+<div class="legend" data-paint="outline" role="group" aria-label="Outlines"></div>
 """
 CSS = """
 .tools, .film, .legend, .planes, p { font-family: var(--st-font); color: var(--st-text-color); font-size: .95rem; }
@@ -63,13 +65,17 @@ figure canvas { width: 100%; height: var(--plane-height, 600px); display: block;
   box-shadow: 0 4px 18px rgba(0,0,0,.35); }
 .card[hidden] { display: none; }
 .card canvas { width: 160px; height: 160px; display: block; border-radius: .3rem; }
+.card canvas[hidden] { display: none; }
 .card span { display: block; margin-top: .25rem; font-size: .85rem; overflow-wrap: anywhere; }
 p { min-height: 1.5em; margin: .4rem 0; opacity: .9; }
 .legend { display: flex; flex-wrap: wrap; gap: .3rem; max-height: 7.5rem; overflow-y: auto; }
 .legend button { padding: .1rem .5rem; font-size: .85rem; display: inline-flex; align-items: center; gap: .35rem; }
-.legend i { width: .8rem; height: .8rem; border-radius: 50%; display: inline-block; }
+.legend:empty { display: none; }
+.legend + .legend { margin-top: .35rem; }
+.legend i { box-sizing: border-box; width: .8rem; height: .8rem; border-radius: 50%; display: inline-block; }
 @media (max-width: 700px) {
   .planes.two { grid-template-columns: 1fr; }
+  select { max-width: 6.5rem; }
   figure canvas { height: min(var(--plane-height, 600px), 62vh, 110vw); }
 }
 """
@@ -112,6 +118,14 @@ class Colours:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Paint:
+    """Titles of what the colours and the outlines say; the outlines say nothing where theirs is empty."""
+
+    colour: str
+    outline: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Chosen:
     """What was lassoed or clicked; `focus` is -1 where nothing was clicked."""
 
@@ -133,13 +147,18 @@ def image_plane(
     alt: str,
     height: int = 600,
     on_choice: Callable[[Chosen], None],
+    paint: Paint,
+    on_paint: Callable[[Paint], None],
+    pictured: bool = True,
 ) -> None:
-    """Show one or two planes of the same pictures; `on_choice` runs before the next rerun.
+    """Show one or two planes of the same pictures; `on_choice` and `on_paint` run before the next rerun.
 
     Args:
         coordinates: (planes, frames, images, 2 or 3), about 1 from the origin.
         near: (planes, frames, images, k) indices of the nearest others in the original space.
-        colours: among which the browser switches, the first one to begin with.
+        colours: among which the browser switches, for the colours and for the outlines.
+        paint: which of them to begin with.
+        pictured: whether there is anything to see on the thumbnails; else all are dots.
         titles: of the planes.
         frames: of the film; one for a plane that does not move.
         chosen: replaces what the browser knows as selected when `revision` changes.
@@ -151,6 +170,12 @@ def image_plane(
         if told is not None:
             on_choice(told)
 
+    def report_paint() -> None:
+        told = (st.session_state.get(key) or {}).get("paint")
+        if isinstance(told, dict) and {told.get("colour"), told.get("outline")} <= {"", *titles_of}:
+            on_paint(Paint(colour=told["colour"], outline=told["outline"]))
+
+    titles_of = [each.title for each in colours]
     names = {
         "ids": list(pictures.ids),
         "labels": np.asarray(pictures.labels).tolist(),
@@ -184,10 +209,14 @@ def image_plane(
             "selected": list(chosen.items),
             "focus": chosen.focus,
             "revision": revision,
+            "colour": paint.colour,
+            "outline": paint.outline,
+            "pictured": pictured,
             "height": height,
             "alt": alt,
         },
         on_chosen_change=report,
+        on_paint_change=report_paint,
     )
 
 

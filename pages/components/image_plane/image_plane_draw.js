@@ -64,7 +64,7 @@ function drawDots(context, view, plane, ratio) {
   pixels.fill(0)
   const chosen = view.selected.size > 0
   const { dimensions, count } = view.data.layout
-  const usual = (count > 3000 ? 5 : 7) * ratio * Math.min(2, Math.max(0.8, Math.sqrt(plane.scale / plane.fitted)))
+  const usual = ((count > 3000 ? 5 : 7) + (view.paint.outline ? 4 : 0)) * ratio * Math.min(2, Math.max(0.8, Math.sqrt(plane.scale / plane.fitted)))
   const [middleX, middleY, scale] = [(plane.width / 2) * ratio, (plane.height / 2) * ratio, plane.scale * ratio]
   for (const bright of chosen ? [false, true] : [true])
     for (const index of plane.order ?? view.rank) {
@@ -73,14 +73,28 @@ function drawDots(context, view, plane, ratio) {
       const left = Math.round(middleX + (plane.world[2 * index] - plane.x) * scale - side / 2)
       const top = Math.round(middleY - (plane.world[2 * index + 1] - plane.y) * scale - side / 2)
       if (left < 0 || top < 0 || left + side > width || top + side > height) continue
-      const ink = view.inks[view.codes[index] % view.inks.length]
-      const round = disc(side)
-      for (let row = 0, at = 0; row < side; row++)
-        for (let column = 0, to = (top + row) * width + left; column < side; column++, at++, to++)
-          // The soft edge of one dot must not cut into another.
-          if (round[at] === 255 || (round[at] && !pixels[to])) pixels[to] = ink | ((bright ? round[at] : round[at] * 0.24) << 24)
+      const { colour, outline } = view.paint
+      const rim = outline ? Math.max(2, Math.round(side * 0.22)) : 0
+      if (rim) fillDot(pixels, width, left, top, side, inkOf(outline, index), bright)
+      fillDot(pixels, width, left + rim, top + rim, side - 2 * rim, inkOf(colour, index), bright)
     }
   context.putImageData(plane.dots, 0, 0)
+}
+
+function inkOf(paint, index) {
+  return paint.inks[paint.codes[index] % paint.inks.length]
+}
+
+function colourOf(paint, index) {
+  return paint.palette[paint.codes[index] % paint.palette.length]
+}
+
+function fillDot(pixels, width, left, top, side, ink, bright) {
+  const round = disc(side)
+  for (let row = 0, at = 0; row < side; row++)
+    for (let column = 0, to = (top + row) * width + left; column < side; column++, at++, to++)
+      // The soft edge of one dot must not cut into another.
+      if (round[at] === 255 || (round[at] && !pixels[to])) pixels[to] = ink | ((bright ? round[at] : round[at] * 0.24) << 24)
 }
 
 const discs = new Map()
@@ -160,7 +174,7 @@ function rank(view, plane) {
   // Close by, where there is room, pictures may be larger.
   plane.side = view.size * Math.max(1, Math.min(3.5, 2 ** (0.4 * level)))
   plane.shown.fill(0)
-  if (!view.size) return
+  if (!view.size || !view.data.pictured) return
   // A little overlap fills the plane; what lies below can still be told.
   const side = (0.75 * plane.side) / plane.level
   // One number for a cell and its neighbours, small enough to be quick; far cells that share it do no harm.
@@ -210,17 +224,27 @@ function tileOf(view, index) {
 
 function drawPicture(context, view, plane, index, x, y, alpha) {
   const { tile, layout } = view.data
-  const { palette } = view
+  const { colour, outline } = view.paint
   const side = sideOf(view, plane) * lens(plane, index, layout.dimensions)
   const [left, top] = tileOf(view, index)
   context.globalAlpha = alpha
   context.drawImage(view.sheet, left, top, tile, tile, x - side / 2, y - side / 2, side, side)
-  if (view.legendTexts.length > 1 || view.selected.has(index)) {
-    context.lineWidth = side > 26 ? 2.5 : 1.5
-    context.strokeStyle = palette[view.codes[index] % palette.length]
+  const line = side > 26 ? 2.5 : 1.5
+  context.lineWidth = line
+  if (colour.legend.length > 1 || view.selected.has(index)) {
+    context.strokeStyle = colourOf(colour, index)
     context.strokeRect(x - side / 2, y - side / 2, side, side)
   }
+  if (!outline) return
+  // Around it, and dashed in a way of its own, for eyes that cannot tell the colours.
+  context.lineWidth = line + 1
+  context.setLineDash(DASHES[outline.codes[index] % DASHES.length])
+  context.strokeStyle = colourOf(outline, index)
+  context.strokeRect(x - side / 2 - line - 1, y - side / 2 - line - 1, side + 2 * line + 2, side + 2 * line + 2)
+  context.setLineDash([])
 }
+
+const DASHES = [[], [6, 3], [2, 2], [9, 3, 2, 3]]
 
 // From the clicked image to its nearest in the original space: long lines are neighbours that the plane has torn apart.
 function drawLinks(context, view, plane) {
@@ -248,7 +272,7 @@ function drawMarked(context, view, plane, index, colour, grow = 1) {
   const [left, top] = tileOf(view, index)
   const { tile } = view.data
   context.globalAlpha = 1
-  context.drawImage(view.sheet, left, top, tile, tile, x - side / 2, y - side / 2, side, side)
+  if (view.data.pictured) context.drawImage(view.sheet, left, top, tile, tile, x - side / 2, y - side / 2, side, side)
   context.lineWidth = 4
   context.strokeStyle = "rgba(0,0,0,.75)"
   context.strokeRect(x - side / 2, y - side / 2, side, side)
@@ -274,6 +298,7 @@ function drawCard(view) {
   card.hidden = hover < 0 || !pointed
   if (card.hidden) return
   const canvas = card.querySelector("canvas")
+  canvas.hidden = !view.data.pictured
   const context = canvas.getContext("2d")
   const [left, top] = tileOf(view, hover)
   const { tile } = view.data

@@ -200,10 +200,13 @@ function mountTools(view) {
     schedule(view)
   })
   on("clear", () => choose(view, [], -1))
-  view.tools.querySelector("select").onchange = () => {
-    buildColours(view)
-    schedule(view)
-  }
+  const selects = [...view.tools.querySelectorAll("select")]
+  for (const select of selects)
+    select.onchange = () => {
+      buildColours(view)
+      schedule(view)
+      view.send("paint", Object.fromEntries(selects.map((each) => [each.dataset.paint, each.value])))
+    }
   const size = view.tools.querySelector("input")
   size.value = view.size
   size.oninput = () => {

@@ -1,21 +1,11 @@
 // One photo under every manipulation: a card each, whose slider moves picture, answers and curve without the server.
 // The server hears of what was chosen when the finger rests.
-const REST_MS = 250
 const SVG = "http://www.w3.org/2000/svg"
 
 export default function (component) {
   const { data } = component
   const view = viewOf(component, mount)
-  // An answer to what was sent, however late, must not take back what the hand has done since.
-  const asked = JSON.stringify(data.state)
-  const answered = view.pending.indexOf(asked)
-  if (answered >= 0) view.pending.splice(0, answered + 1)
-  else if (asked !== view.known) {
-    clearTimeout(view.timer)
-    view.pending = []
-    view.state = structuredClone(data.state)
-  }
-  view.known = asked
+  if (isNews(view, data.state)) view.state = structuredClone(data.state)
   view.data = data
   if (view.signature !== data.signature) {
     view.signature = data.signature
@@ -27,7 +17,7 @@ export default function (component) {
 
 function mount(parent) {
   const find = (name) => parent.querySelector(name)
-  return { parent, grid: find(".grid"), kept: find(".kept"), key: find(".key"), cards: [], known: "", pending: [], timer: null }
+  return { parent, grid: find(".grid"), kept: find(".kept"), key: find(".key"), cards: [] }
 }
 
 function element(name, className, text = "") {
@@ -212,7 +202,7 @@ function showKept(view) {
   })
 }
 
-function choose(view, changes, wait = REST_MS) {
+function choose(view, changes, wait) {
   const before = view.state
   view.state = { ...before, ...changes }
   if (changes.kept) showKept(view)
@@ -222,9 +212,5 @@ function choose(view, changes, wait = REST_MS) {
     const marked = (before.shown === name) !== (view.state.shown === name)
     if (changes.kept || moved || marked) showCard(view, card)
   }
-  clearTimeout(view.timer)
-  view.timer = setTimeout(() => {
-    view.pending.push(JSON.stringify(view.state))
-    view.send("state", structuredClone(view.state))
-  }, wait)
+  sendAtRest(view, "state", view.state, wait)
 }

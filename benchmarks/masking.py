@@ -1,0 +1,166 @@
+"""What a visit to Masking costs: until its first picture, until its curve stands, until all is there; and many at once.
+
+    python -m benchmarks.masking [--models vit_p4,efficientnet_lite0] [--visitors 16] [--repeats 3] [--quick]
+
+Processor seconds of one visit with a new picture, without Streamlit: what the page asks the model, in its order. Beside
+it what the same visit cost when every curve asked for itself in batches of 32, and one image in batches of each size.
+`visitors`: as many threads as visitors, each with a picture of its own, under one model's lock; seconds by the clock
+until each has its first answer and its whole curve, with all that is computed in the background going on meanwhile.
+Times by the clock depend on what else the machine does: `load_before` says how busy it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.report import machine, parse, write
+from core.methods.attention.explanations import explanations_for, find_explanation
+from core.methods.masking.faithfulness import faithfulness
+from core.methods.masking.masking import (
+    masked_responses,
+    masking_curve,
+    masking_order,
+    random_band,
+    scores_on_grid,
+)
+from core.methods.masking.passes import Passes
+from core.models.weights import load
+from pages.masking import asking
+from pages.masking.asking import MaskingQuestion
+from pages.shared.cache import logits_of
+
+STEPS, ORDERS = 12, 4
+SIZES = (1, 2, 4, 8, 32)
+
+
+def photo(seed: int) -> Image.Image:
+    """A picture that nobody has asked about."""
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (256, 256, 3), dtype=np.uint8))
+
+
+def visit(name: str, seed: int, note: Callable[[str], None] = lambda what: None) -> None:
+    """What the page asks, in its order; `note` hears what stands."""
+    image, digest = photo(seed), f"benchmark {name} {seed}"
+    question = MaskingQuestion(name, digest, int(np.argmax(logits_of(name, digest, image))), "mean", STEPS)
+    methods = tuple(each.name for each in explanations_for(load(name).spec))
+    for steps, _ in asking.curve_so_far(question, "most_attended", methods[0], image, first=3):
+        note("first" if len(steps) == 3 else "curve" if len(steps) == STEPS + 1 else "")
+    asking.masking_of(question, "least_attended", methods[0], 0, image, background=True)
+    asking.band_of(question, ORDERS, image, background=True)
+    asking.faithfulness_of(question, methods, ORDERS, image)
+    note("all")
+
+
+def each_for_itself(name: str, seed: int) -> None:
+    """The same visit when nothing was shared between the curves."""
+    model, image, digest = load(name), photo(seed), f"alone {name} {seed}"
+    question = MaskingQuestion(name, digest, int(np.argmax(logits_of(name, digest, image))), "mean", STEPS)
+    batch, target = question.prepare(model, image)
+    grid = asking.mask_grid(name, digest, image)
+    options: dict[str, Any] = {
+        "normalisation": model.network.preprocessing.normalisation,
+        "grid": grid,
+        "steps": STEPS,
+        "passes": Passes(batch_size=32),
+    }
+    names = [each.name for each in explanations_for(model.spec)]
+    scores = {each: find_explanation(each).explain(model.module, batch, target) for each in names}
+    for strategy in ("most_attended", "least_attended"):
+        order = masking_order(strategy, grid, scores=scores_on_grid(scores[names[0]], grid))  # type: ignore[arg-type]
+        masking_curve(model.module, batch, target, order, **options)
+    random_band(model.module, batch, target, orders=ORDERS, **options)
+    faithfulness(model.module, batch, target, scores, random_orders=ORDERS, **options)
+
+
+def processor_seconds(work: Callable[[], object]) -> float:
+    """Of the whole process, while `work` runs alone."""
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def one_visit(name: str, repeats: int) -> dict[str, Any]:
+    """Medians over visits with a picture each; both ways by turns, after one that is not counted."""
+    stages: dict[str, list[float]] = {"first": [], "curve": [], "all": [], "each_for_itself": []}
+    for seed in range(repeats + 1):
+        began, found = time.process_time(), {}
+
+        def note(what: str, began: float = began, found: dict[str, float] = found) -> None:
+            found[what] = time.process_time() - began
+
+        visit(name, seed, note)
+        found["each_for_itself"] = processor_seconds(lambda seed=seed: each_for_itself(name, seed))
+        if seed:
+            for stage, seconds in stages.items():
+                seconds.append(found[stage])
+    result: dict[str, Any] = {stage: round(statistics.median(seconds), 3) for stage, seconds in stages.items()}
+    result["all_over_each_for_itself"] = round(result["all"] / result["each_for_itself"], 3)
+    return result
+
+
+def by_batch(name: str, masks: int) -> dict[int, float]:
+    """Processor milliseconds of a masked image in batches of each size."""
+    model = load(name)
+    question = MaskingQuestion(name, "batches", 0, "mean", STEPS)
+    batch, target = question.prepare(model, photo(0))
+    keeps = np.random.default_rng(0).random((masks, 8, 8)) < 0.5
+    ask = partial(
+        masked_responses, model.module, batch, target, keeps, normalisation=model.network.preprocessing.normalisation
+    )
+    ask(passes=Passes(batch_size=1))
+    found = {size: processor_seconds(lambda size=size: ask(passes=Passes(batch_size=size))) for size in SIZES}
+    return {size: round(1000 * seconds / masks, 2) for size, seconds in found.items()}
+
+
+def together(name: str, visitors: int) -> dict[str, Any]:
+    """Seconds by the clock until each of so many visitors has something."""
+    began, stages = time.perf_counter(), {"first": [], "curve": [], "all": []}  # type: ignore[var-annotated]
+
+    def note(what: str) -> None:
+        if what in stages:
+            stages[what].append(time.perf_counter() - began)
+
+    threads = [threading.Thread(target=visit, args=(name, 1000 + number, note)) for number in range(visitors)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {
+        what: {"median": round(statistics.median(seconds), 2), "last": round(max(seconds), 2)}
+        for what, seconds in stages.items()
+    }
+
+
+def main(words: list[str] | None = None) -> None:
+    """Measure and write `results/masking.json`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", default="vit_p4,efficientnet_lite0")
+    parser.add_argument("--visitors", type=int, default=16)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--masks", type=int, default=32)
+    arguments = parse(parser, words, models="cnn_small", visitors=2, repeats=1, masks=4)
+    where, visits = machine(), {}
+    for name in arguments.models.split(","):
+        visits[name] = {
+            "processor_seconds": one_visit(name, arguments.repeats),
+            "processor_ms_by_batch": by_batch(name, arguments.masks),
+            "seconds_together": together(name, arguments.visitors),
+        }
+    write(
+        "masking",
+        {"visitors": arguments.visitors, "repeats": arguments.repeats, "visits": visits, "machine": where},
+        quick=arguments.quick,
+    )
+
+
+if __name__ == "__main__":
+    main()
