@@ -96,13 +96,18 @@ def _probes(table: AccuracyTable) -> None:
         probes_figure(table, chosen), width="stretch", key="probes",
         alt=f"Accuracy of linear probes on {chosen}, by class token and by mean, with 95 % intervals.",
     )  # fmt: skip
-    st.caption("Whiskers are 95 % intervals over test images. Pale: published, on all images of the original CIFAR-10.")
+    pale = "Pale: published, on all images of the original CIFAR-10." if _known(chosen) else ""
+    st.caption(f"Whiskers are 95 % intervals over test images. {plain(pale)}")
 
 
 def probes_figure(table: AccuracyTable, dataset: str) -> Figure:
     """The bars of one data set, with what was published on it."""
-    known = published().get("probes") if dataset.startswith(DATASETS["cifar10"].title) else None
-    return plot_probes([each for each in table.probes if each.dataset == dataset], known)
+    return plot_probes([each for each in table.probes if each.dataset == dataset], _known(dataset))
+
+
+def _known(dataset: str) -> dict[str, dict[str, float]] | None:
+    """What was published of linear probes, which was on CIFAR-10 alone."""
+    return published().get("probes") if dataset.startswith(DATASETS["cifar10"].title) else None
 
 
 def _published() -> None:
