@@ -24,6 +24,7 @@ from pages.clip.conditions_answers import (
     table,
 )
 from pages.shared.address import bound
+from pages.shared.charts import show_chart
 from pages.shared.errors import guard
 from pages.shared.export import Export
 from pages.shared.foreign import plain
@@ -58,25 +59,24 @@ def panel(name: str) -> None:
         return
     with st.expander("Accuracies with intervals", icon=":material/bar_chart:", expanded=True):
         left, right = st.columns(2, gap="large")
-        left.plotly_chart(
+        show_chart(
             plot_conditions(found.result),
-            width="stretch",
             key="conditions_figure",
             alt="Share of pictures named right in each condition, with 95 % intervals, chance and reference values.",
+            place=left,
         )
         for row in found.result.rows:
             if sentence := row.sentence():
                 left.caption(plain(sentence))
-        right.plotly_chart(
+        show_chart(
             plot_categories(found.result),
-            width="stretch",
             key="conditions_categories",
             alt="Share named right for each category in each condition.",
+            place=right,
         )
         right.dataframe(table(found.result), hide_index=True, width="stretch")
-        st.plotly_chart(
+        show_chart(
             plot_condition_counts(found.result),
-            width="stretch",
             key="conditions_counts",
             alt="How many pictures of each category each condition shows, as stacked bars.",
         )

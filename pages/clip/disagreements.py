@@ -40,6 +40,7 @@ from pages.clip.disagreements_comparison import (
 from pages.clip.disagreements_words import difference_sentence, divided_classes, headline, table
 from pages.clip.own_classes import own_classes_form
 from pages.shared.address import bound
+from pages.shared.charts import show_chart
 from pages.shared.errors import guard
 from pages.shared.export import Export
 from pages.shared.foreign import plain
@@ -64,9 +65,8 @@ def panel(name: str) -> None:
         found = compare(question)
         (clip, classifier), names = titles(question), class_titles(name)
         st.markdown(f"#### {plain(headline(found, names, clip, classifier))}")
-        st.plotly_chart(
+        show_chart(
             plot_outcomes(found.comparison, clip, classifier),
-            width="stretch",
             key="disagreements_outcomes",
             alt="How many pictures both models name, only one of them, or neither.",
         )

@@ -23,6 +23,7 @@ from pages.clip.disagreements_comparison import (
     class_titles,
     titles,
 )
+from pages.shared.charts import show_chart
 from pages.shared.foreign import code, plain
 
 
@@ -49,9 +50,8 @@ def look_closer(question: DisagreementRequest, found: Found) -> None:
         collect_button(question, found, verdict)
     with second:
         clip, classifier = titles(question)
-        st.plotly_chart(
+        show_chart(
             plot_answers(verdict, names, clip, classifier),
-            width="stretch",
             key="disagreements_answers",
             alt="The best classes of both models for this picture.",
         )
@@ -78,9 +78,8 @@ def _place_in_wordnet(verdict: Verdict, names: Sequence[str]) -> None:
     classes = tuple(
         dict.fromkeys((verdict.label, *(index for index, _ in (*verdict.clip_top, *verdict.classifier_top))))
     )
-    st.plotly_chart(
+    show_chart(
         plot_class_tree(class_tree(classes), verdict),
-        width="stretch",
         key="disagreements_tree",
         alt="The true class and the best classes of both models in WordNet's tree.",
     )

@@ -14,6 +14,7 @@ from core.figures.theme import Figure
 from core.figures.zero_shot import plot_similarity_matrix
 from core.methods.clip.zero_shot import Scale, probabilities, similarity_matrix
 from pages.shared.cache import loaded_model, square_photo
+from pages.shared.charts import show_chart
 from pages.shared.errors import guard
 from pages.shared.export import Export
 from pages.shared.framing import decoding_note
@@ -62,9 +63,8 @@ def similarity_panel(name: str, pictures: list[Picture]) -> None:
         )
     with right, guard():
         values, texts = matrix_of(name, pictures)
-        st.plotly_chart(
+        show_chart(
             similarity_figure(name, pictures, values, texts),
-            width="stretch",
             key="similarity",
             alt="Similarity of every image with every text.",
         )

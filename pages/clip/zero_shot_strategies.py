@@ -16,6 +16,7 @@ from core.figures.zero_shot import (
     plot_template_scores,
 )
 from core.methods.clip.zero_shot import ZeroShotScores
+from pages.shared.charts import show_chart
 from pages.shared.pickers import Picture
 from pages.shared.zero_shot import (
     MOST_AT_ONCE,
@@ -67,9 +68,8 @@ def show_strategies(name: str, picture: Picture, question: StrategyRequest) -> N
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**The same question, asked differently**")
-        st.plotly_chart(
+        show_chart(
             strategy_figure(results),
-            width="stretch",
             key="slopes",
             alt="Probability of each label under each prompt strategy, joined by lines.",
         )
@@ -77,9 +77,8 @@ def show_strategies(name: str, picture: Picture, question: StrategyRequest) -> N
     with right:
         st.markdown("**Sentence by sentence**")
         labels, templates, shares, together = template_answers(name, picture, question, results)
-        st.plotly_chart(
+        show_chart(
             plot_template_scores(templates, labels, shares, together),
-            width="stretch",
             key="templates_figure",
             alt="Probability of the best labels under each single sentence, beside all sentences together.",
         )

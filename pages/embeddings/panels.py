@@ -15,6 +15,7 @@ from pages.components.image_plane.image_plane import Chosen, image_plane
 from pages.embeddings.searching import LIT, found_words, revision
 from pages.embeddings.spaces import PlaneView
 from pages.embeddings.words import colours_of, depth_rows, keep_paint, label_table, paint_of
+from pages.shared.charts import show_chart
 from pages.shared.foreign import plain
 
 _STATE = "plane_chosen"
@@ -160,9 +161,8 @@ def depths(shown: PlaneView) -> None:
     rows = depth_rows(shown)
     if not rows:
         return
-    st.plotly_chart(
+    show_chart(
         plot_depths(rows),
-        width="stretch",
         key="depths",
         alt="; ".join(f"{row.title}: {row.accuracy:.1%}" for row in rows),
     )

@@ -24,6 +24,7 @@ from pages.masking.parts import by_hand_part, curves_part, faithfulness_part, ma
 from pages.masking.telling import ground_addresses, slider_data, tell_slider
 from pages.masking.track_records import sanity_sentence, track_record
 from pages.shared.cache import loaded_model, logits_of
+from pages.shared.charts import chart_table, show_chart
 from pages.shared.errors import PageEnd, guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import code, plain
@@ -124,6 +125,11 @@ def by_slider(view: MaskingView) -> None:
         on_choice=lambda step: choose_step(step, STEPS),
     )
     tell_slider(view, picture, Feed(channel).tell)
+    chart_table(
+        curves_part(view, picture).figures["curve"],
+        key="masking_curve",
+        title="What the model answers while patches go, beside random orders.",
+    )
 
 
 def by_hand(view: MaskingView) -> None:
@@ -161,9 +167,8 @@ def faithfulness_tab(view: MaskingView) -> ViewPart:
     left, right = st.columns([3, 2], gap="medium")
     with left:
         st.markdown("**On this photo**")
-        st.plotly_chart(
+        show_chart(
             shown.figures["faithfulness"],
-            width="stretch",
             key="faithful",
             alt="Deletion and insertion curves of every explanation beside random orders.",
         )
@@ -182,9 +187,7 @@ def faithfulness_tab(view: MaskingView) -> ViewPart:
             )
             return shown
         figure = plot_track_record(record.tracks, titles)
-        st.plotly_chart(
-            figure, width="stretch", key="track", alt="Gain over random orders for every explanation with intervals."
-        )
+        show_chart(figure, key="track", alt="Gain over random orders for every explanation with intervals.")
         st.caption(plain(record.sentence))
         sanity = sanity_sentence(record.sanity, titles)
         if sanity:

@@ -19,6 +19,7 @@ from pages.components.keys import component_key
 from pages.modality_gap.modality_gap import STEPS, GapRequest
 from pages.modality_gap.way import way_data
 from pages.shared.address import remember, remembered
+from pages.shared.charts import show_chart
 from pages.shared.foreign import plain
 
 COUNTS = [100, 250, 500, 1000, 2000]
@@ -108,11 +109,10 @@ def side_by_side(
     for column, plane, title in zip(st.columns(2, gap="medium"), sides, ("Before", "After"), strict=True):
         with column:
             st.markdown("**Before**" if title == "Before" else f"**After: {plain(alignment)}**")
-            st.plotly_chart(
+            show_chart(
                 plot_side_plane(
                     plane, names=halves.names, labels=halves.held_out.labels, method=method, by_class=by_class
                 ),
-                width="stretch",
                 key=f"side_{title}",
                 alt=f"Images and captions by {TITLES[method]}, {title.lower()}. {side_words(plane)}",
             )

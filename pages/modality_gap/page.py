@@ -36,6 +36,7 @@ from pages.modality_gap.modality_gap_panel import (
     turned,
 )
 from pages.shared.cache import loaded_model
+from pages.shared.charts import show_chart
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
@@ -82,15 +83,15 @@ def show() -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown("**The control: what would be self-deception**")
-        st.plotly_chart(
-            plot_control(before, outcome, classes=halves.held_out.classes), width="stretch", key="control",
+        show_chart(
+            plot_control(before, outcome, classes=halves.held_out.classes), key="control",
             alt="Accuracy on fitted and held-out pairs, with true and with shuffled captions.",
         )  # fmt: skip
         st.caption(control_words(outcome, halves))
     with right:
         st.markdown("**Few pairs look best**")
-        st.plotly_chart(
-            plot_budget(budget_of(question, variant), before=before, classes=halves.held_out.classes), width="stretch",
+        show_chart(
+            plot_budget(budget_of(question, variant), before=before, classes=halves.held_out.classes),
             key="budget", alt="Cosine and held-out accuracy against the number of fitted pairs.",
         )  # fmt: skip
         st.caption("Dashed: held-out accuracy without any alignment. The fewer pairs, the better they can be fitted.")

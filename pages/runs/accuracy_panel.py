@@ -13,6 +13,7 @@ from core.figures.accuracies import ordered, plot_accuracies, plot_probes
 from core.figures.theme import Figure
 from core.methods.accuracy.measured import POOLINGS, AccuracyTable, MeasuredAccuracy
 from core.runs.store import list_runs
+from pages.shared.charts import show_chart
 from pages.shared.export import Export
 from pages.shared.foreign import plain
 from pages.shared.recipes import filled_recipe
@@ -40,8 +41,8 @@ def accuracy_panel() -> None:
     """The heat map first, then probes, then everything as a table."""
     table = measured_table()
     st.markdown(headline(table))
-    st.plotly_chart(
-        plot_accuracies(table.cells), width="stretch", key="accuracies",
+    show_chart(
+        plot_accuracies(table.cells), key="accuracies",
         alt="Accuracy of every model on every data set that it was measured on; the table below has all numbers.",
     )  # fmt: skip
     st.caption(
@@ -92,8 +93,8 @@ def _probes(table: AccuracyTable) -> None:
     chosen = datasets[0]
     if len(datasets) > 1:
         chosen = st.selectbox("Data set", datasets, key="probes_on", bind="query-params")
-    st.plotly_chart(
-        probes_figure(table, chosen), width="stretch", key="probes",
+    show_chart(
+        probes_figure(table, chosen), key="probes",
         alt=f"Accuracy of linear probes on {chosen}, by class token and by mean, with 95 % intervals.",
     )  # fmt: skip
     pale = "Pale: published, on all images of the original CIFAR-10." if _known(chosen) else ""

@@ -29,6 +29,7 @@ from core.reports import roughly
 from core.runs.status import RESUMABLE, Status
 from core.runs.store import RunFolder
 from pages.shared.address import all_asked, remember, remembered
+from pages.shared.charts import show_chart
 from pages.shared.errors import guard
 from pages.shared.foreign import plain
 from pages.shared.layout import page_path
@@ -341,7 +342,7 @@ def _axis_end(views: Sequence[RunView], x: XAxis) -> float | None:
 
 
 def _chart(figure: Figure, name: str) -> None:
-    st.plotly_chart(figure, width="stretch", key=f"chart-{name}", alt=f"{name.capitalize()} of the chosen runs.")
+    show_chart(figure, key=f"chart-{name}", alt=f"{name.capitalize()} of the chosen runs.")
 
 
 def _settings(views: Sequence[RunView]) -> None:

@@ -38,6 +38,7 @@ from core.runs.studies import (
     short_value,
 )
 from pages.shared.address import remember, remembered
+from pages.shared.charts import show_chart
 from pages.shared.errors import guard, show_error
 from pages.shared.foreign import plain
 from pages.shared.results import shared
@@ -323,7 +324,7 @@ def _lines(text: str) -> tuple[str, ...]:
 
 
 def _chart(figure: Figure, name: str, alt: str) -> None:
-    st.plotly_chart(figure, width="stretch", key=f"sweep-{name}", alt=alt)
+    show_chart(figure, key=f"sweep-{name}", alt=alt)
 
 
 def _count(number: int, noun: str) -> str:

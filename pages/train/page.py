@@ -14,6 +14,7 @@ from core.errors import CoreError
 from core.figures.curves import plot_learning_curves, plot_schedule
 from core.figures.theme import Figure
 from core.launch.recipes import RECIPES, find_recipe
+from pages.shared.charts import show_chart
 from pages.shared.errors import guard, show_error
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
@@ -109,7 +110,7 @@ def expectation(recipe: str, config: Any) -> None:
         return
     view, figure = found
     st.markdown(f"**What a similar training did:** {plain(view.title)}")
-    st.plotly_chart(figure, width="stretch", key="expected", alt=f"Accuracy of {view.title} over its epochs.")
+    show_chart(figure, key="expected", alt=f"Accuracy of {view.title} over its epochs.")
     mine = flat_config(config)
     different = [
         f"{key.rpartition('.')[2].replace('_', ' ')} {theirs} (yours {mine[key]})"
@@ -191,7 +192,7 @@ with stage:
         with right:
             if (schedule := schedule_figure(preview, config)) is not None:
                 st.markdown("**Learning rate** of every step")
-                st.plotly_chart(schedule, width="stretch", key="schedule", alt="Learning rate over the training.")
+                show_chart(schedule, key="schedule", alt="Learning rate over the training.")
         with st.expander("The same without this page", icon=":material/terminal:"):
             st.code(
                 command_line(recipe.name, config, suggested_name(recipe.name, config)), language="bash", wrap_lines=True

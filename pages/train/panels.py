@@ -12,6 +12,7 @@ from core.experiments.preview import feature_shapes
 from core.figures.augmentations import plot_augmentations
 from core.models.catalogue import MODELS
 from core.training.augmentation_results import AugmentationResults, read_augmentations
+from pages.shared.charts import show_chart
 from pages.shared.errors import guard
 from pages.shared.foreign import plain
 from pages.shared.layout import page_link
@@ -26,8 +27,8 @@ def augmentation_panel(recipe: str) -> None:
     if results is None:
         return
     st.markdown("**What augmentation did**")
-    st.plotly_chart(
-        plot_augmentations(results), width="stretch", key="augmentations",
+    show_chart(
+        plot_augmentations(results), key="augmentations",
         alt="Validation accuracy over the epochs under each augmentation, training accuracy dotted.",
     )  # fmt: skip
     st.caption(augmentation_words(results))
