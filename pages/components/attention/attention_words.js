@@ -46,7 +46,10 @@ function scaleWords(view, values, query) {
         : choice.direction === "from" && query >= 0
           ? "of each patch’s attention"
           : "of its attention"
-  showScale(view, { signed, low: signed ? percent(-reach) : "0", high: percent(reach), unit })
+  // Beyond the end of the colours all look alike.
+  const ends = values.reduce(([low, high], each) => [Math.min(low, each), Math.max(high, each)], [0, 0])
+  const low = signed ? (ends[0] < -reach ? "≤ " : "") + percent(-reach) : "0"
+  showScale(view, { signed, low, high: (ends[1] > reach ? "≥ " : "") + percent(reach), unit })
 }
 
 function showScale(view, said) {
