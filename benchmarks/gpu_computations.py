@@ -22,9 +22,11 @@ from core.data.arrays import save_arrays
 from core.data.examples import EXAMPLES, load_example
 from core.data.image_sets import view_set
 from core.data.paintings import paint
+from core.data.samples import Sample
 from core.data.transforms import to_batch
 from core.experiments.catalogue import RECIPES
 from core.methods.accuracy.batched_answers import ask_about
+from core.methods.accuracy.classify import classify_samples
 from core.methods.accuracy.predictions import predict_logits
 from core.methods.accuracy.same_images import answers
 from core.methods.accuracy.targets import Target, pick_target
@@ -364,6 +366,16 @@ def _biases(device: str, load_model: Load) -> Arrays:
     return found
 
 
+def _classifiers(device: str, load_model: Load) -> Arrays:
+    """The five likeliest classes of three photos, by a classifier and by a model of images and texts."""
+    samples = [Sample(title=name, names=(), open=partial(load_example, name)) for name in list(EXAMPLES)[:3]]
+    found: Arrays = {}
+    for name, labels in (("vit_p4", ()), ("clip_small", LABELS)):
+        answers_given = classify_samples(load_model(name, device), samples, labels=labels)
+        found[name] = np.array([[each.probability for each in answer.top] for answer in answers_given])
+    return found
+
+
 def _recipe(recipe: str, overrides: tuple[str, ...], device: str, load_model: Load) -> Arrays:
     """All reports of one run of a recipe, those that are figures."""
     found = RECIPES[recipe]
@@ -387,6 +399,7 @@ def computations() -> list[Computation]:
         Computation(page="patch_features", name=name, run=partial(_patch_features, name))
         for name in ("vit_p4", "differential_vit_p4")
     ]
+    listed.append(Computation(page="classifiers", name="three photos", run=_classifiers))
     listed += [Computation(page="masking", name=name, run=partial(_masking, name)) for name in eyes]
     listed += [Computation(page="anatomy", name=name, run=partial(_anatomy, name)) for name in ("vit_p4", "clip_small")]
     listed += [

@@ -16,6 +16,7 @@ from pages.shared.charts import show_chart
 from pages.shared.errors import guard
 from pages.shared.foreign import plain
 from pages.shared.layout import page_link
+from pages.shared.results import shared
 
 # Recipes of classifiers, whose augmentation this was measured on.
 CLASSIFIERS = ("vit_scratch", "cnn_scratch", "mixer_scratch", "transfer")
@@ -70,7 +71,7 @@ def features_panel(config: Any) -> None:
             page_link("embeddings", "See them layer by layer", "scatter_plot", encoder=backbone, view="layers")
 
 
-@st.cache_data(max_entries=32, show_spinner="Sending an image through …")
+@shared("Sending an image through …", most=32)
 def shape_rows(backbone: str, image_size: int, images: int) -> pd.DataFrame:
     """A line a depth.
 

@@ -51,7 +51,7 @@ def parameters() -> set[str]:
                 name = getattr(node.func, "attr", getattr(node.func, "id", ""))
                 given = {keyword.arg: keyword.value for keyword in node.keywords}
                 keys = [given["key"]] if "bind" in given and "key" in given else []
-                keys += node.args[:1] if name in ("remembered", "remember", "asked", "all_asked") else []
+                keys += node.args[:1] if name in ("remembered", "remember", "asked", "all_asked", "_held") else []
                 keys += [given["name"]] if name.endswith("_picker") and "name" in given else []
                 found |= {key.value for key in keys if isinstance(key, ast.Constant)}
             elif isinstance(node, ast.FunctionDef):

@@ -233,6 +233,7 @@ WITHOUT_BAR = {
     "work": "the same, of it",
     "_asking": "batches of a few masks, of the slider's own job or of shared work",
     "_features": "of `_spaces`, which is shared",
+    "_fresh_maps": "of `_maps`, which is shared",
     "_run": "a generator, each step of which is drawn, with a Stop of its own",
     "denoise": "one batch of such a generator",
     "compare": "one product of two matrices",
