@@ -18,13 +18,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from benchmarks.kept_runs import prepared_run
 from benchmarks.mixers import over_seeds, train
 from benchmarks.report import machine, parse, write
-from core.configs import parse_overrides
-from core.errors import CoreError
-from core.experiments.vit_scratch import Config
 from core.models.checkpoint import read_card
-from core.runs.store import RunFolder, RunSpec, create_run, find_run, list_runs
+from core.runs.store import RunFolder
 from core.training.augment import REGIMES
 
 # `checkpoints/vit_small_p8`, on a tenth of the images: minutes on one core.
@@ -41,20 +39,9 @@ CURVES = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
 
 def prepare(regime: str, seed: int, prefix: str, settings: Sequence[str]) -> RunFolder:
-    """The run of one regime and seed, made now or earlier.
-
-    Raises:
-        CoreError: a run of that name has other settings.
-    """
+    """The run of one regime and seed, made now or earlier."""
     pairs = [*SETTINGS, *settings, f"training.augmentation={regime}", f"training.seed={seed}"]
-    spec = RunSpec.of("vit_scratch", parse_overrides(Config, pairs), device="cpu")
-    name = f"{prefix}augmentation_{regime}_s{seed}"
-    if name not in {run.name for run in list_runs()}:
-        return create_run(name, spec)
-    found = find_run(name)
-    if found.read_spec().overrides != spec.overrides:
-        raise CoreError(f"The run {name!r} has other settings.", "Choose another --prefix, or delete it.")
-    return found
+    return prepared_run("vit_scratch", f"{prefix}augmentation_{regime}_s{seed}", pairs)
 
 
 def describe(folders: Sequence[RunFolder]) -> dict[str, Any]:

@@ -10,13 +10,9 @@ processor: on a busy machine only those compare. `--checkout` measures another v
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
-import socket
 import subprocess
-import sys
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +20,7 @@ import psutil
 from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.report import machine, parse, write
+from benchmarks.serving import start_server
 from core.paths import CHECKOUT
 from pages.navigation import ENTRIES, HOME
 
@@ -34,28 +31,6 @@ PICTURE = ", ".join(
 )
 WHOLE = ".st-key-page_keys"
 PATIENCE_MS = 300_000
-
-
-def start_server(checkout: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """A fresh server on a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), "--server.headless", "true"],
-        cwd=checkout,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(900):
-        try:
-            urllib.request.urlopen(f"{address}/_stcore/health", timeout=2)
-            return server, address
-        except OSError:  # not yet there, or slow to answer
-            time.sleep(0.1)
-    raise RuntimeError("The server did not start.")
 
 
 def processor_seconds(server: subprocess.Popen[bytes]) -> float:

@@ -14,17 +14,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from typing import Any
 
+from benchmarks.kept_runs import prepared_run
 from benchmarks.mixers import train
 from benchmarks.report import machine, parse, write
-from core.configs import parse_overrides
-from core.errors import CoreError
-from core.experiments.catalogue import find_recipe
 from core.experiments.frozen_heads import seen_size
 from core.models.weights import load
-from core.runs.store import RunFolder, RunSpec, create_run, find_run, list_runs
+from core.runs.store import RunFolder
 
 MODELS = "efficientnet_lite0,vit_s14_saliency,cnn_small,clip_small"
 PROBED = "vit_p4,differential_vit_p4,clip_small,vit_s14_saliency"
@@ -43,21 +40,6 @@ PUBLISHED = {
         "DeiT-B": {"class_token": 0.9175, "mean": 0.905},
     },
 }
-
-
-def prepare(recipe: str, name: str, settings: Sequence[str]) -> RunFolder:
-    """The run of that name, made now or earlier.
-
-    Raises:
-        CoreError: a run of that name has other settings.
-    """
-    spec = RunSpec.of(recipe, parse_overrides(find_recipe(recipe).config, [*settings]), device="cpu")
-    if name not in {run.name for run in list_runs()}:
-        return create_run(name, spec)
-    found = find_run(name)
-    if found.read_spec().overrides != spec.overrides:
-        raise CoreError(f"The run {name!r} has other settings.", "Choose another --prefix, or delete it.")
-    return found
 
 
 def result(folder: RunFolder) -> dict[str, Any]:
@@ -84,12 +66,12 @@ def main(words: list[str] | None = None) -> int:
     heads = {}
     for dataset in arguments.datasets.split(","):
         names = [f"models={json.dumps(arguments.models.split(','))}", f"datasets={json.dumps([dataset])}"]
-        heads[dataset] = prepare("frozen_heads", f"{arguments.prefix}heads_{dataset}", [*names, *limits, *size])
+        heads[dataset] = prepared_run("frozen_heads", f"{arguments.prefix}heads_{dataset}", [*names, *limits, *size])
     probes = {}
     for number, name in enumerate(arguments.probed.split(",")):
         seen = seen_size(load(name, "cpu"), arguments.image_size)
         pairs = [f"backbone={name}", f"dataset={arguments.probe_on}", f"image_size={seen}", *limits]
-        probes[name] = prepare("linear_probe", f"{arguments.prefix}probe_{number}", pairs)
+        probes[name] = prepared_run("linear_probe", f"{arguments.prefix}probe_{number}", pairs)
     runs = [*heads.values(), *probes.values()]
     left = train([run for run in runs if not (run.path / "result.json").is_file()], 1, arguments.minutes)
     left = [run for run in left if not (run.path / "result.json").is_file()]

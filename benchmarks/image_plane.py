@@ -12,14 +12,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report import machine, parse, write
+from benchmarks.serving import start_server
 from core.data.arrays import save_arrays
-from core.paths import CHECKOUT
 
 _COUNT_FRAMES = """() => {
   window.frames_seen = []
@@ -59,27 +53,6 @@ def save_drawn(home: Path, count: int) -> None:
         "splits": {"test": count},
     }
     (folder / "dataset.json").write_text(json.dumps(card), encoding="utf-8")
-
-
-def serve(home: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """The app on a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), "--server.headless", "true"],
-        cwd=CHECKOUT,
-        env={**os.environ, "VITRINE_HOME": str(home)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    while True:
-        try:
-            urllib.request.urlopen(f"{address}/_stcore/health", timeout=2).close()
-            return server, address
-        except OSError:
-            time.sleep(0.3)
 
 
 def settle(page: Any) -> None:
@@ -145,7 +118,7 @@ def main(words: list[str] | None = None) -> None:
     where = machine()
     home = Path(tempfile.mkdtemp())
     save_drawn(home, count)
-    server, address = serve(home)
+    server, address = start_server(VITRINE_HOME=str(home))
     try:
         with sync_playwright() as playwright:
             chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])

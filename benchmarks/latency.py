@@ -10,20 +10,17 @@ counted. `--before` names a checkout of an earlier version, which is measured in
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
-import socket
 import statistics
 import subprocess
-import sys
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.report import machine, parse, write
+from benchmarks.serving import start_server
 from core.paths import CHECKOUT
 
 # Watches a line of canvas pixels from a key press on; `window.__latency` is null until they change.
@@ -53,29 +50,6 @@ WATCH = """
   }, { once: true, capture: true })
 }
 """
-
-
-def start_server(checkout: Path = CHECKOUT) -> tuple[subprocess.Popen[bytes], str]:
-    """A fresh server of a version of the project, on a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), "--server.headless", "true"],
-        cwd=checkout,
-        env=os.environ,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(300):
-        try:
-            urllib.request.urlopen(f"{address}/_stcore/health", timeout=2)
-            return server, address
-        except OSError:  # refused, or not in time
-            time.sleep(0.2)
-    server.terminate()
-    raise RuntimeError("The server did not start.")
 
 
 def wait_idle(page: Page) -> None:

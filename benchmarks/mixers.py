@@ -32,18 +32,16 @@ from scipy import stats
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.kept_runs import prepared_run
 from benchmarks.report import machine, parse, write
-from core.configs import parse_overrides
 from core.data.arrays import load_arrays
 from core.data.transforms import Normalisation, normalise
 from core.device import autocast, pick_device
-from core.errors import CoreError
 from core.experiments.bundled import BUNDLED_RUNS, BundledRun
-from core.experiments.mixer_scratch import Config
 from core.methods.operators.receptive_field import network_receptive_field
 from core.models.checkpoint import ModelCard, load_model, read_card
 from core.models.mixer import MixerNetwork
-from core.runs.store import RunFolder, RunSpec, create_run, find_run, list_runs
+from core.runs.store import RunFolder
 from core.timing import seconds_of
 
 ROWS = tuple(row for row in BUNDLED_RUNS if row.recipe == "mixer_scratch")
@@ -63,20 +61,9 @@ class Trained:
 
 
 def prepare(row: BundledRun, seed: int, prefix: str, settings: Sequence[str], device: str) -> RunFolder:
-    """The run of one seed, made now or earlier.
-
-    Raises:
-        CoreError: a run of that name has other settings.
-    """
+    """The run of one seed, made now or earlier."""
     pairs = [*row.overrides, *([f"training.seed={seed}"] if seed else []), *settings]
-    spec = RunSpec.of("mixer_scratch", parse_overrides(Config, pairs), device=device)
-    name = prefix + row.name + (f"_s{seed}" if seed else "")
-    if name not in {run.name for run in list_runs()}:
-        return create_run(name, spec)
-    found = find_run(name)
-    if found.read_spec().overrides != spec.overrides:
-        raise CoreError(f"The run {name!r} has other settings.", "Choose another --prefix, or delete it.")
-    return found
+    return prepared_run("mixer_scratch", prefix + row.name + (f"_s{seed}" if seed else ""), pairs, device)
 
 
 def train(runs: Sequence[RunFolder], parallel: int, minutes: float) -> list[RunFolder]:
