@@ -48,7 +48,7 @@ def visit(browser: Browser, address: str, server: subprocess.Popen[bytes]) -> di
     page.goto(address, wait_until="commit")
     page.wait_for_selector(LIFE)
     found["life"] = time.perf_counter() - began
-    page.wait_for_selector(PICTURE)
+    page.locator(PICTURE).locator("visible=true").first.wait_for()
     found["picture"] = time.perf_counter() - began
     found["processor"] = processor_seconds(server) - computed
     page.wait_for_selector(WHOLE, state="attached")

@@ -1,4 +1,4 @@
-"""From a key to the new picture on Attention, in a real browser on this machine; and the first paint of each page.
+"""From a key to the new picture on Attention, in a real browser on this machine.
 
 python -m benchmarks.latency [--model vit_s14_saliency] [--changes 60] [--before FOLDER]
 
@@ -13,7 +13,6 @@ import argparse
 import shutil
 import statistics
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -118,14 +117,6 @@ def summary(latencies: list[float]) -> dict[str, float]:
     return {"median": statistics.median(ordered), "p95": ordered[int(0.95 * (len(ordered) - 1))], "max": ordered[-1]}
 
 
-def first_paint(page: Page, address: str) -> float:
-    """Seconds from the request to the first picture on the page."""
-    started = time.perf_counter()
-    page.goto(address)
-    page.wait_for_selector("canvas, .js-plotly-plot, [data-testid=stImage] img")
-    return time.perf_counter() - started
-
-
 def main(words: list[str] | None = None) -> None:
     """Measure and write `results/latency.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -140,33 +131,13 @@ def main(words: list[str] | None = None) -> None:
     try:
         for name, checkout in versions.items():
             servers[name] = start_server(checkout)
-        address = servers["now"][1]
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
             page = browser.new_page(viewport={"width": 1280, "height": 900})
-            page.set_default_timeout(120_000)
-            paints = {
-                "attention, first visit to the server": first_paint(
-                    page, f"{address}/attention?model={arguments.model}"
-                )
-            }
-            wait_idle(page)
+            page.set_default_timeout(300_000)
             latencies = {
                 name: measured(page, servers[name][1], arguments.model, arguments.changes) for name in versions
             }
-            for stem in ("", "attention", "masking", "anatomy"):
-                fresh = browser.new_page()
-                fresh.set_default_timeout(120_000)
-                first_paint(fresh, f"{address}/{stem}?model={arguments.model}")
-                wait_idle(fresh)
-                again = browser.new_page()
-                again.set_default_timeout(120_000)
-                paints[f"{stem or 'home'}, warm server"] = first_paint(
-                    again, f"{address}/{stem}?model={arguments.model}"
-                )
-                wait_idle(again)
-                fresh.close()
-                again.close()
             browser.close()
     finally:
         for server, _ in servers.values():
@@ -178,7 +149,6 @@ def main(words: list[str] | None = None) -> None:
             "model": arguments.model,
             "changes": arguments.changes,
             "key_to_picture_ms": latencies,
-            "first_paint_seconds": paints,
             "machine": where,
         },
         quick=arguments.quick,

@@ -14,10 +14,11 @@ DIRECTIONS: dict[str, Direction] = {"attends to": "to", "is attended by": "from"
 
 def remembered_choice(maps: AttentionMaps) -> Choice:
     """What the session or the address it began with says, made valid for this model."""
-    layer = whole_number(remembered("layer", str(maps.layers)), maps.layers + 1)
+    last = str(maps.layers)
+    layer = whole_number(_held("layer", last), maps.layers + 1)
     if not layer:
-        remember("layer", str(maps.layers))
-        layer = whole_number(remembered("layer", ""), maps.layers + 1)
+        remember("layer", last)
+        layer = whole_number(_held("layer", last), maps.layers + 1)
     head = _held("head", "mean")
     if head not in heads_of(maps):
         remember("head", "mean")
@@ -65,4 +66,5 @@ def with_choice(view: AttentionView, choice: Choice) -> AttentionView:
 
 
 def _held(name: str, default: str) -> str:
+    """Left out of the address where it goes without saying: each word of it is a step of the browser's Back."""
     return remembered(name, default, always=False)

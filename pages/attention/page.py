@@ -123,7 +123,7 @@ def class_choice(view: AttentionView) -> AttentionView:
         return view
     logits = logits_of(name, picture.digest, picture.image)
     options = top_predictions(logits, model.classes, count=5)
-    wanted, now = remembered("class", ""), f"{name}/{picture.digest}"
+    wanted, now = remembered("class", "", always=False), f"{name}/{picture.digest}"
     if st.session_state.setdefault("class_of", now) != now:  # the number was another model's or photo's
         st.session_state["class_of"], wanted = now, ""
         remember("class", "")

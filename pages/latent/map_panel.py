@@ -147,7 +147,7 @@ def _neighbours(given: ChosenInputs, places: np.ndarray, at: tuple[float, float]
 
 def _pinned() -> tuple[float, float]:
     """The chosen place, from the address; the centre where that says nothing sensible."""
-    parts = remembered("at", "0.000,0.000").split(",")
+    parts = remembered("at", "0.000,0.000", always=False).split(",")
     try:
         found = tuple(float(part) for part in parts)
     except ValueError:

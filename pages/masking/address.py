@@ -25,7 +25,7 @@ _FORM = re.compile(r"([1-9]\d{0,2})x([1-9]\d{0,2})\.([\w-]*)", re.ASCII)
 
 def step_shown(steps: int) -> int:
     """Of `steps` equal ones, where the slider stands, by the share in the address, in percent."""
-    text = remembered("share", SHARE)
+    text = remembered("share", SHARE, always=False)
     try:
         share = float(text)
     except ValueError:
@@ -46,7 +46,7 @@ def choose_step(step: int, steps: int) -> None:
 def mask_shown(grid: tuple[int, int]) -> tuple[int, ...]:
     """The patches of `grid` that were removed by hand; none, and a sentence, where the address cannot be meant."""
     try:
-        return read_mask(remembered("mask", NOTHING), grid)
+        return read_mask(remembered("mask", NOTHING, always=False), grid)
     except ConfigError as error:
         st.warning(plain(error.cause), icon=":material/link_off:")
         return ()

@@ -74,7 +74,7 @@ def travel(steps_shown: list[AlignmentStep], halves: Halves, question: GapReques
 def seen_now(steps_shown: list[AlignmentStep]) -> tuple[int, Plane, bool]:
     """What the slider and the choices beside it show: the station, the plane, whether colours tell classes."""
     state = st.session_state
-    stop = STOPS.get(remembered("way", START), STOPS[START])
+    stop = STOPS.get(remembered("way", START, always=False), STOPS[START])
     plane = state.get("gap_plane")
     return (
         _reached(steps_shown, *stop),

@@ -99,7 +99,7 @@ def test_killed_with_its_server_a_run_goes_on_with_the_same_numbers(start_server
 @pytest.mark.usefixtures("toy")
 def test_another_browser_watches_and_stops(start_server: Callable[[], str], page: Any, browser: Any) -> None:
     server = start_server()
-    run = launch(page, train_address(server, epochs=20_000))
+    run = launch(page, train_address(server, epochs=2000))
     page.get_by_role("link", name="Watch it").click()
     page.get_by_text("running · on").wait_for()
     with browser.new_context() as other:

@@ -25,7 +25,7 @@ def test_measuring_can_be_stopped_between_runs(server: str, page: Any) -> None:
     page.goto(f"{server}/precision?model=vit_p4&formats=bf16&batch=32")
     page.get_by_role("button", name="Measure 100 runs of each").click()
     # The second run at least: only then every format has been timed, and there is something to keep.
-    page.get_by_text(re.compile(r"Run ([2-9]|\d\d+) of 200")).wait_for()
+    page.get_by_text(re.compile(r"run ([2-9]|\d\d+) of 200")).wait_for()
     assert probing()  # it is not at its end
     page.get_by_role("button", name="Stop").click()
     wait_until(lambda: not probing(), "the end of the measuring process")
