@@ -79,7 +79,7 @@ def read_steps() -> tuple[Variant, dict[str, float], str]:
         remember("kept", format_steps(kept))
     strengths = {name: MANIPULATIONS[name].usual for name in CARDS}
     strengths |= {step.name: step.strength for step in _parsed("strengths") if step.name in strengths}
-    shown = remembered("manipulation", FIRST_SHOWN)
+    shown = remembered("manipulation", FIRST_SHOWN, always=False)
     if shown not in CARDS:
         show_error(CoreError("The address shows a manipulation that is not here.", "Another is shown."))
         remember("manipulation", FIRST_SHOWN)

@@ -162,6 +162,14 @@ def test_the_address_alone_restores_every_control_that_it_names(stem: str) -> No
         left = hidden
 
 
+@pytest.mark.parametrize("stem", ["attention", "masking", "biases"])
+def test_what_goes_without_saying_is_not_added_to_the_address(stem: str) -> None:
+    """Each word that a page adds on its own is one more press of the browser's Back."""
+    model = {"models": "cnn_small"} if stem == "biases" else {"model": "vit_p4"}
+    given = {"image": "example:cat"} | model
+    assert open_page(stem, **given).query_params.keys() == given.keys()
+
+
 def test_the_headline_is_computed_from_the_chosen_image() -> None:
     cat, flower = open_page("attention", image="example:cat"), open_page("attention", image="example:flower")
     headline = [next(m.value for m in app.markdown if "of its patch attention in" in m.value) for app in (cat, flower)]
