@@ -33,7 +33,7 @@ from tests.clip_toy import save_tiny_clip
 from tests.diffusion_toy import save_tiny_pipeline
 from tests.toy import save_toy
 
-SMALL = Plan(samples=24, least_samples=4, look_every=4, threshold=0.2)
+SMALL = Plan(pruning="t_test", samples=24, least_samples=4, look_every=4, threshold=0.2)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ A prompt leaves when its chance to end with the smallest sum is below `error_rat
 many prompts is accounted for: the chance that an event has, given all that was seen, is right at whatever moment one
 stops to look (it is a martingale), a prompt leaves once, and the chances of all that leave sum to less than
 `error_rate`. That is the family-wise rate of answers unlike the full evaluation's, so far as the model is right;
-`benchmarks/results/diffusion_forecast.json` has what was measured.
+`benchmarks/results/diffusion_pruning.json` has what was measured.
 
 Sources: O'Hagan 1991 (Bayes–Hermite quadrature: the design); Kalman 1960; Robbins 1970 (optional stopping of
 posteriors). Paired errors and elimination: Clark & Jaini 2023, arXiv:2303.15233. The combination is this project's.
