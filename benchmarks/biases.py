@@ -33,6 +33,7 @@ from core.methods.accuracy.paired import paired
 from core.methods.biases.asking import ask_models
 from core.methods.biases.ratios import same_images_ratio, two_sets_ratio
 from core.methods.embeddings.features import Features, extract_features
+from core.models.stamps import weight_stamps
 from core.models.weights import load
 from core.reports import finish
 from core.runs.store import RunFolder, RunSpec, create_run
@@ -287,6 +288,7 @@ def main(words: list[str] | None = None) -> None:
         tables[name] = found | {
             "commands": bench.commands, "cannot": bench.cannot, "differs": DIFFERS.get(name, DIFFERS["ratios"]),
             "reports": REPORTS.get(name, {}), "seed": 0, "date": report.datetime.date.today().isoformat(),
+            "weight_files": weight_stamps((*arguments.models, *arguments.large)),
         }  # fmt: skip
     command = f"python -m benchmarks.biases --images {arguments.images}"
     titles = {name: load(name).spec.title for name in (*arguments.models, *arguments.large)}
