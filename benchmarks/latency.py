@@ -119,12 +119,16 @@ LABELS = {"label": False, "label_enter": True}
 ALL = (*CONTROLS, *LABELS)
 STANDING = "cat, espresso, rocket, "
 # Each is asked about once, so that its sentence is never kept from before.
-WORDS = (
-    "zebra violin lighthouse tractor mushroom penguin umbrella castle bicycle cactus dolphin hammer island jacket kettle "
-    "lemon mirror needle orchid parrot quilt river sailor tunnel vase walnut yacht anchor barrel canoe drum eagle "
-    "feather glove harbour igloo jigsaw kiwi ladder magnet nest oven pillow rabbit saddle teapot unicorn village "
-    "whistle window basket candle desert engine forest garden helmet iceberg jungle kitten lantern meadow noodle otter"
-).split()
+WORDS = [
+    "zebra", "violin", "lighthouse", "tractor", "mushroom", "penguin", "umbrella", "castle", "bicycle",
+    "cactus", "dolphin", "hammer", "island", "jacket", "kettle", "lemon", "mirror", "needle",
+    "orchid", "parrot", "quilt", "river", "sailor", "tunnel", "vase", "walnut", "yacht",
+    "anchor", "barrel", "canoe", "drum", "eagle", "feather", "glove", "harbour", "igloo",
+    "jigsaw", "kiwi", "ladder", "magnet", "nest", "oven", "pillow", "rabbit", "saddle",
+    "teapot", "unicorn", "village", "whistle", "window", "basket", "candle", "desert", "engine",
+    "forest", "garden", "helmet", "iceberg", "jungle", "kitten", "lantern", "meadow", "noodle",
+    "otter", ").split(",
+]  # fmt: skip
 
 
 class NoSuchControlError(Exception):
