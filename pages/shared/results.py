@@ -29,7 +29,7 @@ import streamlit as st
 from core.paths import data_root
 from core.reports import OnProgress
 from pages.shared.errors import Stopped
-from pages.shared.work import Job, current_job, refuse_if_stopped, watched, with_progress
+from pages.shared.work import Job, current_job, is_stopped, refuse_if_stopped, watched, with_progress
 
 __all__ = ["Shared", "SharedResults", "Stopped", "shared", "with_progress"]
 
@@ -114,7 +114,9 @@ class Shared(Generic[Arguments, Result]):
             Stopped: the user stopped it, now or earlier.
         """
         key, results = self.key(*args, **kwargs), self.results
-        for result in results.get(key):
+        token = self.token(key) if self.stays_stopped and current_job() is None else ""
+        # What ended all the same before it heard of the stop is not followed by the next long computation of the page.
+        for result in () if is_stopped(token) else results.get(key):
             return result
         text = self.text if isinstance(self.text, str) else self.text(*args, **kwargs)
 
@@ -128,7 +130,6 @@ class Shared(Generic[Arguments, Result]):
 
         if (job := current_job()) is not None:
             return work(job.part(text))
-        token = self.token(key) if self.stays_stopped else ""
         refuse_if_stopped(text, token)
         return watched(text, results.job(key, work), token)
 
