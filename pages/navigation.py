@@ -18,21 +18,20 @@ from pages.shared.address import renew_address, tidy_address
 from pages.shared.errors import PageEnd, Stopped, guard
 from pages.shared.layout import page_path
 from pages.shared.results import forget_changed_data
-from pages.shared.start import imports_later, page_style, wait_for_imports
+from pages.shared.start import WITHOUT_TORCH, imports_later, page_style, wait_for_imports
 
 
 class Entry(NamedTuple):
-    """One page: its folder, which is its address, too, its title, its symbol, and whether it opens without PyTorch."""
+    """One page: its folder, which is its address, too, its title, and its symbol."""
 
     stem: str
     title: str
     icon: str
-    light: bool = False
 
 
-def page(stem: str, title: str, icon: str, *, light: bool = False) -> Entry:
+def page(stem: str, title: str, icon: str) -> Entry:
     """One line of the navigation."""
-    return Entry(stem, title, icon, light)
+    return Entry(stem, title, icon)
 
 
 # The first page is the one at the bare address.
@@ -42,7 +41,7 @@ SECTIONS = {
     ],
     "Look inside": [
         page("classifiers", "Classifiers", "table_chart"),
-        page("attention", "Attention", "visibility", light=True),
+        page("attention", "Attention", "visibility"),
         page("patch_features", "Patch features", "palette"),
         page("masking", "Masking", "grid_off"),
         page("anatomy", "Anatomy", "account_tree"),
@@ -97,7 +96,7 @@ def main() -> None:
     sections = {title: [streamlit_page(entry) for entry in entries] for title, entries in SECTIONS.items()}
     chosen = st.navigation(sections, position="top")
     page_style()
-    if ENTRIES[chosen.url_path or HOME].light:
+    if (chosen.url_path or HOME) in WITHOUT_TORCH:
         with imports_later():
             draw(chosen)
     else:

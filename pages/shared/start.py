@@ -2,7 +2,8 @@
 
 Importing PyTorch takes most of the time between the first request to a fresh server and its first picture. A page that
 opens with results that are part of Vitrine (`first_results`) does without, and the imports wait until it is on the
-screen: Python does one thing at a time. For any other page they begin at once, and for nobody soon after the start.
+screen: Python does one thing at a time. For any other page they begin when it is asked for, and for nobody soon after
+the start.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import streamlit as st
 
-# What a page needs that computes nothing, and what all others do.
-LIGHT = ("pages.shared.pickers", "pages.shared.export", "pages.attention.parts")
+# Pages that open without what is heavy, by their addresses.
+WITHOUT_TORCH = ("attention",)
+LIGHT = ("pages.navigation", "pages.shared.pickers", "pages.shared.export", "pages.attention.parts")
 HEAVY = ("torch", "core.methods.anatomy.anatomy")
 # So long after the start, or after a page was drawn, nobody seems to be waiting for anything.
-QUIET_S = 1.5
+QUIET_S = 2.0
 _LONGEST_RUN_S = 20.0
 
 
@@ -47,6 +50,22 @@ def heavy_imports() -> Future[None]:
     """The imports, in a thread of their own: the light ones since the first call, the heavy ones when it is time."""
     _start.quiet_at = time.monotonic() + QUIET_S
     return ThreadPoolExecutor(1, thread_name_prefix="imports").submit(_import)
+
+
+class Visits:
+    """ASGI middleware: the heavy imports begin, or wait, as soon as a page is asked for, not when its script runs."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        headers = dict(scope.get("headers") or ()) if scope["type"] == "http" else {}
+        if b"text/html" in headers.get(b"accept", b"") and scope.get("method") == "GET":
+            if scope.get("path", "").strip("/") in WITHOUT_TORCH:
+                _start.quiet_at = time.monotonic() + _LONGEST_RUN_S
+            else:
+                _start.wanted.set()
+        await self.app(scope, receive, send)
 
 
 @contextmanager
