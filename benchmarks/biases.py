@@ -11,6 +11,7 @@ under their usual names: cifar10, cifar10g, mnist, coloured_mnist, cue_conflict,
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import uuid
 from collections.abc import Callable
@@ -27,12 +28,14 @@ from core.experiments import domain_shift, stress
 from core.experiments.cue_conflict import shape_biases
 from core.experiments.domain_shift import fit_on
 from core.experiments.evaluation import Evaluation, read_evaluation
+from core.experiments.stress_models import open_model
 from core.launch.execute import execute
 from core.methods.accuracy.confusion import Accuracy, accuracy
 from core.methods.accuracy.paired import paired
 from core.methods.biases.asking import ask_models
 from core.methods.biases.ratios import same_images_ratio, two_sets_ratio
 from core.methods.embeddings.features import Features, extract_features
+from core.models.stamps import weight_stamps
 from core.models.weights import load
 from core.reports import finish
 from core.runs.store import RunFolder, RunSpec, create_run
@@ -110,7 +113,7 @@ class Bench:
         for name in models:
             config = stress.Config(models=(name,), dataset=dataset, classes=classes)
             try:
-                stress.open_model(load(name), *stress.chosen_classes(config, info), config)
+                open_model(load(name), *stress.chosen_classes(config, info), config)
                 kept.append(name)
             except CoreError as error:
                 self.cannot.setdefault(dataset, {})[name] = str(error)
@@ -128,7 +131,7 @@ def rights(found: Evaluation, condition: int = 0) -> dict[str, Accuracy]:
 def measured_ratios(bench: Bench, arguments: argparse.Namespace) -> dict[str, Any]:
     """F1, shape and texture: CIFAR-10G beside CIFAR-10, as it is and under elastic distortion."""
     rows = []
-    groups = [(arguments.models, ())]
+    groups: list[tuple[tuple[str, ...], tuple[str, ...]]] = [(arguments.models, ())]
     groups += [((IMAGENET,), CIFAR10_WITHOUT_DEER)] * (IMAGENET in arguments.large)
     for models, classes in groups:
         settings = {"models": models, "classes": classes, "conditions": (arguments.elastic,)}
@@ -178,7 +181,7 @@ def measured_colour(bench: Bench, arguments: argparse.Namespace) -> dict[str, An
         ]
         rows.append({"model": name, "cue": "colour", "probe": True, **two_sets_ratio(right[0], right[1], 10).values()})
     for name in arguments.digits:
-        plain, coloured = (
+        white, tinted = (
             rights(
                 bench.stress(
                     models=(name,), dataset=data, test_split="test", conditions=(), max_images=arguments.images
@@ -187,7 +190,7 @@ def measured_colour(bench: Bench, arguments: argparse.Namespace) -> dict[str, An
             for data in ("mnist", "coloured_mnist")
         )
         rows.append(
-            {"model": name, "cue": "colour", "probe": False, **two_sets_ratio(plain[name], coloured[name], 10).values()}
+            {"model": name, "cue": "colour", "probe": False, **two_sets_ratio(white[name], tinted[name], 10).values()}
         )
     return {
         "dataset": "MNIST, coloured MNIST", "split": "test", "rows": rows,
@@ -229,7 +232,7 @@ def measured_style(bench: Bench, arguments: argparse.Namespace) -> dict[str, Any
         where = np.asarray(made["rows"])[found.columns["row"]]
         config, asked = stress.Config(models=models, dataset=name), []
         for model in models:
-            asked.append(stress.open_model(load(model), *stress.chosen_classes(config, info), config))
+            asked.append(open_model(load(model), *stress.chosen_classes(config, info), config))
         plain, _ = finish(ask_models(asked, originals.images[where], where.tolist(), (), seed=0))
         sets.append({key: made[key] for key in ("style", "size", "network", "network_note", "command")})
         for place, model in enumerate(models):
@@ -286,7 +289,8 @@ def main(words: list[str] | None = None) -> None:
         found = measure(bench, arguments)
         tables[name] = found | {
             "commands": bench.commands, "cannot": bench.cannot, "differs": DIFFERS.get(name, DIFFERS["ratios"]),
-            "reports": REPORTS.get(name, {}), "seed": 0, "date": report.datetime.date.today().isoformat(),
+            "reports": REPORTS.get(name, {}), "seed": 0, "date": datetime.date.today().isoformat(),
+            "weight_files": weight_stamps((*arguments.models, *arguments.large)),
         }  # fmt: skip
     command = f"python -m benchmarks.biases --images {arguments.images}"
     titles = {name: load(name).spec.title for name in (*arguments.models, *arguments.large)}

@@ -35,6 +35,7 @@ from core.methods.masking.faithfulness import (
 )
 from core.methods.masking.masking import even_grid
 from core.models.spec import LoadedModel
+from core.models.stamps import weight_stamps
 from core.models.weights import load
 from core.paths import cache_root
 
@@ -93,6 +94,7 @@ def main(words: list[str] | None = None) -> None:
         {
             "model": arguments.model,
             "weights": weights,
+            "weight_files": weight_stamps([arguments.model]),
             "dataset": card["title"],
             "split": arguments.split,
             "count": len(samples),

@@ -20,6 +20,7 @@ from benchmarks.kept_runs import prepared_run
 from benchmarks.mixers import train
 from benchmarks.report import machine, parse, write
 from core.experiments.frozen_heads import seen_size
+from core.models.stamps import weight_stamps
 from core.models.weights import load
 from core.runs.store import RunFolder
 
@@ -85,6 +86,7 @@ def main(words: list[str] | None = None) -> int:
             "heads": [result(folder) for folder in heads.values()],
             "probes": [result(folder) for folder in probes.values()],
             "published": PUBLISHED,
+            "weight_files": weight_stamps((*arguments.models.split(","), *arguments.probed.split(","))),
             "machine": machine(),
         },
         quick=arguments.quick,

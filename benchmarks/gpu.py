@@ -146,8 +146,8 @@ def main(words: list[str] | None = None) -> None:
         models = Models(homes=Path(home))
         chosen = [each for each in computations() if arguments.only in f"{each.page} {each.name}"]
         rows = []
-        for each in chosen:
-            rows.append(compare(each, device, models))
+        for computation in chosen:
+            rows.append(compare(computation, device, models))
             print(table(rows[-1:]).splitlines()[-1], flush=True)
     print("\n" + table(rows))
     failed = [row for row in rows if not row.passed]

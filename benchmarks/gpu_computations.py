@@ -134,7 +134,7 @@ def _masking(name: str, device: str, load_model: Load) -> Arrays:
     found: Arrays = {}
     for fill in ("mean", "blur", "black", "noise"):
         order = masking_order("centre", GRID)
-        found[fill] = masking_curve(module, batch, target, order, fill=fill, **options).confidence  # type: ignore[arg-type]
+        found[fill] = masking_curve(module, batch, target, order, fill=fill, **options).confidence
     found["band"] = random_band(module, batch, target, orders=2, **options).curves
     # The order of all patches by a fixed map: near ties in a map of its own would be rounding's to decide.
     scores = {"ramp": np.linspace(0, 1, GRID[0] * GRID[1]).reshape(GRID)}
@@ -379,7 +379,7 @@ def _classifiers(device: str, load_model: Load) -> Arrays:
 def _recipe(recipe: str, overrides: tuple[str, ...], device: str, load_model: Load) -> Arrays:
     """All reports of one run of a recipe, those that are figures."""
     found = RECIPES[recipe]
-    config = parse_overrides(found.config, list(overrides))
+    config: Any = parse_overrides(found.config, list(overrides))
     name = f"{recipe}-{device}-{blake2b(repr(overrides).encode(), digest_size=4).hexdigest()}".replace(":", "-")
     folder = create_run(name, RunSpec.of(recipe, config, device=device))
     # Without those of progress: how often a loss is looked at depends on the device.

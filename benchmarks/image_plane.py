@@ -16,7 +16,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -126,7 +126,12 @@ def main(words: list[str] | None = None) -> None:
             page.set_default_timeout(900_000)
             fetched: list[int] = []
             messages: list[int] = []
-            page.on("response", lambda answer: "/media/" in answer.url and fetched.append(len(answer.body())))
+
+            def note_file(answer: Any) -> None:
+                if "/media/" in answer.url:
+                    fetched.append(len(answer.body()))
+
+            page.on("response", note_file)
             page.on("websocket", lambda ws: ws.on("framereceived", lambda frame: messages.append(len(frame))))
             page.goto(f"{address}/embeddings?set=data:drawn/test/{count}/0&encoder=cnn_small&plane_method=PCA")
             canvas = page.locator("figure canvas").first
@@ -136,7 +141,10 @@ def main(words: list[str] | None = None) -> None:
             sent = {"on_arrival": {"files_kib": sum(fetched) // 1024, "messages_kib": sum(messages) // 1024}}
             fetched.clear()
             messages.clear()
-            result = {name: measured(page, act) for name, act in gestures(page, canvas.bounding_box()).items()}
+            result = {
+                name: measured(page, act)
+                for name, act in gestures(page, cast("dict[str, float]", canvas.bounding_box())).items()
+            }
             settle(page)
             sent["after_a_lasso"] = {"files_kib": sum(fetched) // 1024, "messages_kib": sum(messages) // 1024}
             chromium.close()

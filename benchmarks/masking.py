@@ -75,18 +75,18 @@ def each_for_itself(name: str, seed: int) -> None:
     names = [each.name for each in explanations_for(model.spec)]
     scores = {each: find_explanation(each).explain(model.module, batch, target) for each in names}
     for strategy in ("most_attended", "least_attended"):
-        order = masking_order(strategy, grid, scores=scores_on_grid(scores[names[0]], grid))  # type: ignore[arg-type]
+        order = masking_order(strategy, grid, scores=scores_on_grid(scores[names[0]], grid))
         masking_curve(model.module, batch, target, order, **options)
     random_band(model.module, batch, target, orders=ORDERS, **options)
     faithfulness(model.module, batch, target, scores, random_orders=ORDERS, **options)
 
 
-def as_on_a_page(work: Callable[[], object]) -> Job[object]:
-    """`work` when it is through, in a thread of its own, as pages compute."""
+def as_on_a_page(work: Callable[[], object]) -> None:
+    """Do `work` in a thread of its own, as pages compute."""
     job = Job(lambda _: work())
     while not job.wait(LOOK_S):
         pass
-    return job
+    job.result()
 
 
 def processor_seconds(work: Callable[[], object]) -> float:
@@ -100,15 +100,13 @@ def one_visit(name: str, repeats: int) -> dict[str, Any]:
     """Medians over visits with a picture each; both ways by turns, after one that is not counted."""
     stages: dict[str, list[float]] = {"first": [], "curve": [], "all": [], "each_for_itself": []}
     for seed in range(repeats + 1):
-        began, found = time.process_time(), {}
+        began, found = time.process_time(), dict[str, float]()
 
         def note(what: str, began: float = began, found: dict[str, float] = found) -> None:
             found[what] = time.process_time() - began
 
-        as_on_a_page(partial(visit, name, seed, note)).result()
-        found["each_for_itself"] = processor_seconds(
-            lambda seed=seed: as_on_a_page(partial(each_for_itself, name, seed)).result()
-        )
+        as_on_a_page(partial(visit, name, seed, note))
+        found["each_for_itself"] = processor_seconds(partial(as_on_a_page, partial(each_for_itself, name, seed)))
         if seed:
             for stage, seconds in stages.items():
                 seconds.append(found[stage])
@@ -127,19 +125,23 @@ def by_batch(name: str, masks: int) -> dict[int, float]:
         masked_responses, model.module, batch, target, keeps, normalisation=model.network.preprocessing.normalisation
     )
     ask(passes=Passes(batch_size=1))
-    found = {size: processor_seconds(lambda size=size: ask(passes=Passes(batch_size=size))) for size in SIZES}
+    found = {size: processor_seconds(partial(ask, passes=Passes(batch_size=size))) for size in SIZES}
     return {size: round(1000 * seconds / masks, 2) for size, seconds in found.items()}
 
 
 def together(name: str, visitors: int) -> dict[str, Any]:
     """Seconds by the clock until each of so many visitors has something."""
-    began, stages = time.perf_counter(), {"first": [], "curve": [], "all": []}  # type: ignore[var-annotated]
+    began = time.perf_counter()
+    stages: dict[str, list[float]] = {"first": [], "curve": [], "all": []}
 
     def note(what: str) -> None:
         if what in stages:
             stages[what].append(time.perf_counter() - began)
 
-    jobs = [Job(lambda _, seed=1000 + number: visit(name, seed, note)) for number in range(visitors)]
+    def come(_: object, seed: int) -> None:
+        visit(name, seed, note)
+
+    jobs = [Job(partial(come, seed=1000 + number)) for number in range(visitors)]
     for job in jobs:
         while not job.wait(LOOK_S):
             pass

@@ -14,9 +14,10 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from typing import Literal, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import ViTConfig, ViTModel
 
 from benchmarks.report import machine, parse, write
@@ -29,7 +30,7 @@ def hook_loop(model: ViTModel, images: Tensor) -> Tensor:
     """The plain way: (batch, rows · columns)."""
     kept: list[Tensor] = []
     hooks = [
-        layer.attention.register_forward_hook(lambda _module, _inputs, output: kept.append(output[1]))
+        cast(nn.Module, layer.attention).register_forward_hook(lambda _module, _inputs, output: kept.append(output[1]))
         for layer in model.layers
     ]
     maps = []
@@ -60,7 +61,8 @@ def main(words: list[str] | None = None) -> None:
     arguments = parse(parser, words, batch=2, repeats=1, layers=2, side=32)
     where = machine()
     torch.manual_seed(0)
-    config = ViTConfig(attn_implementation="eager", image_size=arguments.side, num_hidden_layers=arguments.layers)
+    config = ViTConfig(image_size=arguments.side, num_hidden_layers=arguments.layers)
+    config._attn_implementation = "eager"
     reference = ViTModel(config, add_pooling_layer=False).eval()
     ours = TransformersViT(reference)
     images = torch.randn(arguments.batch, 3, arguments.side, arguments.side)
@@ -75,6 +77,7 @@ def main(words: list[str] | None = None) -> None:
         "rollout_batch": lambda: rollout_batch(ours, images),
         "rollout_batch_bf16": lambda: rollout_batch(ours, images, precision="bf16"),
     }
+    precisions: dict[str, Literal["fp32", "bf16"]] = {"rollout_batch": "fp32", "rollout_batch_bf16": "bf16"}
     difference = {
         name: float(
             abs(
@@ -82,7 +85,7 @@ def main(words: list[str] | None = None) -> None:
                 - hook_loop(reference, images)
             ).max()
         )
-        for name, precision in (("rollout_batch", "fp32"), ("rollout_batch_bf16", "bf16"))
+        for name, precision in precisions.items()
     }
     scale = float(hook_loop(reference, images).mean())
     seconds: dict[str, list[float]] = {name: [] for name in variants}

@@ -16,6 +16,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +85,12 @@ def main(words: list[str] | None = None) -> None:
             finish(ask_models(chosen, images, keys, parse_steps(text), seed=0, batch_size=BATCH, kept=Path(kept)))
 
     works: dict[str, Callable[[], object]] = {
-        f"bare {name}": lambda model=model, tensor=tensor: bare(model, tensor)
-        for name, model, tensor in zip(names, models, ready, strict=True)
+        f"bare {name}": partial(bare, model, tensor) for name, model, tensor in zip(names, models, ready, strict=True)
     }
     for text in CONDITIONS:
-        works[f"all {text}"] = lambda text=text: ours(models, text)
+        works[f"all {text}"] = partial(ours, models, text)
         for name, model in zip(names, models, strict=True):
-            works[f"{name} {text}"] = lambda text=text, model=model: ours([model], text)
+            works[f"{name} {text}"] = partial(ours, [model], text)
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
     for work in works.values():  # warm-up
         work()

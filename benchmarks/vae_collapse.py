@@ -70,7 +70,7 @@ def spread(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
         values = np.array([each[name] for each in rows], dtype=np.float64)
         deviation = float(values.std(ddof=1)) if len(values) > 1 else None
         found[name] = {"mean": values.mean(), "deviation": deviation, "least": values.min(), "most": values.max()}
-    return found  # type: ignore[return-value]
+    return found
 
 
 def main(words: list[str] | None = None) -> None:

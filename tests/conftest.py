@@ -22,12 +22,10 @@ settings.load_profile("quick")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Archives of hundreds of megabytes are no part of the fast tier either; there is one Slurm for all that ask it."""
+    """Archives of hundreds of megabytes are no part of the fast tier either."""
     for item in items:
         if item.get_closest_marker("realdata"):
             item.add_marker(pytest.mark.slow)
-        if item.get_closest_marker("slurm"):
-            item.add_marker(pytest.mark.xdist_group("slurm"))
 
 
 def pytest_collection_finish() -> None:

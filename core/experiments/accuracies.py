@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from core.data.catalogue import DATASETS, installed_datasets
@@ -18,6 +19,7 @@ from core.intervals import wilson_interval
 from core.methods.accuracy.measured import AccuracyTable, MeasuredAccuracy
 from core.models.catalogue import MODELS
 from core.models.checkpoint import ModelCard, read_card
+from core.models.stamps import trained_anew
 from core.paths import BUNDLED, FILES
 from core.runs.status import read_state
 from core.runs.store import RunFolder, list_runs
@@ -71,9 +73,12 @@ def bundled_accuracies() -> list[MeasuredAccuracy]:
         found += card_accuracies(read_card(path.parent), _model_title(name), f"bundled {name}")
     if MEASURED.is_file():
         measured = _json(MEASURED)
+        anew = trained_anew(measured["weight_files"])
         for recipe, key in (("frozen_heads", "heads"), ("linear_probe", "probes")):
             for summary in measured[key]:
-                found += result_accuracies(recipe, summary, f"benchmarks/results/{MEASURED.name}")
+                for each in result_accuracies(recipe, summary, f"benchmarks/results/{MEASURED.name}"):
+                    earlier = each.model in map(_model_title, anew)
+                    found.append(replace(each, source=f"{each.source}, with earlier weights") if earlier else each)
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.models.stamps import earlier_sentence
 from core.paths import FILES
 from pages.shared.foreign import plain
 
@@ -45,9 +46,10 @@ def _measured(stamp: int) -> dict[str, Any]:
 
 def bundled_note(table: dict[str, Any]) -> None:
     """Says that a picture was measured elsewhere, when and by which commands, and what differs from published ones."""
+    earlier = earlier_sentence(table["weight_files"], measured_titles())
     st.caption(
         f"Measured with Vitrine on {plain(table['date'])}, seed {plain(table['seed'])}; not on this machine. "
-        f"{plain(table['differs'])}"
+        f"{plain(table['differs'])} {plain(earlier)}"
     )
     with st.expander("Commands", icon=":material/terminal:"):
         st.code("\n".join(map(str, table["commands"])), language="bash", wrap_lines=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from core.configs import from_dict
 from core.methods.attention.randomisation import SanityCheck
 from core.methods.masking.faithfulness import TrackRecord
+from core.models.stamps import earlier_sentence
 from core.paths import FILES
 
 RESULTS = FILES / "benchmarks" / "results"
@@ -34,8 +35,9 @@ def track_record(name: str) -> Measured | None:
     sentence = (
         f"{result['count']} images of {result['dataset']} ({result['split']}), seed {result['seed']}, "
         f"{result['steps']} steps, {result['orders']} random orders an image, fill {result['fill']}; "
-        f"target: {result['target']}. Intervals: 95 % bootstrap over images. Measured {result['date']}."
-    )
+        f"target: {result['target']}. Intervals: 95 % bootstrap over images. Measured {result['date']}. "
+        + earlier_sentence(result["weight_files"], {name: "this model"})
+    ).strip()
     sanity = {method: from_dict(SanityCheck, values) for method, values in result.get("sanity", {}).items()}
     return Measured(tracks=tracks, sentence=sentence, sanity=sanity)
 

@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from core.errors import CoreError
 from core.launch import control, queue, slurm
@@ -32,16 +34,17 @@ needs_slurm = pytest.mark.skipif(not has_slurm(), reason="no Slurm: start one wi
 
 
 @pytest.fixture
-def cluster(cheap: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A home whose jobs are cancelled with the test."""
+def cluster(cheap: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home whose jobs are cancelled with the test, and with them all others: one test at a time has the cluster."""
     monkeypatch.setattr(queue, "ASK_EVERY_S", 0)
-    yield cheap
-    subprocess.run(["scancel", "--user=root"], check=False)
-    asked = ["squeue", "--noheader"]
-    wait_until(
-        lambda: not subprocess.run(asked, capture_output=True, text=True, encoding="utf-8").stdout.strip(),
-        "an empty Slurm",
-    )
+    with FileLock(os.environ["SLURM_CONF"] + ".lock"):
+        yield cheap
+        subprocess.run(["scancel", "--user=root"], check=False)
+        asked = ["squeue", "--noheader"]
+        wait_until(
+            lambda: not subprocess.run(asked, capture_output=True, text=True, encoding="utf-8").stdout.strip(),
+            "an empty Slurm",
+        )
 
 
 def job(name: str, **settings: Any) -> RunFolder:
@@ -55,6 +58,14 @@ def state_in_slurm(run: RunFolder) -> str:
     assert owner is not None
     command = ["squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={owner.job}"]
     return subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8").stdout.strip()
+
+
+def begun(run: RunFolder, epochs: int = 1) -> bool:
+    """Whether it has come that far; a job that will not is no reason to wait."""
+    state, job_state = read_state(run), state_in_slurm(run)
+    assert state.status in ("queued", "running"), state
+    assert job_state in ("PENDING", "CONFIGURING", "RUNNING"), f"{job_state}; {state}"
+    return len(run.history()) >= epochs
 
 
 @pytest.mark.slurm
@@ -90,7 +101,7 @@ def test_waiting_and_running_jobs_stop(cluster: Path) -> None:
     running = job("running", steps=4000, step_s=0.02, options={"cpus": 4})
     waiting = job("waiting", options={"cpus": 4})
     queue.submit(running)
-    wait_until(running.history, "first epoch")
+    wait_until(lambda: begun(running), "first epoch")
     queue.submit(waiting)
     assert state_in_slurm(waiting) == "PENDING"
     assert queue.advance() == []  # neither takes a device of this machine
@@ -113,7 +124,7 @@ def test_waiting_and_running_jobs_stop(cluster: Path) -> None:
 def test_a_job_that_does_not_listen_is_cancelled(cluster: Path) -> None:
     run = job("deaf", trouble="deaf")
     queue.submit(run)
-    wait_until(run.history, "first epoch")
+    wait_until(lambda: begun(run), "first epoch")
     control.request_stop(run, force=True, grace_s=1)
     wait_until(lambda: state_in_slurm(run) == "CANCELLED", "cancelled")
     wait_until(lambda: queue.reconcile() or read_state(run).status != "running", "a terminal state")
@@ -151,7 +162,7 @@ def test_a_waiting_job_that_somebody_else_cancelled_is_interrupted(cluster: Path
 def test_a_preempted_job_comes_back_and_continues_with_the_same_numbers(cluster: Path) -> None:
     run = job("low", steps=150, step_s=0.05)
     queue.submit(run)
-    wait_until(lambda: len(run.history()) >= 3, "three epochs")
+    wait_until(lambda: begun(run, epochs=3), "three epochs")
     before = read_owner(run)
     # Higher priority, all processors.
     important = ["sbatch", "--parsable", "-phigh", "-c4", "-o/dev/null", "--wrap=sleep 3"]
