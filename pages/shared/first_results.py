@@ -1,8 +1,8 @@
 """Results that come with Vitrine: of the photo and the model that a page opens with, so that it shows them at once.
 
 A fresh server would import PyTorch for them first, which takes most of the time to the first picture. They are what
-these functions of the pages return, and are given in their place only where the model's weights, its card and
-preprocessing, and the photo are the very same, by digest. `tests/pages/test_first_results.py` computes them again.
+these functions of the pages return, and are given in their place only where the model's weights, architecture, classes
+and preprocessing, and the photo are the very same, by digest. `tests/pages/test_first_results.py` computes them again.
 
 They are made anew by: python -m pages.shared.make_first_results
 """
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from core.models.card import preprocessing_of, read_card
+from core.models.stamps import weight_stamps
 from core.paths import ASSETS, BUNDLED
 
 FILE = ASSETS / "first_results.npz"
@@ -44,15 +45,13 @@ def is_of_these_weights(name: str) -> bool:
 
 
 def label(name: str) -> str:
-    """What tells a bundled model: a digest of its weights, its card, and what is made of a photo for it."""
-    folder, told = BUNDLED / name, hashlib.sha256()
-    try:
-        told.update((folder / "model.safetensors").read_bytes())
-        told.update((folder / "card.json").read_bytes())
-    except OSError:
+    """What tells a bundled model: its weights, its architecture, its classes, and what is made of a photo for it."""
+    stamp = weight_stamps([name]).get(name)
+    if stamp is None:
         return ""
-    told.update(repr(preprocessing_of(read_card(folder))).encode())
-    return told.hexdigest()
+    card = read_card(BUNDLED / name)
+    told = repr((card.family, sorted(card.config.items()), card.classes, preprocessing_of(card)))
+    return f"{stamp} {hashlib.sha256(told.encode()).hexdigest()}"
 
 
 @contextmanager

@@ -20,6 +20,8 @@ from typing import Any
 
 import streamlit as st
 
+from pages.shared.free_memory import few_arenas
+
 # Pages that open without what is heavy, by their addresses.
 WITHOUT_TORCH = ("attention",)
 LIGHT = ("pages.navigation", "pages.shared.pickers", "pages.shared.export", "pages.attention.parts")
@@ -48,6 +50,7 @@ _start = _Start()
 @cache
 def heavy_imports() -> Future[None]:
     """The imports, in a thread of their own: the light ones since the first call, the heavy ones when it is time."""
+    few_arenas()
     _start.quiet_at = time.monotonic() + QUIET_S
     return ThreadPoolExecutor(1, thread_name_prefix="imports").submit(_import)
 
