@@ -101,6 +101,11 @@ def main(words: list[str] | None = None) -> None:
             wait_idle(page)
             for number in range(arguments.uploads):
                 upload(page, number)
+                if number % 10 == 9:
+                    print(
+                        f"upload {number + 1}: {psutil.Process(server.pid).memory_info().rss / 2**20:.0f} MiB",
+                        flush=True,
+                    )
             after = found["uploads"] = memory(server)
             browser.close()
     finally:
