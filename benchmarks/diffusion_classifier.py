@@ -4,11 +4,16 @@
     python -m core train diffusion_zero_shot --name grid --set test_split=val --set images=300 --set full_grid=true
     python -m benchmarks.diffusion_classifier --pruning-of grid        what pruning saves, and how often it agrees
 
+The grid of `results/diffusion_pruning.json` is of 300 test images; the bundled pipeline's forecast was learned, and its
+settings were chosen, on validation images.
+
 Overhead: `classify` without pruning against the same number of calls of the bare UNet, in the same batches. Speed: the
 same classification against the obvious loop, class by class and sample by sample, one latent a call, which computes
 every text embedding once. The sides take turns (A/B/A/B) on the same images; ratios are of medians, and both must find
-the same errors. Memory on a CPU is the peak of a fresh process for every batch size, above the process with the model
-loaded; on a GPU the allocator's. `--pruning-of` replays plans on the errors that such a run wrote down.
+the same errors. So is the forecast of prompts that leave, which looks after every few calls and asks in small batches,
+against the bare network in just these batches. On a CPU the seconds are the processor's. Memory on a CPU is the peak of
+a fresh process for every batch size, above the process with the model loaded; on a GPU the allocator's. `--pruning-of`
+replays plans on the errors that such a run wrote down.
 """
 
 from __future__ import annotations
@@ -19,6 +24,8 @@ import os
 import statistics
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -34,7 +41,8 @@ from core.errors import CoreError
 from core.experiments.evaluation import PREDICTIONS, RESULT
 from core.methods.diffusion.diffusion_batch import fitting_batch
 from core.methods.diffusion.diffusion_classifier import Classification, classify, replay
-from core.methods.diffusion.elimination_cost import plan_words, replay_all, replayed_plans, trail
+from core.methods.diffusion.elimination_cost import Replayed, plan_words, replay_all, replayed_plans, trail
+from core.methods.diffusion.forecast import fitting_covariance
 from core.methods.diffusion.sampling_plan import Plan, sample_time_steps
 from core.methods.precision.memory_profile import MIB
 from core.methods.precision.resident_memory import peak_of, resident_bytes, settle
@@ -126,9 +134,9 @@ def compare(bench: Bench, batch_size: int, repeats: int) -> dict[str, Any]:
     seconds: dict[str, list[float]] = {"classification": [], "bare_calls": [], "plain_loop": []}
     for _ in range(repeats):
         for latent in bench.latents:
-            seconds["classification"].append(seconds_of(lambda z=latent: bench.classification(z, batch_size), device))  # type: ignore[misc]
-            seconds["bare_calls"].append(seconds_of(lambda z=latent: bench.bare_calls(z, sizes), device))  # type: ignore[misc]
-            seconds["plain_loop"].append(seconds_of(lambda z=latent: bench.plain_loop(z), device))  # type: ignore[misc]
+            seconds["classification"].append(spent(lambda z=latent: bench.classification(z, batch_size), device))  # type: ignore[misc]
+            seconds["bare_calls"].append(spent(lambda z=latent: bench.bare_calls(z, sizes), device))  # type: ignore[misc]
+            seconds["plain_loop"].append(spent(lambda z=latent: bench.plain_loop(z), device))  # type: ignore[misc]
     median = {name: statistics.median(values) for name, values in seconds.items()}
     # Of neighbours in time: what else the machine does slows both.
     overheads = [one / other - 1 for one, other in zip(seconds["classification"], seconds["bare_calls"], strict=True)]
@@ -143,6 +151,52 @@ def compare(bench: Bench, batch_size: int, repeats: int) -> dict[str, Any]:
         "times_faster_than_plain_loop": median["plain_loop"] / median["classification"],
         "median_of_paired_gains": statistics.median(gains),
         "largest_relative_difference_of_errors": max(differences),
+    }
+
+
+def spent(work: Callable[[], object], device: torch.device) -> float:
+    """Seconds of one call: of the processor, which other work on the machine hardly changes, or until a GPU is idle."""
+    if device.type != "cpu":
+        return seconds_of(work, device)
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def forecast_cost(bench: Bench, batch_size: int, repeats: int) -> dict[str, Any]:
+    """The usual classification, which decides after every few calls, against the bare network in the same batches."""
+    plan, denoise, device = Plan(), bench.module.denoiser(bench.prompts), bench.module.device
+    sizes: list[int] = []
+
+    def counting(latents: Tensor, steps: Tensor, which: Tensor) -> Tensor:
+        sizes.append(len(latents))
+        return denoise(latents, steps, which)
+
+    def classified(latent: Tensor) -> Classification:
+        sizes.clear()
+        return finish(
+            classify(
+                counting, latent, len(bench.prompts), bench.module.alphas_cumprod, plan, batch_size=batch_size,
+                covariance=bench.module.differences,
+            )
+        )  # fmt: skip
+
+    calls, ours, bare = [], [], []
+    for number in range(repeats + 1):
+        for latent in bench.latents:
+            seconds = spent(lambda z=latent: classified(z), device)  # type: ignore[misc]
+            asked = list(sizes)
+            limit = spent(lambda z=latent, n=asked: bench.bare_calls(z, n), device)  # type: ignore[misc]
+            if number:  # the first round warms both up
+                calls.append(sum(asked))
+                ours.append(seconds)
+                bare.append(limit)
+    return {
+        "plan": plan_words(plan),
+        "calls_an_image": statistics.mean(calls),
+        "seconds_an_image": statistics.mean(ours),
+        "overhead_over_bare_calls": sum(ours) / sum(bare) - 1,
+        "median_of_paired_overheads": statistics.median(a / b - 1 for a, b in zip(ours, bare, strict=True)),
     }
 
 
@@ -181,28 +235,34 @@ def pruning(name: str) -> dict[str, Any]:
     with np.load(run.path / PREDICTIONS, allow_pickle=False) as stored:
         errors = zip(stored["noise_error"], stored["reconstruction_error"], stored["time_steps"], strict=True)
         plan, labels = Plan(samples=stored["noise_error"].shape[1]), stored["label"]
-        schedule = len(cast(LatentDiffusion, load(summary["model"]).module).alphas_cumprod)
+        pipeline = cast(LatentDiffusion, load(summary["model"]).module)
+        schedule = len(pipeline.alphas_cumprod)
         grids = [replay(*each, replace(plan, pruning="none"), schedule) for each in errors]
     leaders = np.stack([trail(grid)[0] for grid in grids])
     plans = replayed_plans(plan, len(summary["labels"]))
-    found = [
-        replay_all(grids, labels, each, schedule) for each in (*plans, replace(plan, least_samples=20, threshold=2e-3))
-    ]
+    jaini = replace(plan, pruning="t_test", least_samples=20, threshold=2e-3)
+    found = [replay_all(grids, labels, each, schedule, pipeline.differences) for each in (*plans, jaini)]
+    plain = replay_all(grids, labels, plan, schedule)
     samples = [count for count in (1, 2, 5, 10, 20, 50, 100, 200, 500) if count <= plan.samples]
     kept = ("command", "model", "dataset_title", "split", "of_images", "precision", "batch_size", "threads", "seed")
     return {key: summary[key] for key in (*kept, "call_seconds", "other_objective", "others")} | {
         "images": len(labels),
-        "right_after_draws": {count: float((leaders[:, count - 1] == labels).mean()) for count in samples},
-        "plans": [
-            {
-                "words": f"{plan_words(each.plan)}, first look after {each.plan.least_samples}",
-                "calls": each.calls,
-                "saved": each.saved,
-                "same": [each.same.value, *each.same.interval],
-                "right": [each.right.value, *each.right.interval],
-            }
-            for each in found
-        ],
+        "full_evaluation": f"{plan.samples} samples of every prompt, time steps uniform at random, squared noise error",
+        "forecast_learned_on": fitting_covariance(pipeline.differences, plan).source,
+        "right_after_samples": {count: float((leaders[:, count - 1] == labels).mean()) for count in samples},
+        "plans": [_row(each) for each in found],
+        "forecast_of_nothing_learned": _row(plain),
+    }
+
+
+def _row(found: Replayed) -> dict[str, Any]:
+    tested = f", first look after {found.plan.least_samples}" * (found.plan.pruning == "t_test")
+    return {
+        "words": plan_words(found.plan) + tested,
+        "calls": found.calls,
+        "saved": found.saved,
+        "same": [found.same.value, *found.same.interval],
+        "right": [found.right.value, *found.right.interval],
     }
 
 
@@ -219,7 +279,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--memory-batches", default="1,8,32,128")
     parser.add_argument("--pruning-of", default="", metavar="RUN", help="A full grid; nothing else is measured then.")
     parser.add_argument("--memory-of", type=int, default=0, help=argparse.SUPPRESS)
-    arguments = parse(parser, words, images=1, repeats=1, draws=20, memory_batches="1")
+    arguments = parse(parser, words, images=1, repeats=1, samples=20, memory_batches="1")
     torch.set_num_threads(arguments.threads)
     if arguments.memory_of:
         print(json.dumps({"mib": memory(prepare(arguments.model, arguments.dataset, 1, 20), arguments.memory_of)}))
@@ -247,6 +307,7 @@ def main(words: list[str] | None = None) -> None:
             "repeats": arguments.repeats,
             "measured_batch_that_fits": fits,
             **result,
+            "forecast": forecast_cost(bench, min(arguments.batch or fits, pairs), arguments.repeats),
             "mib_by_batch": memory_by_batch(arguments, sizes),
             "machine": {**where, "load_after": [round(value, 2) for value in os.getloadavg()]},
         },

@@ -1,17 +1,23 @@
 """What a visit to Masking costs: until its first picture, until its curve stands, until all is there; and many at once.
 
     python -m benchmarks.masking [--models vit_p4,efficientnet_lite0] [--visitors 16] [--repeats 3] [--quick]
+    python -m benchmarks.masking --browsers 16 [--models vit_p4]
 
 Processor seconds of one visit with a new picture, without Streamlit: what the page asks the model, in its order. Beside
 it what the same visit cost when every curve asked for itself in batches of 32, and one image in batches of each size.
 `visitors`: as many threads as visitors, each with a picture of its own, under one model's lock; seconds by the clock
 until each has its first answer and its whole curve, with all that is computed in the background going on meanwhile.
 Times by the clock depend on what else the machine does: `load_before` says how busy it was.
+
+`--browsers` measures this alone, on a server that has the model: so many pages of one Chromium, each with a session and
+a picture of its own, opened at once. Seconds from a page's request to its name (`life`), the photo with its slider
+(`picture`), and the answer to every step of the slider (`curve`); the browser computes on the same cores.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import statistics
 import time
 from collections.abc import Callable
@@ -22,6 +28,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.report import machine, parse, write
+from benchmarks.serving import start_server
 from core.methods.attention.explanations import explanations_for, find_explanation
 from core.methods.masking.faithfulness import faithfulness
 from core.methods.masking.masking import (
@@ -40,6 +47,29 @@ from pages.shared.work import LOOK_S, Job
 
 STEPS, ORDERS = 12, 4
 SIZES = (1, 2, 4, 8, 32)
+STAGES = ("life", "picture", "curve")
+CURVE = "() => 'curve' in window.__seen"
+MOST_S = 600
+# In every page, from its request on: what was first seen after how many milliseconds.
+WATCH = """
+  window.__seen = {}
+  const within = () => [...document.querySelectorAll('[data-testid^="stBidi"], [data-testid^="stBidi"] *')]
+    .map((each) => each.shadowRoot).find((root) => root?.querySelector('input[aria-label="Patches removed"]'))
+  const answered = (said) => {
+    const steps = said.match(/([0-9]+) of ([0-9]+) steps/)
+    return steps ? steps[1] === steps[2] : said !== '' && !said.startsWith('Ranking')
+  }
+  const looks = {
+    life: () => [...document.querySelectorAll('h3')].some((each) => each.textContent.startsWith('Masking')),
+    picture: () => within()?.querySelector('canvas')?.getBoundingClientRect().width > 0,
+    curve: () => answered(within()?.querySelector('.right p')?.textContent ?? ''),
+  }
+  const timer = setInterval(() => {
+    for (const [stage, look] of Object.entries(looks))
+      if (!(stage in window.__seen) && look()) window.__seen[stage] = performance.now()
+    if (Object.keys(window.__seen).length === Object.keys(looks).length) clearInterval(timer)
+  }, 50)
+"""
 
 
 def photo(seed: int) -> Image.Image:
@@ -152,15 +182,61 @@ def together(name: str, visitors: int) -> dict[str, Any]:
     }
 
 
+def in_browsers(name: str, count: int) -> dict[str, Any]:
+    """Seconds by the clock until each of so many pages shows something; `missed`: how many did not in ten minutes."""
+    from playwright.sync_api import TimeoutError, sync_playwright
+
+    seen, missed = dict[str, list[float]]({stage: [] for stage in STAGES}), 0
+    server, address = start_server()
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            pages = [browser.new_context(viewport={"width": 1280, "height": 900}).new_page() for _ in range(count)]
+            for page in pages:
+                page.add_init_script(WATCH)
+            pages[0].goto(f"{address}/masking?model={name}&image=example:cat", timeout=1000 * MOST_S)
+            pages[0].wait_for_function(CURVE, timeout=1000 * MOST_S)
+            began = time.monotonic()
+            for number, page in enumerate(pages):
+                # Another part of an oblong photo is a picture that nobody has asked about.
+                place = f"example:coffee;crop={(number + 1) / (count + 2):.3f}"
+                page.goto(f"{address}/masking?model={name}&image={place}", wait_until="commit", timeout=1000 * MOST_S)
+            for page in pages:
+                left = max(1.0, 1000 * (MOST_S - time.monotonic() + began))
+                try:
+                    page.wait_for_function(CURVE, timeout=left, polling=200)
+                except TimeoutError:
+                    missed += 1
+                for stage, milliseconds in page.evaluate("window.__seen").items():
+                    seen[stage].append(milliseconds / 1000)
+                print(f"{time.monotonic() - began:5.0f} s  {page.evaluate('window.__seen')}", flush=True)
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait(20)
+    stages = {
+        stage: {"median": round(statistics.median(found), 2), "last": round(max(found), 2)}
+        for stage, found in seen.items()
+        if found
+    }
+    return {**stages, "missed": missed}
+
+
 def main(words: list[str] | None = None) -> None:
-    """Measure and write `results/masking.json`."""
+    """Measure and write `results/masking.json`, or `results/masking_browsers.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", default="vit_p4,efficientnet_lite0")
     parser.add_argument("--visitors", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--masks", type=int, default=32)
+    parser.add_argument("--browsers", type=int, default=0, help="so many pages of a browser, and nothing else")
     arguments = parse(parser, words, models="cnn_small", visitors=2, repeats=1, masks=4)
     where, visits = machine(), {}
+    if arguments.browsers:
+        found = {name: in_browsers(name, arguments.browsers) for name in arguments.models.split(",")}
+        result = {"browsers": arguments.browsers, "seconds": found, "machine": where}
+        write("masking_browsers", result, quick=arguments.quick)
+        return
     for name in arguments.models.split(","):
         visits[name] = {
             "processor_seconds": one_visit(name, arguments.repeats),

@@ -98,6 +98,7 @@ def main(words: list[str] | None = None) -> None:
                 print(f"{stem}: {found[stem]['rss']:.0f} MiB", flush=True)
             before = found["every page"] = memory(server)
             page.goto(f"{base}/{UPLOAD_PAGE}")
+            page.locator("canvas").first.wait_for()  # until then nothing listens for what is dropped
             wait_idle(page)
             for number in range(arguments.uploads):
                 upload(page, number)

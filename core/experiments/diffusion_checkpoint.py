@@ -11,6 +11,7 @@ import numpy as np
 from core.errors import ConfigError
 from core.files import replaced
 from core.methods.diffusion.diffusion_classifier import Classification, replay
+from core.methods.diffusion.forecast import DifferenceCovariance
 from core.methods.diffusion.sampling_plan import Plan
 
 
@@ -21,6 +22,7 @@ class FinishedClassifications:
     path: Path
     plan: Plan
     schedule: int
+    covariance: DifferenceCovariance | None
 
     def write(self, place: int, classification: Classification) -> None:
         """Keep the errors; all else follows from them."""
@@ -30,7 +32,7 @@ class FinishedClassifications:
                 allow_pickle=False,
                 noise_error=classification.noise_error,
                 reconstruction_error=classification.reconstruction_error,
-                time_steps=classification.time_steps,
+                time_steps=classification.time_steps if classification.planned is None else classification.planned,
                 spent=np.array([classification.seconds, classification.batches]),
             )
 
@@ -41,7 +43,7 @@ class FinishedClassifications:
             try:
                 with np.load(self._file(len(found)), allow_pickle=False) as stored:
                     errors = (stored["noise_error"], stored["reconstruction_error"], stored["time_steps"])
-                    classification = replay(*errors, self.plan, self.schedule)
+                    classification = replay(*errors, self.plan, self.schedule, self.covariance)
                     seconds, batches = stored["spent"]
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, ConfigError):
                 break

@@ -13,6 +13,7 @@ from core.methods.accuracy.confusion import accuracy, class_accuracies, confusio
 from core.methods.accuracy.paired import paired
 from core.methods.diffusion.diffusion_classifier import Classification
 from core.methods.diffusion.elimination_cost import plan_words, replay_all, replayed_plans, trail
+from core.methods.diffusion.forecast import DifferenceCovariance
 from core.methods.diffusion.sampling_plan import Plan, other_objective
 from core.reports import Progress
 
@@ -72,13 +73,18 @@ def compared_with(
 
 
 def replayed(
-    classifications: list[Classification], labels: np.ndarray, plan: Plan, schedule: int, steps: int
+    classifications: list[Classification],
+    labels: np.ndarray,
+    plan: Plan,
+    schedule: int,
+    steps: int,
+    covariance: DifferenceCovariance | None = None,
 ) -> Generator[Progress, None, list[dict[str, Any]]]:
     """What the plan, other thresholds and stages would have cost, and how often they agree with the full grid."""
     rows = []
     for each in replayed_plans(plan, classifications[0].noise_error.shape[1]):
         yield Progress(step=steps, steps=steps, text=f"replaying: {plan_words(each)}")
-        found = replay_all(classifications, labels, each, schedule)
+        found = replay_all(classifications, labels, each, schedule, covariance)
         rows.append(
             {
                 "plan": asdict(each),

@@ -6,7 +6,9 @@
 
 Every image is classified by itself (core/methods/diffusion/diffusion_classifier.py) with noise of its own, and is on
 disk before the next one begins, so that a run that was stopped or killed loses one image at most. With `full_grid` no
-prompt is eliminated, and what pruning would have saved is computed from the recorded errors, for several thresholds.
+prompt is eliminated, and what pruning would have saved is computed from the recorded errors, for several thresholds;
+`denoising_differences.json` in the run's folder, put beside the pipeline's weights, is what its forecasts go by then.
+Learn it on validation images, and measure on others.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ import json
 import os
 import shutil
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -48,6 +51,13 @@ from core.methods.diffusion.denoising_error import Denoiser
 from core.methods.diffusion.diffusion_batch import fitting_batch
 from core.methods.diffusion.diffusion_classifier import Classification, classify, replay
 from core.methods.diffusion.elimination_cost import plan_words
+from core.methods.diffusion.forecast import (
+    FILE,
+    DifferenceCovariance,
+    fitting_covariance,
+    learn_covariance,
+    write_covariance,
+)
 from core.methods.diffusion.sampling_plan import Plan
 from core.models.diffusion import LatentDiffusion
 from core.models.weights import load
@@ -57,6 +67,8 @@ from core.runs.store import RunFolder
 from core.seeding import stream
 
 CLASSIFIED = "classified"
+# Images of a full grid from which a forecast is learned.
+LEAST_TO_LEARN = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +173,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | Classification
 
     yield Progress(step=steps, steps=steps, text="comparing")
     schedule = len(module.alphas_cumprod)
-    decided = [_decided(classification, config, schedule) for classification in classifications]
+    decided = [_decided(classification, config, schedule, module.differences) for classification in classifications]
     summary = {
         "model_title": model.spec.title,
         "dataset_title": info["title"],
@@ -173,6 +185,7 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | Classification
         "seed": config.seed,
         "plan": asdict(config.plan),
         "plan_words": plan_words(config.plan),
+        "forecast_learned": fitting_covariance(module.differences, config.plan).source,
         "full_grid": config.full_grid,
         "batch_size": batch_size,
         "precision": precision,
@@ -184,7 +197,10 @@ def run(config: Config, folder: RunFolder) -> Iterator[Progress | Classification
         ],
     }
     if config.full_grid and len(labels) > 1:
-        summary["replays"] = yield from replayed(classifications, pictures.label, config.plan, schedule, steps)
+        summary["replays"] = yield from replayed(
+            classifications, pictures.label, config.plan, schedule, steps, module.differences
+        )
+        _learn(folder, config, summary, classifications, schedule)
     seeds = np.array([image_seed(config, place) for place in range(steps)], dtype=np.int64)
     where = {"split": pictures.split, "row": pictures.row, "label": pictures.label.astype(np.int64), "seed": seeds}
     columns = where | result_columns(decided, classifications, list(said.values()))
@@ -206,13 +222,26 @@ def _classify_all(
     steps, schedule = len(pictures), len(module.alphas_cumprod)
     if (old := folder.path / "races").is_dir():  # as an earlier version called it
         old.rename(folder.path / CLASSIFIED)
-    store = FinishedClassifications(path=folder.path / CLASSIFIED, plan=_run_plan(config, prompts), schedule=schedule)
+    store = FinishedClassifications(
+        path=folder.path / CLASSIFIED,
+        plan=_run_plan(config, prompts),
+        schedule=schedule,
+        covariance=module.differences,
+    )
     classifications = store.read(steps) if folder.checkpoint.is_file() else []
     folder.truncate_metrics(len(classifications))
     while len(classifications) < steps:
         latent = _latent(module, pictures[len(classifications)], preprocessing)
         plan = replace(store.plan, seed=image_seed(config, len(classifications)))
-        looks = classify(denoise, latent, prompts, module.alphas_cumprod, plan, batch_size=batch_size)
+        looks = classify(
+            denoise,
+            latent,
+            prompts,
+            module.alphas_cumprod,
+            plan,
+            batch_size=batch_size,
+            covariance=module.differences,
+        )
         classification = yield from _watched(looks, pictures.label, classifications, steps)
         classifications.append(classification)
         try:
@@ -237,7 +266,9 @@ def _run_plan(config: Config, prompts: int) -> Plan:
     return replace(config.plan, pruning="none", samples=config.plan.most_samples)
 
 
-def _decided(classification: Classification, config: Config, schedule: int) -> Classification:
+def _decided(
+    classification: Classification, config: Config, schedule: int, covariance: DifferenceCovariance | None
+) -> Classification:
     """The classification as the plan has it: as it was run, or replayed from the full grid."""
     if not config.full_grid or classification.noise_error.shape[1] < 2:
         return classification
@@ -247,8 +278,22 @@ def _decided(classification: Classification, config: Config, schedule: int) -> C
         classification.time_steps,
         config.plan,
         schedule,
+        covariance,
     )
     return replace(found, seconds=classification.seconds, batches=classification.batches)
+
+
+def _learn(
+    folder: RunFolder, config: Config, summary: dict[str, Any], classifications: list[Classification], schedule: int
+) -> None:
+    """Write down what a forecast needs to know of this pipeline: put beside its weights, the next run uses it."""
+    if config.plan.distance != "l2" or len(classifications) < LEAST_TO_LEARN:
+        return
+    errors = np.stack([each.noise_error for each in classifications])
+    steps = np.stack([each.time_steps for each in classifications])
+    source = f"{len(errors):,} images of {summary['dataset_title']}, {summary['split']}, seed {config.seed}"
+    with suppress(ConfigError):  # too few samples for some part of the schedule: there is nothing to learn
+        write_covariance(folder.path / FILE, learn_covariance(errors, steps, schedule, source))
 
 
 def _latent(module: LatentDiffusion, picture: np.ndarray, preprocessing: Preprocessing) -> torch.Tensor:

@@ -13,6 +13,7 @@ from core.figures.overlay import to_data_uri
 from core.figures.theme import BASELINE, CATEGORICAL, colour_table, finish, spread
 from core.methods.diffusion.denoising_view import DenoisingView
 from core.methods.diffusion.diffusion_classifier import Classification, excess_error
+from core.methods.diffusion.elimination import Pruned
 
 HIGHLIGHTED = 5
 MOST_LINES = 40
@@ -69,7 +70,7 @@ def plot_classification(classification: Classification, labels: Sequence[str]) -
             )
         )
         if gone:
-            figure.add_trace(_cross(prompt, last[prompt], mean, pruned[prompt].p_value, name))
+            figure.add_trace(_cross(prompt, last[prompt], mean, _why(classification, pruned[prompt]), name))
     named = [prompt for prompt in shown if prompt in colours]
     low, high = _reach(mean, half_width, named, last)
     _name_ends(figure, classification, labels, mean, last, named, colours, high - low)
@@ -163,8 +164,7 @@ def _cell(pixels: np.ndarray, caption: str) -> str:
     )
 
 
-def _cross(prompt: int, place: int, mean: np.ndarray, p_value: float | None, name: str) -> go.Scatter:
-    why = "at the end of a stage" if p_value is None else f"p = {p_value:.1g}"
+def _cross(prompt: int, place: int, mean: np.ndarray, why: str, name: str) -> go.Scatter:
     return go.Scatter(
         x=[place + 1],
         y=[mean[place, prompt]],
@@ -173,6 +173,15 @@ def _cross(prompt: int, place: int, mean: np.ndarray, p_value: float | None, nam
         showlegend=False,
         hovertemplate=f"{name} left after {place + 1} samples, {why}<extra></extra>",
     )
+
+
+def _why(classification: Classification, gone: Pruned) -> str:
+    """Why a prompt left, in a few words."""
+    if gone.p_value is None:
+        return "at the end of a stage"
+    if classification.expected is not None:
+        return f"chance {gone.p_value:.1%}" if gone.p_value >= 5e-4 else f"chance {gone.p_value:.0e}"
+    return f"p = {gone.p_value:.1g}"
 
 
 def _name_ends(
@@ -196,7 +205,7 @@ def _name_ends(
         text = html.escape(short_label(labels[prompt], 18))
         gone = pruned.get(prompt)
         if gone is not None:
-            text += " ×" if gone.p_value is None else f" × p={gone.p_value:.0e}"
+            text += " ×" if gone.p_value is None else f" × {_why(classification, gone).replace(' = ', '=')}"
         figure.add_annotation(
             x=last[prompt] + 1,
             y=height,

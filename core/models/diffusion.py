@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from core.data.transforms import HALF_NORMALISATION, Preprocessing
 from core.device import Precision, autocast, pick_device
 from core.errors import IncompatibleError, MissingWeightsError, ShapeError
+from core.methods.diffusion.forecast import DifferenceCovariance, read_covariance
 from core.models.file_kind import check_weight_file
 from core.models.model_folder import (
     check_pipeline,
@@ -39,10 +40,12 @@ class LatentDiffusion(nn.Module):
         prediction: what the network predicts.
         image_size: pixels per side.
         latent_shape: (channels, height, width).
+        differences: how its errors under two prompts differ along the schedule; None where nobody has learned it.
     """
 
-    def __init__(self, pipeline: Any) -> None:
+    def __init__(self, pipeline: Any, differences: DifferenceCovariance | None = None) -> None:
         super().__init__()
+        self.differences = differences
         self.vae, self.unet, self.text_encoder = pipeline.vae, pipeline.unet, pipeline.text_encoder
         self.tokenizer = pipeline.tokenizer
         _check_parts(pipeline)
@@ -160,6 +163,7 @@ def load_diffusers(folder: str | Path) -> Network:
     preferred, and half ones are read as fp32. Noise schedule, latents and errors are fp32 or better everywhere.
 
     Raises:
+        CoreError: what was learned of its differences cannot be read.
         MissingWeightsError: parts are missing or damaged.
         IncompatibleError: no text-to-image pipeline with one text encoder and an autoencoder of images.
     """
@@ -201,7 +205,7 @@ def load_diffusers(folder: str | Path) -> Network:
         raise MissingWeightsError(f"{folder.name} cannot be loaded by diffusers: {first}") from error
     tokenizer, vocabulary = pipeline.tokenizer, int(pipeline.text_encoder.config.vocab_size)
     check_tokenizer(lambda text: tokenizer(text)["input_ids"], len(tokenizer), vocabulary, folder.name)
-    module = LatentDiffusion(pipeline).eval()
+    module = LatentDiffusion(pipeline, read_covariance(folder)).eval()
     # What the pipeline's own image processor does with a photo: no part of it is cut off.
     preprocessing = Preprocessing(
         size=module.image_size,

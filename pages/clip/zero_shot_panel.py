@@ -38,6 +38,7 @@ from pages.shared.foreign import plain
 from pages.shared.pickers import Picture
 from pages.shared.recipes import filled_recipe, picture_setting
 from pages.shared.results import shared
+from pages.shared.work import rest
 from pages.shared.zero_shot import (
     BUNDLED_LABELS,
     best_template,
@@ -57,6 +58,7 @@ LISTS: dict[str, Callable[[], str]] = {
 }
 MOST_BARS = 12
 LONG = 50  # letters of a label that a headline has room for
+REST_S = 0.25
 
 
 def zero_shot_panel(name: str, picture: Picture) -> None:
@@ -75,11 +77,20 @@ def _panel(name: str, picture: Picture, about_labels: str) -> None:
             question = read_question()
             scores = scores_of(name, picture.digest, picture.image, question.labels, question.templates)
             _bars(name, question, scores)
+    _let_letters_follow()
     with left, guard():
         _where(name, picture, question)
     if question is not None:
         with guard():
             show_strategies(name, picture, question)
+
+
+def _let_letters_follow() -> None:
+    """Map and charts cost ten times what the bars do, and the next letter would wait for them."""
+    labels = st.session_state.get("labels")
+    if st.session_state.get("labels_rested", labels) != labels:
+        rest(REST_S)
+    st.session_state["labels_rested"] = labels
 
 
 def _controls() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from core.methods.diffusion.diffusion_classifier import Classification, excess_error
+from core.methods.diffusion.elimination import Pruned
 from core.methods.diffusion.sampling_plan import other_objective
 from core.reports import roughly
 from pages.diffusion.diffusion_classifier import (
@@ -79,12 +80,19 @@ def prompt_table(question: ClassificationRequest, picture: Picture, classificati
                 "above leader, %": round(100 * float(mean[last, prompt]), 2),
                 "± 95 %": None if place == 0 else round(100 * float(half_width[last, prompt]), 2),
                 "samples": last + 1,
-                "p": left.p_value if left is not None else None,
+                ("p" if classification.expected is None else "chance, %"): _left_at(classification, left),
                 f"by {other_objective(classification.objective)}": other[prompt],
                 **({"CLIP, %": round(100 * float(shares[prompt]), 1)} if shares is not None else {}),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _left_at(classification: Classification, left: Pruned | None) -> float | None:
+    """At which p-value a prompt left, or at which chance of winning in percent."""
+    if left is None or left.p_value is None:
+        return None
+    return left.p_value if classification.expected is None else round(100 * left.p_value, 4)
 
 
 def other_answers(question: ClassificationRequest, table: pd.DataFrame, classification: Classification) -> list[str]:
@@ -101,5 +109,5 @@ def other_answers(question: ClassificationRequest, table: pd.DataFrame, classifi
         agrees = "agrees" if row["label"] == question.labels[classification.predicted] else "disagrees"
         clip = loaded_model(second_opinion_model()).spec.title
         found.append(f"{clip} {agrees}, after one look: {row['label']} {row['CLIP, %']:.0f} %.")
-    more = price_of_pruning(question.plan, len(question.labels)), left_out_steps(question.name)
+    more = price_of_pruning(question.name, question.plan, len(question.labels)), left_out_steps(question.name)
     return [*found, *(sentence for sentence in more if sentence)]

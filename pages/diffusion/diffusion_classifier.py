@@ -20,6 +20,7 @@ from core.methods.diffusion.denoising_view import DenoisingView, advantage_map, 
 from core.methods.diffusion.diffusion_batch import fitting_batch
 from core.methods.diffusion.diffusion_classifier import Classification, classify
 from core.methods.diffusion.false_pruning import false_pruning_rate
+from core.methods.diffusion.forecast import fitting_covariance
 from core.methods.diffusion.sampling_plan import Plan, looks_of, usable_steps
 from core.models.catalogue import find_model
 from core.models.diffusion import LatentDiffusion
@@ -104,7 +105,14 @@ def _run(
     most = len(question.labels) * max(question.plan.least_samples, question.plan.look_every)
     size = fitting_batch(denoise, latent, most=most, key=(question.name, "fp32"))
     return classify(
-        denoise, latent, len(question.labels), pipeline.alphas_cumprod, question.plan, batch_size=size, begin=begin
+        denoise,
+        latent,
+        len(question.labels),
+        pipeline.alphas_cumprod,
+        question.plan,
+        batch_size=size,
+        begin=begin,
+        covariance=pipeline.differences,
     )
 
 
@@ -181,8 +189,10 @@ def simulated_false_pruning(plan: Plan, prompts: int, classifications: int) -> f
     return false_pruning_rate(plan, prompts=prompts, trials=classifications)
 
 
-def price_of_pruning(plan: Plan, prompts: int) -> str:
-    """What the looks at all these prompts cost, in a sentence; empty where the t-test is never looked at."""
+def price_of_pruning(name: str, plan: Plan, prompts: int) -> str:
+    """How often a prompt that would have won leaves, in a sentence; empty where none leaves by a test or forecast."""
+    if plan.pruning == "forecast":
+        return _rate_of_forecasts(name, plan, prompts)
     looks, numbers = len(looks_of(plan)), plan.most_samples * prompts
     if prompts < 2 or not looks:
         return ""
@@ -194,6 +204,23 @@ def price_of_pruning(plan: Plan, prompts: int) -> str:
         f"Looking again and again has a price, and the more prompts, the higher: if all {prompts:,} were equally good, "
         f"the t-test at p < {plan.threshold:g} with {counted(looks, 'look')} would remove a given one of them, such as "
         f"the right one, in {rate:.1%} of {classifications:,} simulated classifications."
+    )
+
+
+def _rate_of_forecasts(name: str, plan: Plan, prompts: int) -> str:
+    if prompts < 2:
+        return ""
+    told = (
+        f"Those of the {plan.most_samples:,} samples that tell most came first. A prompt leaves when its chance to win "
+        f"after all of them is below {plan.error_rate / (prompts - 1):.2%}: over all prompts, however often one looks, "
+        f"an answer unlike that of all samples is at most {plan.error_rate:.1%} likely"
+    )
+    known = fitting_covariance(_pipeline(name).differences, plan)
+    if known.learned:
+        return f"{told}, if the forecast is right about this picture. It was learned on {known.source}."
+    return (
+        f"{told}, if the forecast is right. Nothing was learned about this model under this error: every sample is "
+        "taken to tell as much, and how often such forecasts err was not measured."
     )
 
 

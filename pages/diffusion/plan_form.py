@@ -12,7 +12,7 @@ from pages.shared.address import bound, whole_number
 
 OBJECTIVES: dict[Objective, str] = {"noise": "Noise", "reconstruction": "Reconstruction"}
 SAMPLINGS: dict[Sampling, str] = {"uniform": "At random", "even": "Evenly spaced", "staged": "Staged"}
-PRUNINGS: dict[Pruning, str] = {"t_test": "t-test", "stages": "Stages", "none": "None"}
+PRUNINGS: dict[Pruning, str] = {"forecast": "Forecast", "t_test": "t-test", "stages": "Stages", "none": "None"}
 DISTANCES: dict[Distance, str] = {"l2": "Squared", "l1": "Absolute", "huber": "Huber"}
 
 
@@ -43,7 +43,8 @@ def plan_form() -> Plan:
         )
         pruning = second.selectbox(
             "Pruning", list(PRUNINGS), format_func=PRUNINGS.__getitem__, key="pruning", bind="query-params",
-            help="t-test: a prompt leaves when it is surely worse than the leader. Stages: a fixed number stays.",
+            help="Forecast: what tells most is measured first, and a prompt leaves when it will hardly win. t-test: "
+            "when it is surely worse than the leader. Stages: a fixed number stays.",
         )  # fmt: skip
         staged = sampling == "staged" or pruning == "stages"
         first, second = st.columns(2)
@@ -53,6 +54,12 @@ def plan_form() -> Plan:
         )  # fmt: skip
         seed = second.number_input("Seed", 0, 9999, 0, key="sampling_seed", bind=bound("sampling_seed"))
         tested = pruning == "t_test"
+        forecast = pruning == "forecast"
+        error_rate = st.number_input(
+            "Error rate", 0.0, 0.5, usual.error_rate, 0.005, format="%.4f", key="error_rate", bind=bound("error_rate"),
+            disabled=not forecast,
+            help="So many answers may differ from those of all samples, by the forecast's model. 0: no prompt leaves.",
+        )  # fmt: skip
         first, second = st.columns(2)
         threshold = first.number_input(
             "p-value", 0.0, 1.0, usual.threshold, 0.001, format="%.4f", key="threshold", bind=bound("threshold"),
@@ -62,7 +69,10 @@ def plan_form() -> Plan:
             "First look", 2, 10_000, usual.least_samples, key="least_samples", bind=bound("least_samples"),
             disabled=not tested, help="Samples before the first test.",
         )  # fmt: skip
-        every = st.slider("Samples between two looks", 1, 50, usual.look_every, key="look_every", bind="query-params")
+        every = st.slider(
+            "Samples between two looks", 1, 50, usual.look_every, key="look_every", bind="query-params",
+            disabled=forecast, help="A forecast is looked at after every few calls.",
+        )  # fmt: skip
         first, second = st.columns(2)
         ends = first.text_input(
             "Stages end after",
@@ -83,6 +93,7 @@ def plan_form() -> Plan:
         pruning=pruning,
         least_samples=int(least),
         look_every=int(every),
+        error_rate=float(error_rate),
         threshold=float(threshold),
         stage_samples=_numbers(ends, "Stages end after") if staged else usual.stage_samples,
         stage_keeps=_numbers(keeps, "and keep") if staged else usual.stage_keeps,

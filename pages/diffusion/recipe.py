@@ -24,7 +24,8 @@ pipeline: Any = model.module
 with torch.inference_mode():
     latent = pipeline.encode(to_batch([open_picture(IMAGE)], model.network.preprocessing))[0]
     prompts = pipeline.embed_prompts(prompts_for(LABELS, [TEMPLATE]))
-for found in classify(pipeline.denoiser(prompts), latent, len(LABELS), pipeline.alphas_cumprod, Plan(**PLAN)):
+network, known = pipeline.denoiser(prompts), pipeline.differences  # what was learned of its time steps, or None
+for found in classify(network, latent, len(LABELS), pipeline.alphas_cumprod, Plan(**PLAN), covariance=known):
     print(found.step, "samples,", len(found.alive), "left, first:", LABELS[found.predicted])
 (mean, half_width), samples = excess_error(found), found.samples
 for index in found.order():

@@ -41,7 +41,9 @@ from core.models.weights import load
 from pages.shared.results import shared
 from pages.shared.work import LOOK_S, current_job
 
-if TYPE_CHECKING:  # it needs PyTorch, which is not waited for where nothing is computed
+if TYPE_CHECKING:  # they need PyTorch, which is not waited for where nothing is computed
+    from torch import nn
+
     from core.methods.anatomy.anatomy import Anatomy
 
 # How long somebody waits for a model that another session uses.
@@ -57,9 +59,19 @@ def _loaded(name: str, device: str) -> LoadedModel:
         network = resized(model.network, size, model.spec.title)
         return LoadedModel(spec=find_model(name), network=network, lock=model.lock)
     model = load(name, device)
-    # Work that nobody waits for any more ends at the next forward pass, also where it reports none.
-    model.module.register_forward_pre_hook(_look_up)
+    for each in _looking(model.module):
+        each.register_forward_pre_hook(_look_up)
     return model
+
+
+def _looking(module: nn.Module) -> list[nn.Module]:
+    """Where work that nobody waits for any more ends, also where it reports nothing: at a pass, or within one.
+
+    The blocks look, too: `embed` and `trace` are no passes of the whole, and one of many images takes seconds.
+    """
+    held = (each for each in module.modules() if type(each).__name__ in ("ModuleList", "Sequential"))
+    blocks = (each for holder in held for each in holder.children() if any(each.children()))
+    return list(dict.fromkeys([module, *blocks]))
 
 
 def _look_up(*_: object) -> None:

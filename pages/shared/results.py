@@ -30,7 +30,7 @@ from core.paths import data_root
 from core.reports import OnProgress
 from pages.shared.errors import Stopped
 from pages.shared.first_results import first_result
-from pages.shared.work import Job, current_job, refuse_if_stopped, watched, with_progress
+from pages.shared.work import Job, current_job, is_stopped, refuse_if_stopped, watched, with_progress
 
 __all__ = ["Shared", "SharedResults", "Stopped", "shared", "with_progress"]
 
@@ -122,7 +122,9 @@ class Shared(Generic[Arguments, Result]):
             Stopped: the user stopped it, now or earlier.
         """
         key, results = self.key(*args, **kwargs), self.results
-        for result in self.kept(key):
+        token = self.token(key) if self.stays_stopped and current_job() is None else ""
+        # What ended all the same before it heard of the stop is not followed by the next long computation of the page.
+        for result in () if is_stopped(token) else self.kept(key):
             return result
         text = self.text if isinstance(self.text, str) else self.text(*args, **kwargs)
 
@@ -136,7 +138,6 @@ class Shared(Generic[Arguments, Result]):
 
         if (job := current_job()) is not None:
             return work(job.part(text))
-        token = self.token(key) if self.stays_stopped else ""
         refuse_if_stopped(text, token)
         return watched(text, results.job(key, work), token)
 

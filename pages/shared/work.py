@@ -7,8 +7,10 @@ report of progress, or at its model's next forward pass; what has neither goes o
 
 from __future__ import annotations
 
+import gc
 import itertools
 import math
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -28,6 +30,9 @@ Result = TypeVar("Result")
 # A bar for less would only flicker.
 HIDDEN_S = 0.15
 LOOK_S = 0.1
+GLANCE_S = 0.02
+# So many new modules are a package: open_clip brings 2,000, diffusers and umap as many.
+PACKAGE = 100
 # A page that is drawn anew takes so long to come back to its work.
 GRACE_S = 2.0
 _STOPPED = "stopped_work"
@@ -118,10 +123,16 @@ class Job(Generic[Result]):
 
     def _run(self) -> None:
         _current.set(self)
+        known = len(sys.modules)
         try:
             self._found.append(self._work(self.report))
         except BaseException as error:
             self._problem.append(error)
+        if len(sys.modules) - known >= PACKAGE:
+            # Streamlit looks for garbage after every run of a page, and the next one, be it of a Stop, waits for that.
+            # What was imported is none; looking through it took 0.15 s of a processor each time.
+            gc.collect()
+            gc.freeze()
 
 
 _current: ContextVar[Job[Any] | None] = ContextVar("current job", default=None)
@@ -151,12 +162,30 @@ def with_progress(text: str, work: Callable[[OnProgress], Result], *, token: str
     return watched(text, Job(work), token)
 
 
+def is_stopped(token: str) -> bool:
+    """Whether this session has stopped what is told by `token`, and has not gone on with it."""
+    return token != "" and token in st.session_state.get(_STOPPED, ())
+
+
+def give_way() -> None:
+    """Where Streamlit ends a script whose page is asked for anew: it does so when the session's state is looked at."""
+    st.session_state.get(_STOPPED)
+
+
+def rest(seconds: float) -> None:
+    """Let go first what a hand does meanwhile: its next letter or click ends the script in here."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        time.sleep(min(GLANCE_S, left))
+        give_way()
+
+
 def refuse_if_stopped(text: str, token: str) -> None:
     """
     Raises:
         Stopped: the user stopped this; the page says so, and offers to go on.
     """
-    if not token or token not in st.session_state.get(_STOPPED, ()):
+    if not is_stopped(token):
         return
     left, right = st.columns([5, 1], vertical_alignment="center")
     title = text.rstrip(" .…")
@@ -169,7 +198,10 @@ def refuse_if_stopped(text: str, token: str) -> None:
 def watched(text: str, job: Job[Result], token: str = "") -> Result:
     """The result of a job that this session watches, until it ends; see `with_progress`."""
     try:
-        if not job.wait(HIDDEN_S):
+        until = time.monotonic() + HIDDEN_S
+        while not job.wait(GLANCE_S) and time.monotonic() < until:
+            give_way()
+        if not job.wait(0):
             _show(text.rstrip(" .…"), job, token)
         return job.result()
     finally:

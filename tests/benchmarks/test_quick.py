@@ -81,6 +81,7 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "precision": (_nothing, "models"),
     "rollout": (_nothing, "speedup_over_hook_loop"),
     "seeds": (_seeds, "differences"),
+    "stops": (_nothing, "longest_step_ms"),
     "stress": (
         lambda folder: ["--models", f"folder:{save_tiny_clip(folder / 'clip')}", "--dataset", "toy"],
         "share_of_bare_wall_and_processor",

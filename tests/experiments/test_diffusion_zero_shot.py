@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -22,10 +23,12 @@ from core.experiments import diffusion_checkpoint, diffusion_zero_shot
 from core.experiments.diffusion_zero_shot import CLASSIFIED, ClassificationReport, Config, image_seed
 from core.experiments.evaluation import PREDICTIONS, RESULT, choose_images
 from core.launch import execute
-from core.methods.diffusion.diffusion_classifier import classify
+from core.methods.diffusion.diffusion_classifier import classify, replay
+from core.methods.diffusion.forecast import FILE
 from core.methods.diffusion.sampling_plan import Plan
 from core.models.diffusion import LatentDiffusion
 from core.models.weights import load
+from core.paths import runs_root
 from core.reports import Progress, finish
 from core.runs.status import read_state
 from core.runs.store import RunFolder, RunSpec, create_run
@@ -33,7 +36,9 @@ from tests.clip_toy import save_tiny_clip
 from tests.diffusion_toy import save_tiny_pipeline
 from tests.toy import save_toy
 
-SMALL = Plan(samples=24, least_samples=4, look_every=4, threshold=0.2)
+SMALL = Plan(pruning="t_test", samples=24, least_samples=4, look_every=4, threshold=0.2)
+
+FORECAST = Plan(samples=24, error_rate=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +173,7 @@ def test_the_first_images_of_a_larger_run_are_those_of_a_smaller_one(config: Con
 def test_a_run_that_was_cut_off_ends_in_the_same_numbers(
     config: Config, end: str, full_grid: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = replace(config, full_grid=full_grid)
+    config = replace(config, full_grid=full_grid, plan=SMALL if full_grid else FORECAST)
     whole = prepare(config, "whole")
     list(execute.execute(whole))
     folder = prepare(config, "cut")
@@ -244,6 +249,29 @@ def test_a_full_grid_gives_the_pruned_run_s_answers_and_every_threshold(config: 
     assert [patient[key] for key in sorted(patient)] == sorted(patient.values(), reverse=True)
     assert any(row["plan"]["pruning"] == "stages" for row in others)
     assert "replays" not in pruned
+
+
+def test_what_a_full_grid_teaches_is_what_the_next_run_goes_by(
+    config: Config, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diffusion_zero_shot, "LEAST_TO_LEARN", 4)
+    config = replace(config, compare_with=(), batch_size=1, images=4, plan=replace(FORECAST, samples=40))
+    _, before, blind = evaluate(config, "blind")
+    assert before["forecast_learned"] == ""
+    _, _, grid = evaluate(replace(config, full_grid=True), "grid")
+    shutil.copytree(models / "pipeline", tmp_path / "taught")
+    shutil.copy(RunFolder(runs_root() / "grid").path / FILE, tmp_path / "taught")
+    taught = replace(config, model=f"folder:{tmp_path / 'taught'}")
+    _, after, columns = evaluate(taught, "taught")
+    assert after["forecast_learned"].startswith("4 images of ")
+    known = cast(LatentDiffusion, load(taught.model).module).differences
+    found = [
+        replay(*errors, config.plan, 1000, known)
+        for errors in zip(grid["noise_error"], grid["reconstruction_error"], grid["time_steps"], strict=True)
+    ]
+    assert [each.calls for each in found] == columns["calls"].tolist()
+    assert [each.predicted for each in found] == columns["predicted"].tolist()
+    assert columns["calls"].tolist() != blind["calls"].tolist(), "the samples came in another order"
 
 
 def test_an_unmeasured_batch_size_is_measured_once_and_kept(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:

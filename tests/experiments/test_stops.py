@@ -126,7 +126,7 @@ def _pipeline(_: Path) -> Any:
 
 def _classifications(folder: Path) -> Any:
     save_tiny_pipeline(folder / "pipeline")
-    plan = Plan(samples=24, least_samples=4, look_every=4, threshold=0.2)
+    plan = Plan(pruning="t_test", samples=24, least_samples=4, look_every=4, threshold=0.2)
     return diffusion_zero_shot.Config(
         model=f"folder:{folder / 'pipeline'}", dataset="few", images=3, compare_with=(), plan=plan, batch_size=16
     )

@@ -18,10 +18,11 @@ from core.methods.diffusion.diffusion_classifier import (
     Classification,
     classify,
     excess_error,
-    paired_p_value,
     replay,
 )
+from core.methods.diffusion.elimination import paired_p_value
 from core.methods.diffusion.false_pruning import _simulated_losses, false_pruning_rate
+from core.methods.diffusion.forecast import DifferenceCovariance
 from core.methods.diffusion.sampling_plan import Plan, looks_of, sample_time_steps
 from core.reports import finish
 
@@ -48,8 +49,17 @@ class Rigged:
         return noise + size[:, None, None, None] * error
 
 
-def classification(denoise: Rigged, plan: Plan, prompts: int | None = None, batch_size: int = 16) -> Classification:
-    return finish(classify(denoise, denoise.latent, prompts or len(denoise.sizes), ALPHAS, plan, batch_size=batch_size))
+def classification(
+    denoise: Rigged,
+    plan: Plan,
+    prompts: int | None = None,
+    batch_size: int = 16,
+    covariance: DifferenceCovariance | None = None,
+) -> Classification:
+    prompts = prompts or len(denoise.sizes)
+    return finish(
+        classify(denoise, denoise.latent, prompts, ALPHAS, plan, batch_size=batch_size, covariance=covariance)
+    )
 
 
 PLANS = [
@@ -57,7 +67,7 @@ PLANS = [
     for objective in ("reconstruction", "noise")
     for distance in ("l2", "l1", "huber")
     for sampling in ("uniform", "even", "staged")
-    for pruning in ("t_test", "stages", "none")
+    for pruning in ("forecast", "t_test", "stages", "none")
 ]
 
 
@@ -99,7 +109,7 @@ def test_oracle() -> None:
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.permutations(range(5)), st.sampled_from(["t_test", "stages", "none"]))
+@given(st.permutations(range(5)), st.sampled_from(["forecast", "t_test", "stages", "none"]))
 def test_the_order_of_the_prompts_does_not_matter(order: list[int], pruning: str) -> None:
     plan = Plan(pruning=pruning, samples=40, stage_samples=(10, 40), stage_keeps=(2, 1))  # type: ignore[arg-type]
     sizes = [0.3, 0.1, 0.25, 0.5, 0.15]
@@ -211,7 +221,7 @@ def test_p_values() -> None:
 
 def test_looking_again_and_again_inflates_the_error() -> None:
     """ALGORITHMS §4: a nominal .002 becomes some percent when one looks at every few samples. Four equal prompts."""
-    often = Plan(samples=200, look_every=4, least_samples=20, threshold=2e-3)
+    often = Plan(pruning="t_test", samples=200, look_every=4, least_samples=20, threshold=2e-3)
     rate = false_pruning_rate(often, prompts=4, trials=200)
     # Simulated ten times as often: 2.2 % for this plan, 0.55 % for two looks.
     assert 0.005 <= rate < 0.06
@@ -221,7 +231,7 @@ def test_looking_again_and_again_inflates_the_error() -> None:
 
 def test_one_prompt_alone_is_measured_once_and_wins() -> None:
     result = classification(Rigged([0.3]), Plan(samples=100))
-    assert (result.predicted, result.order(), result.calls) == (0, (0,), 10)
+    assert (result.predicted, result.order(), result.calls) == (0, (0,), 4)
     assert result.finished
 
 
@@ -268,10 +278,12 @@ def test_no_prompt_and_crooked_stages_are_refused() -> None:
         Plan(least_samples=1)
 
 
-@given(stop_after=st.integers(1, 6), batch_size=st.integers(1, 40))
+@given(stop_after=st.integers(1, 6), batch_size=st.integers(1, 40), pruning=st.sampled_from(["forecast", "t_test"]))
 @settings(max_examples=12, deadline=None)
-def test_a_classification_that_was_stopped_goes_on_to_the_same_end(stop_after: int, batch_size: int) -> None:
-    plan = Plan(samples=60, look_every=7, threshold=0.05)
+def test_a_classification_that_was_stopped_goes_on_to_the_same_end(
+    stop_after: int, batch_size: int, pruning: str
+) -> None:
+    plan = Plan(pruning=pruning, samples=60, look_every=7, threshold=0.05, error_rate=0.2)  # type: ignore[arg-type]
     denoise = Rigged([0.3, 0.28, 0.27, 0.5], jitter=0.9)
     whole = classification(denoise, plan)
     running = classify(denoise, denoise.latent, 4, ALPHAS, plan, batch_size=batch_size)
@@ -308,7 +320,7 @@ def test_the_excess_is_the_paired_mean_with_students_interval() -> None:
     assert (mean[:, found.predicted] == 0).all()
 
 
-PRUNINGS = ("t_test", "stages", "none")
+PRUNINGS = ("forecast", "t_test", "stages", "none")
 
 
 @settings(max_examples=40, deadline=None)
@@ -341,19 +353,20 @@ def test_a_replay_of_the_full_grid_is_the_classification_that_was_really_pruned(
         np.testing.assert_array_equal(getattr(found, name), getattr(pruned, name))
     assert found.order() == pruned.order()
     # What a pruned classification recorded is enough to replay itself.
-    again = replay(pruned.noise_error, pruned.reconstruction_error, pruned.time_steps, plan, T)
+    assert pruned.planned is not None
+    again = replay(pruned.noise_error, pruned.reconstruction_error, pruned.planned, plan, T)
     assert (again.alive, again.pruned, again.calls) == (pruned.alive, pruned.pruned, pruned.calls)
 
 
 def test_nothing_is_replayed_that_was_not_measured() -> None:
-    pruned = classification(Rigged([0.5, 0.2, 0.45, 0.3], jitter=0.3), Plan(samples=60))
+    pruned = classification(Rigged([0.5, 0.2, 0.45, 0.3], jitter=0.3), Plan(pruning="t_test", samples=60))
     assert pruned.pruned
     measured = (pruned.noise_error, pruned.reconstruction_error, pruned.time_steps)
     before = [each.copy() for each in measured]
     with pytest.raises(ConfigError, match="measured until there"):
         replay(*measured, Plan(samples=60, pruning="none"), T)
     with pytest.raises(ConfigError, match="measured until there"):
-        replay(*(each[:15] for each in measured), Plan(samples=60), T)
+        replay(*(each[:15] for each in measured), Plan(pruning="t_test", samples=60), T)
     for old, new in zip(before, measured, strict=True):
         np.testing.assert_array_equal(old, new)
 
@@ -364,7 +377,7 @@ def test_a_network_that_gives_no_numbers_is_said_at_once() -> None:
 
 
 def test_draws_count_how_long_each_prompt_took_part() -> None:
-    found = classification(Rigged([0.2, 0.21, 0.6], jitter=0.9), Plan(samples=60, threshold=0.05))
+    found = classification(Rigged([0.2, 0.21, 0.6], jitter=0.9), Plan(pruning="t_test", samples=60, threshold=0.05))
     left = {each.prompt: each.sample for each in found.pruned}
     assert left
     assert list(found.samples) == [left.get(prompt, found.step) for prompt in range(3)]
@@ -438,16 +451,16 @@ def test_steps_without_any_signal_are_left_out_of_the_classification(objective: 
 
 
 def test_the_price_of_pruning_grows_with_the_prompts_and_is_that_of_the_classification_itself() -> None:
-    plan = Plan()
+    plan = Plan(pruning="t_test")
     two, ten = (false_pruning_rate(plan, prompts=prompts, trials=4000) for prompts in (2, 10))
     # 20,000 classifications each: 2.8 % and 16.2 %.
     assert 0.018 < two < 0.038
     assert 0.13 < ten < 0.19
     assert looks_of(plan) == list(range(10, 101, 5))
-    assert looks_of(Plan(pruning="none")) == looks_of(Plan(samples=5)) == []
+    assert looks_of(Plan(pruning="none")) == looks_of(Plan(pruning="t_test", samples=5)) == []
     # The simulation decides as the classification does, look by look, on the same scores.
     random = np.random.default_rng(3)
-    alone = Plan(samples=30, least_samples=10, look_every=10, threshold=0.2)
+    alone = Plan(pruning="t_test", samples=30, least_samples=10, look_every=10, threshold=0.2)
     lost = 0
     for _ in range(40):
         scores = (random.standard_normal((1, 30, 3)) * np.sqrt(0.5))[0]

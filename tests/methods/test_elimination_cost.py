@@ -13,6 +13,7 @@ from core.errors import ShapeError
 from core.methods.accuracy.paired import paired
 from core.methods.diffusion.diffusion_classifier import replay
 from core.methods.diffusion.elimination_cost import (
+    ERROR_RATES,
     THRESHOLDS,
     budget_curve,
     plan_words,
@@ -38,7 +39,7 @@ def grid(
 
 
 @examples(30)
-@given(seed=st.integers(0, 1000), pruning=st.sampled_from(["t_test", "stages", "none"]))
+@given(seed=st.integers(0, 1000), pruning=st.sampled_from(["t_test", "stages", "none", "forecast"]))
 def test_a_trail_is_the_classification_had_it_been_stopped(seed: int, pruning: Any) -> None:
     plan = Plan(
         pruning=pruning,
@@ -78,7 +79,9 @@ def test_accuracy_against_calls_by_hand() -> None:
 @examples(20)
 @given(seed=st.integers(0, 1000))
 def test_the_curve_ends_in_the_classifications_results_and_never_spends_more_than_allowed(seed: int) -> None:
-    classifications = [replay(*grid(seed + index), Plan(samples=60, threshold=0.1), T) for index in range(8)]
+    classifications = [
+        replay(*grid(seed + index), Plan(pruning="t_test", samples=60, threshold=0.1), T) for index in range(8)
+    ]
     labels = np.random.default_rng(seed).integers(0, 4, 8)
     leaders, calls = (np.stack(each) for each in zip(*map(trail, classifications), strict=True))
     curve = budget_curve(labels, leaders, calls)
@@ -91,7 +94,7 @@ def test_the_curve_ends_in_the_classifications_results_and_never_spends_more_tha
 
 
 def test_patience_costs_calls_and_agrees_more() -> None:
-    plan, labels = Plan(samples=60, least_samples=5, look_every=5), np.ones(40, dtype=int)
+    plan, labels = Plan(pruning="t_test", samples=60, least_samples=5, look_every=5), np.ones(40, dtype=int)
     classifications = [replay(*grid(index, advantage=0.1), Plan(samples=60, pruning="none"), T) for index in range(40)]
     found = {each: replay_all(classifications, labels, each, T) for each in replayed_plans(plan, 4)}
     hasty, patient = (
@@ -112,9 +115,10 @@ def test_patience_costs_calls_and_agrees_more() -> None:
 
 def test_plans_are_replayed_once_and_named() -> None:
     plans = replayed_plans(Plan(), 10)
-    assert len(set(plans)) == len(plans) == len(THRESHOLDS) + 1, "the default threshold is among them"
+    assert len(set(plans)) == len(plans) == len(THRESHOLDS) + len(ERROR_RATES) + 1, "the default rate is among them"
     assert plans[0] == Plan()
-    assert plan_words(plans[0]) == "t-test, p < 0.01"
+    assert plan_words(plans[0]) == "forecast, at most 1.5 % unlike"
+    assert "t-test, p < 0.01" in map(plan_words, plans)
     assert plan_words(plans[-1]) == "stages: 5 after 25, 2 after 50, 1 after 100"
     assert plan_words(Plan(pruning="none")) == "no pruning"
     own = Plan(pruning="stages")

@@ -30,7 +30,7 @@ from core.methods.accuracy import batched_answers, confusion, predictions, targe
 from core.methods.anatomy import positional
 from core.methods.attention import attention, gradcam, integrated_gradients, randomisation, relevance, rollout
 from core.methods.clip import disagreements, image_text_relevance, synset_variety, zero_shot
-from core.methods.diffusion import denoising_view, diffusion_classifier, sampling_plan
+from core.methods.diffusion import denoising_view, diffusion_classifier, elimination, forecast, sampling_plan
 from core.methods.embeddings import embedding, embedding_quality, features, layer_features, probes, search
 from core.methods.embeddings.features import Features
 from core.methods.latent import bounds, drawing, passes
@@ -82,6 +82,8 @@ EXCUSED = {
     "confusion.most_confused": "whole numbers",
     "diffusion_batch.fitting_batch": "measures time alone",
     "diffusion_batch.pass_seconds": "measures time alone",
+    "elimination.look": "NaN is who has left; classify refuses errors that are none",
+    "elimination.ranking": "NaN is who has left; classify refuses errors that are none",
     "diffusion_classifier.replay": "NaN is what was not measured; it refuses to look there",
     "randomisation.randomised": "shuffles weights, whatever their values",
     "sampling_plan.reconstruction_weights": "whole numbers",
@@ -328,7 +330,13 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
     "denoising_view.advantage_map": shown(denoising_view.advantage_map),
     "denoising_view.denoising_view": shown(denoising_view.denoising_view, 5),
     "diffusion_classifier.classify": [classification],
-    "diffusion_classifier.paired_p_value": [lambda bad: diffusion_classifier.paired_p_value(numbers(9, bad=bad))],
+    "elimination.paired_p_value": [lambda bad: elimination.paired_p_value(numbers(9, bad=bad))],
+    "forecast.learn_covariance": [
+        lambda bad: forecast.learn_covariance(
+            numbers(2, 40, 3, bad=bad), np.tile(np.arange(0, 1000, 25), (2, 1)), 1000, ""
+        )
+    ],
+    "forecast.smallest_chances": both(lambda a, b: forecast.smallest_chances(a, abs(b), 9.0), (4,), (4,)),
     "disagreements.find_disagreements": both(
         lambda a, b: disagreements.find_disagreements(a, b, np.zeros(3, int), 1), (3, 5), (3, 5)
     ),

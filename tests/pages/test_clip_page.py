@@ -12,6 +12,7 @@ from core.experiments import evaluation, zero_shot
 from core.launch.execute import execute
 from core.runs.status import read_state
 from core.runs.store import RunSpec, create_run, find_run, list_runs
+from pages.clip import zero_shot_panel
 from pages.shared import zero_shot as zero_shot_cache
 from pages.shared.recipes import filled_recipe
 from tests.clip_toy import save_tiny_clip
@@ -286,3 +287,31 @@ def test_a_label_more_reads_its_own_sentences_alone_and_no_photo(model: str, mon
     # The sentence that the bars wait for, then those of all strategies at once.
     assert [len(texts) for texts in read] == [1, 10]
     assert all("gherkin" in text for texts in read for text in texts)
+
+
+def test_map_and_charts_wait_until_no_letter_follows_and_for_nothing_else(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+
+    class LetterFollows(Exception):
+        """As Streamlit ends the script of a page that is asked for anew."""
+
+    def followed(seconds: float) -> None:
+        rests.append(seconds)
+        raise LetterFollows
+
+    app = clip(model, labels="ship, horse")
+    monkeypatch.setattr(zero_shot_panel, "rest", followed)
+    app.segmented_control(key="where").set_value("photo").run()
+    assert not app.exception
+    assert rests == []  # nor when the page was opened
+    app.text_input(key="labels").set_value("ship, horse, ghe").run()
+    assert "plotly_chart" not in {each.type for each in app.main}
+    monkeypatch.setattr(zero_shot_panel, "rest", rests.append)
+    app.text_input(key="labels").set_value("ship, horse, gherkin").run()
+    assert not app.exception
+    assert rests == [zero_shot_panel.REST_S] * 2
+    assert "plotly_chart" in {each.type for each in app.main}
+    app.segmented_control(key="where").set_value("map").run()
+    assert len(rests) == 2

@@ -22,7 +22,7 @@ from tests.diffusion_toy import save_tiny_pipeline
 from tests.pages.harness import open_page, text_of
 from tests.toy import save_toy
 
-QUICK = Plan(samples=8, least_samples=4, look_every=2, threshold=0.3)
+QUICK = Plan(pruning="t_test", samples=8, least_samples=4, look_every=2, threshold=0.3)
 
 
 @pytest.fixture(scope="module")

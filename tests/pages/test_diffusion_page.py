@@ -68,7 +68,7 @@ def test_the_classification_is_run_and_told_in_words_and_figures(model: str) -> 
 
 
 def test_pruning_is_shown_with_what_it_risks(model: str) -> None:
-    app = diffusion(model, diffusion_labels="ship, horse, deer", threshold="1.0")
+    app = diffusion(model, diffusion_labels="ship, horse, deer", pruning="t-test", threshold="1.0")
     assert "instead of 72" in headline(app)
     assert "simulated classifications" in text_of(app)
     left = app.dataframe[0].value.dropna(subset="p")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
 from core.reports import OnProgress, silent
-from pages.shared import results
+from pages.shared import results, work
 from pages.shared.cache import in_use, loaded_model
 from pages.shared.results import SharedResults, shared
 from pages.shared.work import Abandoned, Job, current_job, progress_text, with_progress
@@ -115,6 +119,33 @@ def test_what_reports_nothing_ends_at_the_next_pass_of_its_model() -> None:
         job.result()
 
 
+def test_a_way_around_the_pass_of_a_model_is_heard_within_its_blocks() -> None:
+    """Embeddings and traces never call the whole network, and what is asked so went on for seconds."""
+    with held() as (began, go_on):
+        blocks = []
+
+        def explain(on_progress: OnProgress) -> None:
+            with in_use("vit_p4") as model:
+                hook = model.module.blocks[-1].register_forward_hook(lambda *_: blocks.append("last"))
+                try:
+                    began.set()
+                    go_on.wait(60)
+                    model.module.embed(torch.zeros(1, 3, 32, 32))
+                finally:
+                    hook.remove()
+
+        loaded_model("vit_p4")
+        job = Job(explain)
+        assert began.wait(60)
+        job.leave()
+        job.drop()
+        go_on.set()
+        assert job.wait(60)
+    assert blocks == []
+    with pytest.raises(Abandoned):
+        job.result()
+
+
 def test_a_session_that_asks_the_same_watches_the_same_work() -> None:
     with held() as (began, go_on):
 
@@ -213,3 +244,76 @@ def test_stop_remembers_what_was_stopped_and_lets_go_of_it() -> None:
         assert page.session_state["stopped_work"] == {"a token"}
         assert not job.watch()
         assert job is not waits.results.job(waits.key(2), lambda on_progress: 2)  # "Go on" begins anew
+
+
+def test_what_ended_before_it_heard_of_its_stop_stays_stopped_too() -> None:
+    """Else the next long computation of the page begins at once, and the click seems to have done nothing."""
+    with held() as (began, go_on):
+        gates.update({"began": began, "go on": go_on})
+        go_on.set()
+        page = AppTest.from_function(app, default_timeout=60).run()
+        assert [each.value for each in page.text] == ["found 1", "the rest", "found 1 again", "not reached"]
+        page.session_state["stopped_work"] = {waits.token(waits.key(1))}
+        page.run()
+        assert [each.value for each in page.text] == ["the rest", "the end"]
+        began.clear()
+        page.button[0].click().run()
+        assert page.text[0].value == "found 1"
+        assert not began.is_set()  # it was there all the time
+
+
+def asked_anew(waiting: str) -> None:
+    """A page for which a click comes while it waits: in its second run it waits no more."""
+    import streamlit as st
+    from streamlit.runtime.scriptrunner import get_script_run_ctx
+    from streamlit.runtime.scriptrunner_utils.script_requests import RerunData
+
+    from pages.shared import work
+    from tests.pages.test_work import gates
+
+    st.session_state["runs"] = runs = st.session_state.get("runs", 0) + 1
+    if runs == 1:
+        context = get_script_run_ctx()
+        assert context is not None
+        assert context.script_requests is not None
+        context.script_requests.request_rerun(RerunData())
+        if waiting == "rest":
+            work.rest(1e6)
+        else:
+            work.with_progress("Working", lambda on_progress: gates["go on"].wait(60))
+        st.text("waited to the end")
+    st.text(f"run {runs}")
+
+
+@pytest.mark.parametrize("waiting", ["rest", "work"])
+def test_a_click_ends_a_script_that_waits_at_once(waiting: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "HIDDEN_S", 1e6)  # nothing is drawn meanwhile: at elements Streamlit ends scripts anyhow
+    with held() as (_, go_on):
+        gates["go on"] = go_on
+        page = AppTest.from_function(asked_anew, args=(waiting,), default_timeout=50).run()
+        assert not page.exception
+        assert [each.value for each in page.text] == ["run 2"]
+
+
+def test_what_work_imports_is_not_looked_through_for_garbage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streamlit looks after every run of a page, and no other session goes on meanwhile."""
+    for number in range(work.PACKAGE):
+        (tmp_path / f"vitrine_toy_{number}.py").write_text("lists = [[] for _ in range(10)]", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def looked_at(name: str) -> bool:
+        return any(each is sys.modules[name].lists for each in gc.get_objects())
+
+    names = [f"vitrine_toy_{number}" for number in range(work.PACKAGE)]
+    try:
+        few, many = (lambda on_progress, part=part: [*map(import_module, part)] for part in (names[:1], names[1:]))
+        assert Job(few).wait(60)
+        assert looked_at(names[0])
+        (tmp_path / "vitrine_toy_more.py").write_text("", encoding="utf-8")
+        assert Job(lambda on_progress: [many(on_progress), import_module("vitrine_toy_more")]).wait(60)
+        assert not looked_at(names[0])
+        assert not looked_at(names[-1])
+    finally:
+        gc.unfreeze()
+        for name in (*names, "vitrine_toy_more"):
+            sys.modules.pop(name, None)

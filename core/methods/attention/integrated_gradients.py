@@ -22,7 +22,8 @@ from core.methods.masking.masking import even_grid
 
 # Rank correlation of the patches with those of four times as many steps: 1.00 for the bundled ViTs, 0.96 for a CNN.
 STEPS = 16
-BATCH = 4
+# Points at once. A larger picture keeps a core busy alone, and who wants to stop waits for the backward pass of all.
+BATCH, SMALL = 4, 128
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +72,12 @@ def integrated_gradients(
     along = torch.from_numpy((places + 1) / 2).to(image)[:, None, None, None]
     shares_of_path = torch.from_numpy(weights / 2).to(image)[:, None, None, None]
     total = torch.zeros_like(image)
-    for start in range(0, steps, BATCH):  # a few at once: the memory of a backward pass grows with them
-        points = torch.lerp(baseline, image, along[start : start + BATCH]).requires_grad_()
+    batch = BATCH if max(image.shape[-2:]) < SMALL else 1
+    for start in range(0, steps, batch):
+        points = torch.lerp(baseline, image, along[start : start + batch]).requires_grad_()
         with torch.enable_grad():
             (gradients,) = torch.autograd.grad(_score(module, points, target, direction).sum(), points)
-        total += (shares_of_path[start : start + BATCH] * gradients).sum(dim=0, keepdim=True)
+        total += (shares_of_path[start : start + batch] * gradients).sum(dim=0, keepdim=True)
     shares = ((image - baseline) * total).sum(dim=1)[0].double().cpu().numpy()
     require_finite("The gradients along the path", shares)
     added = float(ends[0] - ends[1])

@@ -23,13 +23,17 @@ _HUBER_DELTA = 1.0
 
 @dataclass
 class DenoisingErrors:
-    """The network at work: packs (sample, prompt) pairs into full batches and counts."""
+    """The network at work: packs (sample, prompt) pairs into full batches and counts.
+
+    `order`: (samples,) which of the drawn samples each one is. Its noise goes with it.
+    """
 
     denoise: Denoiser
     latent: Tensor
     alphas_cumprod: np.ndarray
     plan: Plan
     batch_size: int
+    order: np.ndarray
     calls: int = 0
     batches: int = 0
     _noise: dict[int, Tensor] = field(default_factory=dict)
@@ -65,7 +69,8 @@ class DenoisingErrors:
 
     def _sample_noise(self, sample: int) -> Tensor:
         # A seed for each sample, drawn on the CPU: the same noise on every device and for every size of batch.
-        generator = torch_generator(int(published_stream("noise of a draw", self.plan.seed, sample).integers(2**62)))
+        drawn = int(self.order[sample])
+        generator = torch_generator(int(published_stream("noise of a draw", self.plan.seed, drawn).integers(2**62)))
         return torch.randn(self.latent.shape, generator=generator).to(self.latent.device)
 
     def _errors(self, samples: np.ndarray, batch: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:

@@ -14,8 +14,9 @@ spaced steps reach both ends for every number of them (Li et al.'s code does whe
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -23,6 +24,8 @@ from torch import Tensor
 from core.errors import ConfigError, CoreError
 from core.finite import require_finite
 from core.methods.diffusion.denoising_error import Denoiser, DenoisingErrors
+from core.methods.diffusion.elimination import Pruned, look, ranking
+from core.methods.diffusion.forecast import DifferenceCovariance, Forecast, fitting_covariance
 from core.methods.diffusion.sampling_plan import (
     Objective,
     Plan,
@@ -36,15 +39,6 @@ from core.notebook import Drawn
 
 # Calls after which a classification is reported, if they fill a batch: some seconds of the bundled pipeline on a CPU.
 _MOST_UNSEEN = 500
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pruned:
-    """A prompt that was eliminated: after which sample, and with which p-value (None at the end of a stage)."""
-
-    prompt: int
-    sample: int
-    p_value: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +58,8 @@ class Classification(Drawn):
         seconds: spent so far, all included.
         steps: samples of a prompt that stays to the end.
         finished: nothing is left to do.
+        planned: (steps,) time steps of all samples in the order of use, also of those that were not reached.
+        expected, deviation: (samples, prompts) of the foretold mean error over all samples, where prompts leave by it.
     """
 
     noise_error: np.ndarray
@@ -78,6 +74,9 @@ class Classification(Drawn):
     seconds: float
     steps: int
     finished: bool = False
+    planned: np.ndarray | None = None
+    expected: np.ndarray | None = None
+    deviation: np.ndarray | None = None
 
     @property
     def step(self) -> int:
@@ -108,7 +107,7 @@ class Classification(Drawn):
         if objective in (None, self.objective):
             return (*self.alive, *(each.prompt for each in reversed(self.pruned)))
         scores = self.scores(objective)
-        return _ranking(scores[~np.isnan(scores).any(axis=1)], range(scores.shape[1]))
+        return ranking(scores[~np.isnan(scores).any(axis=1)], range(scores.shape[1]))
 
 
 def classify(
@@ -120,6 +119,7 @@ def classify(
     *,
     batch_size: int = 64,
     begin: Classification | None = None,
+    covariance: DifferenceCovariance | None = None,
 ) -> Generator[Classification, None, Classification]:
     """Compare `prompts` sample by sample and eliminate the worst; yields after every look and returns the last state.
 
@@ -132,6 +132,8 @@ def classify(
             Only its `usable_steps` are drawn.
         batch_size: latents in a forward pass. It never changes the result; running out of GPU memory halves it.
         begin: a classification of the same plan, prompts and latent that was stopped, to go on with.
+        covariance: what was learned of the pipeline, for a forecast of its noise error; without it all samples are
+            taken to tell as much.
 
     Raises:
         ConfigError: there is no prompt, `begin` is another classification, or no time step mixes image and noise.
@@ -145,7 +147,10 @@ def classify(
     if not len(usable):
         raise ConfigError("No time step of the schedule mixes image and noise.", "Check the scheduler's betas.")
     samples = usable[sample_time_steps(plan, len(usable))]
-    bench = DenoisingErrors(denoise, latent, np.asarray(alphas_cumprod, dtype=np.float64), plan, batch_size)
+    forecast = _forecast(plan, samples, len(alphas_cumprod), prompts, covariance)
+    order = np.arange(len(samples)) if forecast is None else forecast.order
+    samples = samples[order]
+    bench = DenoisingErrors(denoise, latent, np.asarray(alphas_cumprod, dtype=np.float64), plan, batch_size, order)
     noise_error = np.full((len(samples), prompts), np.nan, dtype=np.float32)
     reconstruction_error = noise_error.copy()
     weights = reconstruction_weights(plan, samples, len(alphas_cumprod))
@@ -159,6 +164,8 @@ def classify(
         noise_error[:done], reconstruction_error[:done] = begin.noise_error, begin.reconstruction_error
         alive, pruned = begin.alive, list(begin.pruned)
         bench.calls, bench.batches = begin.calls, begin.batches
+        if forecast is not None:
+            forecast.add(begin.scores())
 
     def classification(finished: bool) -> Classification:
         return Classification(
@@ -174,24 +181,34 @@ def classify(
             seconds=spent + time.perf_counter() - began,
             steps=len(samples),
             finished=finished,
+            planned=samples,
+            **_told(forecast),
         )
 
     while done < len(samples) and (len(alive) > 1 or not done):
-        until = next_report(plan, done, len(samples), max(1, max(_MOST_UNSEEN, bench.batch_size) // len(alive)))
+        patience = max(1, max(_MOST_UNSEEN, bench.batch_size) // len(alive))
+        until = next_report(plan, done, len(samples), patience, len(alive))
         bench.measure(samples, range(done, until), sorted(alive), noise_error, reconstruction_error)
         measured = noise_error[done:until, list(alive)], reconstruction_error[done:until, list(alive)]
         if not all(np.isfinite(errors).all() for errors in measured):
             raise CoreError("The network's predictions are not numbers.", "Compute in fp32.")
-        done = until
         scores = noise_error if plan.objective == "noise" else reconstruction_error * weights[:, None]
-        alive, leaving = _look(plan, scores[:done], alive)
+        if forecast is not None:
+            forecast.add(scores[done:until])
+        done = until
+        alive, leaving = look(plan, scores[:done], alive, forecast)
         pruned += leaving
         yield classification(finished=done == len(samples) or len(alive) == 1)
     return classification(finished=True)
 
 
 def replay(
-    noise_error: np.ndarray, reconstruction_error: np.ndarray, time_steps: np.ndarray, plan: Plan, steps: int
+    noise_error: np.ndarray,
+    reconstruction_error: np.ndarray,
+    time_steps: np.ndarray,
+    plan: Plan,
+    steps: int,
+    covariance: DifferenceCovariance | None = None,
 ) -> Classification:
     """The classification that `plan` would have run, from errors that were measured before: no network is asked.
 
@@ -200,8 +217,9 @@ def replay(
 
     Args:
         noise_error, reconstruction_error: (samples, prompts); numbers at least where the classification will look.
-        time_steps: (samples,) of the samples.
+        time_steps: (samples,) of the samples; a forecast needs those that were not reached too (`planned`).
         steps: time steps of the schedule.
+        covariance: as for `classify`.
 
     Returns:
         The last state. Its `calls` are those that the plan needs; it took no batches and no time.
@@ -210,22 +228,35 @@ def replay(
         ConfigError: the plan looks where nothing was measured.
     """
     most, prompts = plan.most_samples, noise_error.shape[1]
-    weights = reconstruction_weights(plan, time_steps, steps)
+    time_steps = time_steps[:most]
+    forecast = _forecast(plan, time_steps, steps, prompts, covariance)
+    if forecast is not None:
+        missing = [(0, max(0, len(time_steps) - len(noise_error))), (0, 0)]
+        noise_error, reconstruction_error = (
+            np.pad(errors[: len(time_steps)], missing, constant_values=np.nan)[forecast.order]
+            for errors in (noise_error, reconstruction_error)
+        )
+        time_steps = time_steps[forecast.order]
+    noise_error, reconstruction_error = noise_error[:most], reconstruction_error[:most]
+    weights = reconstruction_weights(plan, time_steps[: len(noise_error)], steps)
     scores = noise_error if plan.objective == "noise" else reconstruction_error * weights[:, None]
     seen = np.zeros((min(most, len(scores)), prompts), dtype=bool)
     alive: tuple[int, ...] = tuple(range(prompts))
     pruned: list[Pruned] = []
     done = 0
     while done < most and (len(alive) > 1 or not done):
-        until = next_look(plan, done, most)
+        until = next_look(plan, done, most, len(alive))
         if len(scores) < until or np.isnan(scores[done:until, list(alive)]).any():
             raise ConfigError(
                 f"The plan goes to sample {until}, but not every prompt that is left was measured until there.",
                 "Replay fewer samples, or record the full grid.",
             )
         seen[done:until, list(alive)] = True
+        known = np.where(seen[:until], scores[:until], np.nan)
+        if forecast is not None:
+            forecast.add(known[done:])
         done = until
-        alive, leaving = _look(plan, np.where(seen[:done], scores[:done], np.nan), alive)
+        alive, leaving = look(plan, known, alive, forecast)
         pruned += leaving
     nothing = np.float32(np.nan)
     return Classification(
@@ -241,71 +272,52 @@ def replay(
         seconds=0.0,
         steps=most,
         finished=True,
+        planned=time_steps,
+        **_told(forecast),
     )
-
-
-def paired_p_value(differences: np.ndarray) -> float:
-    """Two-sided p-value of the paired t-test that `differences` (samples,) have mean zero.
-
-    Identical scores give 1 (the statistic would be 0/0), a constant difference 0.
-    """
-    from scipy.stats import t as student
-
-    require_finite("The differences", differences)
-    count, mean = len(differences), float(np.mean(differences, dtype=np.float64))
-    deviation = float(np.std(differences, ddof=1, dtype=np.float64)) if count > 1 else np.nan
-    if count < 2 or (deviation == 0 and mean == 0):
-        return 1.0
-    if deviation == 0:
-        return 0.0
-    return float(2 * student.sf(abs(mean) / (deviation / np.sqrt(count)), count - 1))
 
 
 def excess_error(classification: Classification) -> tuple[np.ndarray, np.ndarray]:
     """By how much each prompt's error is above the leader's, after every sample.
 
+    Where prompts leave by a forecast, it is what was foretold of the mean over all samples: those that tell most come
+    first, and what they say alone would be too much.
+
     Returns:
         mean: (samples, prompts) of the paired differences so far, as shares of the leader's mean error; NaN after a
             prompt has left.
         half_width: (samples, prompts) of the 95 % interval of that mean by Student's t, which knows nothing of the
-            leader having been chosen by the same samples; NaN for the first sample.
+            leader having been chosen by the same samples; NaN for the first sample. Of a forecast, 1.96 deviations.
     """
     from scipy.stats import t as student
 
     scores = classification.scores().astype(np.float64)
-    differences = scores - scores[:, [classification.predicted]]
+    leader = [classification.predicted]
+    unit = max(float(scores[:, leader].mean()), 1e-12)
+    if classification.expected is not None and classification.deviation is not None:
+        mean = classification.expected - classification.expected[:, leader]
+        half_width = 1.96 * np.hypot(classification.deviation, classification.deviation[:, leader])
+        return mean / unit, half_width / unit
+    differences = scores - scores[:, leader]
     counts = np.arange(1, len(scores) + 1, dtype=np.float64)[:, None]
     mean = np.cumsum(differences, axis=0) / counts
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.maximum(np.cumsum(differences**2, axis=0) / counts - mean**2, 0) * counts / (counts - 1)
         half_width = student.ppf(0.975, counts - 1) * np.sqrt(variance / counts)
-    unit = max(float(scores[:, classification.predicted].mean()), 1e-12)
     return mean / unit, half_width / unit
 
 
-def _look(plan: Plan, scores: np.ndarray, alive: Sequence[int]) -> tuple[tuple[int, ...], list[Pruned]]:
-    """Compare the prompts after the samples `scores` (samples, prompts): who stays, the best first, and who leaves."""
-    ranked = _ranking(scores, alive)
-    leaving = _leaving(plan, scores, ranked, len(scores))
-    gone = {each.prompt for each in leaving}
-    return tuple(each for each in ranked if each not in gone), leaving
+def _forecast(
+    plan: Plan, time_steps: np.ndarray, steps: int, prompts: int, covariance: DifferenceCovariance | None
+) -> Forecast | None:
+    """A forecast of samples in the order in which they are drawn, where prompts leave by it."""
+    if plan.pruning != "forecast":
+        return None
+    return Forecast(time_steps, steps, prompts, fitting_covariance(covariance, plan))
 
 
-def _ranking(scores: np.ndarray, among: Sequence[int]) -> tuple[int, ...]:
-    """`among`, the smallest mean score first; all of them have been in every sample."""
-    means = np.nanmean(scores[:, list(among)], axis=0, dtype=np.float64)
-    return tuple(among[index] for index in np.lexsort((np.asarray(among), means)))
-
-
-def _leaving(plan: Plan, scores: np.ndarray, alive: tuple[int, ...], done: int) -> list[Pruned]:
-    """Who leaves now, the worst last; `alive` is ranked."""
-    if plan.pruning == "stages":
-        keeps = dict(zip(plan.stage_samples, plan.stage_keeps, strict=True)).get(done)
-        return [Pruned(prompt=each, sample=done, p_value=None) for each in reversed(alive[keeps:])] if keeps else []
-    if plan.pruning == "none" or done < plan.least_samples:
-        return []
-    best, *others = alive
-    values = [(each, paired_p_value(scores[:, each] - scores[:, best])) for each in others]
-    return [
-        Pruned(prompt=each, sample=done, p_value=value) for each, value in reversed(values) if value < plan.threshold
-    ]
+def _told(forecast: Forecast | None) -> dict[str, Any]:
+    """What a classification tells of it so far."""
+    if forecast is None:
+        return {}
+    return {"expected": forecast.expected.copy(), "deviation": forecast.deviation.copy()}

@@ -11,11 +11,14 @@ from core.errors import ShapeError
 from core.intervals import wilson_interval
 from core.methods.accuracy.confusion import Accuracy
 from core.methods.diffusion.diffusion_classifier import Classification, replay
+from core.methods.diffusion.forecast import DifferenceCovariance
 from core.methods.diffusion.sampling_plan import Plan
 from core.notebook import Drawn
 
 # p-values under which a prompt is eliminated, from hasty to patient.
 THRESHOLDS = (0.2, 0.05, 0.01, 2e-3, 1e-4)
+# Shares of answers unlike the full grid's that a forecast may give.
+ERROR_RATES = (0.05, 0.015, 2e-3)
 MOST_BUDGETS = 60
 
 
@@ -68,6 +71,8 @@ def trail(classification: Classification) -> tuple[np.ndarray, np.ndarray]:
     # A prompt that is still measured has been in every sample before, so NaN lasts from where it left.
     sums = np.cumsum(scores, axis=0, dtype=np.float64)
     leaders = np.nanargmin(sums, axis=1)
+    # By a forecast the winner need not have the smallest sum of those samples that were measured.
+    leaders[-1] = classification.predicted
     calls = np.cumsum((~np.isnan(scores)).sum(axis=1))
     rest = classification.steps - len(scores)
     return np.append(leaders, np.full(rest, leaders[-1])), np.append(calls, np.full(rest, calls[-1]))
@@ -96,7 +101,8 @@ def budget_curve(labels: np.ndarray, leaders: np.ndarray, calls: np.ndarray) -> 
 
 
 def replayed_plans(plan: Plan, prompts: int) -> tuple[Plan, ...]:
-    """The plan itself, then its t-test at several thresholds, then stages: half of the prompts, then a quarter."""
+    """The plan, then its forecast and its t-test at several rates, then stages: half of the prompts, then a quarter."""
+    forecasts = [replace(plan, pruning="forecast", error_rate=rate) for rate in ERROR_RATES]
     tests = [replace(plan, pruning="t_test", threshold=threshold) for threshold in THRESHOLDS]
     if plan.sampling == "staged" or plan.pruning == "stages":
         stages = [replace(plan, pruning="stages")]
@@ -108,17 +114,26 @@ def replayed_plans(plan: Plan, prompts: int) -> tuple[Plan, ...]:
             (max(1, prompts // 2), max(1, prompts // 4), 1),
         )
         stages = [replace(plan, pruning="stages", stage_samples=ends, stage_keeps=keeps)]
-    return tuple(dict.fromkeys((plan, *tests, *stages)))
+    return tuple(dict.fromkeys((plan, *forecasts, *tests, *stages)))
 
 
-def replay_all(grids: Sequence[Classification], labels: np.ndarray, plan: Plan, steps: int) -> Replayed:
+def replay_all(
+    grids: Sequence[Classification],
+    labels: np.ndarray,
+    plan: Plan,
+    steps: int,
+    covariance: DifferenceCovariance | None = None,
+) -> Replayed:
     """One plan on classifications whose full grid was measured.
 
     Args:
         grids: unpruned, one an image.
         steps: time steps of the schedule.
+        covariance: what was learned of the pipeline, for a forecast.
     """
-    found = [replay(grid.noise_error, grid.reconstruction_error, grid.time_steps, plan, steps) for grid in grids]
+    found = [
+        replay(grid.noise_error, grid.reconstruction_error, grid.time_steps, plan, steps, covariance) for grid in grids
+    ]
     unpruned = replace(plan, pruning="none", samples=plan.most_samples)
     whole = [replay(grid.noise_error, grid.reconstruction_error, grid.time_steps, unpruned, steps) for grid in grids]
     said = np.array([classification.predicted for classification in found])
@@ -140,6 +155,8 @@ def plan_words(plan: Plan) -> str:
         return "no pruning"
     if plan.pruning == "t_test":
         return f"t-test, p < {plan.threshold:g}"
+    if plan.pruning == "forecast":
+        return f"forecast, at most {100 * plan.error_rate:g} % unlike"
     stages = ", ".join(
         f"{keep} after {sample}" for sample, keep in zip(plan.stage_samples, plan.stage_keeps, strict=True)
     )
