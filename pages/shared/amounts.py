@@ -15,7 +15,7 @@ def amount_input(
     zero: str,
     *,
     key: str,
-    most: int,
+    most: int | None,
     step: int = 1,
     help: str = "",
     in_address: bool = False,
@@ -24,13 +24,14 @@ def amount_input(
     """A number from 1 to `most`, or 0 where the field is empty.
 
     Args:
+        most: None for any.
         start: what stands in the field at first; 0 is an empty one.
         zero: what an empty field stands for, which it says in these words.
         in_address: whether the amount is kept in the address, as `key`; there 0 is the empty field.
     """
     field = f"{key}_typed" if in_address else key
     if in_address:
-        asked = whole_number(remembered(key, str(start), always=False), most + 1)
+        asked = whole_number(remembered(key, str(start), always=False), (most or 999_999_999) + 1)
         st.session_state[field] = (start if asked is None else asked) or None
         options["on_change"] = lambda: remember(key, str(st.session_state[field] or 0))
     elif field not in st.session_state:
