@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.models.checkpoint import read_card
+from core.models.card import read_card
 from core.paths import BUNDLED, CHECKOUT
 from pages.shared.glossary import explained, word_list
 

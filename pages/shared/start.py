@@ -1,25 +1,84 @@
 """What is on the page before it is there: grey bars, and the slow imports, which the first visitor waits for in sight.
 
-They begin when the server starts. Importing torch, transformers and scikit-learn takes most of the time between the
-first request to a fresh server and its first picture; without this the browser shows an empty page meanwhile.
+Importing PyTorch takes most of the time between the first request to a fresh server and its first picture. A page that
+opens with results that are part of Vitrine (`first_results`) does without, and the imports wait until it is on the
+screen: Python does one thing at a time. For any other page they begin when it is asked for, and for nobody soon after
+the start.
 """
 
 from __future__ import annotations
 
 import gc
 import importlib
+import threading
+import time
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import streamlit as st
 
-HEAVY = ("torch", "pages.shared.cache", "pages.shared.pickers")
+from pages.shared.free_memory import few_arenas
+
+# Pages that open without what is heavy, by their addresses.
+WITHOUT_TORCH = ("attention",)
+LIGHT = ("pages.navigation", "pages.shared.pickers", "pages.shared.export", "pages.attention.parts")
+HEAVY = ("torch", "core.methods.anatomy.anatomy")
+# So long after the start, or after a page was drawn, nobody seems to be waiting for anything.
+QUIET_S = 2.0
+_LONGEST_RUN_S = 20.0
+
+
+class _Start:
+    """When the heavy imports begin: as soon as somebody waits for them, else when nobody waits for anything."""
+
+    def __init__(self) -> None:
+        self.wanted = threading.Event()
+        self.quiet_at = time.monotonic() + QUIET_S
+
+    def wait(self) -> None:
+        while (left := self.quiet_at - time.monotonic()) > 0:
+            if self.wanted.wait(left):
+                return
+
+
+_start = _Start()
 
 
 @cache
 def heavy_imports() -> Future[None]:
-    """The imports, running in a thread of their own since the first call."""
+    """The imports, in a thread of their own: the light ones since the first call, the heavy ones when it is time."""
+    few_arenas()
+    _start.quiet_at = time.monotonic() + QUIET_S
     return ThreadPoolExecutor(1, thread_name_prefix="imports").submit(_import)
+
+
+class Visits:
+    """ASGI middleware: the heavy imports begin, or wait, as soon as a page is asked for, not when its script runs."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        headers = dict(scope.get("headers") or ()) if scope["type"] == "http" else {}
+        if b"text/html" in headers.get(b"accept", b"") and scope.get("method") == "GET":
+            if scope.get("path", "").strip("/") in WITHOUT_TORCH:
+                _start.quiet_at = time.monotonic() + _LONGEST_RUN_S
+            else:
+                _start.wanted.set()
+        await self.app(scope, receive, send)
+
+
+@contextmanager
+def imports_later() -> Iterator[None]:
+    """A page that does without the heavy imports is drawn meanwhile, and for a moment the browser is left to it."""
+    _start.quiet_at = time.monotonic() + _LONGEST_RUN_S
+    try:
+        yield
+    finally:
+        _start.quiet_at = time.monotonic() + QUIET_S
 
 
 def page_style() -> None:
@@ -66,6 +125,7 @@ def page_style() -> None:
 def wait_for_imports() -> None:
     """Return when the pages can be run; until then, say what is going on."""
     imports = heavy_imports()
+    _start.wanted.set()
     if not imports.done():
         with st.spinner("Starting: loading PyTorch, once after the server starts …", show_time=True):
             imports.result()
@@ -73,6 +133,9 @@ def wait_for_imports() -> None:
 
 
 def _import() -> None:
+    for name in LIGHT:
+        importlib.import_module(name)
+    _start.wait()
     for name in HEAVY:
         importlib.import_module(name)
     # Streamlit looks for garbage after every run of a page. Modules are none, and looking through these took 0.12 s
