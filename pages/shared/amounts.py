@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from pages.shared.address import remember, remembered, whole_number
+from pages.shared.foreign import plain
 
 
 def amount_input(
@@ -45,7 +46,7 @@ def amount_input(
         step=step,
         key=field,
         placeholder=zero,
-        help="\n\n".join(part for part in (help, f"Empty: {zero}.") if part),
+        help="\n\n".join(part for part in (help, f"Empty: {plain(zero)}.") if part),
         **options,
     )
     return 0 if typed is None else int(typed)
