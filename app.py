@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 
 from core.paths import CHECKOUT
 from pages.shared.browser import BrowserCookie
-from pages.shared.start import heavy_imports
+from pages.shared.start import Visits, heavy_imports
 
 heavy_imports()
-app = st.App(CHECKOUT / "pages" / "navigation.py", middleware=[Middleware(BrowserCookie)])
+app = st.App(CHECKOUT / "pages" / "navigation.py", middleware=[Middleware(BrowserCookie), Middleware(Visits)])

@@ -12,19 +12,21 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from functools import wraps
 from threading import Barrier
-from typing import Literal, TypeVar
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
 from core.errors import ConfigError
 from core.files import write_json
 from core.paths import settings_file
 
-Precision = Literal["fp32", "bf16", "fp16"]
-DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+if TYPE_CHECKING:  # imported by who computes: pages show what is known already before PyTorch is there
+    import torch
+    from torch import Tensor, nn
 
+Precision = Literal["fp32", "bf16", "fp16"]
+
+Arguments = ParamSpec("Arguments")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -46,6 +48,8 @@ def pick_device(name: str = "auto") -> torch.device:
     Raises:
         ConfigError: there is no such device on this machine.
     """
+    import torch
+
     wish = name if name != "auto" else wished_device()
     if wish != "auto":
         return _checked(wish)
@@ -81,6 +85,8 @@ def choose_device(name: str) -> None:
 
 def known_devices() -> tuple[str, ...]:
     """Every device of this machine by name, the fastest first; the last is "cpu"."""
+    import torch
+
     gpus = tuple(f"cuda:{index}" for index in range(torch.cuda.device_count())) if torch.cuda.is_available() else ()
     mps = ("mps",) if torch.backends.mps.is_available() else ()
     return (*(("cuda",) if gpus else ()), *(gpus if len(gpus) > 1 else ()), *mps, "cpu")
@@ -88,6 +94,8 @@ def known_devices() -> tuple[str, ...]:
 
 def _checked(name: str) -> torch.device:
     """The device called `name`, if this machine has it."""
+    import torch
+
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -103,11 +111,15 @@ def _checked(name: str) -> torch.device:
 
 
 def _cuda_count() -> int:
+    import torch
+
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def device_of(module: object) -> torch.device:
     """Where a module lives: the device of its first parameter or buffer; the CPU for what has neither."""
+    import torch
+
     first = _first_tensor(module)
     return torch.device("cpu") if first is None else first.device
 
@@ -122,6 +134,8 @@ def as_input_of(module: object, images: Tensor) -> Tensor:
 
 def _first_tensor(module: object) -> Tensor | None:
     """The first floating-point parameter or buffer of a module; None where there is none."""
+    from torch import nn
+
     if not isinstance(module, nn.Module):
         return None
     tensors = itertools.chain(module.parameters(), module.buffers())
@@ -130,12 +144,16 @@ def _first_tensor(module: object) -> Tensor | None:
 
 def weights_dtype(module: nn.Module, device: torch.device) -> torch.dtype:
     """The format in which a model's weights are kept for inference: fp16 for large ones on a CUDA GPU, else fp32."""
+    import torch
+
     count = sum(parameter.numel() for parameter in module.parameters())
     return torch.float16 if device.type == "cuda" and count > LARGE_PARAMETERS else torch.float32
 
 
 def device_title(name: str) -> str:
     """A device in words, a GPU with its free memory: "NVIDIA L4 (cuda:0), 21 of 22 GiB free"."""
+    import torch
+
     device = pick_device(name)
     if device.type == "cuda":
         free, total = (size / 2**30 for size in torch.cuda.mem_get_info(device))
@@ -154,11 +172,15 @@ class Streams:
 
     def __init__(self, device: torch.device | None) -> None:
         """device: None to have a plain loop anyway."""
+        import torch
+
         self._threads = torch.get_num_threads()
         self.count = min(self._threads, MOST_STREAMS) if device is not None and device.type == "cpu" else 1
         self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Streams:
+        import torch
+
         if self.count > 1:
             barrier = Barrier(self.count)
 
@@ -192,6 +214,28 @@ def send(tensor: Tensor, device: torch.device) -> Tensor:
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
     """Mixed precision on `device`: weights stay fp32, matrix products run in `precision`."""
+    import torch
+
     if precision == "fp32":
         return nullcontext()
-    return torch.autocast(device.type, dtype=DTYPES[precision])
+    return torch.autocast(device.type, dtype=dtype_of(precision))
+
+
+def dtype_of(precision: str) -> torch.dtype:
+    """The format of "fp32", "bf16" or "fp16"."""
+    import torch
+
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+
+def inference(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """`torch.inference_mode` around a function whose module is imported without PyTorch."""
+
+    @wraps(function)
+    def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        import torch
+
+        with torch.inference_mode():
+            return function(*args, **kwargs)
+
+    return run

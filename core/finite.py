@@ -6,11 +6,14 @@ it. The exception is `core.methods.precision.agreement`, where numbers that leav
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
-from torch import Tensor
 
 from core.errors import NotFiniteError
+
+if TYPE_CHECKING:  # what is known of arrays must not wait for torch
+    from torch import Tensor
 
 WEIGHTS = "Check the model's weights, or compute in fp32."
 
@@ -24,10 +27,11 @@ def require_finite(name: str, values: np.ndarray | Tensor, remedy: str = WEIGHTS
     Raises:
         NotFiniteError: some are NaN or infinite; says how many, and where the first one is.
     """
-    finite = torch.isfinite(values) if isinstance(values, Tensor) else np.isfinite(values)
+    # Of a tensor, a sum of finite numbers may not be finite: each is asked.
+    finite = values.isfinite() if hasattr(values, "isfinite") else np.isfinite(values)
     if bool(finite.all()):
         return
-    found = ~(finite.detach().cpu().numpy() if isinstance(finite, Tensor) else finite)
+    found = ~(finite.detach().cpu().numpy() if hasattr(finite, "detach") else finite)
     first = tuple(int(index) for index in np.argwhere(found)[0]) if found.ndim else ()
     raise NotFiniteError(
         f"{name} of shape {tuple(found.shape)}: {int(found.sum()):,} of {found.size:,} are not numbers "

@@ -16,9 +16,10 @@ from core.paths import ASSETS
 from pages.components.page_keys.page_keys import page_keys
 from pages.shared.address import renew_address, tidy_address
 from pages.shared.errors import PageEnd, Stopped, guard
+from pages.shared.free_memory import give_back
 from pages.shared.layout import page_path
 from pages.shared.results import forget_changed_data
-from pages.shared.start import page_style, wait_for_imports
+from pages.shared.start import WITHOUT_TORCH, imports_later, page_style, wait_for_imports
 
 
 class Entry(NamedTuple):
@@ -96,7 +97,16 @@ def main() -> None:
     sections = {title: [streamlit_page(entry) for entry in entries] for title, entries in SECTIONS.items()}
     chosen = st.navigation(sections, position="top")
     page_style()
-    wait_for_imports()
+    if (chosen.url_path or HOME) in WITHOUT_TORCH:
+        with imports_later():
+            draw(chosen)
+    else:
+        wait_for_imports()
+        draw(chosen)
+
+
+def draw(chosen: st.Page) -> None:
+    """The page that was asked for."""
     renew_address()
     tidy_address()
     with guard():
@@ -106,6 +116,7 @@ def main() -> None:
     with suppress(PageEnd, Stopped):
         chosen.run()
     page_keys()
+    give_back()
 
 
 if __name__ == "__main__":  # a page that asks for the order imports this file

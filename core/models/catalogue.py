@@ -7,6 +7,7 @@ Beside the rows of `bundled_models` and `published_models`, `find_model` underst
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -103,9 +104,11 @@ def _at_size(spec: ModelSpec, size: int) -> ModelSpec:
 
 
 def _run_spec(name: str) -> ModelSpec:
-    finished = {path.parent.parent.name for path in runs_root().glob("*/model/card.json")}
-    # Membership in a listing, so that no path is built from the name.
-    if name not in finished:
+    # Membership in a listing, so that no path is built from the name. A list of many runs asks for each of them: what
+    # lies in the others is looked at only to name them.
+    root = runs_root()
+    if not (root.is_dir() and name in os.listdir(root) and (root / name / "model" / "card.json").is_file()):
+        finished = {path.parent.parent.name for path in root.glob("*/model/card.json")}
         raise UnknownNameError("finished run", name, finished)
     return _location_spec(f"run:{name}", Source(kind="run", location=name), runs_root() / name / "model")
 

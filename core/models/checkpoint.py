@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,38 +12,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from core.configs import from_dict
 from core.errors import MissingWeightsError
-from core.json_files import read_json
+from core.models.card import ModelCard, read_card
 from core.models.families import OWN_FAMILIES, Family, build_family
 from core.models.transfer import TransferConfig, build_transfer
 
+__all__ = ["FAMILIES", "ModelCard", "build", "load_model", "read_card", "save_model", "stored_weights"]
 FAMILIES: dict[str, Family] = {**OWN_FAMILIES, "transfer": Family(build_transfer, TransferConfig)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelCard:
-    """How a trained model of ours came to be, and what was measured on it.
-
-    Attributes:
-        labels_seen: by data set, what a model of images and texts has been told about; its `classes` are empty.
-        prompt: of a model that draws, how it was told of a class, with {} for the class.
-    """
-
-    family: str
-    title: str
-    config: dict[str, Any]
-    classes: tuple[str, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    dataset: str
-    recipe: str
-    command: str
-    date: str
-    metrics: dict[str, Any] = field(default_factory=dict)
-    history: list[dict[str, Any]] = field(default_factory=list)
-    labels_seen: dict[str, list[str]] = field(default_factory=dict)
-    prompt: str = ""
 
 
 def build(family: str, config: dict[str, Any]) -> nn.Module:
@@ -65,17 +40,6 @@ def save_model(folder: Path, model: nn.Module, card: ModelCard) -> None:
     weights = {name: tensor.cpu().contiguous() for name, tensor in stored_weights(model).items()}
     save_file(weights, folder / "model.safetensors")
     (folder / "card.json").write_text(json.dumps(asdict(card), indent=1) + "\n", encoding="utf-8")
-
-
-def read_card(folder: Path) -> ModelCard:
-    """The card of a model folder."""
-    try:
-        values = read_json(folder / "card.json")
-    except (OSError, ValueError) as error:  # bytes that are no text are a ValueError too
-        raise MissingWeightsError(f"{folder.name} holds no readable card.json ({error}).") from error
-    if not isinstance(values, dict):
-        raise MissingWeightsError(f"{folder.name} holds no readable card.json (not a JSON object).")
-    return from_dict(ModelCard, values)
 
 
 def load_model(folder: Path) -> nn.Module:

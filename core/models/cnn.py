@@ -20,7 +20,7 @@ from core.models.model_folder import WEIGHT_FILES
 from core.models.spec import Network
 from core.models.state_dict import fill, read_state_dict, without_root
 from core.models.torchvision_weights import cached_weights, convolutional_builders, fetch_weights, find_weights
-from core.models.trace import Untraceable
+from core.models.untraceable import Untraceable
 
 # What torchvision's families call their last convolutional stage.
 _STAGES = ("layer4", "features", "trunk_output", "conv5", "layers", "inception5b", "Mixed_7c")

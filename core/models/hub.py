@@ -42,10 +42,15 @@ def check_repository(repository: str) -> str:
 
 def cached_model(repository: str) -> Path | None:
     """The folder of a model that the local Hub cache holds completely, else None; never asks the network."""
+    from huggingface_hub import constants
+
+    # Most of what the catalogue names is not there, and to say so the rest of the library need not be imported.
+    if not Path(constants.HF_HUB_CACHE, f"models--{check_repository(repository).replace('/', '--')}").is_dir():
+        return None
     from huggingface_hub import try_to_load_from_cache
 
     for config in (PIPELINE_CONFIG, OPEN_CLIP_CONFIG, "config.json"):
-        found = try_to_load_from_cache(check_repository(repository), config)
+        found = try_to_load_from_cache(repository, config)
         if isinstance(found, str):
             folder = Path(found).parent
             return folder if weight_files(folder) else None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.data.transforms import Normalisation, Preprocessing
-from core.models.checkpoint import load_model, read_card
+from core.models.card import preprocessing_of, read_card
+from core.models.checkpoint import load_model
 from core.models.spec import Network
 
 
@@ -19,8 +19,6 @@ def load_own(folder: str | Path) -> Network:
     card = read_card(folder)
     return Network(
         module=load_model(folder),
-        preprocessing=Preprocessing(
-            size=int(card.config["image_size"]), normalisation=Normalisation(mean=tuple(card.mean), std=tuple(card.std))
-        ),
+        preprocessing=preprocessing_of(card),
         classes=tuple(card.classes),
     )

@@ -140,6 +140,10 @@ class LoadedModel:
         return self.network.module
 
     @property
+    def preprocessing(self) -> Preprocessing:
+        return self.network.preprocessing
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """Class names in logit order; empty for a backbone without a head."""
         return self.network.classes

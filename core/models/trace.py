@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from core.errors import IncompatibleError, NotOfferedError, ShapeError
+from core.errors import IncompatibleError, ShapeError
 from core.finite import require_finite
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Pooling = Literal["class_token", "mean"]
-Array = TypeVar("Array", np.ndarray, Tensor)
+Array = TypeVar("Array", np.ndarray, "Tensor")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,7 +45,7 @@ def readout(matrix: Array, reading: Reading, prefix_tokens: int) -> Array:
     """
     if isinstance(reading, Mixture):
         weights: Array = reading.weights  # type: ignore[assignment]
-        if isinstance(weights, Tensor):
+        if not isinstance(weights, np.ndarray):
             weights = weights.to(matrix)
         return (weights[..., None, :] @ matrix)[..., 0, :]
     return matrix[..., 0, :] if reading == "class_token" else matrix[..., prefix_tokens:, :].mean(-2)
@@ -102,22 +103,6 @@ class Traceable(Protocol):
     def trace(self, images: Tensor) -> Trace: ...
 
 
-class Untraceable(nn.Module):
-    """A network whose attention cannot be looked at: `hasattr(module, "trace")` is false, and asking says why.
-
-    Attributes:
-        lacks_attention: the reason, as the end of a sentence.
-    """
-
-    lacks_attention: str
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("trace", "last_tokens", "trace_pair"):
-            reason = self.lacks_attention or "it has no attention layers"
-            raise NotOfferedError(f"The attention of this model cannot be shown: {reason}.", "Choose another model.")
-        return super().__getattr__(name)
-
-
 def check_trace(trace: Trace, depth: int) -> Trace:
     """Return `trace` if it holds `depth` proper attention maps.
 
@@ -129,6 +114,8 @@ def check_trace(trace: Trace, depth: int) -> Trace:
         NotFiniteError: a map holds values that are not numbers.
         ShapeError: a map is not square over the tokens, or unsigned rows do not sum to 1.
     """
+    import torch
+
     given = sum(weights is not None for weights in trace.attention)
     if given != depth or len(trace.attention) != depth:
         raise IncompatibleError(

@@ -21,10 +21,11 @@ from core.models.image_processor import read_preprocessing
 from core.models.model_folder import read_config
 from core.models.spec import Network, for_channels
 from core.models.tokenizer_check import check_tokenizer
-from core.models.trace import Trace, Untraceable
+from core.models.trace import Trace
 from core.models.transformers_trial import adapt
 from core.models.transformers_vision import TransformersViT
 from core.models.transformers_vit import load_pretrained
+from core.models.untraceable import Untraceable
 
 
 class TransformersClip(Untraceable):

@@ -28,7 +28,8 @@ from core.models.reading import (
     gradient_shares,
     pooling_weights,
 )
-from core.models.trace import Reading, Trace, Untraceable, check_trace
+from core.models.trace import Reading, Trace, check_trace
+from core.models.untraceable import Untraceable
 from core.seeding import stream_seed, torch_generator
 
 _CLASS_TOKENS = ("cls_token", "class_embedding", "class_token")

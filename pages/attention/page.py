@@ -31,8 +31,8 @@ from pages.components.keys import component_key
 from pages.shared.address import remember, remembered, whole_number
 from pages.shared.cache import (
     data_uri,
+    described_model,
     display_photo,
-    loaded_model,
     logits_of,
     maps_of,
     reader_name,
@@ -62,7 +62,7 @@ chosen = at_chosen_size(name)
 with bar[2]:
     input_popover(name, chosen, picture)
 name = chosen
-model = loaded_model(name)
+model = described_model(name)
 attends = not model.spec.lacks("attention")
 classifies = not model.spec.lacks("classifier")
 
@@ -75,11 +75,11 @@ def looked_at() -> AttentionView:
 
 def maps_view(name: str, picture: Picture, key: str, **options: Any) -> None:
     """The component for one model and one photo; `options` as it takes them."""
-    maps, model = maps_of(name, picture.digest, picture.image), loaded_model(name)
+    maps, model = maps_of(name, picture.digest, picture.image), described_model(name)
 
     def address(*, as_seen: bool) -> str:
         photo = display_photo(model, picture.digest, picture.image, as_seen=as_seen)
-        return data_uri(photo, f"{picture.digest}/{photo.shape}/{model.network.preprocessing}")
+        return data_uri(photo, f"{picture.digest}/{photo.shape}/{model.preprocessing}")
 
     attention_view(
         address(as_seen=False),
@@ -88,7 +88,7 @@ def maps_view(name: str, picture: Picture, key: str, **options: Any) -> None:
         packed_of(name, picture.digest, picture.image),
         title=picture.title,
         reader=reader_name(maps),
-        side=model.network.preprocessing.size,
+        side=model.preprocessing.size,
         key=key,
         **options,
     )
@@ -157,7 +157,7 @@ def draw(shown: ViewPart, *, columns: int) -> None:
 def explanations_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
     view = class_choice(view)
     methods = explanations_for(model.spec)
-    columns = st.columns(3)
+    columns = st.columns(3, vertical_alignment="bottom")
     fusion = columns[0].segmented_control(
         "Rollout: heads",
         FUSIONS,  # ours: written in the source
@@ -216,7 +216,7 @@ def draw_sides(view: AttentionView, shown: ViewPart, sides: tuple[Picture, Pictu
     columns = st.columns(3)
     models = (name, view.other if view.beside == "Another model" else name)
     for column, place, each, side in zip(columns, ("first", "second"), models, sides, strict=False):
-        maps, seen = maps_of(each, side.digest, side.image), loaded_model(each).network.preprocessing
+        maps, seen = maps_of(each, side.digest, side.image), described_model(each).preprocessing
         part = seen_of(side.photo.size, seen, split_view(side.key)[1])
         with column:
             maps_view(

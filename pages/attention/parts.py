@@ -21,9 +21,9 @@ from core.methods.attention.explanations import explanations_for
 from core.methods.attention.rollout import rollout_to
 from pages.components.attention.packing import PackedMaps, pack
 from pages.shared.cache import (
+    described_model,
     display_photo,
     explanation_of,
-    loaded_model,
     logits_of,
     maps_of,
     reader_name,
@@ -40,7 +40,7 @@ CELL = 72  # of the mosaic, in pixels
 def mosaic_of(name: str, digest: str, cell: int, mass: float, _image: Image.Image) -> np.ndarray:
     """The picture of every layer and head; below 1, of the patches that hold this `mass` of each."""
     maps = readout_maps(maps_of(name, digest, _image))
-    photo = display_photo(loaded_model(name), digest, _image)
+    photo = display_photo(described_model(name), digest, _image)
     masks = masses(maps, mass) if mass < 1 else None
     return mosaic(photo, maps, cell=cell, signed=maps_of(name, digest, _image).signed, masks=masks)
 
@@ -62,7 +62,7 @@ def map_of(view: AttentionView, picture: Picture) -> np.ndarray:
 def look_part(view: AttentionView, picture: Picture) -> ViewPart:
     """The map on the photo, the mosaic it is chosen from, and the film's numbers."""
     maps, values = maps_of(view.model, picture.digest, picture.image), map_of(view, picture)
-    photo = display_photo(loaded_model(view.model), picture.digest, picture.image, as_seen=view.as_seen)
+    photo = display_photo(described_model(view.model), picture.digest, picture.image, as_seen=view.as_seen)
     arrays = {
         "map": values,
         "readout": readout_maps(maps),
@@ -84,7 +84,7 @@ def look_part(view: AttentionView, picture: Picture) -> ViewPart:
 
 def explanations_part(view: AttentionView, picture: Picture) -> ViewPart:
     """A heat map for every method that suits the model."""
-    model = loaded_model(view.model)
+    model = described_model(view.model)
     photo = display_photo(model, picture.digest, picture.image)
     pictures, captions, arrays = {}, {}, {}
     for method in explanations_for(model.spec):
@@ -100,8 +100,8 @@ def explanations_part(view: AttentionView, picture: Picture) -> ViewPart:
 
 def distance_part(view: AttentionView, picture: Picture) -> ViewPart:
     """How far every head looks, and how spread its attention is."""
-    maps, model = maps_of(view.model, picture.digest, picture.image), loaded_model(view.model)
-    size = model.network.preprocessing.size
+    maps, model = maps_of(view.model, picture.digest, picture.image), described_model(view.model)
+    size = model.preprocessing.size
     distances, entropy = attention_distance(maps, size / maps.grid[0]), attention_entropy(maps)
     layer, head = np.divmod(np.arange(distances.size), maps.heads)
     return ViewPart(
@@ -120,7 +120,7 @@ def distance_part(view: AttentionView, picture: Picture) -> ViewPart:
 
 def predictions_part(view: AttentionView, picture: Picture) -> ViewPart:
     """The likeliest classes; nothing for a backbone without a head."""
-    model = loaded_model(view.model)
+    model = described_model(view.model)
     if model.spec.lacks("classifier"):
         return ViewPart()
     logits = logits_of(view.model, picture.digest, picture.image)
@@ -146,26 +146,28 @@ def compare_part(view: AttentionView, picture: Picture, other: Picture) -> ViewP
         else:
             values = np.abs(readout_maps(maps_of(name, side.digest, side.image))[-1]).mean(axis=0)
         # Shares per unit of area, so that 64 patches and 256 patches can share one scale.
-        sides.append((values / values.sum() * values.size, display_photo(loaded_model(name), side.digest, side.image)))
+        sides.append(
+            (values / values.sum() * values.size, display_photo(described_model(name), side.digest, side.image))
+        )
     scale = (0.0, max(scale_of(density)[1] for density, _ in sides))
     pictures, captions, arrays = {}, {}, {}
     for place, name, side, (density, photo) in zip(("first", "second"), names, (picture, other), sides, strict=True):
         pictures[place], arrays[f"density_{place}"] = overlay(photo, density, scale=scale), density
         peak = f"at its peak {density.max():.1f}× an even spread"
-        captions[place] = f"{loaded_model(name).spec.title} – {side.title}; {peak}"
+        captions[place] = f"{described_model(name).spec.title} – {side.title}; {peak}"
     shown = ViewPart(pictures=pictures, captions=captions, arrays=arrays, table=as_table(arrays))
     return shown.beside(_model_difference(names, picture, sides)) if two_models else shown
 
 
 def _model_difference(names: tuple[str, str], picture: Picture, sides: list[tuple[np.ndarray, np.ndarray]]) -> ViewPart:
     # Models cut the photo differently: compare the part that both see.
-    shares = shared_part(picture.image.size, [loaded_model(name).network.preprocessing for name in names])
+    shares = shared_part(picture.image.size, [described_model(name).preprocessing for name in names])
     common = [centre(density, share) for (density, _), share in zip(sides, shares, strict=True)]
     distances, titles = [], []
     for name in names:
-        maps, model = maps_of(name, picture.digest, picture.image), loaded_model(name)
+        maps, model = maps_of(name, picture.digest, picture.image), described_model(name)
         distances.append(attention_distance(maps, 100 / maps.grid[0]))
-        titles.append(f"{model.spec.title} ({model.network.preprocessing.size} px)")
+        titles.append(f"{model.spec.title} ({model.preprocessing.size} px)")
     figure = plot_attention_distance(distances, titles, image_size=100)
     figure.update_yaxes(title="mean attention distance (% of the side)")
     return ViewPart(

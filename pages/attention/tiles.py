@@ -6,7 +6,7 @@ import numpy as np
 
 from core.figures.overlay import mosaic, overlay
 from core.methods.attention.attention import readout_maps
-from pages.shared.cache import display_photo, explanation_of, loaded_model, maps_of, rollout_of
+from pages.shared.cache import described_model, display_photo, explanation_of, maps_of, rollout_of
 from pages.shared.foreign import plain
 from pages.shared.pickers import Picture
 from pages.shared.tiles import SMALL, Tiles, eye, square, tile
@@ -21,9 +21,9 @@ TOUR = (
 def last_layer(picture: Picture) -> None:
     """The mean of all heads."""
     name = eye()
-    photo = display_photo(loaded_model(name), picture.digest, picture.image)
+    photo = display_photo(described_model(name), picture.digest, picture.image)
     last = np.abs(readout_maps(maps_of(name, picture.digest, picture.image))[-1])
-    text = f"What {plain(loaded_model(name).spec.title)} looks at in its last layer."
+    text = f"What {plain(described_model(name).spec.title)} looks at in its last layer."
     tile(square(overlay(photo, last.mean(axis=0))), "Attention", text, "attention")
 
 
@@ -31,7 +31,7 @@ def heads(picture: Picture) -> None:
     """The end of the mosaic."""
     name = eye()
     maps = maps_of(name, picture.digest, picture.image)
-    photo = display_photo(loaded_model(name), picture.digest, picture.image)
+    photo = display_photo(described_model(name), picture.digest, picture.image)
     grid = mosaic(photo, readout_maps(maps)[-maps.heads :], cell=72, signed=maps.signed)
     tile(square(grid), "Layers and heads", "The last layers (rows) and every head (columns).", "attention")
 
@@ -39,16 +39,16 @@ def heads(picture: Picture) -> None:
 def rollout(picture: Picture) -> None:
     """All layers together."""
     name = eye()
-    photo = display_photo(loaded_model(name), picture.digest, picture.image)
+    photo = display_photo(described_model(name), picture.digest, picture.image)
     values = rollout_of(name, picture.digest, "mean", 0.0, True, picture.image)[-1]
     tile(square(overlay(photo, values)), "Rollout", "Attention followed back through all layers.", "attention")
 
 
 def relevance(picture: Picture) -> None:
     """What spoke for the predicted class."""
-    photo = display_photo(loaded_model(SMALL), picture.digest, picture.image)
+    photo = display_photo(described_model(SMALL), picture.digest, picture.image)
     values = explanation_of(SMALL, picture.digest, "relevance", None, picture.image)
-    text = f"What spoke for the class that {plain(loaded_model(SMALL).spec.title)} predicts."
+    text = f"What spoke for the class that {plain(described_model(SMALL).spec.title)} predicts."
     tile(square(overlay(photo, values)), "Relevance", text, "attention")
 
 

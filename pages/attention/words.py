@@ -12,7 +12,7 @@ from core.methods.attention.attention import AttentionMaps, Fusion, attention_ma
 from core.methods.attention.rollout import rollout_to
 from core.models.catalogue import MODELS
 from core.models.weights import availability
-from pages.shared.cache import loaded_model, logits_of, maps_of, reader_name
+from pages.shared.cache import described_model, logits_of, maps_of, reader_name
 from pages.shared.pickers import Picture
 from pages.shared.views import AttentionView
 
@@ -21,7 +21,7 @@ _HEADLINE_MASS = 0.6
 
 def attention_sentence(view: AttentionView, picture: Picture) -> str:
     """What the model says, and how concentrated the map on the screen is."""
-    model = loaded_model(view.model)
+    model = described_model(view.model)
     if model.spec.lacks("attention") and model.spec.lacks("classifier"):
         return f"{model.spec.title} has neither attention nor a classifier: there is nothing to explain."
     if model.spec.lacks("attention"):
@@ -66,5 +66,5 @@ def second_opinion(picture: Picture, opinion: str = "efficientnet_lite0") -> str
 
 
 def _prediction(name: str, picture: Picture) -> str:
-    best = top_predictions(logits_of(name, picture.digest, picture.image), loaded_model(name).classes, count=1)[0]
+    best = top_predictions(logits_of(name, picture.digest, picture.image), described_model(name).classes, count=1)[0]
     return f"{short_label(best.label)} {best.probability:.0%}"

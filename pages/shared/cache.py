@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,21 +29,22 @@ from core.errors import CoreError
 from core.figures.overlay import to_data_uri
 from core.methods.accuracy.predictions import predict_logits
 from core.methods.accuracy.targets import pick_target
-from core.methods.anatomy.anatomy import Anatomy, anatomy
 from core.methods.anatomy.positional import Measure, PositionalSimilarity, positional_similarity
 from core.methods.attention.attention import AttentionMaps, Fusion, attention_maps
 from core.methods.attention.explanations import find_explanation
 from core.methods.attention.rollout import rollout_maps
-from core.models.catalogue import find_model
-from core.models.input_size import resized, split_size
-from core.models.spec import LoadedModel
+from core.models.catalogue import MODELS, find_model
+from core.models.input_size import largest_size, patch_of, resized, split_size
+from core.models.spec import LoadedModel, ModelSpec
 from core.models.trace import reader_name as name_of_reader
 from core.models.weights import load
 from pages.shared.results import shared
 from pages.shared.work import LOOK_S, current_job
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # they need PyTorch, which is not waited for where nothing is computed
     from torch import nn
+
+    from core.methods.anatomy.anatomy import Anatomy
 
 # How long somebody waits for a model that another session uses.
 PATIENCE_S = 120
@@ -80,6 +82,44 @@ def _look_up(*_: object) -> None:
 def loaded_model(name: str) -> LoadedModel:
     """The model called `name`, ready to use under its lock, on the device that was chosen for this machine."""
     return _loaded(name, str(pick_device()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DescribedModel:
+    """What is said of a model, and shown of a photo for it, without computing.
+
+    Attributes:
+        step: its input sizes, in pixels, are multiples of it; 0 for a network that takes its own size alone.
+        largest: input size.
+    """
+
+    name: str
+    preprocessing: Preprocessing
+    classes: tuple[str, ...]
+    step: int
+    largest: int
+
+    @property
+    def spec(self) -> ModelSpec:
+        return find_model(self.name) if split_size(self.name)[0] in MODELS else loaded_model(self.name).spec
+
+
+@shared(lambda name: f"Loading {find_model(name).title} …", most=64, comes_with=True)
+def described_model(name: str) -> DescribedModel:
+    """The model called `name` in words: it is loaded unless that is known already.
+
+    Raises:
+        CoreError: it cannot be loaded.
+    """
+    network = loaded_model(name).network
+    step = patch_of(network)
+    return DescribedModel(
+        name=name,
+        preprocessing=network.preprocessing,
+        classes=network.classes,
+        step=step,
+        largest=largest_size(network) if step else network.preprocessing.size,
+    )
 
 
 # How many wait for a model, by its name, to show somebody the first of what they asked.
@@ -135,9 +175,11 @@ def square_photo(digest: str, preprocessing: Preprocessing, _image: Image.Image)
     return np.asarray(crop_to_square(_image, preprocessing))
 
 
-def display_photo(model: LoadedModel, digest: str, image: Image.Image, *, as_seen: bool = False) -> np.ndarray:
+def display_photo(
+    model: LoadedModel | DescribedModel, digest: str, image: Image.Image, *, as_seen: bool = False
+) -> np.ndarray:
     """What to draw maps on: the model's view at screen resolution, or at its own resolution (`as_seen`)."""
-    return square_photo(digest, display_preprocessing(model.network.preprocessing, image, as_seen=as_seen), image)
+    return square_photo(digest, display_preprocessing(model.preprocessing, image, as_seen=as_seen), image)
 
 
 def maps_of(name: str, digest: str, image: Image.Image) -> AttentionMaps:
@@ -147,7 +189,7 @@ def maps_of(name: str, digest: str, image: Image.Image) -> AttentionMaps:
 
 
 # A ViT-L/16 leaves 60 MB of maps behind.
-@shared("Following the attention …", most=12)
+@shared("Following the attention …", most=12, comes_with=True)
 def _maps(name: str, digest: str, _image: Image.Image) -> AttentionMaps:
     return _fresh_maps(name, _image)
 
@@ -164,7 +206,7 @@ def _fresh_maps(name: str, image: Image.Image) -> AttentionMaps:
         return attention_maps(model.module, to_batch([image], model.network.preprocessing))
 
 
-@shared("Asking the model …", most=256)
+@shared("Asking the model …", most=256, comes_with=True)
 def logits_of(name: str, digest: str, _image: Image.Image) -> np.ndarray:
     """(classes,) logits of one photo."""
     with in_use(name) as model:
@@ -180,7 +222,7 @@ def rollout_of(
     return rollout_maps(maps_of(name, digest, _image), fusion=fusion, discard_ratio=discard_ratio, residual=residual)
 
 
-@shared(lambda _, __, method, *___: f"{find_explanation(method).title} …", most=128)
+@shared(lambda _, __, method, *___: f"{find_explanation(method).title} …", most=128, comes_with=True)
 def explanation_of(name: str, digest: str, method: str, class_index: int | None, _image: Image.Image) -> np.ndarray:
     """One explanation method's (rows, columns) map; `class_index` None explains the predicted class."""
     explanation = find_explanation(method)
@@ -196,6 +238,8 @@ def explanation_of(name: str, digest: str, method: str, class_index: int | None,
 @shared("Counting parameters …", most=16)
 def anatomy_of(name: str) -> Anatomy:
     """The parameters of a model by place and role."""
+    from core.methods.anatomy.anatomy import anatomy
+
     return anatomy(loaded_model(name).module)
 
 

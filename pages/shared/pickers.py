@@ -13,7 +13,7 @@ from core.models.spec import Capability, ModelSpec
 from core.models.weights import Availability, availability, fetch, resolve
 from core.runs.store import list_runs
 from pages.shared.address import remember, remembered
-from pages.shared.cache import loaded_model
+from pages.shared.cache import described_model, loaded_model
 from pages.shared.errors import PageEnd, guard, show_error
 from pages.shared.foreign import literal, plain
 from pages.shared.picture_picker import UPLOAD_TYPES, chosen_pictures, image_picker, pictures_picker
@@ -213,7 +213,7 @@ def _is_ready(name: str, state: Availability) -> bool:
         if name.partition(":")[0] in ("run", "folder"):
             _forget_if_changed(name)
         try:
-            loaded_model(name)
+            described_model(name)
         except CoreError as error:
             show_error(error)
             return False

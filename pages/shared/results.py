@@ -29,6 +29,7 @@ import streamlit as st
 from core.paths import data_root
 from core.reports import OnProgress
 from pages.shared.errors import Stopped
+from pages.shared.first_results import first_result
 from pages.shared.work import Job, current_job, is_stopped, refuse_if_stopped, watched, with_progress
 
 __all__ = ["Shared", "SharedResults", "Stopped", "shared", "with_progress"]
@@ -99,10 +100,17 @@ class Shared(Generic[Arguments, Result]):
     """A function whose results are kept for all sessions; see `shared`."""
 
     def __init__(
-        self, function: Callable[Arguments, Result], text: str | Callable[..., str], most: int, *, stays_stopped: bool
+        self,
+        function: Callable[Arguments, Result],
+        text: str | Callable[..., str],
+        most: int,
+        *,
+        stays_stopped: bool,
+        comes_with: bool,
     ) -> None:
         update_wrapper(self, function)
-        self.function, self.text, self.most, self.stays_stopped = function, text, most, stays_stopped
+        self.function, self.text, self.most = function, text, most
+        self.stays_stopped, self.comes_with = stays_stopped, comes_with
         self.name = f"{function.__module__}.{function.__qualname__}"
         self.signature = inspect.signature(function)
         self.reports = "on_progress" in self.signature.parameters
@@ -116,7 +124,7 @@ class Shared(Generic[Arguments, Result]):
         key, results = self.key(*args, **kwargs), self.results
         token = self.token(key) if self.stays_stopped and current_job() is None else ""
         # What ended all the same before it heard of the stop is not followed by the next long computation of the page.
-        for result in () if is_stopped(token) else results.get(key):
+        for result in () if is_stopped(token) else self.kept(key):
             return result
         text = self.text if isinstance(self.text, str) else self.text(*args, **kwargs)
 
@@ -135,7 +143,14 @@ class Shared(Generic[Arguments, Result]):
 
     def known(self, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result | None:
         """The result if it is kept; nothing is computed."""
-        return next(iter(self.results.get(self.key(*args, **kwargs))), None)
+        return next(iter(self.kept(self.key(*args, **kwargs))), None)
+
+    def kept(self, key: Key) -> list[Result]:
+        """The result in a list, or an empty one: what was computed, or came with Vitrine."""
+        found = self.results.get(key)
+        if not found and self.comes_with and (found := first_result(self.name, key)):
+            self.results.put(key, found[0])
+        return found
 
     def token(self, key: Key) -> str:
         """What is told by it stays stopped."""
@@ -162,7 +177,7 @@ class Shared(Generic[Arguments, Result]):
 
 
 def shared(
-    text: str | Callable[..., str], *, most: int = 64, stays_stopped: bool = True
+    text: str | Callable[..., str], *, most: int = 64, stays_stopped: bool = True, comes_with: bool = False
 ) -> Callable[[Callable[Arguments, Result]], Shared[Arguments, Result]]:
     """Keep what the function returns for all sessions; two that ask the same at once wait for one computation.
 
@@ -170,10 +185,24 @@ def shared(
         text: what the bar says, or a function of the same arguments that returns it.
         most: results that are kept.
         stays_stopped: until somebody goes on with it; otherwise a click begins it, and begins it anew.
+        comes_with: some of the results are part of Vitrine: see `pages.shared.first_results`.
     """
-    return lambda function: Shared(function, text, most, stays_stopped=stays_stopped)
+
+    def keep(function: Callable[Arguments, Result]) -> Shared[Arguments, Result]:
+        made = Shared(function, text, most, stays_stopped=stays_stopped, comes_with=comes_with)
+        if comes_with:
+            _COME_WITH.append(made)
+        return made
+
+    return keep
 
 
+def kept_first() -> dict[tuple[str, Key], Any]:
+    """What is kept now of the functions some of whose results are part of Vitrine, by function and key."""
+    return {(each.name, key): found for each in _COME_WITH for key, found in each.results.found.items()}
+
+
+_COME_WITH: list[Shared[Any, Any]] = []
 _STORES: dict[str, SharedResults] = {}
 # What models and data sets of people's own looked like when they were last used.
 _STAMPS: dict[str, Hashable] = {}

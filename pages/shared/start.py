@@ -1,25 +1,84 @@
 """What is on the page before it is there: grey bars, and the slow imports, which the first visitor waits for in sight.
 
-They begin when the server starts. Importing torch, transformers and scikit-learn takes most of the time between the
-first request to a fresh server and its first picture; without this the browser shows an empty page meanwhile.
+Importing PyTorch takes most of the time between the first request to a fresh server and its first picture. A page that
+opens with results that are part of Vitrine (`first_results`) does without, and the imports wait until it is on the
+screen: Python does one thing at a time. For any other page they begin when it is asked for, and for nobody soon after
+the start.
 """
 
 from __future__ import annotations
 
 import gc
 import importlib
+import threading
+import time
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import streamlit as st
 
-HEAVY = ("torch", "pages.shared.cache", "pages.shared.pickers")
+from pages.shared.free_memory import few_arenas
+
+# Pages that open without what is heavy, by their addresses.
+WITHOUT_TORCH = ("attention",)
+LIGHT = ("pages.navigation", "pages.shared.pickers", "pages.shared.export", "pages.attention.parts")
+HEAVY = ("torch", "core.methods.anatomy.anatomy")
+# So long after the start, or after a page was drawn, nobody seems to be waiting for anything.
+QUIET_S = 2.0
+_LONGEST_RUN_S = 20.0
+
+
+class _Start:
+    """When the heavy imports begin: as soon as somebody waits for them, else when nobody waits for anything."""
+
+    def __init__(self) -> None:
+        self.wanted = threading.Event()
+        self.quiet_at = time.monotonic() + QUIET_S
+
+    def wait(self) -> None:
+        while (left := self.quiet_at - time.monotonic()) > 0:
+            if self.wanted.wait(left):
+                return
+
+
+_start = _Start()
 
 
 @cache
 def heavy_imports() -> Future[None]:
-    """The imports, running in a thread of their own since the first call."""
+    """The imports, in a thread of their own: the light ones since the first call, the heavy ones when it is time."""
+    few_arenas()
+    _start.quiet_at = time.monotonic() + QUIET_S
     return ThreadPoolExecutor(1, thread_name_prefix="imports").submit(_import)
+
+
+class Visits:
+    """ASGI middleware: the heavy imports begin, or wait, as soon as a page is asked for, not when its script runs."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        headers = dict(scope.get("headers") or ()) if scope["type"] == "http" else {}
+        if b"text/html" in headers.get(b"accept", b"") and scope.get("method") == "GET":
+            if scope.get("path", "").strip("/") in WITHOUT_TORCH:
+                _start.quiet_at = time.monotonic() + _LONGEST_RUN_S
+            else:
+                _start.wanted.set()
+        await self.app(scope, receive, send)
+
+
+@contextmanager
+def imports_later() -> Iterator[None]:
+    """A page that does without the heavy imports is drawn meanwhile, and for a moment the browser is left to it."""
+    _start.quiet_at = time.monotonic() + _LONGEST_RUN_S
+    try:
+        yield
+    finally:
+        _start.quiet_at = time.monotonic() + QUIET_S
 
 
 def page_style() -> None:
@@ -27,8 +86,9 @@ def page_style() -> None:
 
     A style and nothing else: it takes no room of its own, and goes by itself, whatever a page does in between. The last
     element of every page is `page_keys`; a page that ends in an exception has none. The same style gives the letters of
-    primary buttons and of chosen options the contrast that white has not on the dark theme's colour, and sets
-    a page's pickers two by two on a phone.
+    primary buttons and of chosen options the contrast that white has not on the dark theme's colour, gives segments the
+    height of other controls, so that the labels of a row stand on one line, and on a phone sets a page's pickers two by
+    two, keeps a `control_strip` in one row, and makes headings small enough for a picture below them.
     """
     st.html(
         """<style>
@@ -40,7 +100,20 @@ def page_style() -> None:
         @keyframes vitrine-wait { from { opacity: .25 } to { opacity: .6 } }
         button[kind^="primary"]:not(:disabled) *, [data-testid="stMultiSelect"] [data-tag],
         [data-testid="stMultiSelect"] [data-tag] * { color: light-dark(#FFFFFF, #0B1118) !important }
+        [data-testid="stButtonGroup"] [data-variant="segmented_control"] { min-height: 2.5rem }
+        [data-testid="stButtonGroup"] [role]:has(> [data-variant="pills"]) {
+          min-height: calc(2.5rem + 6px); align-items: center }
         @media (max-width: 640px) {
+          [data-testid="stMainBlockContainer"] { padding-top: 4.2rem }
+          [data-testid="stMarkdownContainer"] h3 { font-size: 1.3rem; padding: .2rem 0 }
+          [data-testid="stMarkdownContainer"] h3 small { font-size: .95rem }
+          [data-testid="stMarkdownContainer"] h4 { font-size: 1.05rem; padding-top: 0 }
+          [class*="st-key-strip_"] [data-testid="stHorizontalBlock"] { flex-wrap: nowrap !important; overflow-x: auto;
+            padding: 3px; margin: -3px; scrollbar-width: thin }
+          [class*="st-key-strip_"] [data-testid="stHorizontalBlock"] > * { flex: 0 0 auto !important;
+            width: max-content !important; min-width: 9.5rem !important }
+          [class*="st-key-strip_"] [role="radiogroup"] { flex-wrap: nowrap !important; overflow-x: auto }
+          [class*="st-key-strip_"] [role="radiogroup"] > * { flex-shrink: 0 }
           [data-testid="stHorizontalBlock"]:has(> * > * > * > [data-testid="stPopover"]):not(:has(img, .js-plotly-plot,
             [data-testid="stElementContainer"]:not([class*="_drop"]) [data-testid^="stBidi"]))
             > [data-testid="stColumn"] { min-width: calc(50% - .5rem) !important } }
@@ -52,6 +125,7 @@ def page_style() -> None:
 def wait_for_imports() -> None:
     """Return when the pages can be run; until then, say what is going on."""
     imports = heavy_imports()
+    _start.wanted.set()
     if not imports.done():
         with st.spinner("Starting: loading PyTorch, once after the server starts …", show_time=True):
             imports.result()
@@ -59,6 +133,9 @@ def wait_for_imports() -> None:
 
 
 def _import() -> None:
+    for name in LIGHT:
+        importlib.import_module(name)
+    _start.wait()
     for name in HEAVY:
         importlib.import_module(name)
     # Streamlit looks for garbage after every run of a page. Modules are none, and looking through these took 0.12 s

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from core.figures.theme import Figure
 from core.methods.attention.attention import Direction, Fusion
-from core.methods.masking.masking import Fill, Strategy
+
+if TYPE_CHECKING:  # it needs PyTorch
+    from core.methods.masking.masking import Fill, Strategy
 
 Tab = Literal["Explanations", "Attention distance", "Predictions", "Compare"]
 MapKind = Literal["attention", "rollout"]
 Beside = Literal["Another model", "Another image"]
 ComparedMap = Literal["Last-layer attention", "Rollout"]
-Removal = Strategy | Literal["hand"]
+Removal: TypeAlias = "Strategy | Literal['hand']"
 
 
 @dataclass(frozen=True, kw_only=True)

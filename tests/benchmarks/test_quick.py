@@ -102,6 +102,7 @@ IN_A_BROWSER = {
     "first_paint": "pages",
     "image_plane": "gestures",
     "latency": "key_to_picture_ms",
+    "memory": "growth",
     "operators_browser": "sides_px",
 }
 ELSEWHERE = {"training", "gpu"}

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core.device import DTYPES
+from core.device import dtype_of
 from core.errors import IncompatibleError, UnknownNameError
 from core.methods.precision import precision_probe
 from core.methods.precision.agreement import agreement
@@ -71,11 +71,11 @@ def test_a_cast_is_a_copy_in_the_format(name: str) -> None:
     module, chosen = tiny(), FORMATS[name]
     before = {key: value.clone() for key, value in module.state_dict().items()}
     copied = cast(module, chosen, CPU)
-    assert {parameter.dtype for parameter in copied.parameters()} == {DTYPES[chosen.weights]}
+    assert {parameter.dtype for parameter in copied.parameters()} == {dtype_of(chosen.weights)}
     assert parameter_bytes(copied) * (2 if chosen.weights != "fp32" else 1) == parameter_bytes(module)
     images = torch.rand(4, 3, 12, 12)
     logits = forward(copied, images, chosen)()
-    assert logits.dtype == DTYPES[chosen.computes]
+    assert logits.dtype == dtype_of(chosen.computes)
     result = agreement(logits_in(module, images, FORMATS["fp32"]), logits_in(copied, images, chosen))
     assert (result.max_difference.max() == 0) == (name == "fp32")
     # A few roundings of a few products: some times the spacing of the format.

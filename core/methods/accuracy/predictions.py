@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from core.device import as_input_of
+from core.device import as_input_of, inference
 from core.finite import require_finite
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,7 @@ def top_predictions(logits: np.ndarray, classes: tuple[str, ...], count: int = 5
     ]
 
 
-@torch.inference_mode()
+@inference
 def predict_logits(module: nn.Module, images: Tensor) -> np.ndarray:
     """(batch, classes) float32.
 

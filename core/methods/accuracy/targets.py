@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-
-from core.device import as_input_of
+from core.device import as_input_of, inference
 from core.finite import require_finite
-from core.models.trace import Trace
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from core.models.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Target:
     reference: Tensor | None = None
 
 
-@torch.inference_mode()
+@inference
 def pick_target(module: nn.Module, image: Tensor, class_index: int | None = None, *, classifier: bool = True) -> Target:
     """What to explain about `image` (1, channels, height, width): the given class, the predicted one, its embedding."""
     image = as_input_of(module, image)
@@ -40,9 +42,11 @@ def pick_target(module: nn.Module, image: Tensor, class_index: int | None = None
     return Target(class_index=class_index)
 
 
-@torch.inference_mode()
+@inference
 def target_confidence(module: nn.Module, images: Tensor, target: Target) -> Tensor:
     """(batch,) in [0, 1] (or [-1, 1]): the class's probability, or the cosine with the reference embedding."""
+    import torch
+
     images = as_input_of(module, images)
     if target.class_index is not None:
         logits = module(images).float()
@@ -62,5 +66,7 @@ def trace_score(trace: Trace, target: Target) -> Tensor:
     if target.class_index is not None:
         assert trace.logits is not None
         return trace.logits[:, target.class_index]
-    direction = torch.nn.functional.normalize(trace.embedding.detach(), dim=1)
+    from torch.nn.functional import normalize
+
+    direction = normalize(trace.embedding.detach(), dim=1)
     return (trace.embedding * direction).sum(dim=1)

@@ -7,17 +7,18 @@ arXiv:2104.14294, and its `visualize_attention.py` (attention mass).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from core.device import as_input_of
+from core.device import as_input_of, inference
 from core.errors import ShapeError
 from core.finite import require_finite
 from core.models.trace import Mixture, Reading, reading_of, readout
 from core.notebook import Drawn
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 Fusion = Literal["mean", "max", "min"]
 Direction = Literal["to", "from"]
@@ -61,9 +62,11 @@ class AttentionMaps(Drawn):
         return self.grid[0] * self.grid[1]
 
 
-@torch.inference_mode()
+@inference
 def attention_maps(module: nn.Module, image: Tensor) -> AttentionMaps:
     """Run one image, (1, channels, height, width), and keep the attention of every layer."""
+    import torch
+
     if len(image) != 1:
         raise ShapeError(f"Expected one image, got a batch of {len(image)}.")
     trace = module.trace(as_input_of(module, image))  # type: ignore[operator]

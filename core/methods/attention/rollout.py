@@ -13,17 +13,18 @@ normalised, and half of the identity is added to half of the result: there, A an
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from core.device import Precision, as_input_of, autocast
 from core.errors import ConfigError
 from core.finite import require_finite
 from core.methods.attention.attention import AttentionMaps, Fusion, fuse_heads
 from core.models.trace import readout
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 def attention_rollout(
@@ -142,6 +143,8 @@ def rollout_batch(module: nn.Module, images: Tensor, *, precision: Precision = "
     instead of a product of matrices: only one row of the product is ever needed, and multiplying from the last
     layer backwards, that row is a vector. `precision` is that of the network; the product is fp32.
     """
+    import torch
+
     images = as_input_of(module, images)
     with torch.inference_mode(), autocast(images.device, precision):
         trace = getattr(module, "trace_mean", module.trace)(images)  # type: ignore[operator]

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.device import DTYPES, autocast
+from core.device import autocast, dtype_of
 from core.errors import CoreError, IncompatibleError, UnknownNameError
 from core.methods.anatomy.anatomy import text_tensors
 from core.methods.precision.timing import Conditions, Latencies, TimedRun, conditions, interleaved_runs
@@ -53,7 +53,7 @@ class NumberFormat:
 def _format(
     name: str, title: str, weights: Literal["fp32", "bf16", "fp16"], inner: Literal["bf16", "fp16"] | None = None
 ) -> NumberFormat:
-    info = torch.finfo(DTYPES[inner or weights])
+    info = torch.finfo(dtype_of(inner or weights))
     return NumberFormat(
         name=name, title=title, weights=weights, autocast=inner, spacing=float(info.eps), largest=float(info.max)
     )
@@ -181,7 +181,7 @@ def find_format(name: str) -> NumberFormat:
 
 def cast(module: nn.Module, number_format: NumberFormat, device: torch.device) -> nn.Module:
     """A copy of `module` on `device` with its weights in the format; the module itself stays what it is."""
-    return copy.deepcopy(module).to(device, DTYPES[number_format.weights]).eval()
+    return copy.deepcopy(module).to(device, dtype_of(number_format.weights)).eval()
 
 
 def forward(module: nn.Module, images: Tensor, number_format: NumberFormat) -> Callable[[], Tensor]:
@@ -190,7 +190,7 @@ def forward(module: nn.Module, images: Tensor, number_format: NumberFormat) -> C
     The pass raises `IncompatibleError` where the network cannot compute in the format.
     """
     device = next(module.parameters()).device
-    fixed = images.to(device, DTYPES[number_format.weights])
+    fixed = images.to(device, dtype_of(number_format.weights))
 
     def work() -> Tensor:
         try:
@@ -302,7 +302,7 @@ def probe(
     """
     base = min(_milliseconds(reference, device) for _ in range(2))
     if device.type == "cpu":
-        factor = _kernel_factor(DTYPES[number_format.computes])
+        factor = _kernel_factor(dtype_of(number_format.computes))
         if base * factor > pass_budget_s * 1e3 and factor > TOLERATED_FACTOR:
             return Probe(pass_ms=base * factor, factor=factor, measured=False)
     pass_ms = _milliseconds(reduced, device)

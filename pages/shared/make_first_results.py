@@ -1,0 +1,83 @@
+"""Compute the results that come with Vitrine, and write them down: python -m pages.shared.make_first_results
+
+They are all that the first run of these pages asks of the functions that have some: see `pages.shared.first_results`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
+
+from core.paths import CHECKOUT
+from pages.shared.first_results import FILE, INDEX, Key, ignored, label, line_of
+from pages.shared.results import forget_everything, kept_first
+
+# Whose first pictures these are.
+PAGES = ("attention",)
+
+
+def computed() -> dict[tuple[str, Key], Any]:
+    """The results of all functions that have some here, after the first run of each of the pages."""
+    with ignored():
+        forget_everything()
+        for page in PAGES:
+            app = AppTest.from_file(str(CHECKOUT / "pages" / "navigation.py"), default_timeout=600)
+            app._page_hash = calc_hash(page)
+            app.run()
+            if app.exception:
+                raise RuntimeError(f"The page {page} ended in an exception: {app.exception}")
+        return kept_first()
+
+
+def write(results: Mapping[tuple[str, Key], Any], file: Path) -> None:
+    """Keep the results in `file`, with what they are of."""
+    arrays: list[np.ndarray] = []
+    index = {
+        "labels": {name: label(name) for name in sorted({key[0] for _, key in results})},
+        "results": {line_of(*where): _encoded(result, arrays) for where, result in sorted(results.items(), key=repr)},
+    }
+    text = np.frombuffer(json.dumps(index).encode(), dtype=np.uint8)
+    with io.BytesIO() as buffer:
+        np.savez_compressed(buffer, **{INDEX: text}, **{f"array_{place}": each for place, each in enumerate(arrays)})
+        file.write_bytes(buffer.getvalue())
+
+
+def _encoded(value: Any, arrays: list[np.ndarray]) -> Any:
+    """`value` in JSON, its arrays put aside: a number, text, array, tuple, or a dataclass of such."""
+    if isinstance(value, np.ndarray):
+        arrays.append(value)
+        return {"array": f"array_{len(arrays) - 1}"}
+    if is_dataclass(value) and not isinstance(value, type):
+        kind = type(value)
+        return {
+            "class": f"{kind.__module__}:{kind.__qualname__}",
+            "values": {each.name: _encoded(getattr(value, each.name), arrays) for each in fields(value)},
+        }
+    if isinstance(value, tuple):
+        return {"tuple": [_encoded(each, arrays) for each in value]}
+    if value is None or type(value) in (str, int, float, bool):
+        return value
+    raise TypeError(f"{type(value).__name__} has no place among the first results.")
+
+
+def main() -> None:
+    """Compute them anew and write the file."""
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["VITRINE_HOME"] = home  # where no model has been downloaded that would be shown first
+        results = computed()
+    write(results, FILE)
+    print(f"{FILE.relative_to(FILE.parent.parent)}: {len(results)} results, {FILE.stat().st_size / 1024:.0f} KiB")
+
+
+if __name__ == "__main__":
+    main()
