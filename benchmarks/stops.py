@@ -14,7 +14,8 @@ from __future__ import annotations
 import argparse
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
@@ -69,7 +70,8 @@ class Steps:
         return stepped
 
 
-def watch(steps: Steps) -> None:
+@contextmanager
+def watched(steps: Steps) -> Iterator[None]:
     """Have all computations of this process tell `steps` of their looks."""
     look = Job.look
 
@@ -82,6 +84,11 @@ def watch(steps: Steps) -> None:
 
     Job.look = looked  # type: ignore[method-assign]
     Shared.function = property(function, lambda self, value: self.__dict__.update(function=value))  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        Job.look = look  # type: ignore[method-assign]
+        del Shared.function
 
 
 def open_page(stem: str, query: dict[str, str]) -> AppTest:
@@ -100,9 +107,9 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--pages", default=",".join(ENTRIES))
     arguments = parse(parser, words, pages="anatomy")
     where, steps = machine(), Steps()
-    watch(steps)
-    for stem in arguments.pages.split(","):
-        for query in VIEWS.get(stem, ({},)):
+    views = [(stem, query) for stem in arguments.pages.split(",") for query in VIEWS.get(stem, ({},))]
+    with watched(steps):
+        for stem, query in views:
             began, known = time.monotonic(), set(steps.longest)
             page = open_page(stem, query)
             said = f"{time.monotonic() - began:4.0f} s, {len(page.exception)} exceptions"

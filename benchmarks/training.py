@@ -49,7 +49,7 @@ from core.training.loop import Fit
 from core.training.optim import build_optimizer
 
 LARGE = ViTConfig()
-SMALL = ViTConfig(embed_dim=96, depth=3, num_heads=4)
+SMALL = ViTConfig(embed_dim=16, depth=1, num_heads=2)
 PLAIN_REGIMES: tuple[Regime, ...] = ("none", "crop_flip", "randaugment", "autoaugment")
 Pair = tuple[Tensor, Tensor]  # images and labels
 
@@ -124,7 +124,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
     parser.add_argument("--probe-says", choices=["fp32", "bf16"], help="what auto finds, instead of measuring")
     parser.add_argument("--device", default="auto")
-    arguments = parse(parser, words, steps=8, repeats=2)
+    arguments = parse(parser, words, steps=8, repeats=1, workers=0)
     where, shape = machine(), SMALL if arguments.quick else LARGE
     device, batch, regime = pick_device(arguments.device), arguments.batch, arguments.regime
     began = time.perf_counter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from core.figures.theme import BASELINE, CATEGORICAL, finish
+from core.figures.theme import BASELINE, CATEGORICAL, finish, ink_on
 from core.methods.anatomy.anatomy import ROLES, Anatomy, Comparison
 
 # Related roles share a hue: attention blues, MLP orange, positions and tokens green, convolutions purple.
@@ -29,6 +29,9 @@ ROLE_COLOURS = {
     "other": BASELINE,
 }
 
+# Of a block, opaque, so that its letters can be read on the light page and on the dark one.
+_FRAME = "#5A6370"
+
 
 def plot_anatomy(anatomy: Anatomy, title: str) -> go.Figure:
     """Blocks, then tensors, each as large as its number of parameters and coloured by role; click to go in."""
@@ -37,7 +40,7 @@ def plot_anatomy(anatomy: Anatomy, title: str) -> go.Figure:
         [title],
         [""],
         [anatomy.total],
-        ["rgba(128,128,128,.15)"],
+        [_FRAME],
         [""],
     )
     groups: dict[str, int] = {}
@@ -49,7 +52,7 @@ def plot_anatomy(anatomy: Anatomy, title: str) -> go.Figure:
         labels.append(titles[part])
         parents.append(title)
         values.append(parameters)
-        colours.append("rgba(128,128,128,.30)")
+        colours.append(_FRAME)
         notes.append(f"<br>{part}" if part != titles[part] else "")
     for row in anatomy.rows:
         ids.append(f"{row.part}/{row.path}")
@@ -72,9 +75,12 @@ def plot_anatomy(anatomy: Anatomy, title: str) -> go.Figure:
             maxdepth=3,
             hovertemplate="%{label}: %{value:,} parameters (%{percentRoot:.1%} of all)%{customdata}<extra></extra>",
             texttemplate="%{label}<br>%{percentRoot:.1%}",
+            textfont={"color": [ink_on(colour) for colour in colours]},
             tiling={"pad": 2},
         )
     )
+    # Letters that would be too small to read stay away: hovering says them.
+    figure.update_layout(uniformtext={"minsize": 10, "mode": "hide"})
     return finish(figure, height=560, margin={"l": 0, "r": 0, "t": 4, "b": 0})
 
 

@@ -49,7 +49,8 @@ def _row(row: AnswerRow) -> str:
     known = f"<div style='font-size:.8rem;opacity:.8'>is: {html.escape(row.true_label)}</div>" if row.true_label else ""
     return (
         "<tr style='border-top:1px solid rgba(128,128,128,.3)'><td style='padding:.4rem .3rem;vertical-align:top'>"
-        f"<img src='{to_data_uri(row.pixels)}' alt='{title}' style='width:6.5rem;border-radius:.4rem;display:block'>"
+        # Its title is right below it.
+        f"<img src='{to_data_uri(row.pixels)}' alt='' style='width:6.5rem;border-radius:.4rem;display:block'>"
         f"<div style='font-size:.85rem;max-width:7.5rem;overflow-wrap:anywhere'>{title}</div>{known}</td>"
         + "".join(f"<td style='padding:.4rem .6rem;vertical-align:top'>{_cell(each)}</td>" for each in row.answers)
         + "</tr>"

@@ -116,12 +116,35 @@ def _marked(picture: np.ndarray, mark: str) -> np.ndarray:
     return np.asarray(image)
 
 
+SHAPES = 4
+# Of dots on a plane, and in a space, where there is no triangle.
+_SYMBOLS = {True: ("circle", "square", "diamond", "triangle-up"), False: ("circle", "square", "diamond", "cross")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlines:
+    """What is around each image's colour: `codes` (images,) into `legend` and `palette`.
+
+    Dots have a shape by it, too, for eyes that cannot tell the colours.
+    """
+
+    codes: Sequence[int] | np.ndarray
+    legend: Sequence[str]
+    palette: Sequence[str]
+
+    def ink(self, index: int) -> str:
+        return self.palette[int(self.codes[index]) % len(self.palette)]
+
+    def shape(self, index: int) -> int:
+        return int(self.codes[index]) % SHAPES
+
+
 def picture_plane(
     coordinates: np.ndarray,
     thumbnails: np.ndarray,
     colours: Sequence[str],
     *,
-    outlines: Sequence[str] = (),
+    outlines: Outlines | None = None,
     width: int = 2000,
     side: int = 64,
     paper: str = "#FFFFFFFF",
@@ -134,7 +157,7 @@ def picture_plane(
         coordinates: (images, 2 or 3).
         thumbnails: (images, side, side, 3) uint8.
         colours: of each image.
-        outlines: of each image, around its colour; none where it is empty.
+        outlines: around the colours.
         paper: what it is drawn on; "#FFFFFF00" lets the page shine through.
     """
     points = coordinates[:, :2] - coordinates[:, :2].min(axis=0)
@@ -153,16 +176,28 @@ def picture_plane(
             taken = np.vstack([taken, places[index]])
     for index in np.setdiff1d(np.arange(len(places)), shown):
         x, y = places[index]
-        pen.ellipse((x - 6, y - 6, x + 6, y + 6), fill=colours[index])
         if outlines:
-            pen.ellipse((x - 9, y - 9, x + 9, y + 9), outline=outlines[index], width=3)
+            _dot(pen, x, y, 9, outlines.shape(index), outlines.ink(index))
+        _dot(pen, x, y, 6, outlines.shape(index) if outlines else 0, colours[index])
     for index in shown:
         left, top = places[index] - side // 2
         sheet.paste(Image.fromarray(_enlarged(thumbnails[index], side)), (int(left), int(top)))
         pen.rectangle((left - 2, top - 2, left + side + 1, top + side + 1), outline=colours[index], width=4)
         if outlines:
-            pen.rectangle((left - 7, top - 7, left + side + 6, top + side + 6), outline=outlines[index], width=4)
+            rim = (left - 7, top - 7, left + side + 6, top + side + 6)
+            pen.rectangle(rim, outline=outlines.ink(index), width=4)
     return np.asarray(sheet)
+
+
+def _dot(pen: ImageDraw.ImageDraw, x: int, y: int, r: int, shape: int, ink: str) -> None:
+    """A dot in one of the four shapes that the browser draws, too."""
+    if shape == 0:
+        pen.ellipse((x - r, y - r, x + r, y + r), fill=ink)
+        return
+    square = [(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)]
+    diamond = [(x, y - r), (x + r, y), (x, y + r), (x - r, y)]
+    triangle = [(x, y - r), (x + r, y + r), (x - r, y + r)]
+    pen.polygon((square, diamond, triangle)[shape - 1], fill=ink)
 
 
 def plot_plane(
@@ -173,27 +208,31 @@ def plot_plane(
     legend: Sequence[str],
     palette: Sequence[str],
     selected: Sequence[int] = (),
-    outlines: Sequence[str] = (),
+    outlines: Outlines | None = None,
     method: str,
     height: int = 620,
 ) -> go.Figure:
     """A plane (images, 2) or a space (images, 3), one trace a colour; what is selected has a dark rim.
 
-    `outlines`: a colour for the rim of each image; what is selected is larger then.
+    `outlines`: rims and shapes of the dots, named in the legend; what is selected is larger then.
     """
     figure = go.Figure()
     flat = coordinates.shape[1] == 2
-    rims = np.array(outlines if len(outlines) else ["#111"] * len(coordinates), dtype=object)
-    rim = np.full(len(coordinates), 2.0 if len(outlines) else 0.0)
-    rim[list(selected)] = 2.0 if len(outlines) else 1.5
-    sizes = np.full(len(coordinates), (9 if len(outlines) else 6) if flat else 3)
-    if len(outlines):
+    everyone = range(len(coordinates))
+    rims = np.array([outlines.ink(index) if outlines else "#111" for index in everyone], dtype=object)
+    symbols = np.array([_SYMBOLS[flat][outlines.shape(index) if outlines else 0] for index in everyone], dtype=object)
+    rim = np.full(len(coordinates), 2.0 if outlines else 0.0)
+    rim[list(selected)] = 2.0 if outlines else 1.5
+    sizes = np.full(len(coordinates), (9 if outlines else 6) if flat else 3)
+    if outlines:
         sizes[list(selected)] += 5
     for code, name in enumerate(legend):
         rows = np.flatnonzero(np.asarray(codes) == code)
         if not len(rows):
             continue
         marker: dict[str, Any] = {"size": sizes[rows], "color": palette[code % len(palette)]}
+        if outlines:
+            marker["symbol"] = list(symbols[rows])
         if flat:
             marker["line"] = {"color": list(rims[rows]), "width": rim[rows]}
         figure.add_trace(
@@ -204,6 +243,17 @@ def plot_plane(
                 text=[ids[int(row)] for row in rows],
                 name=name,
                 hovertemplate=f"{name}<br>%{{text}}<extra></extra>",
+            )
+        )
+    for code, name in enumerate(outlines.legend if outlines else ()):
+        ink = outlines.palette[code % len(outlines.palette)] if outlines else ""
+        figure.add_trace(
+            (go.Scattergl if flat else go.Scatter3d)(
+                **{axis: [None] for axis in "xyz"[: coordinates.shape[1]]},
+                mode="markers",
+                marker={"size": 9, "symbol": _SYMBOLS[flat][code % SHAPES], "color": ink},
+                name=name,
+                legendgroup="outlines",
             )
         )
     axes = {"visible": False} if method != "PCA" else {}

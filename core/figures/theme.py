@@ -27,6 +27,23 @@ _FOREIGN_TAG = re.compile(r"<(?!/?(?:b|br|i|sub|sup|span|extra)\s*/?>|span style
 _WORDS = ("name", "text", "hovertext", "hovertemplate", "texttemplate", "customdata", "labels", "x", "y")
 
 
+def ink_on(ground: str) -> str:
+    """Black or white letters, whichever has more contrast on an opaque `ground` such as "#0072B2" (WCAG 2.1)."""
+    return max(("#000000", "#FFFFFF"), key=lambda ink: contrast(ink, ground))
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast of two colours "#rrggbb", from 1 to 21: (L1 + 0.05) / (L2 + 0.05) of their relative luminances."""
+    dark, bright = sorted(map(_luminance, (one, other)))
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    shares = np.array([int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)])
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
 def finish(figure: go.Figure, *, height: int = 360, **layout: object) -> go.Figure:
     """Apply the house layout; `layout` overrides it. Names in the figure draw no link and no tag but the house's."""
     figure.update_layout(

@@ -21,7 +21,8 @@ BUNDLED_SPECS = (
         paper=_DOSOVITSKIY,
         sources=(Source(kind="bundled", location="vit_p4"),),
         load=load_any,
-        note="It sees 32 × 32 pixels in patches of 4 and knows ten classes, from airplane to truck.",
+        note="It sees 32 × 32 pixels in patches of 4 and knows ten classes, from airplane to truck. Trained for 30 "
+        "epochs with RandAugment.",
     ),
     ModelSpec(
         name="differential_vit_p4",
@@ -32,7 +33,8 @@ BUNDLED_SPECS = (
         paper="Ye et al. 2024, arXiv:2410.05258",
         sources=(Source(kind="bundled", location="differential_vit_p4"),),
         load=load_any,
-        note="It sees 32 × 32 pixels and knows ten classes. Its attention is signed: rows sum to 1 − λ.",
+        note="It sees 32 × 32 pixels and knows ten classes. Its attention is signed: rows sum to 1 − λ. "
+        "Trained for 16 epochs of crops and flips, half as long as the ViT: accuracies do not compare the two.",
     ),
     ModelSpec(
         name="cnn_small",

@@ -20,14 +20,14 @@ from pages.shared.charts import show_chart
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
-from pages.shared.layout import heading, teaching_cards
+from pages.shared.layout import control_bar, heading, teaching_cards
 from pages.shared.pickers import model_picker, own_model_form, second_model_picker
 from pages.shared.recipes import filled_recipe
 
 TABS = ("Parameters", "Positions", "Two models")
 
 heading("Anatomy", "What is the model made of, and what has it learned about space?")
-bar = st.columns([5, 2, 2], vertical_alignment="bottom")
+bar = control_bar([5, 2, 2], whole=1)
 with bar[0]:
     name = model_picker(None)
 with bar[1]:

@@ -157,7 +157,7 @@ def draw(shown: ViewPart, *, columns: int) -> None:
 def explanations_tab(view: AttentionView) -> tuple[AttentionView, ViewPart]:
     view = class_choice(view)
     methods = explanations_for(model.spec)
-    columns = st.columns(3)
+    columns = st.columns(3, vertical_alignment="bottom")
     fusion = columns[0].segmented_control(
         "Rollout: heads",
         FUSIONS,  # ours: written in the source

@@ -10,7 +10,7 @@ from pages.shared.address import remember, remembered, whole_number
 from pages.shared.cache import described_model
 from pages.shared.errors import show_error
 from pages.shared.foreign import plain
-from pages.shared.framing import framing_row
+from pages.shared.framing import framing_popover
 from pages.shared.pickers import Picture
 
 
@@ -18,8 +18,7 @@ def input_popover(name: str, chosen: str, picture: Picture) -> None:
     """The frame over the photo and the input size; `chosen` is the model `name` as `at_chosen_size` gave it."""
     own = described_model(name)
     preprocessing = described_model(chosen).preprocessing
-    with st.popover(f"Seen at {preprocessing.size:d} px", icon=":material/crop:", width="stretch", key="seen"):
-        framing_row(picture, preprocessing)
+    with framing_popover(picture, preprocessing):
         step = own.step
         if not step:
             st.caption(f"{plain(own.spec.title)} takes {preprocessing.size:d} pixels alone.")

@@ -31,6 +31,7 @@ from pages.biases.accuracy_parts import (
 from pages.biases.frame import chosen_result, result_and_form
 from pages.biases.measured import bundled_note, measured_table, measured_tables
 from pages.shared.address import bound
+from pages.shared.amounts import amount_input
 from pages.shared.charts import show_chart
 from pages.shared.dataset_import import arrived, dataset_import
 from pages.shared.errors import guard
@@ -176,13 +177,14 @@ def _form() -> None:
             help="NAME:STRENGTH, several joined by +. Names: " + ", ".join(MANIPULATIONS),
         )  # fmt: skip
         first, second = st.columns(2)
-        most = first.number_input(
-            "Images", 0, 1_000_000, 500, 100, key="stress_images", bind=bound("stress_images"),
-            help="A random part of all of them; 0 is all.",
-        )  # fmt: skip
+        with first:
+            most = amount_input(
+                "Images", 500, "all images", key="stress_images", most=1_000_000, step=100, in_address=True,
+                help="A random part of all of them.",
+            )  # fmt: skip
         seed = second.number_input("Seed", 0, 9999, 0, key="stress_seed", bind=bound("stress_seed"))
         with guard():
-            config = _config(names, images, conditions, int(most), int(seed))
+            config = _config(names, images, conditions, most, int(seed))
             _cost(config, images)
         RUNS.launch(config, f"{len(names)}-models", images.dataset)
     with st.popover("Import a data set", icon=":material/upload:", type="tertiary"):

@@ -21,7 +21,7 @@ from core.methods.biases.shifts import ShiftReport
 from core.runs.store import RunFolder
 from pages.biases.frame import chosen_result, result_and_form
 from pages.biases.measured import bundled_note, measured_table, overrides_of
-from pages.shared.address import bound
+from pages.shared.amounts import amount_input
 from pages.shared.charts import show_chart
 from pages.shared.dataset_import import arrived, dataset_import
 from pages.shared.errors import guard
@@ -180,9 +180,9 @@ def _form() -> None:
             format_func=lambda each: installed[each]["title"], bind="query-params",
             help="Data sets of other classes, learned by a probe of their own: CIFAR-100, for instance.",
         )  # fmt: skip
-        most = st.number_input(
-            "Training images of each", 0, 1_000_000, 2000, 500, key="shift_images", bind=bound("shift_images"),
-            help="Of the data sets of other classes; 0 is all.",
+        most = amount_input(
+            "Training images of each", 2000, "all images", key="shift_images", most=1_000_000, step=500,
+            in_address=True, help="Of the data sets of other classes.",
         )  # fmt: skip
         config = None
         with guard():
@@ -190,7 +190,7 @@ def _form() -> None:
                 models=tuple(names),
                 dataset="" if domains == NO_DOMAINS else str(domains),
                 semantic=tuple(others),
-                max_images=int(most),
+                max_images=most,
             )
         RUNS.launch(config, f"{len(names)}-models", domains if domains != NO_DOMAINS else "classes")
     with st.popover("Import a data set", icon=":material/upload:", type="tertiary"):

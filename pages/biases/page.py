@@ -12,7 +12,7 @@ from pages.biases.domains_panel import domains_panel
 from pages.biases.photo_panel import photo_panel
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
-from pages.shared.layout import heading, teaching_cards
+from pages.shared.layout import control_bar, heading, teaching_cards
 
 # A view: its title, and what shows it and returns what makes its export; None where there is nothing to take along.
 PANELS: dict[str, tuple[str, Callable[[], Callable[[], Export] | None]]] = {
@@ -24,7 +24,7 @@ PANELS: dict[str, tuple[str, Callable[[], Callable[[], Export] | None]]] = {
 TITLES = {key: title for key, (title, _) in PANELS.items()}
 
 heading("Biases", "What does a model go by?")
-top = st.columns([9, 2], vertical_alignment="bottom")
+top = control_bar([9, 2], whole=1, name="top")
 with top[0]:
     view = st.segmented_control(
         "Show", list(PANELS), format_func=TITLES.__getitem__, default="photo", required=True,

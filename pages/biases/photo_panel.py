@@ -29,6 +29,7 @@ from pages.shared.charts import show_chart
 from pages.shared.errors import guard
 from pages.shared.export import Export
 from pages.shared.foreign import plain
+from pages.shared.layout import control_bar
 from pages.shared.model_set import models_picker
 from pages.shared.pickers import Picture, image_picker, own_model_form
 
@@ -40,7 +41,7 @@ MOST_LABELS = 200
 
 def photo_panel() -> Callable[[], Export] | None:
     """The view; returns what makes its export."""
-    bar = st.columns([3, 3, 2, 2], vertical_alignment="bottom")
+    bar = control_bar([3, 3, 2, 2], whole=2)
     with bar[0]:
         picture = image_picker(default="example:cat")
     with bar[1]:

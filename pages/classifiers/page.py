@@ -20,7 +20,7 @@ from pages.shared.cache import loaded_model
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
-from pages.shared.layout import heading, teaching_cards
+from pages.shared.layout import control_bar, heading, teaching_cards
 from pages.shared.model_set import models_picker
 from pages.shared.pickers import own_model_form, pictures_picker
 from pages.shared.recipes import filled_recipe, picture_setting
@@ -29,7 +29,7 @@ DEFAULT = tuple(f"example:{each}" for each in ("cat", "coffee", "motorcycle", "r
 PREFERRED = ("efficientnet_lite0", "vit_p4", "clip_small")
 
 heading("Classifiers", "What do several classifiers call the same photos?")
-bar = st.columns([3, 4, 2, 2], vertical_alignment="bottom")
+bar = control_bar([3, 4, 2, 2], whole=2)
 with bar[0]:
     pictures = pictures_picker(name="photos", default=DEFAULT, label="Photos")
 with bar[1]:

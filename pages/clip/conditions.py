@@ -24,6 +24,7 @@ from pages.clip.conditions_answers import (
     table,
 )
 from pages.shared.address import bound
+from pages.shared.amounts import amount_input
 from pages.shared.charts import show_chart
 from pages.shared.errors import guard
 from pages.shared.export import Export
@@ -200,13 +201,13 @@ def _count_input(source: Source) -> None:
             help="In each condition. More take longer and make the intervals narrower.",
         )
     else:
-        st.number_input(
-            "Pictures of each category, 0 is all",
+        amount_input(
+            "Pictures of each category",
             0,
-            500,
-            0,
+            "all pictures",
             key="conditions_most",
-            bind=bound("conditions_most"),
+            most=500,
+            in_address=True,
             help="In each condition.",
         )
 

@@ -88,7 +88,7 @@ def read_question() -> ConditionRequest:
     return ConditionRequest(
         source=source,
         data=data or EXAMPLES,
-        count=int(state.get("conditions_count", 4) if source == "made" else state.get("conditions_most", 0)),
+        count=int(state.get("conditions_count", 4) if source == "made" else state.get("conditions_most_typed") or 0),
         strengths=strengths,
         strategy=state.get("conditions_strategy", "photo"),
         references=state.get("conditions_reference", ""),

@@ -12,6 +12,7 @@ from core.experiments.zero_shot import Config
 from core.figures.confusion import plot_compared_accuracies
 from core.methods.accuracy.confusion import Accuracy
 from core.reports import roughly
+from pages.shared.amounts import amount_input
 from pages.shared.evaluation.images import ChosenImages, label_area, read_labels
 from pages.shared.evaluation.panel import DatasetEvaluation, ResultFigure
 from pages.shared.foreign import plain
@@ -47,9 +48,9 @@ class ClipEvaluation(DatasetEvaluation):
                     key="evaluation_templates",
                     placeholder="a sketch of a {}.",
                 )
-        most = st.number_input(
-            "Images of each split", 0, 10_000_000, 0, 500, key="evaluation_images",
-            help="A fixed random part; 0 is all.",
+        most = amount_input(
+            "Images of each split", 0, "all images", key="evaluation_images", most=10_000_000, step=500,
+            help="A fixed random part.",
         )  # fmt: skip
         return Config(
             model=name,
@@ -59,7 +60,7 @@ class ClipEvaluation(DatasetEvaluation):
             templates=parse_templates(templates) if templates.strip() else (),
             domain=domain.strip(),
             labels=read_labels(labels, images),
-            max_images=int(most),
+            max_images=most,
         )
 
     def cost(self, config: Config, images: ChosenImages) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
 from pages.clip import collection_panel, conditions, disagreements, synsets_panel
 from pages.clip.evaluation import EVALUATION
 from pages.clip.similarity_panel import images_picker, similarity_export, similarity_panel
 from pages.clip.zero_shot_panel import zero_shot_export, zero_shot_panel
 from pages.shared.cache import loaded_model
 from pages.shared.export import Export, export_popover
-from pages.shared.framing import framing_row
-from pages.shared.layout import heading, teaching_cards
+from pages.shared.framing import framing_popover
+from pages.shared.layout import control_bar, control_strip, heading, teaching_cards
 from pages.shared.pickers import image_picker, model_picker, own_model_form
 
 VIEWS = {
@@ -23,6 +21,8 @@ VIEWS = {
     "collection": "Ten classes",
     "synsets": "Synsets",
 }
+# Of the bar, where it has pictures.
+WIDTHS = {"labels": [3, 3, 2, 2, 2], "matrix": [3, 4, 2, 2]}
 CARDS = {"conditions": "conditions", "imagenet": "disagreements", "collection": "disagreements", "synsets": "synsets"}
 
 
@@ -42,20 +42,18 @@ def make_export() -> Export:
 
 
 heading("CLIP", "Which of these words fits the picture?")
-view = st.segmented_control(
+view = control_strip("view").segmented_control(
     "View", list(VIEWS), format_func=VIEWS.__getitem__, default="labels", required=True, key="view",
     bind="query-params", label_visibility="collapsed",
 )  # fmt: skip
-*first, second, third, last = st.columns(
-    [3, 4, 2, 2] if view in ("labels", "matrix") else [7, 2, 2], vertical_alignment="bottom"
-)
+bar = control_bar(WIDTHS.get(view, [7, 2, 2]), whole=2 if view in WIDTHS else 1)
 pictures = []
-if first:
-    with first[0]:
+if view in WIDTHS:
+    with bar[0]:
         pictures = images_picker() if view == "matrix" else [image_picker(default="example:coffee")]
-with second:
+with bar[1 if view in WIDTHS else 0]:
     name = model_picker("image_text", preferred=("clip_small",))
-with third:
+with bar[-2]:
     own_model_form()
 if view == "dataset":
     EVALUATION.panel(name)
@@ -70,8 +68,9 @@ elif view == "collection":
 elif view == "synsets":
     synsets_panel.panel(name)
 else:
-    framing_row(pictures[0], loaded_model(name).network.preprocessing)
+    with bar[2]:
+        framing_popover(pictures[0], loaded_model(name).network.preprocessing)
     zero_shot_panel(name, pictures[0])
-with last:
+with bar[-1]:
     export_popover(make_export, key="export")
 teaching_cards("clip", CARDS.get(view, ""))

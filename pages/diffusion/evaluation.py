@@ -22,6 +22,7 @@ from core.reports import roughly
 from core.shares import counted, share_of
 from pages.diffusion.pace import cost_sentence, earlier_pace, probed_pace
 from pages.diffusion.plan_form import plan_form
+from pages.shared.amounts import amount_input
 from pages.shared.cache import loaded_model
 from pages.shared.evaluation.images import ChosenImages, label_area, read_labels
 from pages.shared.evaluation.panel import DatasetEvaluation, ResultFigure
@@ -47,15 +48,16 @@ class DiffusionEvaluation(DatasetEvaluation):
     def config(self, name: str, images: ChosenImages) -> Config:
         """How many images, the plan, labels, prompt, and who answers beside it."""
         first, second = st.columns(2, vertical_alignment="bottom")
-        count = first.number_input(
-            "Images",
-            0,
-            1_000_000,
-            100,
-            50,
-            key="diffusion_evaluation_images",
-            help="A random part of all of them; 0 is all.",
-        )
+        with first:
+            count = amount_input(
+                "Images",
+                100,
+                "all images",
+                key="diffusion_evaluation_images",
+                most=1_000_000,
+                step=50,
+                help="A random part of all of them.",
+            )
         with second:
             plan = plan_form()
         full_grid = st.toggle(
@@ -82,7 +84,7 @@ class DiffusionEvaluation(DatasetEvaluation):
             model=name,
             dataset=images.dataset,
             test_split=images.test_split,
-            images=int(count),
+            images=count,
             template=template.strip(),
             labels=read_labels(labels, images),
             plan=plan,

@@ -37,7 +37,7 @@ from pages.embeddings.words import (
 from pages.shared.errors import show_error
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
-from pages.shared.layout import heading, teaching_cards
+from pages.shared.layout import control_bar, control_strip, heading, teaching_cards
 from pages.shared.pickers import model_picker, own_model_form, second_model_picker
 from pages.shared.recipes import filled_recipe, picture_setting, set_setting
 from pages.shared.results import Stopped
@@ -141,14 +141,12 @@ def _find_setting() -> str:
 
 def page() -> None:
     """Controls, planes, findings."""
-    bar = st.columns([4, 5, 13], vertical_alignment="bottom")
-    with bar[2], st.container(horizontal=True):
-        own = st.container(width=185)
-        fine, find, export = (st.container(width="stretch") for _ in range(3))
+    bar = control_bar([4, 5, 4, 3, 3, 3], whole=2)
+    own, fine, find, export = bar[2:]
     if (given := vectors_alone()) is not None:
         with bar[1]:
             st.caption(f"Vectors of a file, in the place of a model: {plain(given.images.title)}")
-        with st.container(horizontal=True, vertical_alignment="bottom"):
+        with control_strip("file").container(horizontal=True, vertical_alignment="bottom"):
             placed = given.images.positions is not None and st.toggle(
                 "Places from the file", value=True, key="file_places", bind="query-params"
             )
@@ -166,7 +164,7 @@ def page() -> None:
         name = model_picker(ENCODERS, name="encoder", preferred=SMALL_MODELS if is_small() else PHOTO_MODELS)
     with own:
         own_model_form(name="encoder")
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with control_strip("plane").container(horizontal=True, vertical_alignment="bottom"):
         view = st.segmented_control(
             "Show",
             list(VIEWS),
@@ -183,7 +181,7 @@ def page() -> None:
         config = fine_settings(method, dimensions)
     both = [first]
     if view == "models":
-        with st.container(horizontal=True, vertical_alignment="bottom"):
+        with control_strip("second").container(horizontal=True, vertical_alignment="bottom"):
             preferred = tuple(each for each in SMALL_MODELS if each != name)
             with st.container(width=420):
                 other = second_model_picker(ENCODERS, name="encoder2", preferred=preferred)

@@ -8,7 +8,7 @@ import numpy as np
 from core.data.pictures import open_picture, open_set
 from core.data.vector_sets import vector_table
 from core.data.vectors import write_vectors
-from core.figures.embedding import label_palette, plot_plane, share_groups
+from core.figures.embedding import Outlines, label_palette, plot_plane, share_groups
 from core.methods.embeddings.embedding import TITLES, PlaneConfig, align, given_plane, place
 from core.methods.embeddings.embedding_quality import (
     Neighbours,
@@ -93,7 +93,7 @@ for name, layer, pooling in CUTS:
     if plane.note:
         print(plane.note)
     codes, legend, palette = painted(COLOUR, spaces[-1])
-    rims, _, inks = painted(OUTLINE, spaces[-1])
+    rims, rim_legend, inks = painted(OUTLINE, spaces[-1])
     scale = max(float(np.quantile(np.linalg.norm(planes[-1], axis=1), 0.95)), 1e-6) if FILM else 1.0
     np.save(f"plane_{len(planes)}.npy", planes[-1] / scale)
     figure = plot_plane(
@@ -102,7 +102,7 @@ for name, layer, pooling in CUTS:
         codes=codes,
         legend=legend,
         palette=palette,
-        outlines=[inks[int(code) % len(inks)] for code in rims] if OUTLINE else [],
+        outlines=Outlines(codes=rims, legend=rim_legend, palette=inks) if OUTLINE else None,
         method=TITLES[config.method],
     )
     figure.write_html(f"plane_{len(planes)}.html")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.figures.embedding import SCALE, DepthRow, label_palette, share_groups
+from core.figures.embedding import SCALE, DepthRow, Outlines, label_palette, share_groups
 from core.intervals import paired_interval, wilson_interval
 from core.methods.embeddings.embedding import PlaneConfig
 from core.methods.embeddings.embedding_quality import agreement, overlap, overlap_by_chance
@@ -80,11 +80,11 @@ def keep_paint(paint: Paint) -> None:
     remember("plane_outline", paint.outline or NO_OUTLINE)
 
 
-def outlines_of(shown: PlaneView) -> list[str]:
-    """The colour of each picture's outline; empty where there is none."""
+def outlines_of(shown: PlaneView) -> Outlines | None:
+    """What is around each picture; None where nothing is."""
     wanted = paint_of(shown).outline
     found = next((each for each in colours_of(shown) if each.title == wanted), None)
-    return [] if found is None else [found.palette[int(code) % len(found.palette)] for code in found.codes]
+    return None if found is None else Outlines(codes=found.codes, legend=found.legend, palette=found.palette)
 
 
 def shares_as_colours(shares: np.ndarray, k: int, title: str) -> Colours:

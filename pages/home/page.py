@@ -14,11 +14,11 @@ from core.errors import CoreError
 from core.models.catalogue import MODELS
 from core.models.weights import availability, fetch
 from pages.home.device_choice import device_choice
-from pages.navigation import ENTRIES
+from pages.navigation import ENTRIES, HOME
 from pages.shared.errors import guard, show_error
 from pages.shared.foreign import plain
 from pages.shared.framing import decoding_note
-from pages.shared.layout import accuracy_sentence
+from pages.shared.layout import accuracy_sentence, page_link
 from pages.shared.pickers import Picture, image_picker
 from pages.shared.results import with_progress
 from pages.shared.tiles import Tiles
@@ -89,7 +89,13 @@ with chooser:
     picture = image_picker(default="example:coffee")
 decoding_note(picture)
 shown = [found for stem in ENTRIES if (found := tiles_of(stem)) is not None]
-draw_tiles([each for found in shown for each in getattr(found, "TILES", ())], picture)
+thumbnails = [each for found in shown for each in getattr(found, "TILES", ())]
+rest = [entry for entry in ENTRIES.values() if entry.stem != HOME and not getattr(tiles_of(entry.stem), "TILES", ())]
+draw_tiles(sorted(thumbnails, key=lambda each: each[0] == COLUMNS), picture)  # what takes a row, below the pictures
+with st.container(horizontal=True, vertical_alignment="center", key="more_pages"):
+    st.markdown("**More pages**", width="content")
+    for entry in rest:
+        page_link(entry.stem, entry.title, entry.icon)
 st.markdown("### A five-minute tour")
 steps = [step for found in shown for step in getattr(found, "TOUR", ())]
 st.markdown("\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1)))  # ours: written in the pages

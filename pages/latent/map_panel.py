@@ -27,6 +27,7 @@ from pages.shared.recipes import filled_recipe
 
 LAYOUTS: dict[Layout, str] = {"even": "Equal distances", "quantiles": "Equal shares of the prior"}
 _DRAWN_POINTS = 3000
+_MAP_SIDE = 700  # pixels
 _NEAREST = 6
 
 
@@ -107,7 +108,8 @@ def _explore(name: str, given: ChosenInputs, dimensions: tuple[int, int], layout
     at = _pinned()
     latent = _latent(name, dimensions, at)
     classes = given.images.classes
-    left, right = st.columns([7, 4], gap="large")
+    beside = st.container(horizontal=True, gap="large")  # not columns, which leave a hole on a wide screen
+    left, right = beside.container(width=_MAP_SIDE), beside.container(width="stretch")
     with left:
         latent_map(
             plane,
@@ -117,6 +119,7 @@ def _explore(name: str, given: ChosenInputs, dimensions: tuple[int, int], layout
             legend=classes,
             palette=label_palette(len(classes)),
             pinned=at,
+            side=_MAP_SIDE,
             key=component_key("latent_map", f"{name} {dimensions}"),
             alt="The plane of two latents. Move the pointer or use the arrow keys to decode a place; click or press "
             "Enter to choose it.",

@@ -14,7 +14,7 @@ from pages.latent.units_panel import units_panel
 from pages.latent.walks_panel import walks_panel
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
-from pages.shared.layout import heading, teaching_cards
+from pages.shared.layout import control_bar, heading, teaching_cards
 from pages.shared.pickers import model_picker, own_model_form
 
 # One model and its pictures, and several models.
@@ -33,7 +33,7 @@ def show(view: str) -> Callable[[], Export] | None:
     """The panel; returns what makes the export, None where there is nothing to take along."""
     if view in SEVERAL:
         return SEVERAL[view][1]()
-    bar = st.columns([5, 5, 2], vertical_alignment="bottom")
+    bar = control_bar([5, 5, 2], whole=2)
     with bar[1]:
         name = model_picker("latent", name="vae", preferred=("vae_2d", "vae_bernoulli"))
     with bar[2]:
@@ -49,7 +49,7 @@ def show(view: str) -> Callable[[], Export] | None:
 
 
 heading("Latent space", "What does a VAE make room for, and what does it forget?")
-top = st.columns([9, 2], vertical_alignment="bottom")
+top = control_bar([9, 2], whole=1, name="top")
 with top[0]:
     chosen = st.segmented_control(
         "Show", list(VIEWS), format_func=VIEWS.__getitem__, default="map", required=True, key="latent_view",

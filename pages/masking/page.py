@@ -28,8 +28,8 @@ from pages.shared.charts import chart_table, show_chart
 from pages.shared.errors import PageEnd, guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import code, plain
-from pages.shared.framing import framing_row
-from pages.shared.layout import heading, teaching_cards
+from pages.shared.framing import framing_popover
+from pages.shared.layout import control_bar, control_strip, heading, teaching_cards
 from pages.shared.pickers import image_picker, model_picker, own_model_form
 from pages.shared.recipes import filled_recipe, picture_setting
 from pages.shared.results import Stopped
@@ -48,15 +48,16 @@ STRATEGIES: dict[Removal, str] = {
 FILLS: dict[Fill, str] = {"mean": "mean colour", "blur": "blur", "black": "black", "noise": "noise"}
 
 heading("Masking", "What does the model need to see?")
-bar = st.columns([3, 4, 2, 2], vertical_alignment="bottom")
+bar = control_bar([3, 3, 2, 2, 2], whole=2)
 with bar[0]:
     picture = image_picker(default="example:coffee")
 with bar[1]:
     name = model_picker(("attention", "classifier"), preferred=("efficientnet_lite0", "vit_p4"))
-with bar[2]:
+with bar[3]:
     own_model_form()
 model = loaded_model(name)
-framing_row(picture, model.network.preprocessing)
+with bar[2]:
+    framing_popover(picture, model.network.preprocessing)
 classifier = not model.spec.lacks("classifier")
 methods = explanations_for(model.spec)
 if not methods:
@@ -86,7 +87,7 @@ def on_screen() -> MaskingView:
 
 def controls() -> None:
     """What goes first, by what it is ranked, and what is shown instead."""
-    first, second, third = st.columns([9, 4, 6], vertical_alignment="bottom")
+    first, second, third = control_strip("masking").columns([9, 4, 6], vertical_alignment="bottom")
     strategy = first.segmented_control(
         "Remove",
         list(STRATEGIES),
@@ -233,6 +234,6 @@ with guard():
     st.markdown("#### Does the map matter?")
     with suppress(Stopped):  # which the bar says, and how to go on
         tested = faithfulness_tab(view)
-with bar[3]:
+with bar[4]:
     export_popover(lambda: make_export(view, tested), key="export")
 teaching_cards("masking")

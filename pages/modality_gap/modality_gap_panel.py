@@ -21,6 +21,7 @@ from pages.modality_gap.way import way_data
 from pages.shared.address import remember, remembered
 from pages.shared.charts import show_chart
 from pages.shared.foreign import plain
+from pages.shared.layout import control_strip
 
 COUNTS = [100, 250, 500, 1000, 2000]
 WAYS = [name for name, variant in VARIANTS.items() if variant.rotate or name == "mean_shift"]
@@ -34,7 +35,7 @@ APART = {"images": "other images", "classes": "other classes"}
 
 def controls(name: str, source: str) -> tuple[GapRequest, str]:
     """Which pairs, and which alignment the slider leads to."""
-    first, second, third, fourth = st.columns([4, 4, 3, 4], vertical_alignment="bottom")
+    first, second, third, fourth = control_strip("gap").columns([4, 4, 3, 4], vertical_alignment="bottom")
     variant = first.selectbox(
         "Align by", WAYS, index=WAYS.index("centred"), format_func=lambda each: VARIANTS[each].title, key="align",
         bind="query-params",
@@ -55,6 +56,7 @@ def controls(name: str, source: str) -> tuple[GapRequest, str]:
 
 def travel(steps_shown: list[AlignmentStep], halves: Halves, question: GapRequest, variant: str) -> None:
     """The slider, the clouds and the lines, in the browser."""
+    picture = st.container()  # above its two choices, which are seldom made
     left, right, _ = st.columns([2, 2, 5], vertical_alignment="bottom")
     left.segmented_control(
         "Plane", list(PLANES), format_func=PLANES.__getitem__, default="gap", required=True, key="gap_plane",
@@ -64,11 +66,12 @@ def travel(steps_shown: list[AlignmentStep], halves: Halves, question: GapReques
         "Colours", ["side", "class"], default="side", required=True, key="gap_colours", bind="query-params"
     )
     stop, plane, by_class = seen_now(steps_shown)
-    alignment_way(
-        way_data(steps_shown, halves, stop=stop, plane=plane, by_class=by_class),
-        key=component_key("way", f"{question} {variant}"),
-        on_choice=lambda title: remember("way", title),
-    )
+    with picture:
+        alignment_way(
+            way_data(steps_shown, halves, stop=stop, plane=plane, by_class=by_class),
+            key=component_key("way", f"{question} {variant}"),
+            on_choice=lambda title: remember("way", title),
+        )
 
 
 def seen_now(steps_shown: list[AlignmentStep]) -> tuple[int, Plane, bool]:

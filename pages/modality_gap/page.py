@@ -40,13 +40,13 @@ from pages.shared.charts import show_chart
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
-from pages.shared.layout import heading, teaching_cards
+from pages.shared.layout import control_bar, heading, teaching_cards
 from pages.shared.pickers import model_picker, own_model_form
 from pages.shared.recipes import filled_recipe
 from pages.shared.results import Stopped
 
 heading("Modality gap", "Do images and their captions live in the same place?")
-bar = st.columns([4, 5, 2, 2], vertical_alignment="bottom")
+bar = control_bar([4, 5, 2, 2], whole=2)
 with bar[0]:
     name = model_picker("image_text", preferred=("clip_small",))
 sources = pair_sources()

@@ -30,7 +30,7 @@ from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
 from pages.shared.framing import decoding_note
-from pages.shared.layout import accuracy_sentence, heading, page_link, teaching_cards
+from pages.shared.layout import accuracy_sentence, control_bar, heading, page_link, teaching_cards
 from pages.shared.pickers import image_picker
 
 SOURCES = {"random": "Random projections", "trained": "Trained mixers"}
@@ -156,7 +156,7 @@ def make_export() -> Export:
 
 
 heading("Operators", "Convolution meets attention: what does each operator read, and what comes out?")
-bar = st.columns([4, 4, 3, 2, 2], vertical_alignment="bottom")
+bar = control_bar([4, 4, 2, 2], whole=2)
 offered: dict[OperatorName, list[str]] = {}
 mixers: tuple[tuple[OperatorName, str], ...] = ()
 side, block, head = 32, 0, 0
@@ -171,30 +171,27 @@ with bar[1]:
         format_func=SOURCES.__getitem__,
         key="weights",
         bind="query-params",
+        label_visibility="collapsed",
         help=None
         if offered
         else "Trained mixers can be chosen once they are in checkpoints/: see the end of the page.",
     )
 trained = source == "trained"
-with bar[3]:
-    settings = OperatorSettings()
-    with st.popover("Choices", icon=":material/tune:", width="stretch"):
-        if trained:
-            mixers = mixers_form(offered)
-        else:
-            settings = settings_form()
-with bar[2]:
+settings = OperatorSettings()
+with bar[2], st.popover("Choices", icon=":material/tune:", width="stretch"):
     if trained:
+        mixers = mixers_form(offered)
         config = mixer_config(mixers[0][1])
         left, right = st.columns(2)
         block = int(left.number_input("Block", 1, config.depth, 1, key="mixer_block", bind=bound("mixer_block"))) - 1
         head = int(right.number_input("Head", 1, config.num_heads, 1, key="mixer_head", bind=bound("mixer_head"))) - 1
     else:
         side = int(st.number_input("Longer side (px)", 1, 64, 32, key="size", bind=bound("size")))
+        settings = settings_form()
 decoding_note(picture)
 look()
 with guard():
     mixers_panel()
-with bar[4]:
+with bar[3]:
     export_popover(make_export, key="export")
 teaching_cards("operators")

@@ -19,7 +19,7 @@ from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
 from pages.shared.framing import seen_sentence
-from pages.shared.layout import heading, teaching_cards
+from pages.shared.layout import control_bar, control_strip, heading, teaching_cards
 from pages.shared.pickers import model_picker, own_model_form, pictures_picker
 from pages.shared.recipes import filled_recipe, picture_setting
 
@@ -29,7 +29,7 @@ MOST = 6
 LAYER, CHOSEN, NOTHING = "feature_layer", "feature_patch", "none"
 
 heading("Patch features", "Which patches does the model hold to be the same?")
-bar = st.columns([3, 4, 2, 2], vertical_alignment="bottom")
+bar = control_bar([3, 4, 2, 2], whole=2)
 with bar[0]:
     chosen_pictures = pictures_picker(
         name="feature_images", default=("example:cat", "example:coffee", "example:flower"), label="Photos"
@@ -134,7 +134,7 @@ ground_chosen: Ground = "all"
 with guard():
     if not pictures:
         raise ConfigError("No photo is chosen.", "Choose one or more: what is alike shows best between several.")
-    ground_chosen = st.segmented_control(
+    ground_chosen = control_strip("ground").segmented_control(
         "Colour", get_args(Ground), format_func=GROUNDS.__getitem__, default="all", required=True,
         key="ground", bind="query-params",
         help="The first component often tells things from what is behind them: leave one side out, and the colours "

@@ -25,21 +25,22 @@ from pages.shared.charts import show_chart
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
-from pages.shared.framing import framing_row
-from pages.shared.layout import heading, teaching_cards
+from pages.shared.framing import framing_popover
+from pages.shared.layout import control_bar, heading, teaching_cards
 from pages.shared.pickers import image_picker, model_picker, own_model_form
 from pages.shared.recipes import filled_recipe, picture_setting
 
 heading("Precision", "What does half the bits cost?")
-bar = st.columns([3, 4, 2, 2], vertical_alignment="bottom")
+bar = control_bar([3, 3, 2, 2, 2], whole=2)
 with bar[0]:
     picture = image_picker(default="example:coffee")
 with bar[1]:
     name = model_picker(("classifier", "image_text"), preferred=("efficientnet_lite0", "clip_small", "vit_p4"))
-with bar[2]:
+with bar[3]:
     own_model_form()
 model = loaded_model(name)
-framing_row(picture, model.network.preprocessing)
+with bar[2]:
+    framing_popover(picture, model.network.preprocessing)
 
 
 def show() -> None:
@@ -89,7 +90,7 @@ def show() -> None:
         gallery(pictures, results, classes)
     st.markdown("#### All figures")
     st.dataframe(table_of(measured, results), hide_index=True, width="stretch")
-    with bar[3]:
+    with bar[4]:
         export_popover(lambda: make_export(question, source, count, measured, titles, results), key="export")
 
 

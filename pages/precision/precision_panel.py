@@ -30,6 +30,7 @@ from pages.precision.precision_pictures import OWN, OWN_DEFAULT, OWN_PICKER, def
 from pages.shared.cache import loaded_model
 from pages.shared.errors import guard
 from pages.shared.foreign import literal, plain
+from pages.shared.layout import control_strip
 from pages.shared.pickers import Picture, pictures_picker
 
 SHORTER = [name for name in FORMATS if name != "fp32"]
@@ -48,7 +49,7 @@ def controls(name: str, picture: Picture) -> tuple[PrecisionRequest, str, int]:
         CoreError: fewer than two labels for a model of images and texts.
     """
     sources = picture_sources()
-    first, second, third, fourth = st.columns([5, 3, 4, 3], vertical_alignment="bottom")
+    first, second, third, fourth = control_strip("precision").columns([5, 3, 4, 3], vertical_alignment="bottom")
     formats = first.pills(
         "Beside fp32",
         SHORTER,

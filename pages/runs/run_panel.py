@@ -32,7 +32,7 @@ from pages.shared.address import all_asked, remember, remembered
 from pages.shared.charts import show_chart
 from pages.shared.errors import guard
 from pages.shared.foreign import plain
-from pages.shared.layout import page_path
+from pages.shared.layout import control_strip, page_path
 from pages.shared.run_views import RunView, age, all_views, differing
 
 ICONS: dict[Status, tuple[str, str]] = {
@@ -168,7 +168,7 @@ def curve_panel(views: Sequence[RunView]) -> None:
         st.dataframe(metrics_table(views), hide_index=True, width="stretch")
         return
     axes: list[XAxis] = [axis for axis in X_TITLES if has_axis(curves, axis)]
-    bar = st.columns([3, 2], vertical_alignment="bottom")
+    bar = control_strip("curves").columns([3, 2], vertical_alignment="bottom")
     x = bar[0].segmented_control(
         "Across", axes, format_func=X_TITLES.__getitem__, default=axes[0], required=True, key="across"
     )

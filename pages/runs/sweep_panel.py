@@ -38,6 +38,7 @@ from core.runs.studies import (
     short_value,
 )
 from pages.shared.address import remember, remembered
+from pages.shared.amounts import amount_input
 from pages.shared.charts import show_chart
 from pages.shared.errors import guard, show_error
 from pages.shared.foreign import plain
@@ -280,10 +281,8 @@ def _begin(taken: set[str]) -> None:
     columns = st.columns(3)
     trials = columns[0].number_input("Trials", 1, 10_000, 20, key="sweep_trials")
     epochs = columns[1].number_input("Epochs a trial", 1, 2000, 3, key="sweep_epochs")
-    images = columns[2].number_input(
-        "Training images", 1, 10_000_000, 5000, 1000, key="sweep_images", placeholder="all images",
-        help="Empty: all images.",
-    )  # fmt: skip
+    with columns[2]:
+        images = amount_input("Training images", 5000, "all images", key="sweep_images", most=10_000_000, step=1000)
     space = st.text_area(
         "What is varied, a line each",
         "\n".join(usual_space(recipes[recipe].config())),
@@ -303,7 +302,7 @@ def _begin(taken: set[str]) -> None:
                 space=_lines(space),
                 trials=int(trials),
                 epochs=int(epochs),
-                max_images=int(images or 0),
+                max_images=images,
                 pruner="median" if prune else "none",
             )
             if name in taken:

@@ -18,6 +18,7 @@ from core.experiments.preview import decided_by
 from core.models.catalogue import MODELS
 from core.models.weights import availability, fetch
 from core.runs.store import RunSpec
+from pages.shared.amounts import amount_input
 from pages.shared.dataset_import import arrived, dataset_import
 from pages.shared.errors import guard, show_error
 from pages.shared.foreign import plain
@@ -31,6 +32,13 @@ BASIC = (
     "family", "dataset", "backbone", "stage", "mode", "augmentation", "patch_size", "positional",
     "embed_dim", "depth", "num_heads", "epochs", "batch_size", "learning_rate",
 )  # fmt: skip
+# Words of choices that the field writes otherwise than in small letters.
+SPELLED = {
+    "1d": "1-D", "2d": "2-D", "adam": "Adam", "adamw": "AdamW", "autoaugment": "AutoAugment", "bernoulli": "Bernoulli",
+    "cnn": "CNN", "gaussian": "Gaussian", "gelu": "GELU", "huber": "Huber", "l1": "L1", "l2": "L2",
+    "laplace": "Laplace", "lbfgs": "L-BFGS", "mlp": "MLP", "muon": "Muon", "randaugment": "RandAugment", "tpe": "TPE",
+    "vae": "VAE", "vit": "ViT",
+}  # fmt: skip
 SMALL = 1e-3  # below it a number is read by its exponent
 SHORT_CHOICES = 30  # letters that fit into buttons side by side
 
@@ -117,10 +125,8 @@ class _Field:
 
     @property
     def help(self) -> str | None:
-        """What it does, what an empty field stands for, and the meaning of the terms in its label."""
+        """What it does, and the meaning of the terms in its label."""
         parts = [self.metadata.get("help") or ""]
-        if zero := self.metadata.get("zero"):
-            parts.append(f"Empty: {zero}.")
         parts += [f"**{term[0].upper()}{term[1:]}**: {meaning}" for term, meaning in explained([self.label])[1].items()]
         return "\n\n".join(part for part in parts if part) or None
 
@@ -206,20 +212,19 @@ def _choice(entry: _Field, value: Any, widget: str) -> Any:
 
 
 def _whole_number(entry: _Field, value: int, widget: str) -> int:
-    """A number; where 0 stands for something else, that is what an empty field says, and 0 cannot be typed."""
     low, high = entry.metadata.get("minimum"), entry.metadata.get("maximum")
-    zero = entry.metadata.get("zero")
-    typed = st.number_input(
+    most = None if high is None else math.floor(high)
+    if zero := entry.metadata.get("zero"):
+        return amount_input(entry.label, int(value), zero, most=most, persist_state="session", **_common(entry, widget))
+    return st.number_input(
         entry.label,
-        min_value=1 if zero else None if low is None else math.ceil(low),
-        max_value=None if high is None else math.floor(high),
-        value=int(value) or None if zero else int(value),
+        min_value=None if low is None else math.ceil(low),
+        max_value=most,
+        value=int(value),
         step=1,
-        placeholder=zero or None,
         persist_state="session",
         **_common(entry, widget),
     )
-    return 0 if typed is None else typed
 
 
 def _number(entry: _Field, value: float, widget: str) -> float:
@@ -333,7 +338,8 @@ def _first_value(entry: _Field) -> Any:
 
 
 def _words(choice: Any) -> str:
-    return str(choice).replace("_", " ")
+    """A choice as the field writes it."""
+    return " ".join(SPELLED.get(word, word) for word in str(choice).split("_"))
 
 
 def _get(values: dict[str, Any], path: tuple[str, ...]) -> Any:

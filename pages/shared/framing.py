@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import streamlit as st
 from PIL import Image
+from streamlit.delta_generator import DeltaGenerator
 
 from core.data.framing import View, split_view
 from core.data.transforms import FRAMINGS, Framing, Preprocessing, seen_part
@@ -58,6 +59,14 @@ def framing_row(picture: Picture, preprocessing: Preprocessing, *, name: str = "
             st.caption(plain(seen_sentence(photo.size, preprocessing, view)))
             if oblong:
                 _choice(name, address, view, preprocessing)
+
+
+def framing_popover(picture: Picture, preprocessing: Preprocessing, *, name: str = "image") -> DeltaGenerator:
+    """The same behind a button that says at which size the photo is seen; what else decides that may join it there."""
+    place = st.popover(f"Seen at {preprocessing.size:d} px", icon=":material/crop:", width="stretch", key="seen")
+    with place:
+        framing_row(picture, preprocessing, name=name)
+    return place
 
 
 def decoding_note(picture: Picture) -> None:

@@ -30,6 +30,7 @@ from pages.shared.work import with_progress
 LAUNCHED = "train-launched"
 # A second click within this time is a double click, not a wish for two runs.
 DOUBLE_CLICK_S = 3.0
+LAUNCHERS = {"local": "this machine", "slurm": "Slurm"}
 
 
 def launch_panel(recipe: Recipe, config: Any | None, *, parent: str, obstacle: str) -> None:
@@ -101,7 +102,9 @@ def _launcher() -> tuple[Any, dict[str, Any]]:
     """Who starts the run; a cluster is offered where there is one."""
     if not (shutil.which("sbatch") and importlib.util.find_spec("submitit")):
         return "local", {}
-    launcher = st.segmented_control("Where", ["local", "slurm"], default="local", required=True, key="run-launcher")
+    launcher = st.segmented_control(
+        "Where", list(LAUNCHERS), format_func=LAUNCHERS.__getitem__, default="local", required=True, key="run-launcher"
+    )
     if launcher == "local":
         return launcher, {}
     first, second, third = st.columns(3)

@@ -26,29 +26,33 @@ def heading(title: str, question: str) -> None:
     )
 
 
-def control_bar(widths: Sequence[int], *, whole: int) -> list[DeltaGenerator]:
+def control_bar(widths: Sequence[int], *, whole: int, name: str = "bar") -> list[DeltaGenerator]:
     """Columns for the controls of a page, which stay one row on a telephone.
 
     There the first `whole` of them keep their words and the others their icon alone.
     """
+    place = f"#root .st-key-{name} [data-testid=stColumn]:nth-child"
     hidden = ", ".join(
-        f"#root .st-key-bar [data-testid=stColumn]:nth-child({place}) [data-testid=stPopoverButton] "
-        "[data-testid=stMarkdownContainer]"
-        for place in range(whole + 1, len(widths) + 1)
+        f"{place}({number}) [data-testid=stPopoverButton] [data-testid=stMarkdownContainer]"
+        for number in range(whole + 1, len(widths) + 1)
     )
-    narrow = ", ".join(f"#root .st-key-bar [data-testid=stColumn]:nth-child({place})" for place in range(1, whole + 1))
+    narrow = ", ".join(f"{place}({number})" for number in range(1, whole + 1))
     st.html(
         f"""<style>@media (max-width: 640px) {{
-        #root .st-key-bar [data-testid=stHorizontalBlock] {{ flex-wrap: nowrap; gap: .3rem }}
-        #root .st-key-bar [data-testid=stColumn] {{ min-width: 0 !important; flex: 0 0 2.9rem }}
-        #root .st-key-bar [data-testid=stPopoverButton] {{ padding-left: .4rem; padding-right: .4rem; min-width: 0 }}
+        #root .st-key-{name} [data-testid=stHorizontalBlock] {{ flex-wrap: nowrap; gap: .3rem }}
+        #root .st-key-{name} [data-testid=stColumn] {{ min-width: 0 !important; flex: 0 0 2.9rem }}
+        #root .st-key-{name} [data-testid=stPopoverButton] {{ padding-left: .4rem; padding-right: .4rem; min-width: 0 }}
         {narrow} {{ flex: 1 1 0 }}
         {hidden} {{ position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }}
-        [data-testid=stMarkdownContainer] h4 {{ font-size: 1.05rem; padding-top: 0 }}
         }}</style>"""
     )
-    with st.container(key="bar"):
+    with st.container(key=name):
         return st.columns(widths, vertical_alignment="bottom")
+
+
+def control_strip(name: str) -> DeltaGenerator:
+    """A place for rows of labelled controls, which on a telephone stay one row and move sideways under the finger."""
+    return st.container(key=f"strip_{name}")
 
 
 def page_path(stem: str) -> str:

@@ -86,8 +86,9 @@ def page_style() -> None:
 
     A style and nothing else: it takes no room of its own, and goes by itself, whatever a page does in between. The last
     element of every page is `page_keys`; a page that ends in an exception has none. The same style gives the letters of
-    primary buttons and of chosen options the contrast that white has not on the dark theme's colour, and sets
-    a page's pickers two by two on a phone.
+    primary buttons and of chosen options the contrast that white has not on the dark theme's colour, gives segments the
+    height of other controls, so that the labels of a row stand on one line, and on a phone sets a page's pickers two by
+    two, keeps a `control_strip` in one row, and makes headings small enough for a picture below them.
     """
     st.html(
         """<style>
@@ -99,7 +100,20 @@ def page_style() -> None:
         @keyframes vitrine-wait { from { opacity: .25 } to { opacity: .6 } }
         button[kind^="primary"]:not(:disabled) *, [data-testid="stMultiSelect"] [data-tag],
         [data-testid="stMultiSelect"] [data-tag] * { color: light-dark(#FFFFFF, #0B1118) !important }
+        [data-testid="stButtonGroup"] [data-variant="segmented_control"] { min-height: 2.5rem }
+        [data-testid="stButtonGroup"] [role]:has(> [data-variant="pills"]) {
+          min-height: calc(2.5rem + 6px); align-items: center }
         @media (max-width: 640px) {
+          [data-testid="stMainBlockContainer"] { padding-top: 4.2rem }
+          [data-testid="stMarkdownContainer"] h3 { font-size: 1.3rem; padding: .2rem 0 }
+          [data-testid="stMarkdownContainer"] h3 small { font-size: .95rem }
+          [data-testid="stMarkdownContainer"] h4 { font-size: 1.05rem; padding-top: 0 }
+          [class*="st-key-strip_"] [data-testid="stHorizontalBlock"] { flex-wrap: nowrap !important; overflow-x: auto;
+            padding: 3px; margin: -3px; scrollbar-width: thin }
+          [class*="st-key-strip_"] [data-testid="stHorizontalBlock"] > * { flex: 0 0 auto !important;
+            width: max-content !important; min-width: 9.5rem !important }
+          [class*="st-key-strip_"] [role="radiogroup"] { flex-wrap: nowrap !important; overflow-x: auto }
+          [class*="st-key-strip_"] [role="radiogroup"] > * { flex-shrink: 0 }
           [data-testid="stHorizontalBlock"]:has(> * > * > * > [data-testid="stPopover"]):not(:has(img, .js-plotly-plot,
             [data-testid="stElementContainer"]:not([class*="_drop"]) [data-testid^="stBidi"]))
             > [data-testid="stColumn"] { min-width: calc(50% - .5rem) !important } }

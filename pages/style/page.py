@@ -20,7 +20,7 @@ from pages.shared.charts import chart_table
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
-from pages.shared.layout import heading, page_link, teaching_cards
+from pages.shared.layout import control_bar, heading, page_link, teaching_cards
 from pages.shared.pickers import image_picker, model_picker
 from pages.shared.recipes import filled_recipe, picture_setting
 from pages.style.settings_form import more_steps, read_settings
@@ -187,7 +187,7 @@ def in_a_row(count: int) -> list[DeltaGenerator]:
 
 
 heading("Style transfer", "What is in one picture, painted like another")
-bar = in_a_row(5)
+bar = control_bar([3, 3, 3, 2, 2], whole=3)
 with bar[0]:
     content = image_picker(name="content", default="example:cat", label="Content")
 with bar[1]:

@@ -56,6 +56,10 @@ def test_lasso_click_and_keys(server: str, page: Any) -> None:
     page.get_by_role("combobox", name="Outline").select_option("Label")
     page.get_by_role("group", name="Outlines").get_by_text("Cat 8").wait_for()
     page.wait_for_url("**plane_outline=Label**")
+    # Not by colour alone: dots of an outline have a shape, which the legend shows.
+    shapes = page.get_by_role("group", name="Outlines").locator("i[class]")
+    found = shapes.evaluate_all("all => all.map((each) => each.className)")
+    assert found[:5] == ["disc", "square", "diamond", "triangle", "disc"]
     until(page, lambda: unlike(pixels(canvas), bare) > 0.5, "outlines")
     assert page.locator('[data-testid="stException"]').count() == 0
 

@@ -35,10 +35,38 @@ def test_first_request_is_a_deep_link(start_server: Callable[[], str], page: Any
     assert page.locator('[data-testid="stException"]').count() == 0
     page.locator("canvas, img, .js-plotly-plot").nth(1).wait_for()  # more than the logo: filled on arrival
     assert outside == []
+    page.set_viewport_size({"width": 1280, "height": 900})
+    assert uneven(page) == []
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         page.wait_for_timeout(300)
         assert serious(page) == [], scheme
+
+
+# Names of controls in one row that do not stand on one line, and by how many pixels.
+UNEVEN = """() => {
+  const names = [...document.querySelectorAll("[data-testid=stWidgetLabel]")].filter((each) =>
+    each.getClientRects().length && each.getBoundingClientRect().width > 2 && !each.closest("[data-testid=stCheckbox]"))
+  const placed = names.map((each) => {
+    const box = each.getBoundingClientRect()
+    const row = each.closest("[data-testid=stHorizontalBlock]")
+    return { text: each.innerText.trim(), left: box.left, line: box.top + box.height / 2, row }
+  })
+  const beside = (one, two) => one.row && one.row === two.row && one.left < two.left
+  // Further apart than a label is high, they are not of one line of a row that wraps.
+  const uneven = (one, two) => Math.abs(Math.abs(one.line - two.line) - 12.3) < 11.7
+  return placed.flatMap((one) => placed.filter((two) => beside(one, two) && uneven(one, two))
+    .map((two) => `${one.text} | ${two.text}: ${(one.line - two.line).toFixed(1)}`))
+}"""
+
+
+def uneven(page: Any) -> list[str]:
+    """Which labels of a row stand higher than others; once the page has its last shape."""
+    for _ in range(5):
+        if not (found := page.evaluate(UNEVEN)):
+            break
+        page.wait_for_timeout(500)
+    return found
 
 
 def serious(page: Any) -> list[str]:

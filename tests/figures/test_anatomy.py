@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from core.figures.anatomy import ROLE_COLOURS, plot_anatomy, plot_comparison, plot_layers, plot_roles
+from core.figures.theme import contrast, ink_on
 from core.methods.anatomy.anatomy import Anatomy, Comparison, CountPair, Part
 
 
@@ -42,6 +43,21 @@ def test_the_tree_map_holds_every_tensor_once_in_its_block() -> None:
     notes = dict(zip(tree.ids, tree.customdata, strict=True))
     assert notes["blocks.0/blocks.0.mlp"] == "<br>blocks.0.mlp<br>10 × 3"
     assert notes["blocks.1"] == "<br>blocks.1"
+
+
+def test_letters_of_the_tree_map_can_be_read_on_every_ground_whatever_the_page_is() -> None:
+    figure = plot_anatomy(ANATOMY, "a model")
+    [tree] = figure.data
+    pairs = list(zip(tree.textfont.color, tree.marker.colors, strict=True))
+    assert len(pairs) == len(tree.ids)
+    assert all(contrast(ink, ground) >= 4.5 for ink, ground in pairs)
+    assert all(contrast(ink_on(ground), ground) >= 4.5 for ground in ROLE_COLOURS.values())
+    assert figure.layout.uniformtext.to_plotly_json() == {"minsize": 10, "mode": "hide"}
+
+
+def test_contrasts_are_those_of_the_guideline() -> None:
+    assert contrast("#FFFFFF", "#000000") == pytest.approx(21)
+    assert contrast("#777777", "#FFFFFF") == pytest.approx(4.48, abs=0.005)  # the example of WCAG's techniques
 
 
 def test_roles_are_counted_in_millions_and_the_largest_is_on_top() -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from core.figures.embedding import (
     DepthRow,
+    Outlines,
     gallery,
     label_palette,
     picture_plane,
@@ -67,6 +68,39 @@ def test_a_plane_has_a_trace_for_each_colour(dimensions: int) -> None:
     assert [trace.name for trace in figure.data] == ["a", "b", "empty"]
     assert [len(trace.x) for trace in figure.data] == [4, 4, 4]
     assert figure.data[0].text[1] == "id3"
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "symbols"),
+    [(2, ("circle", "square", "diamond", "triangle-up")), (3, ("circle", "square", "diamond", "cross"))],
+)
+def test_an_outline_is_a_shape_too_and_the_legend_says_which(dimensions: int, symbols: tuple[str, ...]) -> None:
+    coordinates = np.random.default_rng(0).normal(size=(12, dimensions))
+    rims = ["train", "test", "mine", "found"]
+    figure = plot_plane(
+        coordinates,
+        ids=[f"id{index}" for index in range(12)],
+        codes=np.zeros(12, int),
+        legend=["a"],
+        palette=label_palette(1),
+        outlines=Outlines(codes=np.arange(12) % 4, legend=rims, palette=["#777777"]),
+        method="t-SNE",
+    )
+    assert list(figure.data[0].marker.symbol) == [*symbols] * 3
+    assert [(each.name, each.marker.symbol) for each in figure.data[1:]] == list(zip(rims, symbols, strict=True))
+
+
+def test_dots_of_the_picture_have_the_shapes_of_their_outlines() -> None:
+    # All in one place, so that one picture is shown and the rest are dots; far from it, so that they can be seen.
+    points = np.array([[0.0, 0.0], *[[10.0 + index, 0.0] for index in range(4)], [30.0, 0.0]])
+    drawn = []
+    for code in range(4):
+        outlines = Outlines(codes=[code] * 6, legend=list("abcd"), palette=["#000000"])
+        sheet = picture_plane(points, thumbnails(6, 16), ["#000000"] * 6, outlines=outlines, width=200, side=16)
+        drawn.append(sheet[..., 0] < 128)
+    for one in range(4):
+        for other in range(one):
+            assert (drawn[one] != drawn[other]).any()
 
 
 @pytest.mark.parametrize("count", [1, 3, 80])

@@ -22,7 +22,7 @@ def test_the_folder_is_small_and_says_what_it_has_seen_and_was_tested_on() -> No
     card = json.loads((FOLDER / "card.json").read_text(encoding="utf-8"))
     assert {name: len(labels) for name, labels in card["labels_seen"].items()} == {"cifar10": 10, "tiny_imagenet": 200}
     metrics = card["metrics"]
-    assert metrics["image_tower_from"] == "vit_p4"
+    assert metrics["image_tower_from"] == "vit_p4 of 2026-11-21"
     splits = [found for kinds in metrics["transfer"].values() for found in kinds["splits"].values()]
     for found in [*metrics["val"].values(), *metrics["test"].values(), *splits]:
         low, high = found["interval_95"]

@@ -125,7 +125,7 @@ def test_parts_of_a_data_set_and_folders_are_conditions(
     app.run()
     assert "8 of 12 pictures" in text_of(app)
     assert "COUNT = 2" in app.session_state["exported"].recipe
-    app.number_input(key="conditions_most").set_value(1).run()
+    app.number_input(key="conditions_most_typed").set_value(1).run()
     assert list(app.session_state["exported"].table["shown"]) == [2, 2]
     folder = folder_of(tmp_path, {"real/cat": 40, "real/dog": 90, "drawn/cat": 150, "drawn/dog": 190})
     app.button_group(key="conditions_from").set_value("folder").run()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import re
 from typing import Any
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from core.cli.train import recipe_help
 from core.configs import option, parse_overrides
 from core.errors import ConfigError
 from core.launch.recipes import RECIPES
+from core.paths import CHECKOUT
 from pages.shared import forms
 
 NUMBERS = [
@@ -68,12 +71,65 @@ class Some:
     images: int = option(0, "Images", "0 is all.", minimum=0, zero="all")
 
 
-def test_a_nought_that_stands_for_something_is_not_shown_as_one(asked: list[dict[str, Any]]) -> None:
+def some_form(start: int) -> None:
+    import streamlit as st
+
+    from pages.shared import forms
+    from tests.pages.test_forms import Some
+
     (entry,) = forms._fields(Some, "")
-    assert forms._widget(entry, 0, "form") == 0
-    assert (asked[0]["value"], asked[0]["placeholder"]) == (None, "all")
-    assert forms._widget(entry, 12, "form") == 12
-    assert asked[1]["value"] == 12
+    st.text(forms._widget(entry, start, "form"))
+
+
+@pytest.mark.parametrize(("start", "shown"), [(0, None), (12, 12)])
+def test_a_nought_that_stands_for_something_is_not_shown_as_one(start: int, shown: int | None) -> None:
+    app = AppTest.from_function(some_form, args=(start,)).run()
+    (field,) = app.number_input
+    assert (field.value, field.placeholder, app.text[0].value) == (shown, "all", str(start))
+    # A field with a value of its own takes that again when it is emptied, so that 0 could not be said.
+    assert not field.proto.HasField("default")
+    assert field.set_value(None).run().text[0].value == "0"
+    assert field.set_value(5).run().text[0].value == "5"
+
+
+def amount_in_address() -> None:
+    import streamlit as st
+
+    from pages.shared.amounts import amount_input
+
+    st.text(amount_input("Images", 500, "all images", key="images", most=1000, in_address=True))
+
+
+@pytest.mark.parametrize(
+    ("address", "amount"), [("", 500), ("0", 0), ("20", 20), ("5000", 500), ("many", 500), ("-1", 500)]
+)
+def test_an_amount_of_the_address_is_what_it_says_where_it_can_be_meant(address: str, amount: int) -> None:
+    app = AppTest.from_function(amount_in_address)
+    if address:
+        app.query_params["images"] = address
+    app.run()
+    assert not app.exception
+    assert (app.number_input[0].value, app.text[0].value) == (amount or None, str(amount))
+
+
+def test_an_emptied_amount_is_in_the_address_and_the_usual_one_is_not() -> None:
+    app = AppTest.from_function(amount_in_address).run()
+    assert "images" not in app.query_params
+    app.number_input[0].set_value(None).run()
+    assert (app.query_params["images"], app.text[0].value) == ("0", "0")
+    app.number_input[0].set_value(500).run()
+    assert "images" not in app.query_params
+
+
+def test_no_number_of_a_page_lets_0_stand_for_something_else() -> None:
+    coded = re.compile(r"\b0( is|:| =|\))|[Ee]mpty")
+    found = []
+    for path in {*(CHECKOUT / "pages").rglob("*.py")} - {CHECKOUT / "pages" / "shared" / "amounts.py"}:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "number_input":
+                texts = [str(each.value) for each in ast.walk(node) if isinstance(each, ast.Constant)]
+                found += [f"{path.name}: {each}" for each in texts if coded.search(each)]
+    assert found == []  # `amount_input` is for those, and the one place where they are made
 
 
 def test_every_option_whose_nought_stands_for_something_says_what() -> None:
@@ -99,12 +155,9 @@ def fields(recipe: str) -> dict[str, forms._Field]:
 
 def test_no_form_lets_0_stand_for_something_else(asked: list[dict[str, Any]]) -> None:
     entry = fields("vit_scratch")["max_images"]
-    # An empty field says in words what it means, and is 0 for the config; a number stays one.
-    assert (forms._widget(entry, 0, "form"), forms._widget(entry, 500, "form")) == (0, 500)
-    assert [(each["value"], each["placeholder"], each["min_value"]) for each in asked] == [
-        (None, "all images", 1), (500, "all images", 1),
-    ]  # fmt: skip
-    assert "Empty: all images." in str(entry.help)
+    forms._widget(entry, 0, "form")
+    assert [(each["placeholder"], each["min_value"]) for each in asked] == [("all images", 1)]
+    assert asked[0]["help"].endswith("Empty: all images.")
     said: list[Any] = [entry.values[0] for entry in NUMBERS]
     coded = {each.name for each in said if re.search(r"\b0(:| is| measures)", each.metadata.get("help", ""))}
     assert coded <= {"whitening"}  # there 0 is an amount
@@ -117,6 +170,11 @@ def test_small_numbers_are_written_by_their_exponent(asked: list[dict[str, Any]]
     forms._widget(form["model.norm_eps"], 1e-6, "form")
     forms._widget(form["training.learning_rate"], 0.002, "form")
     assert [each["format"] for each in asked] == ["%e", "%g"]
+
+
+def test_choices_are_written_as_the_field_writes_them() -> None:
+    written = [forms._words(each) for each in ("differential_vit", "learned_1d", "class_token", "adamw", "fp32", 32)]
+    assert written == ["differential ViT", "learned 1-D", "class token", "AdamW", "fp32", "32"]
 
 
 def test_labels_have_units_and_hints_say_what_terms_mean() -> None:

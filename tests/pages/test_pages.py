@@ -70,6 +70,9 @@ def test_pages_open_filled(stem: str) -> None:
         assert any(each.value.startswith(f"### {ENTRIES[stem].title} ") for each in app.markdown)
         for title in ("What you see", "How it is computed", "Caveat"):
             assert title in text_of(app)
+    else:
+        linked = {Path(each.proto.page).name or each.proto.page for each in app.get("page_link")}
+        assert linked >= {*ENTRIES} - {HOME}
 
 
 def test_every_page_has_its_line_in_the_navigation() -> None:

@@ -47,7 +47,7 @@ canvas { width: 100%; height: clamp(300px, 42cqi, 640px); border: 1px solid var(
 p { font-size: .9rem; min-height: 1.4em; margin: 0; }
 @container (max-width: 620px) {
   .both { grid-template-columns: minmax(0, 1fr); }
-  .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+  .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); order: 1; } /* the clouds first */
 }
 .left i { width: .8rem; height: .8rem; }
 .left i.dot { background: #0072B2; border-radius: 50%; }

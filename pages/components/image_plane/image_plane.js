@@ -186,7 +186,14 @@ function buildLegend(view, name) {
       if (name === "colour") swatch.style.background = ink
       else swatch.style.border = `3px ${["solid", "dashed", "dotted", "double"][code % 4]} ${ink}`
       button.type = "button"
-      button.append(swatch, `${text} ${counts[code].toLocaleString("en")}`)
+      button.append(swatch)
+      if (name === "outline") {
+        const dot = document.createElement("i") // as its pictures are drawn where they are dots
+        dot.className = SHAPES[code % SHAPES.length].name
+        dot.style.background = ink
+        button.append(dot)
+      }
+      button.append(`${text} ${counts[code].toLocaleString("en")}`)
       button.title = `Select all: ${text}`
       button.onclick = () => {
         const all = []

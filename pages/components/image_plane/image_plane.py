@@ -73,13 +73,16 @@ p { min-height: 1.5em; margin: .4rem 0; opacity: .9; }
 .legend:empty { display: none; }
 .legend + .legend { margin-top: .35rem; }
 .legend i { box-sizing: border-box; width: .8rem; height: .8rem; border-radius: 50%; display: inline-block; }
+.legend i.square { border-radius: 0; }
+.legend i.diamond { clip-path: polygon(50% 0, 100% 50%, 50% 100%, 0 50%); border-radius: 0; }
+.legend i.triangle { clip-path: polygon(50% 0, 100% 100%, 0 100%); border-radius: 0; }
 @media (max-width: 700px) {
   .planes.two { grid-template-columns: 1fr; }
   select { max-width: 6.5rem; }
   figure canvas { height: min(var(--plane-height, 600px), 62vh, 110vw); }
 }
 """
-_PARTS = ("image_plane.js", "image_plane_draw.js", "image_plane_input.js")
+_PARTS = ("image_plane.js", "image_plane_draw.js", "image_plane_dots.js", "image_plane_input.js")
 _COMPONENT = st.components.v2.component(
     "vitrine_image_plane",
     html=HTML,
