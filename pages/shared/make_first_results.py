@@ -49,7 +49,7 @@ def write(results: Mapping[tuple[str, Key], Any], file: Path) -> None:
     text = np.frombuffer(json.dumps(index).encode(), dtype=np.uint8)
     with io.BytesIO() as buffer:
         named = {INDEX: text} | {f"array_{place}": each for place, each in enumerate(arrays)}
-        np.savez_compressed(buffer, **named)  # type: ignore[arg-type]
+        np.savez_compressed(buffer, **named)
         file.write_bytes(buffer.getvalue())
 
 

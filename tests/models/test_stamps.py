@@ -36,10 +36,10 @@ def test_a_model_is_anew_when_any_of_its_weight_files_changed(bundled: Path) -> 
     assert earlier_sentence(before, {"pair": "The Pair"}).startswith("Of The Pair these figures are about earlier")
 
 
-def other_stamp(path: Path, folder: Path, model: str) -> Path:
-    """A copy of a bundled result that says it was measured with other weights of `model`."""
+def stamped(path: Path, folder: Path, model: str = "") -> Path:
+    """A copy of a bundled result that says it was measured with today's weights, but with others of `model`."""
     result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    result["weight_files"][model] = "0" * 16
+    result["weight_files"] = weight_stamps(result["weight_files"]) | ({model: "0" * 16} if model else {})
     copy = folder / path.name
     copy.write_text(json.dumps(result), encoding="utf-8")
     return copy
@@ -47,18 +47,19 @@ def other_stamp(path: Path, folder: Path, model: str) -> Path:
 
 def test_a_track_record_says_when_its_weights_are_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = track_records.RESULTS / "faithfulness_cnn_small.json"
+    monkeypatch.setattr(track_records, "RESULTS", tmp_path)
+    stamped(path, tmp_path)
     now = track_records.track_record("cnn_small")
     assert now is not None
-    assert "earlier" not in now.sentence  # the bundled record is of the bundled weights
-    other_stamp(path, tmp_path, "cnn_small")
-    monkeypatch.setattr(track_records, "RESULTS", tmp_path)
+    assert "earlier" not in now.sentence
+    stamped(path, tmp_path, "cnn_small")
     stale = track_records.track_record("cnn_small")
     assert stale is not None
     assert "Of this model these figures are about earlier weights" in stale.sentence
 
 
 def test_accuracies_of_earlier_weights_name_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accuracies, "MEASURED", other_stamp(accuracies.MEASURED, tmp_path, "cnn_small"))
+    monkeypatch.setattr(accuracies, "MEASURED", stamped(accuracies.MEASURED, tmp_path, "cnn_small"))
     sources: dict[str, set[str]] = {}
     for each in accuracies.bundled_accuracies():
         if "frozen_heads" in each.source:
