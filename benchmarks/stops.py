@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any
+from unittest.mock import patch
 
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
@@ -82,13 +83,9 @@ def watched(steps: Steps) -> Iterator[None]:
     def function(computation: Shared[Any, Any]) -> Callable[..., Any]:
         return steps.within(computation.name.removeprefix("pages."), computation.__dict__["function"])
 
-    Job.look = looked  # type: ignore[method-assign]
-    Shared.function = property(function, lambda self, value: self.__dict__.update(function=value))  # type: ignore[assignment]
-    try:
+    asked = property(function, lambda self, value: self.__dict__.update(function=value))
+    with patch.object(Job, "look", looked), patch.object(Shared, "function", asked, create=True):
         yield
-    finally:
-        Job.look = look  # type: ignore[method-assign]
-        del Shared.function
 
 
 def open_page(stem: str, query: dict[str, str]) -> AppTest:
