@@ -11,8 +11,8 @@ import numpy as np
 from core.errors import ConfigError
 from core.files import replaced
 from core.methods.diffusion.diffusion_classifier import Classification, replay
-from core.methods.diffusion.forecast import DifferenceCovariance
 from core.methods.diffusion.sampling_plan import Plan
+from core.models.denoising_differences import DifferenceCovariance
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from core.methods.accuracy.confusion import accuracy, class_accuracies, confusio
 from core.methods.accuracy.paired import paired
 from core.methods.diffusion.diffusion_classifier import Classification
 from core.methods.diffusion.elimination_cost import plan_words, replay_all, replayed_plans, trail
-from core.methods.diffusion.forecast import DifferenceCovariance
 from core.methods.diffusion.sampling_plan import Plan, other_objective
+from core.models.denoising_differences import DifferenceCovariance
 from core.reports import Progress
 
 # The columns that hold every error of a full grid.

@@ -51,14 +51,9 @@ from core.methods.diffusion.denoising_error import Denoiser
 from core.methods.diffusion.diffusion_batch import fitting_batch
 from core.methods.diffusion.diffusion_classifier import Classification, classify, replay
 from core.methods.diffusion.elimination_cost import plan_words
-from core.methods.diffusion.forecast import (
-    FILE,
-    DifferenceCovariance,
-    fitting_covariance,
-    learn_covariance,
-    write_covariance,
-)
+from core.methods.diffusion.forecast import fitting_covariance, learn_covariance
 from core.methods.diffusion.sampling_plan import Plan
+from core.models.denoising_differences import FILE, DifferenceCovariance, write_covariance
 from core.models.diffusion import LatentDiffusion
 from core.models.weights import load
 from core.precision_choice import PrecisionChoice

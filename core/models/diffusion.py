@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from core.data.transforms import HALF_NORMALISATION, Preprocessing
 from core.device import Precision, autocast, pick_device
 from core.errors import IncompatibleError, MissingWeightsError, ShapeError
-from core.methods.diffusion.forecast import DifferenceCovariance, read_covariance
+from core.models.denoising_differences import DifferenceCovariance, read_covariance
 from core.models.file_kind import check_weight_file
 from core.models.model_folder import (
     check_pipeline,

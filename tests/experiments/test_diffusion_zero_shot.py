@@ -24,8 +24,8 @@ from core.experiments.diffusion_zero_shot import CLASSIFIED, ClassificationRepor
 from core.experiments.evaluation import PREDICTIONS, RESULT, choose_images
 from core.launch import execute
 from core.methods.diffusion.diffusion_classifier import classify, replay
-from core.methods.diffusion.forecast import FILE
 from core.methods.diffusion.sampling_plan import Plan
+from core.models.denoising_differences import FILE
 from core.models.diffusion import LatentDiffusion
 from core.models.weights import load
 from core.paths import runs_root

@@ -22,8 +22,8 @@ from core.methods.diffusion.diffusion_classifier import (
 )
 from core.methods.diffusion.elimination import paired_p_value
 from core.methods.diffusion.false_pruning import _simulated_losses, false_pruning_rate
-from core.methods.diffusion.forecast import DifferenceCovariance
 from core.methods.diffusion.sampling_plan import Plan, looks_of, sample_time_steps
+from core.models.denoising_differences import DifferenceCovariance
 from core.reports import finish
 
 T = 1000

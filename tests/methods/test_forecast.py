@@ -13,18 +13,15 @@ from hypothesis import strategies as st
 from core.errors import ConfigError, CoreError
 from core.methods.diffusion.diffusion_classifier import replay
 from core.methods.diffusion.forecast import (
-    FILE,
     UNINFORMED,
-    DifferenceCovariance,
     Forecast,
     _design,
     fitting_covariance,
     learn_covariance,
-    read_covariance,
     smallest_chances,
-    write_covariance,
 )
 from core.methods.diffusion.sampling_plan import Plan
+from core.models.denoising_differences import FILE, DifferenceCovariance, read_covariance, write_covariance
 from tests.examples import examples
 from tests.methods.test_diffusion_classifier import Rigged, classification
 

@@ -25,7 +25,7 @@ from core.errors import ConfigError, CoreError
 from core.finite import require_finite
 from core.methods.diffusion.denoising_error import Denoiser, DenoisingErrors
 from core.methods.diffusion.elimination import Pruned, look, ranking
-from core.methods.diffusion.forecast import DifferenceCovariance, Forecast, fitting_covariance
+from core.methods.diffusion.forecast import Forecast, fitting_covariance
 from core.methods.diffusion.sampling_plan import (
     Objective,
     Plan,
@@ -35,6 +35,7 @@ from core.methods.diffusion.sampling_plan import (
     sample_time_steps,
     usable_steps,
 )
+from core.models.denoising_differences import DifferenceCovariance
 from core.notebook import Drawn
 
 # Calls after which a classification is reported, if they fill a batch: some seconds of the bundled pipeline on a CPU.

@@ -11,8 +11,8 @@ from core.errors import ShapeError
 from core.intervals import wilson_interval
 from core.methods.accuracy.confusion import Accuracy
 from core.methods.diffusion.diffusion_classifier import Classification, replay
-from core.methods.diffusion.forecast import DifferenceCovariance
 from core.methods.diffusion.sampling_plan import Plan
+from core.models.denoising_differences import DifferenceCovariance
 from core.notebook import Drawn
 
 # p-values under which a prompt is eliminated, from hasty to patient.

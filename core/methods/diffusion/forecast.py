@@ -23,55 +23,23 @@ posteriors). Paired errors and elimination: Clark & Jaini 2023, arXiv:2303.15233
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.special import stdtr
 
-from core.errors import ConfigError, CoreError
-from core.files import write_json
+from core.errors import ConfigError
 from core.finite import require_finite
 from core.methods.diffusion.sampling_plan import Plan
+from core.models.denoising_differences import DifferenceCovariance
 
-FILE = "denoising_differences.json"
 STRETCHES = 10
 # τ² of all prompts is 1 before anything is seen, as sure as of 20 numbers; a prompt's own is that of all, as sure as
 # of 12. On the bundled pipeline's validation images the prompts' own differ by a third.
 _SURE_OF_ALL, _SURE_OF_ONE = 20, 12
 # Standard deviations about the leader at which the chances are added up.
 _PLACES = np.linspace(-7.0, 5.0, 73)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DifferenceCovariance:
-    """How the difference of two prompts' errors varies with the time step, for one pipeline.
-
-    Attributes:
-        smooth: (stretches, stretches) K, between equal stretches of the schedule; what is the same at every sample.
-        noise: (stretches,) v, of a single sample.
-        learned: whether it is some pipeline's own; if not, all samples are taken to tell as much.
-        source: on which images it was learned.
-    """
-
-    smooth: np.ndarray
-    noise: np.ndarray
-    learned: bool = True
-    source: str = ""
-
-    def __post_init__(self) -> None:
-        require_finite("The covariance of the differences", self.smooth, "Learn it anew.")
-        require_finite("The noise of the differences", self.noise, "Learn it anew.")
-        stretches = len(self.noise)
-        if self.smooth.shape != (stretches, stretches) or not stretches or not (self.noise > 0).all():
-            raise ConfigError(
-                f"A covariance {self.smooth.shape} and noise {self.noise.shape} of differences; expected a square and "
-                "as many positive numbers.",
-                "Learn it anew.",
-            )
 
 
 # As much from one sample to the next as in common, everywhere: samples keep the order in which they are drawn.
@@ -116,41 +84,6 @@ def learn_covariance(noise_error: np.ndarray, time_steps: np.ndarray, steps: int
     if not (noise > 0).all():
         raise ConfigError("The prompts do not differ.", "Use prompts that say different things.")
     return DifferenceCovariance(smooth=smooth, noise=noise, source=source)
-
-
-def write_covariance(path: Path, covariance: DifferenceCovariance) -> None:
-    """As JSON, to be put beside a pipeline's `model_index.json`."""
-    write_json(
-        path,
-        {
-            "about": "How the squared noise error's difference between two prompts varies over equal stretches of the "
-            "schedule: its covariance, and the variance of a single sample about it. See "
-            "core/methods/diffusion/forecast.py.",
-            "source": covariance.source,
-            "smooth": [[float(f"{value:.4g}") for value in row] for row in covariance.smooth],
-            "noise": [float(f"{value:.4g}") for value in covariance.noise],
-        },
-    )
-
-
-def read_covariance(folder: Path) -> DifferenceCovariance | None:
-    """What `write_covariance` left in the folder of a pipeline; None where there is nothing.
-
-    Raises:
-        CoreError: it cannot be read.
-    """
-    path = folder / FILE
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return DifferenceCovariance(
-            smooth=np.array(values["smooth"], dtype=np.float64),
-            noise=np.array(values["noise"], dtype=np.float64),
-            source=str(values["source"]),
-        )
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CoreError(f"{path.name} cannot be read ({error}).", "Learn it anew, or delete it.") from error
 
 
 def fitting_covariance(known: DifferenceCovariance | None, plan: Plan) -> DifferenceCovariance:
