@@ -73,6 +73,8 @@ class Steps:
 @contextmanager
 def watched(steps: Steps) -> Iterator[None]:
     """Have all computations of this process tell `steps` of their looks."""
+    jobs: Any = Job
+    computations: Any = Shared
     look = Job.look
 
     def looked(job: Job[Any]) -> None:
@@ -82,13 +84,13 @@ def watched(steps: Steps) -> Iterator[None]:
     def function(computation: Shared[Any, Any]) -> Callable[..., Any]:
         return steps.within(computation.name.removeprefix("pages."), computation.__dict__["function"])
 
-    Job.look = looked  # type: ignore[method-assign]
-    Shared.function = property(function, lambda self, value: self.__dict__.update(function=value))  # type: ignore[assignment]
+    jobs.look = looked
+    computations.function = property(function, lambda self, value: self.__dict__.update(function=value))
     try:
         yield
     finally:
-        Job.look = look  # type: ignore[method-assign]
-        del Shared.function
+        jobs.look = look
+        del computations.function
 
 
 def open_page(stem: str, query: dict[str, str]) -> AppTest:
