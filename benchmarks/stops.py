@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any
+from unittest.mock import patch
 
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
@@ -73,8 +74,6 @@ class Steps:
 @contextmanager
 def watched(steps: Steps) -> Iterator[None]:
     """Have all computations of this process tell `steps` of their looks."""
-    jobs: Any = Job
-    computations: Any = Shared
     look = Job.look
 
     def looked(job: Job[Any]) -> None:
@@ -84,13 +83,9 @@ def watched(steps: Steps) -> Iterator[None]:
     def function(computation: Shared[Any, Any]) -> Callable[..., Any]:
         return steps.within(computation.name.removeprefix("pages."), computation.__dict__["function"])
 
-    jobs.look = looked
-    computations.function = property(function, lambda self, value: self.__dict__.update(function=value))
-    try:
+    asked = property(function, lambda self, value: self.__dict__.update(function=value))
+    with patch.object(Job, "look", looked), patch.object(Shared, "function", asked, create=True):
         yield
-    finally:
-        jobs.look = look
-        del computations.function
 
 
 def open_page(stem: str, query: dict[str, str]) -> AppTest:

@@ -95,7 +95,7 @@ draw_tiles(sorted(thumbnails, key=lambda each: each[0] == COLUMNS), picture)  # 
 with st.container(horizontal=True, vertical_alignment="center", key="more_pages"):
     st.markdown("**More pages**", width="content")
     for entry in rest:
-        page_link(entry.stem, entry.title, entry.icon)
+        page_link(entry.stem, plain(entry.title), entry.icon)
 st.markdown("### A five-minute tour")
 steps = [step for found in shown for step in getattr(found, "TOUR", ())]
 st.markdown("\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1)))  # ours: written in the pages

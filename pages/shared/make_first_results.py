@@ -48,7 +48,8 @@ def write(results: Mapping[tuple[str, Key], Any], file: Path) -> None:
     }
     text = np.frombuffer(json.dumps(index).encode(), dtype=np.uint8)
     with io.BytesIO() as buffer:
-        np.savez_compressed(buffer, **{INDEX: text}, **{f"array_{place}": each for place, each in enumerate(arrays)})
+        named = {INDEX: text} | {f"array_{place}": each for place, each in enumerate(arrays)}
+        np.savez_compressed(buffer, **named)  # type: ignore[arg-type]
         file.write_bytes(buffer.getvalue())
 
 
