@@ -180,7 +180,7 @@ def _why(classification: Classification, gone: Pruned) -> str:
     if gone.p_value is None:
         return "at the end of a stage"
     if classification.expected is not None:
-        return f"chance {gone.p_value:.1%}" if gone.p_value >= 5e-4 else f"chance {gone.p_value:.0e}"
+        return f"chance {gone.p_value:.1%}" if gone.p_value >= 5e-4 else "chance below 0.05%"
     return f"p = {gone.p_value:.1g}"
 
 
