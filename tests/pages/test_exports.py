@@ -283,9 +283,13 @@ def test_clip_against_imagenet(clip: str, tmp_path: Path, capsys: pytest.Capture
     assert printed == rows
 
 
-def test_a_classification(tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("pruning", "control"), [("Forecast", "error_rate"), ("t-test", "threshold")])
+def test_a_classification(
+    pruning: str, control: str, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
     model = f"folder:{save_tiny_pipeline(tmp_path_factory.mktemp('diffusion') / 'tiny')}"
-    query = {"model": model, "samples": "24", "least_samples": "8", "diffusion_labels": "ship, horse, deer, dog"}
+    query = {"model": model, "samples": "24", "diffusion_labels": "ship, horse, deer, dog", "pruning": pruning}
+    query |= {"least_samples": "8"} if pruning == "t-test" else {}
     changed = check_controls(
         opener("diffusion", **query),
         excused={**SHARED, "diffusion_view": "another view with an export of its own"},
@@ -296,7 +300,7 @@ def test_a_classification(tmp_path_factory: pytest.TempPathFactory, capsys: pyte
         },
         values={"diffusion_template": "a drawing of a {}.", "sampling": ("index", 1), "pruning": ("index", 2)},
     )
-    assert {"noise", "denoising_view", "also_show", "objective", "distance", "sampling", "threshold"} <= changed
+    assert {"noise", "denoising_view", "also_show", "objective", "distance", "sampling", control} <= changed
     export = exported(open_page("diffusion", **query))
     printed = run_recipe(export.recipe, capsys)
     assert export.table is not None
