@@ -48,6 +48,8 @@ if TYPE_CHECKING:  # they need PyTorch, which is not waited for where nothing is
 
 # How long somebody waits for a model that another session uses.
 PATIENCE_S = 120
+# Photos of screen size are megabytes each, quickly made again: as many are kept as one page shows at most.
+PHOTOS = 16
 
 
 @shared(lambda name, _: f"Loading {find_model(name).title} …", most=6)
@@ -169,7 +171,7 @@ def reader_name(maps: AttentionMaps) -> str:
     return name_of_reader(maps.pooling)
 
 
-@shared("Cutting the photo …", most=64)
+@shared("Cutting the photo …", most=PHOTOS)
 def square_photo(digest: str, preprocessing: Preprocessing, _image: Image.Image) -> np.ndarray:
     """What a model with this preprocessing sees of the photo, (size, size, 3) uint8."""
     return np.asarray(crop_to_square(_image, preprocessing))
@@ -253,7 +255,7 @@ def positional_of(name: str, measure: Measure) -> PositionalSimilarity:
     return positional_similarity(values, grid, prefix_tokens, measure)
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
+@st.cache_data(max_entries=PHOTOS, show_spinner=False)
 def _encoded(key: str, _pixels: np.ndarray) -> str:
     return to_data_uri(_pixels)
 
