@@ -84,7 +84,7 @@ def readiness() -> None:
 
 st.markdown("## See inside vision models")
 intro, chooser = st.columns([3, 2], vertical_alignment="bottom")
-intro.markdown("Everything below is computed now, on this machine, from one photo. Take your own.")
+intro.markdown("Everything below comes from one photo. Take your own: it is computed now, on this machine.")
 with chooser:
     picture = image_picker(default="example:coffee")
 decoding_note(picture)
