@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol, cast
 
 import numpy as np
@@ -14,6 +15,7 @@ from core.errors import IncompatibleError
 from core.methods.accuracy.class_matching import class_scorer, match_classes
 from core.methods.biases.asking import Asked, Score
 from core.methods.diffusion.diffusion_classifier import classify
+from core.methods.diffusion.forecast import fitting_covariance
 from core.methods.diffusion.sampling_plan import Plan
 from core.models.diffusion import LatentDiffusion
 from core.models.spec import LoadedModel
@@ -47,8 +49,11 @@ def open_model(model: LoadedModel, classes: Sequence[str], labels: Sequence[str]
             "Choose a classifier, a model of images and texts, or a text-to-image model.",
         )
     if generates:
-        score = _by_denoising(model, labels, words)
-        question = repr((labels, words.template, words.diffusion_samples, words.seed))
+        plan = Plan(samples=words.diffusion_samples, least_samples=min(10, words.diffusion_samples))
+        score = _by_denoising(model, labels, words, plan)
+        learned = fitting_covariance(cast(LatentDiffusion, model.module).differences, plan).source
+        # Answers are kept by the question: another plan may answer otherwise, and so may what was learned since.
+        question = repr((labels, words.template, plan, learned, words.seed))
     else:
         by_outputs = class_scorer(model, classes, labels, words.template)
         score = lambda images, keys: by_outputs(images)  # noqa: E731
@@ -65,12 +70,11 @@ def open_model(model: LoadedModel, classes: Sequence[str], labels: Sequence[str]
     )
 
 
-def _by_denoising(model: LoadedModel, labels: Sequence[str], words: Words) -> Score:
+def _by_denoising(model: LoadedModel, labels: Sequence[str], words: Words, plan: Plan) -> Score:
     """1 for the label under which an image is denoised best, 0 for the others: such a model gives no shares."""
     module = cast(LatentDiffusion, model.module)
     with torch.inference_mode():
         denoise = module.denoiser(module.embed_prompts([fill_template(words.template, label) for label in labels]))
-    least = min(10, words.diffusion_samples)
 
     def score(images: Tensor, keys: Sequence[int]) -> np.ndarray:
         found = np.zeros((len(images), len(labels)))
@@ -78,8 +82,10 @@ def _by_denoising(model: LoadedModel, labels: Sequence[str], words: Words) -> Sc
             latents = module.encode(images)
         for place, key in enumerate(keys):
             seed = int(stream("samples of an image under stress", words.seed, key).integers(2**31))
-            plan = Plan(samples=words.diffusion_samples, least_samples=least, seed=seed)
-            looks = classify(denoise, latents[place], len(labels), module.alphas_cumprod, plan)
+            looks = classify(
+                denoise, latents[place], len(labels), module.alphas_cumprod, replace(plan, seed=seed),
+                covariance=module.differences,
+            )  # fmt: skip
             found[place, finish(looks).predicted] = 1
         return found
 

@@ -16,7 +16,7 @@ from core.data.archives import import_archive
 from core.data.arrays import load_arrays
 from core.data.transforms import normalise
 from core.errors import ConfigError, CoreError, IncompatibleError, UnknownNameError
-from core.experiments import stress, zero_shot
+from core.experiments import stress, stress_models, zero_shot
 from core.experiments.cue_conflict import check_cues, has_cues, shape_biases
 from core.experiments.evaluation import Evaluation, read_evaluation
 from core.experiments.stress import ConditionReport, Config
@@ -24,6 +24,7 @@ from core.launch.execute import execute
 from core.methods.biases import asking
 from core.methods.biases.stress_table import StressRow
 from core.models.checkpoint import ModelCard, build, save_model
+from core.models.denoising_differences import DifferenceCovariance
 from core.models.weights import load
 from core.reports import Progress
 from core.runs.store import RunFolder, RunSpec, create_run
@@ -159,6 +160,26 @@ def test_a_diffusion_model_is_asked_about_the_first_images_alone(tmp_path: Path,
     assert [row.accuracy.count for row in rows] == [30, 2, 30, 2]
     [pair, _] = found.summary["pairs"]
     assert sum(pair[cell] for cell in ("both", "only_first", "only_second", "neither")) == 2
+
+
+def test_a_diffusion_model_answers_by_what_was_learned_of_it_and_is_kept_by_its_plan(
+    tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load(f"folder:{save_tiny_pipeline(tmp_path / 'pipeline')}")
+    given: list[Any] = []
+    whole = stress_models.classify
+    record = lambda *args, covariance, **options: (given.append(covariance), whole(*args, **options))[1]  # noqa: E731
+    monkeypatch.setattr(stress_models, "classify", record)
+    words = replace(config, diffusion_samples=4)
+    opened = lambda: stress_models.open_model(model, ("a", "b"), ("a", "b"), words)  # noqa: E731
+    unlearned = opened()
+    learned = DifferenceCovariance(smooth=np.eye(2), noise=np.ones(2), source="300 images")
+    monkeypatch.setattr(model.module, "differences", learned)
+    asked = opened()
+    asked.score(torch.zeros(1, 3, asked.preprocessing.size, asked.preprocessing.size), (0,))
+    assert given == [learned]
+    assert asked.question != unlearned.question
+    assert "pruning='forecast'" in asked.question
 
 
 def test_some_classes_alone_are_all_there_is_to_choose_among(tmp_path: Path) -> None:

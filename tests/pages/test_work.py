@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -93,6 +94,17 @@ def test_what_nobody_watches_ends_at_its_next_report(monkeypatch: pytest.MonkeyP
             left.result()
 
 
+def abandoned_while_held(work: Any, began: threading.Event, go_on: threading.Event) -> Job[Any]:
+    """A job that nobody watches any more while it holds, gone on with to its end."""
+    job: Job[Any] = Job(work)
+    assert began.wait(60)
+    job.leave()
+    job.drop()
+    go_on.set()
+    assert job.wait(60)
+    return job
+
+
 def test_what_reports_nothing_ends_at_the_next_pass_of_its_model() -> None:
     """Twelve passes of a method that knows nothing of progress: it stops after the first."""
     passes = []
@@ -108,12 +120,7 @@ def test_what_reports_nothing_ends_at_the_next_pass_of_its_model() -> None:
                     go_on.wait(60)
 
         loaded_model("cnn_small")
-        job = Job(explain)
-        assert began.wait(60)
-        job.leave()
-        job.drop()
-        go_on.set()
-        assert job.wait(60)
+        job = abandoned_while_held(explain, began, go_on)
     assert passes == [0]
     with pytest.raises(Abandoned):
         job.result()
@@ -135,12 +142,7 @@ def test_a_way_around_the_pass_of_a_model_is_heard_within_its_blocks() -> None:
                     hook.remove()
 
         loaded_model("vit_p4")
-        job = Job(explain)
-        assert began.wait(60)
-        job.leave()
-        job.drop()
-        go_on.set()
-        assert job.wait(60)
+        job = abandoned_while_held(explain, began, go_on)
     assert blocks == []
     with pytest.raises(Abandoned):
         job.result()
