@@ -16,7 +16,7 @@ from core.paths import ASSETS
 from pages.components.page_keys.page_keys import page_keys
 from pages.shared.address import renew_address, tidy_address
 from pages.shared.errors import PageEnd, Stopped, guard
-from pages.shared.free_memory import give_back
+from pages.shared.free_memory import forget_gone_widgets, give_back
 from pages.shared.layout import page_path
 from pages.shared.results import forget_changed_data
 from pages.shared.start import WITHOUT_TORCH, imports_later, page_style, wait_for_imports
@@ -116,6 +116,7 @@ def draw(chosen: st.Page) -> None:
     with suppress(PageEnd, Stopped):
         chosen.run()
     page_keys()
+    forget_gone_widgets()
     give_back()
 
 
