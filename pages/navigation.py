@@ -18,6 +18,7 @@ from pages.shared.address import renew_address, tidy_address
 from pages.shared.errors import PageEnd, Stopped, guard
 from pages.shared.free_memory import forget_gone_widgets, give_back
 from pages.shared.layout import page_path
+from pages.shared.pictures import let_go_of_pictures
 from pages.shared.results import forget_changed_data
 from pages.shared.start import WITHOUT_TORCH, imports_later, page_style, wait_for_imports
 
@@ -116,6 +117,7 @@ def draw(chosen: st.Page) -> None:
     with suppress(PageEnd, Stopped):
         chosen.run()
     page_keys()
+    let_go_of_pictures()
     forget_gone_widgets()
     give_back()
 

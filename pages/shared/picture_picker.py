@@ -28,6 +28,7 @@ from pages.shared.errors import guard, show_error
 from pages.shared.foreign import plain
 from pages.shared.pictures import (
     Picture,
+    Thumbnail,
     dataset_pictures,
     delete_picture,
     example_picture,
@@ -87,14 +88,15 @@ def pictures_picker(*, name: str = "images", default: Sequence[str], label: str 
     _dropped(f"{name}_drop")
     _join_uploads(name, default)
     chosen = {picture.key: picture for picture in chosen_pictures(name, default)}
-    known = {picture.key: picture for picture in (*map(example_picture, EXAMPLES), *own_pictures())} | chosen
+    offered = (*map(example_picture, EXAMPLES), *own_pictures(), *chosen.values())
+    known = {picture.key: picture.title for picture in offered}
     widget = f"{name}_chosen"
     st.session_state[widget] = list(chosen)
     with _popover(name, f"{label}: {len(chosen)}", ":material/photo_library:"):
         st.multiselect(
             f"Up to {MOST_PICTURES}",
             list(known),
-            format_func=lambda key: known[key].title,
+            format_func=known.__getitem__,
             key=widget,
             max_selections=MOST_PICTURES,
             on_change=lambda: remember(name, ",".join(st.session_state[widget])),
@@ -238,7 +240,7 @@ def _thumbnails(name: str, pictures: list[Picture], label: Callable[[Picture], s
             st.button(plain(label(picture)), key=f"{name}_{picture.key}", on_click=_choose, args=(name, picture.key))
 
 
-def _thumbnail(picture: Picture) -> None:
+def _thumbnail(picture: Picture | Thumbnail) -> None:
     side = min(picture.image.size)
     left, top = (picture.image.width - side) // 2, (picture.image.height - side) // 2
     st.image(picture.image.crop((left, top, left + side, top + side)).resize((120, 120)), alt=picture.title)

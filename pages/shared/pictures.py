@@ -5,6 +5,7 @@ An address names a picture and, behind a semicolon, how its owner has it shown (
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -23,7 +24,12 @@ from pages.shared.browser import browser_secret
 from pages.shared.foreign import literal
 from pages.shared.results import shared
 
-MOST_UPLOADS = 24  # that a session holds, and that are offered
+MOST_UPLOADS = 24  # that are offered, and that a session holds packed where no disk keeps them
+# Bytes of photos that a session holds decoded: those that the page asks for, and the last ones that it did not.
+IN_USE_BYTES = 160 * 2**20
+AT_REST_BYTES = 24 * 2**20
+PACKED_BYTES = 96 * 2**20
+THUMBNAIL = 120  # pixels
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,15 @@ class Picture:
     def photo(self) -> Image.Image:
         """The photo as it was brought."""
         return self.image if self.whole is None else self.whole
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A photo that somebody brought, as it is offered: small and square."""
+
+    key: str
+    title: str
+    image: Image.Image
 
 
 def picture_at(key: str) -> Picture:
@@ -108,54 +123,167 @@ def read_picture(data: bytes, title: str) -> Picture:
 
 def keep_picture(picture: Picture) -> None:
     """Keep what somebody brought: on this machine for their browser where that can be, else in this session."""
+    _offer(_hold(picture))
     secret = browser_secret()
-    held = _held()
-    held.pop(picture.key, None)
-    held[picture.key] = picture
-    while len(held) > MOST_UPLOADS:
-        held.pop(next(iter(held)))
     if secret and keep_upload(secret, Upload(image=picture.image, title=picture.title, note=picture.note)):
-        st.session_state.setdefault("uploads_on_disk", set()).add(picture.key)
+        _on_disk().add(picture.key)
+    else:
+        _pack(picture)
 
 
-def own_pictures() -> list[Picture]:
+def own_pictures() -> list[Thumbnail]:
     """What this browser or session brought, the newest first."""
     secret = browser_secret()
     keys = [f"upload:{key}" for key in list_uploads(secret)] if secret else []
-    keys += [key for key in reversed(_held()) if key not in keys]
-    found = (_own(key) for key in keys[:MOST_UPLOADS])
-    return [picture for picture in found if picture is not None]
+    keys += [key for key in reversed({**_packed(), **_held()}) if key not in keys]
+    found = (_offered(key) for key in keys[:MOST_UPLOADS])
+    return [each for each in found if each is not None]
 
 
 def delete_picture(key: str) -> None:
     """Forget what somebody brought, here and on the disk."""
-    _held().pop(key, None)
+    _forget(key)
     if secret := browser_secret():
         delete_upload(secret, key.partition(":")[2])
 
 
+def let_go_of_pictures() -> None:
+    """After a run of a page: of what can be read again only so much stays decoded as is in use, or was just before."""
+    held, asked = _held(), _asked()
+    again = _on_disk() | _packed().keys()
+    use = rest = 0
+    for key in reversed(list(held)):  # the one used last first: it always stays
+        size = _size(held[key].image)
+        fits = use + size <= IN_USE_BYTES if key in asked else rest + size <= AT_REST_BYTES
+        if not fits and use + rest and key in again:
+            del held[key]
+        elif key in asked:
+            use += size
+        else:
+            rest += size
+    asked.clear()
+
+
 def _held() -> dict[str, Picture]:
-    """What this session has decoded of its uploads, the newest last."""
+    """What this session has decoded of its uploads, the one used last at the end."""
     held: dict[str, Picture] = st.session_state.setdefault("uploads", {})
     return held
+
+
+def _packed() -> dict[str, tuple[bytes, Picture]]:
+    """Those that no disk keeps, as PNG, the newest last; beside each what is said of it, with no pixels."""
+    packed: dict[str, tuple[bytes, Picture]] = st.session_state.setdefault("uploads_packed", {})
+    return packed
+
+
+def _on_disk() -> set[str]:
+    """Those that were seen on the disk: what is there no more was deleted in another tab."""
+    found: set[str] = st.session_state.setdefault("uploads_on_disk", set())
+    return found
+
+
+def _asked() -> set[str]:
+    """What this run of a page has asked for so far."""
+    asked: set[str] = st.session_state.setdefault("uploads_asked", set())
+    return asked
+
+
+def _thumbnails() -> dict[str, Thumbnail]:
+    """Those made in this session, 50 KB each."""
+    found: dict[str, Thumbnail] = st.session_state.setdefault("upload_thumbnails", {})
+    return found
+
+
+def _hold(picture: Picture) -> Picture:
+    """It is in use."""
+    held = _held()
+    held.pop(picture.key, None)
+    held[picture.key] = picture
+    _asked().add(picture.key)
+    return picture
+
+
+def _pack(picture: Picture) -> None:
+    """Keep what no disk does, at an eighth to a half of its size; the oldest of what is too much goes."""
+    buffer, packed = io.BytesIO(), _packed()
+    picture.image.save(buffer, "PNG", compress_level=1)
+    packed.pop(picture.key, None)
+    packed[picture.key] = buffer.getvalue(), replace(picture, image=Image.new("RGB", (1, 1)), whole=None)
+    while len(packed) > 1 and (len(packed) > MOST_UPLOADS or _packed_bytes() > PACKED_BYTES):
+        _forget(next(iter(packed)))
+
+
+def _packed_bytes() -> int:
+    return sum(len(data) for data, _ in _packed().values())
+
+
+def _unpack(key: str) -> Picture | None:
+    """One that no disk keeps, the very same pixels."""
+    if key not in _packed():
+        return None
+    data, said = _packed()[key]
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        pixels = image.convert("RGB")
+    pixels.info = {}
+    return replace(said, image=pixels)
+
+
+def _forget(key: str) -> None:
+    for each in (_held(), _packed(), _thumbnails()):
+        each.pop(key, None)
+
+
+def _size(image: Image.Image) -> int:
+    """Bytes that Pillow takes for it."""
+    return image.width * image.height * (1 if image.mode in ("1", "L", "P") else 4)
+
+
+def _offer(picture: Picture) -> None:
+    """Make its thumbnail."""
+    image, small = picture.image, _thumbnails()
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    cut = image.resize((THUMBNAIL, THUMBNAIL), box=(left, top, left + side, top + side))
+    small[picture.key] = Thumbnail(key=picture.key, title=picture.title, image=cut)
+    while len(small) > 2 * MOST_UPLOADS:
+        small.pop(next(iter(small)))
+
+
+def _is_deleted(key: str) -> bool:
+    """Whether it was on the disk, and is there no more."""
+    secret = browser_secret()
+    return bool(secret and key in _on_disk() and not is_upload(secret, key.partition(":")[2]))
+
+
+def _offered(key: str) -> Thumbnail | None:
+    """An upload of this browser, small; None if there is none, or none any more."""
+    if _is_deleted(key):
+        _forget(key)
+    elif key not in _thumbnails() and (found := _read(key)) is not None:
+        _offer(found)
+    return _thumbnails().get(key)
 
 
 def _own(key: str) -> Picture | None:
     """An upload of this browser, from memory or from the disk; None if it is of another, or was deleted in another
     tab."""
-    secret, name = browser_secret(), key.partition(":")[2]
-    held = _held()
-    if key in st.session_state.get("uploads_on_disk", ()) and secret and not is_upload(secret, name):
-        held.pop(key, None)
-    if key in held:
-        return held[key]
-    upload = find_upload(secret, name) if secret else None
+    if _is_deleted(key):
+        _forget(key)
+    found = _read(key)
+    return None if found is None else _hold(found)
+
+
+def _read(key: str) -> Picture | None:
+    """An upload of this browser, wherever it is."""
+    if (found := _held().get(key) or _unpack(key)) is not None:
+        return found
+    secret = browser_secret()
+    upload = find_upload(secret, key.partition(":")[2]) if secret else None
     if upload is None:
         return None
+    _on_disk().add(key)
     digest = image_digest(upload.image)
-    held[key] = Picture(key=key, title=upload.title, image=upload.image, digest=digest, note=upload.note)
-    st.session_state.setdefault("uploads_on_disk", set()).add(key)
-    return held[key]
+    return Picture(key=key, title=upload.title, image=upload.image, digest=digest, note=upload.note)
 
 
 def _whole(key: str) -> Picture:

@@ -23,6 +23,7 @@ from pages.clip import own_labels
 from pages.clip.zero_shot_strategies import DEFAULT_LABELS
 from pages.components.photo_drop import photo_drop
 from pages.components.photo_drop.photo_drop import Dropped, read_dropped
+from pages.shared import pictures
 from pages.shared.browser import COOKIE, BrowserCookie
 from pages.shared.framing import seen_of, seen_sentence
 from tests.clip_toy import save_tiny_clip
@@ -175,6 +176,64 @@ def test_what_is_dropped_is_shown_and_what_is_no_picture_costs_a_sentence(monkey
     assert chosen(app) == f"upload:{photo(1).key}"
     assert "words.jpg looks to be a text file" in errors(app)
     assert f"film.tif has 80 MiB; the limit is {MAX_BYTES // 2**20} MiB" in errors(app)
+
+
+@pytest.mark.parametrize("read_only", ["0", "1"], ids=["on the disk", "in the session"])
+def test_of_many_photos_a_session_holds_few_decoded_and_finds_all_again(
+    monkeypatch: pytest.MonkeyPatch, read_only: str
+) -> None:
+    use_browser(monkeypatch, MINE)
+    monkeypatch.setenv("VITRINE_READ_ONLY", read_only)
+    size = 4 * 90 * 60
+    monkeypatch.setattr(pictures, "AT_REST_BYTES", 2 * size, raising=False)
+    app, keys = open_page("attention", model="vit_p4"), [f"upload:{photo(seed).key}" for seed in range(8)]
+    for seed in range(8):
+        drop(monkeypatch, Dropped(name=f"photo {seed}.png", size=9, content=as_png(photo(seed).image)))
+        app.run()
+        assert chosen(app) == keys[seed]
+    held = app.session_state["uploads"].values()
+    assert sum(4 * each.image.width * each.image.height for each in held) <= 3 * size  # with the one in use
+    for seed, key in enumerate(keys):
+        app.session_state["image"] = key
+        app.run()
+        assert not app.exception
+        assert not app.error
+        found = app.session_state["uploads"][key]
+        assert (np.asarray(found.image) == np.asarray(photo(seed).image)).all()
+        assert (found.title, found.digest) == (f"photo {seed}.png", image_digest(photo(seed).image))
+    app.segmented_control(key="image_source").set_value("Upload").run()
+    assert {f"image_{key}" for key in keys} <= {str(each.key) for each in app.button}
+    app.button(key=f"image_delete_{keys[7]}").click().run()
+    assert keys[7] not in app.session_state["uploads"]
+    assert f"image_{keys[7]}" not in {str(each.key) for each in app.button}
+
+
+def test_what_no_disk_keeps_is_packed_and_the_newest_of_too_much_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_browser(monkeypatch, "")
+    app = open_page("attention", model="vit_p4")
+    room = 3 * len(as_png(photo(0).image))  # noise takes as much, whichever
+    monkeypatch.setattr(pictures, "PACKED_BYTES", int(1.05 * room))
+    monkeypatch.setattr(pictures, "AT_REST_BYTES", 0)
+    for seed in range(6):
+        drop(monkeypatch, Dropped(name="boat.png", size=9, content=as_png(photo(seed).image)))
+        app.run()
+    packed = app.session_state["uploads_packed"]
+    assert list(packed) == [f"upload:{photo(seed).key}" for seed in (3, 4, 5)]
+    assert sum(len(data) for data, _ in packed.values()) <= 1.05 * room
+    app.session_state["image"] = f"upload:{photo(0).key}"
+    assert "while it is kept there" in errors(app.run())
+
+
+def test_what_a_page_shows_at_once_stays_decoded(monkeypatch: pytest.MonkeyPatch, clip: str) -> None:
+    use_browser(monkeypatch, MINE)
+    monkeypatch.setattr(pictures, "AT_REST_BYTES", 0)
+    for seed in range(3):
+        keep_upload(MINE, photo(seed))
+    app = open_page("clip", model=clip, view="Images × texts")
+    before = {key: each.image for key, each in app.session_state["uploads"].items()}
+    assert len(before) == 3
+    app.run()
+    assert all(app.session_state["uploads"][key].image is image for key, image in before.items())
 
 
 def test_what_the_browser_says_was_dropped_may_be_anything() -> None:
