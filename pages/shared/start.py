@@ -21,6 +21,7 @@ from typing import Any
 import streamlit as st
 
 from pages.shared.free_memory import few_arenas
+from pages.shared.no_compiler import leave_out_compiler
 
 # Pages that open without what is heavy, by their addresses.
 WITHOUT_TORCH = ("attention",)
@@ -136,6 +137,7 @@ def _import() -> None:
     for name in LIGHT:
         importlib.import_module(name)
     _start.wait()
+    leave_out_compiler()
     for name in HEAVY:
         importlib.import_module(name)
     # Streamlit looks for garbage after every run of a page. Modules are none, and looking through these took 0.12 s
