@@ -88,8 +88,9 @@ def pictures_picker(*, name: str = "images", default: Sequence[str], label: str 
     _dropped(f"{name}_drop")
     _join_uploads(name, default)
     chosen = {picture.key: picture for picture in chosen_pictures(name, default)}
-    offered = (*map(example_picture, EXAMPLES), *own_pictures(), *chosen.values())
-    known = {picture.key: picture.title for picture in offered}
+    known = {each.key: each.title for each in map(example_picture, EXAMPLES)}
+    known |= {each.key: each.title for each in own_pictures()}
+    known |= {key: each.title for key, each in chosen.items()}
     widget = f"{name}_chosen"
     st.session_state[widget] = list(chosen)
     with _popover(name, f"{label}: {len(chosen)}", ":material/photo_library:"):
