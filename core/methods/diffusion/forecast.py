@@ -11,10 +11,11 @@ normal given some samples: E R = cᵀθ̂ and Var R = τ² (cᵀP c + Σ_b c_b v
 least squares) and c_b samples left in stretch b. Always that stretch is measured next that lowers Var R most, by
 (c·P_b + v_b)² / (P_bb + v_b), which depends on no error and so is known beforehand (Bayesian quadrature).
 
-A prompt leaves when its chance to end with the smallest sum is below `error_rate` / (prompts − 1). Looking often and at
-many prompts is accounted for: the chance that an event has, given all that was seen, is right at whatever moment one
-stops to look (it is a martingale), a prompt leaves once, and the chances of all that leave sum to less than
-`error_rate`. That is the family-wise rate of answers unlike the full evaluation's, so far as the model is right;
+Prompts leave, the likeliest losers first, while the chances that they had to end with the smallest sum add up to less
+than `error_rate`: of n rivals the unlikeliest leaves when its chance is below (`error_rate` − those that left) / n.
+Looking often and at many prompts is accounted for: the chance that an event has, given all that was seen, is right at
+whatever moment one stops to look (it is a martingale), and a prompt leaves once. `error_rate` is the family-wise rate
+of answers unlike the full evaluation's, so far as the model is right;
 `benchmarks/results/diffusion_pruning.json` has what was measured.
 
 Sources: O'Hagan 1991 (Bayes–Hermite quadrature: the design); Kalman 1960; Robbins 1970 (optional stopping of
