@@ -29,10 +29,12 @@ def look(
 
     `gone`: those that left earlier.
     """
-    ranked = ranking(scores if forecast is None else forecast.expected[-1:], alive)
     if forecast is None:
+        ranked = ranking(scores, alive)
         leaving = _leaving(plan, scores, ranked, len(scores))
     else:
+        expected = forecast.expected[-1].tolist()
+        ranked = tuple(sorted(alive, key=lambda prompt: (expected[prompt], prompt)))
         leaving = _hopeless(plan, forecast, ranked, sum(each.p_value or 0.0 for each in gone))
     left = {each.prompt for each in leaving}
     return tuple(each for each in ranked if each not in left), leaving

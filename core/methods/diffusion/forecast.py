@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import stdtr
@@ -103,7 +104,8 @@ class Forecast:
 
     def __init__(self, time_steps: np.ndarray, steps: int, prompts: int, covariance: DifferenceCovariance) -> None:
         drawn = _stretch(time_steps, steps, len(covariance.noise))
-        self._design = _design(drawn, covariance)
+        numbers = (np.asarray(each, dtype=np.float64).tobytes() for each in (covariance.smooth, covariance.noise))
+        self._design = _shared_design(drawn.tobytes(), *numbers)
         self.order, self.measured = self._design.order, 0
         self._stretches = drawn[self.order]
         self._left = np.bincount(drawn, minlength=len(covariance.noise)).astype(np.float64)
@@ -192,6 +194,16 @@ class _Design:
     rest: np.ndarray
 
 
+@lru_cache(maxsize=16)
+def _shared_design(stretches: bytes, smooth: bytes, noise: bytes) -> _Design:
+    """That of all pictures under one plan and seed: it depends on no error."""
+    variances = np.frombuffer(noise)
+    covariance = DifferenceCovariance(
+        smooth=np.frombuffer(smooth).reshape(len(variances), len(variances)), noise=variances
+    )
+    return _design(np.frombuffer(stretches, dtype=np.int64), covariance)
+
+
 def _design(stretches: np.ndarray, covariance: DifferenceCovariance) -> _Design:
     """The order of measuring: always the stretch that tells most of the rest; within it as drawn."""
     smooth, noise = covariance.smooth.copy(), covariance.noise
@@ -216,4 +228,4 @@ def _design(stretches: np.ndarray, covariance: DifferenceCovariance) -> _Design:
 
 def _stretch(time_steps: np.ndarray, steps: int, stretches: int) -> np.ndarray:
     """In which of equal stretches of the schedule each time step lies."""
-    return np.minimum(np.asarray(time_steps) * stretches // steps, stretches - 1)
+    return np.minimum(np.asarray(time_steps, dtype=np.int64) * stretches // steps, stretches - 1)
