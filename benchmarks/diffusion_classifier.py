@@ -252,7 +252,8 @@ def pruning(name: str, known: str = "") -> dict[str, Any]:
         plan, labels = Plan(samples=stored["noise_error"].shape[1]), stored["label"][new]
         pipeline = cast(LatentDiffusion, load(summary["model"]).module)
         schedule = len(pipeline.alphas_cumprod)
-        grids = [replay(*each, replace(plan, pruning="none"), schedule) for each in errors]
+        unpruned = replace(plan, pruning="none")
+        grids = [replay(noise, picture, steps, unpruned, schedule) for noise, picture, steps in errors]
     leaders = np.stack([trail(grid)[0] for grid in grids])
     plans = replayed_plans(plan, len(summary["labels"]))
     jaini = replace(plan, pruning="t_test", least_samples=20, threshold=2e-3)
