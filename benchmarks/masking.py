@@ -31,13 +31,8 @@ from benchmarks.report import machine, parse, write
 from benchmarks.serving import start_server
 from core.methods.attention.explanations import explanations_for, find_explanation
 from core.methods.masking.faithfulness import faithfulness
-from core.methods.masking.masking import (
-    masked_responses,
-    masking_curve,
-    masking_order,
-    random_band,
-    scores_on_grid,
-)
+from core.methods.masking.masking import masked_responses, masking_curve, random_band
+from core.methods.masking.orders import masking_order, scores_on_grid
 from core.methods.masking.passes import Passes
 from core.models.weights import load
 from pages.masking import asking

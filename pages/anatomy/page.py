@@ -10,7 +10,7 @@ import streamlit as st
 from core.errors import CoreError
 from core.figures.anatomy import plot_anatomy, plot_comparison, plot_layers, plot_roles
 from core.figures.positional import plot_distance_profile, positional_tile, positional_tiles
-from core.methods.anatomy.anatomy import FACTS, Anatomy, Comparison, compare_anatomy
+from core.methods.anatomy.parts import FACTS, Anatomy, Comparison, compare_anatomy
 from core.methods.anatomy.positional import Measure, distance_profile
 from core.shares import counted
 from pages.components.head_mosaic.head_mosaic import head_mosaic

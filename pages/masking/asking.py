@@ -20,7 +20,8 @@ from core.data.transforms import to_batch
 from core.figures.overlay import to_png
 from core.methods.accuracy.targets import Target, pick_target
 from core.methods.masking.faithfulness import Faithfulness, faithfulness
-from core.methods.masking.masking import (
+from core.methods.masking.masking import masked_pixels, masked_responses, masking_curve, random_band
+from core.methods.masking.orders import (
     Fill,
     MaskingCurve,
     RandomBand,
@@ -28,11 +29,7 @@ from core.methods.masking.masking import (
     Strategy,
     even_grid,
     keep_from_patches,
-    masked_pixels,
-    masked_responses,
-    masking_curve,
     masking_order,
-    random_band,
     removal_keeps,
     removal_shares,
     scores_on_grid,

@@ -13,7 +13,7 @@ from core.figures.attention import short_label
 from core.figures.faithfulness import plot_track_record
 from core.methods.accuracy.predictions import top_predictions
 from core.methods.attention.explanations import EXPLANATIONS, explanations_for
-from core.methods.masking.masking import Fill
+from core.methods.masking.orders import Fill
 from pages.components.feed.feed import Feed
 from pages.components.keys import component_key
 from pages.components.masked_photo.mask_painter import mask_painter

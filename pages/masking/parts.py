@@ -15,7 +15,7 @@ from core.figures.theme import Figure
 from core.methods.accuracy.predictions import class_name, top_predictions
 from core.methods.attention.explanations import EXPLANATIONS, explanations_for
 from core.methods.masking.faithfulness import compare_with_band, verdict
-from core.methods.masking.masking import (
+from core.methods.masking.orders import (
     PUBLISHED,
     MaskingCurve,
     RandomBand,

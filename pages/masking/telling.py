@@ -8,7 +8,7 @@ from typing import Any
 
 from core.figures.masking import STRATEGY_COLOURS
 from core.figures.theme import BASELINE
-from core.methods.masking.masking import RandomBand
+from core.methods.masking.orders import RandomBand
 from core.reports import OnProgress
 from pages.components.image_plane.image_plane import served
 from pages.masking.asking import band_of, curve_so_far, ground_of, mask_grid, order_of

@@ -44,7 +44,7 @@ from pages.shared.work import LOOK_S, current_job
 if TYPE_CHECKING:  # they need PyTorch, which is not waited for where nothing is computed
     from torch import nn
 
-    from core.methods.anatomy.anatomy import Anatomy
+    from core.methods.anatomy.parts import Anatomy
 
 # How long somebody waits for a model that another session uses.
 PATIENCE_S = 120

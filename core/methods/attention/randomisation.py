@@ -24,7 +24,7 @@ from core.errors import ConfigError
 from core.finite import require_finite
 from core.methods.accuracy.targets import Target, pick_target
 from core.methods.masking.faithfulness import FEWEST_IMAGES, Gain
-from core.methods.masking.masking import scores_on_grid
+from core.methods.masking.orders import scores_on_grid
 from core.reports import OnProgress, silent
 from core.seeding import stream, stream_seed, torch_generator
 
