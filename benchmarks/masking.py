@@ -79,8 +79,8 @@ def visit(name: str, seed: int, note: Callable[[str], None] = lambda what: None)
     methods = tuple(each.name for each in explanations_for(load(name).spec))
     for steps, _ in asking.curve_so_far(question, "most_attended", methods[0], image, first=3):
         note("first" if len(steps) == 3 else "curve" if len(steps) == STEPS + 1 else "")
-    asking.masking_of(question, "least_attended", methods[0], 0, image, background=True)
-    asking.band_of(question, ORDERS, image, background=True)
+    asking.masking_of(question, "least_attended", methods[0], 0, image, _background=True)
+    asking.band_of(question, ORDERS, image, _background=True)
     asking.faithfulness_of(question, methods, ORDERS, image)
     note("all")
 

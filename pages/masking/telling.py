@@ -113,7 +113,7 @@ def find_out(view: MaskingView, picture: Picture, tell: Tell) -> None:
     curves = curves_of(view, picture, background=True, on_progress=progress("In the opposite order"))
     told["lines"] = [line(strategy, each.confidence.tolist()) for strategy, each in curves.items()]
     band = band_of(
-        question, view.orders, picture.image, background=True, on_progress=progress("In random orders, to compare")
+        question, view.orders, picture.image, _background=True, on_progress=progress("In random orders, to compare")
     )
     told["band"] = band_values(band, least=-1.0 if question.class_index is None else 0.0)
     tell(told | {"sentence": area_sentence(view, curves[view.strategy], band, told["measure"])})

@@ -2,8 +2,8 @@
 
 Importing PyTorch takes most of the time between the first request to a fresh server and its first picture. A page that
 opens with results that are part of Vitrine (`first_results`) does without, and the imports wait until it is on the
-screen: Python does one thing at a time. For any other page they begin when it is asked for, and for nobody soon after
-the start.
+screen, or until it calls `wait_for_imports` below its first pictures: Python does one thing at a time. For any other
+page they begin when it is asked for, and for nobody soon after the start.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ import streamlit as st
 
 from pages.shared.free_memory import few_arenas
 
-# Pages that open without what is heavy, by their addresses.
-WITHOUT_TORCH = ("attention",)
+# Pages that open without what is heavy, by their folders.
+WITHOUT_TORCH = ("home", "attention", "masking", "anatomy")
+_AT_THE_BARE_ADDRESS = "home"
 LIGHT = ("pages.navigation", "pages.shared.pickers", "pages.shared.export", "pages.attention.parts")
 HEAVY = ("torch", "core.methods.anatomy.anatomy")
 # So long after the start, or after a page was drawn, nobody seems to be waiting for anything.
@@ -64,7 +65,7 @@ class Visits:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         headers = dict(scope.get("headers") or ()) if scope["type"] == "http" else {}
         if b"text/html" in headers.get(b"accept", b"") and scope.get("method") == "GET":
-            if scope.get("path", "").strip("/") in WITHOUT_TORCH:
+            if (scope.get("path", "").strip("/") or _AT_THE_BARE_ADDRESS) in WITHOUT_TORCH:
                 _start.quiet_at = time.monotonic() + _LONGEST_RUN_S
             else:
                 _start.wanted.set()

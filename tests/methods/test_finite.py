@@ -400,9 +400,7 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
     ],
     "masking.masked_responses": [masked(masking.masked_responses, np.ones((2, 2, 2), bool))],
     "masking.masking_curve": [masked(masking.masking_curve, np.arange(4), grid=(2, 2), steps=2)],
-    "orders.masking_order": [
-        lambda bad: orders.masking_order("most_attended", (2, 2), scores=numbers(2, 2, bad=bad))
-    ],
+    "orders.masking_order": [lambda bad: orders.masking_order("most_attended", (2, 2), scores=numbers(2, 2, bad=bad))],
     "masking.random_band": [masked(masking.random_band, grid=(2, 2), steps=2, orders=2)],
     "orders.scores_on_grid": [lambda bad: orders.scores_on_grid(numbers(4, 4, bad=bad), (2, 2))],
     "modality_gap.accuracy_of": both(lambda a, b: modality_gap.accuracy_of(a, b, np.zeros(5, int)), (5, 3), (2, 2, 3)),
