@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from dataclasses import fields, is_dataclass
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import streamlit
 
 from core.methods.attention.attention import AttentionMaps
 from core.paths import CHECKOUT
@@ -168,7 +170,37 @@ def test_a_page_that_needs_pytorch_has_it_imported_when_it_is_asked_for(
 
     async def nothing(*_: object) -> None: ...
 
-    scope = {"type": "http", "method": "GET", "path": path, "headers": [(b"accept", b"text/html")]}
+    scope = asked_for(path)
     asyncio.run(Visits(nothing)(scope, nothing, nothing))
     assert begun.wanted.is_set() == wanted
     assert (begun.quiet_at > before) == (not wanted)
+
+
+def asked_for(path: str, accept: bytes = b"text/html") -> dict[str, Any]:
+    """A request as the server hears of it."""
+    return {"type": "http", "method": "GET", "path": path, "headers": [(b"accept", accept)]}
+
+
+def test_the_browser_is_told_of_the_charts_script_with_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start, "_start", start._Start())
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    def headers(scope: dict[str, Any]) -> dict[bytes, bytes]:
+        sent: list[dict[str, Any]] = []
+
+        async def keep(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        asyncio.run(Visits(answer)(scope, None, keep))
+        assert [each["type"] for each in sent] == ["http.response.start", "http.response.body"]
+        return dict(sent[0]["headers"])
+
+    found = headers(asked_for("/anatomy"))
+    named = re.match(rb"<\./(static/js/PlotlyChart\.[\w-]+\.js)>; rel=modulepreload", found[b"link"])
+    assert named is not None
+    assert found[b"content-type"] == b"text/html"
+    assert (Path(streamlit.__file__).parent / "static" / named[1].decode()).is_file()
+    assert b"link" not in headers(asked_for("/static/js/index.js", b"*/*"))
