@@ -3,6 +3,7 @@
     python -m benchmarks.diffusion_classifier --model diffusion_small --images 3 --repeats 3 --threads 1
     python -m core train diffusion_zero_shot --name grid --set test_split=val --set images=300 --set full_grid=true
     python -m benchmarks.diffusion_classifier --pruning-of grid        what pruning saves, and how often it agrees
+    python -m benchmarks.diffusion_classifier --pruning-of grid-1 --left-out 0:300        of a grid with another seed
 
 The grid of `results/diffusion_pruning.json` is of 300 test images; the bundled pipeline's forecast was learned, and its
 settings were chosen, on validation images.
@@ -51,6 +52,7 @@ from core.models.weights import load
 from core.paths import CHECKOUT, runs_root
 from core.reports import finish
 from core.runs.store import RunFolder
+from core.seeding import stream
 from core.timing import seconds_of
 
 TEMPLATE = "a photo of a {}."
@@ -225,19 +227,33 @@ def memory_by_batch(arguments: argparse.Namespace, sizes: list[int]) -> dict[str
     return found
 
 
-def pruning(name: str) -> dict[str, Any]:
-    """What today's plans would have cost on a finished full grid, and how right fewer samples would be."""
+def new_images(summary: dict[str, Any], images: int, known: str) -> np.ndarray:
+    """(images,) which pictures of a run are not among those that another seed drew: `known` is SEED:COUNT, or empty."""
+    of_all = summary["of_images"]
+    seed, count = map(int, known.split(":")) if known else (0, 0)
+    drawn, before = (stream("sample pictures", each).permutation(of_all) for each in (summary["seed"], seed))
+    return ~np.isin(drawn[:images], before[:count])
+
+
+def pruning(name: str, known: str = "") -> dict[str, Any]:
+    """What today's plans would have cost on a finished full grid, and how right fewer samples would be.
+
+    `known`: of pictures to leave out, as for `new_images`.
+    """
     run = RunFolder(runs_root() / name)
     config = run.read_spec().config
     if not config.get("full_grid"):
         raise CoreError(f"{name!r} is no full grid.", "Train it with --set full_grid=true.")
     summary = json.loads((run.path / RESULT).read_text(encoding="utf-8"))
     with np.load(run.path / PREDICTIONS, allow_pickle=False) as stored:
-        errors = zip(stored["noise_error"], stored["reconstruction_error"], stored["time_steps"], strict=True)
-        plan, labels = Plan(samples=stored["noise_error"].shape[1]), stored["label"]
+        new = new_images(summary, len(stored["label"]), known)
+        columns = (stored[each][new] for each in ("noise_error", "reconstruction_error", "time_steps"))
+        errors = zip(*columns, strict=True)
+        plan, labels = Plan(samples=stored["noise_error"].shape[1]), stored["label"][new]
         pipeline = cast(LatentDiffusion, load(summary["model"]).module)
         schedule = len(pipeline.alphas_cumprod)
-        grids = [replay(*each, replace(plan, pruning="none"), schedule) for each in errors]
+        unpruned = replace(plan, pruning="none")
+        grids = [replay(noise, picture, steps, unpruned, schedule) for noise, picture, steps in errors]
     leaders = np.stack([trail(grid)[0] for grid in grids])
     plans = replayed_plans(plan, len(summary["labels"]))
     jaini = replace(plan, pruning="t_test", least_samples=20, threshold=2e-3)
@@ -278,6 +294,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--memory-batches", default="1,8,32,128")
     parser.add_argument("--pruning-of", default="", metavar="RUN", help="A full grid; nothing else is measured then.")
+    parser.add_argument("--left-out", default="", metavar="SEED:COUNT", help="Pictures that another grid had.")
     parser.add_argument("--memory-of", type=int, default=0, help=argparse.SUPPRESS)
     arguments = parse(parser, words, images=1, repeats=1, samples=20, memory_batches="1")
     torch.set_num_threads(arguments.threads)
@@ -286,7 +303,7 @@ def main(words: list[str] | None = None) -> None:
         return
     where = machine()
     if arguments.pruning_of:
-        write("diffusion_pruning", pruning(arguments.pruning_of))
+        write("diffusion_pruning", pruning(arguments.pruning_of, arguments.left_out))
         return
     if arguments.samples % 20:
         parser.error("--samples must be a multiple of 20, so that both sides have the same batches")

@@ -29,11 +29,11 @@ from pages.navigation import ENTRIES, HOME
 from pages.shared.results import Shared
 from pages.shared.work import Job
 
-# Views that are not open at first, by their addresses.
+# Views that are not open at first: what is chosen in them.
 VIEWS: dict[str, tuple[dict[str, str], ...]] = {
-    "clip": ({}, {"view": "matrix"}, {"view": "dataset"}, {"view": "conditions"}, {"view": "imagenet"}),
-    "latent": ({}, *({"latent_view": each} for each in ("Walks", "Pictures", "Units"))),
-    "embeddings": ({}, {"map": "umap"}, {"map": "tsne"}),
+    "clip": ({}, *({"view": each} for each in ("matrix", "conditions", "imagenet", "collection", "synsets"))),
+    "latent": ({}, *({"latent_view": each} for each in ("reconstructions", "samples", "latents", "walks", "rates"))),
+    "embeddings": ({}, {"plane_method": "pca"}, {"plane_method": "umap"}),
 }
 
 
@@ -88,14 +88,17 @@ def watched(steps: Steps) -> Iterator[None]:
         yield
 
 
-def open_page(stem: str, query: dict[str, str]) -> AppTest:
-    """A page after its first run."""
+def open_page(stem: str, chosen: dict[str, str]) -> AppTest:
+    """A page after its first run, with what is `chosen` by the keys of its controls."""
     page = AppTest.from_file(str(CHECKOUT / "pages" / "navigation.py"), default_timeout=900)
     if stem != HOME:  # at once, without a walk over Home
         page._page_hash = calc_hash(stem)
-    for name, value in query.items():
-        page.query_params[name] = value
-    return page.run()
+    for name, value in chosen.items():
+        page.session_state[name] = value
+    page.run()
+    shown = {name: page.session_state[name] for name in chosen}
+    assert shown == chosen, f"{stem} shows {shown} instead of {chosen}"
+    return page
 
 
 def main(words: list[str] | None = None) -> None:
@@ -104,13 +107,13 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--pages", default=",".join(ENTRIES))
     arguments = parse(parser, words, pages="anatomy")
     where, steps = machine(), Steps()
-    views = [(stem, query) for stem in arguments.pages.split(",") for query in VIEWS.get(stem, ({},))]
+    views = [(stem, chosen) for stem in arguments.pages.split(",") for chosen in VIEWS.get(stem, ({},))]
     with watched(steps):
-        for stem, query in views:
+        for stem, chosen in views:
             began, known = time.monotonic(), set(steps.longest)
-            page = open_page(stem, query)
+            page = open_page(stem, chosen)
             said = f"{time.monotonic() - began:4.0f} s, {len(page.exception)} exceptions"
-            print(f"{stem} {query or ''}: {said}", flush=True)
+            print(f"{stem} {chosen or ''}: {said}", flush=True)
             for name in sorted(steps.longest.keys() - known):
                 print("    {}: {:.0f} ms of its thread, {:.0f} by the clock".format(name, *steps.longest[name]))
     ordered = sorted(steps.longest.items(), key=lambda each: -each[1][0])

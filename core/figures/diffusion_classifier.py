@@ -21,6 +21,8 @@ _MOST_POINTS = 160
 # Intervals of fewer samples are wider than the picture.
 _FIRST_DRAW = 5
 BINS = 10
+# Of lines that end further to the right a telephone has no room for more than the name; the table says the rest.
+HALF_WAY = 0.6
 
 
 def plot_classification(classification: Classification, labels: Sequence[str]) -> go.Figure:
@@ -194,7 +196,7 @@ def _name_ends(
     colours: dict[int, str],
     reach: float,
 ) -> None:
-    """The names of the leading prompts at the ends of their lines, those of pruned ones smaller with their p-value.
+    """The names of the leading prompts at the ends of their lines, those of pruned ones smaller.
 
     Args:
         reach: the height of the plot, in per cent as on its axis.
@@ -205,7 +207,9 @@ def _name_ends(
         text = html.escape(short_label(labels[prompt], 18))
         gone = pruned.get(prompt)
         if gone is not None:
-            text += " ×" if gone.p_value is None else f" × {_why(classification, gone).replace(' = ', '=')}"
+            text += " ×"
+            if gone.p_value is not None and last[prompt] < classification.step * HALF_WAY:
+                text += f" {_why(classification, gone).replace(' = ', '=')}"
         figure.add_annotation(
             x=last[prompt] + 1,
             y=height,

@@ -29,6 +29,7 @@ from pages.shared.charts import show_chart
 from pages.shared.errors import guard
 from pages.shared.export import Export
 from pages.shared.foreign import plain
+from pages.shared.layout import form_and_stage
 from pages.shared.recipes import filled_recipe
 from pages.shared.zero_shot import labels_seen
 
@@ -45,7 +46,7 @@ ASKED_AS = ("photo", "plain", "descriptive", "ensemble")
 
 def panel(name: str) -> None:
     """The controls and the sheet; the model called `name` knows images and texts."""
-    form, stage = st.columns([4, 9], gap="large")
+    form, stage, _ = form_and_stage("conditions")
     question = found = None
     with form, guard():
         question = _form()

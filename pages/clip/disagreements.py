@@ -44,6 +44,7 @@ from pages.shared.charts import show_chart
 from pages.shared.errors import guard
 from pages.shared.export import Export
 from pages.shared.foreign import plain
+from pages.shared.layout import form_and_stage
 from pages.shared.pickers import second_model_picker
 from pages.shared.recipes import filled_recipe
 from pages.shared.results import shared
@@ -55,7 +56,7 @@ SHOWN = 12
 
 def panel(name: str) -> None:
     """The controls, pictures that divide the two, and one of them looked at closely."""
-    form, stage = st.columns([4, 9], gap="large")
+    form, stage, _ = form_and_stage("disagreements")
     question = found = None
     with form, guard():
         question = _form(name)

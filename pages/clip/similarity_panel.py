@@ -18,6 +18,7 @@ from pages.shared.charts import show_chart
 from pages.shared.errors import guard
 from pages.shared.export import Export
 from pages.shared.framing import decoding_note
+from pages.shared.layout import form_and_stage
 from pages.shared.pickers import Picture, chosen_pictures, pictures_picker
 from pages.shared.recipes import filled_recipe, picture_setting
 from pages.shared.zero_shot import encoder, image_vector, sentence_vectors
@@ -42,7 +43,7 @@ def similarity_panel(name: str, pictures: list[Picture]) -> None:
     """Pictures across, sentences down."""
     for picture in pictures:
         decoding_note(picture)
-    left, right = st.columns([4, 9], gap="large")
+    left, right, _ = form_and_stage("matrix")
     with left:
         st.text_area(
             "Texts, one a line",

@@ -211,9 +211,9 @@ def _rate_of_forecasts(name: str, plan: Plan, prompts: int) -> str:
     if prompts < 2:
         return ""
     told = (
-        f"Those of the {plan.most_samples:,} samples that tell most came first. A prompt leaves when its chance to win "
-        f"after all of them is below {plan.error_rate / (prompts - 1):.2%}: over all prompts, however often one looks, "
-        f"an answer unlike that of all samples is at most {plan.error_rate:.1%} likely"
+        f"Those of the {plan.most_samples:,} samples that tell most came first. Prompts leave while their chances to "
+        f"have won after all of them stay below {plan.error_rate:.1%} together: however often one looks, an answer "
+        "unlike that of all samples is no likelier than that"
     )
     known = fitting_covariance(_pipeline(name).differences, plan)
     if known.learned:

@@ -6,18 +6,19 @@ import streamlit as st
 
 from core.launch.queue import advance
 from pages.runs.accuracy_panel import accuracy_export, accuracy_panel
+from pages.runs.run_details import details
 from pages.runs.run_panel import (
     choose,
     chosen_keys,
     curve_panel,
-    details,
     export_figures,
+    forget,
     metrics_table,
     missing_sentence,
     runs_table,
-    strip,
     views_for,
 )
+from pages.runs.run_strip import strip
 from pages.runs.sweep_panel import sweep_panel
 from pages.shared.errors import PageEnd, guard
 from pages.shared.export import Export, export_popover
@@ -63,7 +64,7 @@ def cockpit() -> None:
     else:
         curve_panel(chosen)
         for position, view in enumerate(chosen):
-            strip(view, position, clone)
+            strip(view, position, clone=clone, forget=forget)
     runs_table(views, [view.key for view in chosen])
     if chosen:
         details(chosen)

@@ -55,6 +55,16 @@ def control_strip(name: str) -> DeltaGenerator:
     return st.container(key=f"strip_{name}")
 
 
+def form_and_stage(name: str) -> tuple[DeltaGenerator, DeltaGenerator, DeltaGenerator]:
+    """Places for a form, for the picture beside it, and for what comes below the picture.
+
+    On a telephone the picture is first, then the form, then the rest.
+    """
+    with st.container(key=f"formed_{name}"):
+        form, stage = st.columns([4, 9], gap="large")
+    return form, stage.container(key=f"staged_{name}"), stage.container()
+
+
 def page_path(stem: str) -> str:
     """The script of a page, as Streamlit's links and switches want it."""
     return str(CHECKOUT / "pages" / stem / "page.py")

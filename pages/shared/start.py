@@ -111,7 +111,8 @@ def page_style() -> None:
     element of every page is `page_keys`; a page that ends in an exception has none. The same style gives the letters of
     primary buttons and of chosen options the contrast that white has not on the dark theme's colour, gives segments the
     height of other controls, so that the labels of a row stand on one line, and on a phone sets a page's pickers two by
-    two, keeps a `control_strip` in one row, and makes headings small enough for a picture below them.
+    two, keeps a `control_strip` in one row, puts the picture of a `form_and_stage` before its form, and makes headings
+    small enough for a picture below them.
     """
     st.html(
         """<style>
@@ -130,7 +131,11 @@ def page_style() -> None:
           [data-testid="stMainBlockContainer"] { padding-top: 4.2rem }
           [data-testid="stMarkdownContainer"] h3 { font-size: 1.3rem; padding: .2rem 0 }
           [data-testid="stMarkdownContainer"] h3 small { font-size: .95rem }
-          [data-testid="stMarkdownContainer"] h4 { font-size: 1.05rem; padding-top: 0 }
+          [data-testid="stMarkdownContainer"] h4 { font-size: .97rem; line-height: 1.35; padding-top: 0 }
+          [class*="st-key-formed_"] > * > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]:last-child,
+          [class*="st-key-formed_"] > * > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]:last-child
+            > [data-testid="stVerticalBlock"] { display: contents }
+          :has(> [class*="st-key-staged_"]) { order: -1; flex-basis: 100% }
           [class*="st-key-strip_"] [data-testid="stHorizontalBlock"] { flex-wrap: nowrap !important; overflow-x: auto;
             padding: 3px; margin: -3px; scrollbar-width: thin }
           [class*="st-key-strip_"] [data-testid="stHorizontalBlock"] > * { flex: 0 0 auto !important;

@@ -20,7 +20,7 @@ from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
 from pages.shared.forms import command_line, config_form
 from pages.shared.launch_panel import launch_panel, suggested_name
-from pages.shared.layout import heading, page_link, teaching_cards
+from pages.shared.layout import form_and_stage, heading, page_link, teaching_cards
 from pages.shared.previews import Preview, preview_of
 from pages.shared.recipes import filled_recipe
 from pages.shared.run_views import RunView, all_views, comparable, flat_config
@@ -161,7 +161,7 @@ with bar[0]:
 if came.problem:
     st.warning(plain(came.problem, 2000), icon=":material/link_off:")
 parent = came.parent if recipe.name == came.recipe else ""
-form, stage = st.columns([4, 9], gap="large")
+form, stage, below = form_and_stage("train")
 with form:
     st.caption(f"{recipe.summary}." + (f" Settings of {plain(parent)}." if parent else ""))
     config = config_form(recipe.config, f"train-{came.number}-{recipe.name}", base_config(came, recipe.name))
@@ -182,7 +182,7 @@ with stage, guard():
         if preview.problem:
             show_error(CoreError(preview.problem))
         features_panel(shown)
-with stage:
+with below:
     with st.container(border=True, key="launch"):
         launch_panel(recipe, config, parent=parent, obstacle=obstacle_to(config, preview))
     if config is not None and preview is not None:

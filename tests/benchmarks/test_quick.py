@@ -104,6 +104,7 @@ IN_A_BROWSER = {
     "latency": "key_to_picture_ms",
     "memory": "growth",
     "operators_browser": "sides_px",
+    "stops_clicked": "milliseconds",
 }
 ELSEWHERE = {"training", "gpu"}
 

@@ -4,6 +4,7 @@ noise, and what is left of it where nothing was learned or nobody may leave."""
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from core.errors import ConfigError, CoreError
 from core.methods.diffusion.diffusion_classifier import replay
+from core.methods.diffusion.elimination import Pruned, look
 from core.methods.diffusion.forecast import (
     UNINFORMED,
     Forecast,
@@ -112,7 +114,9 @@ def test_the_rate_of_other_answers_is_what_was_said_however_many_prompts_and_loo
         errors = unit * drawn_errors(random, covariance, time_steps, prompts)
         found = replay(errors, errors, time_steps, plan, T, covariance if learned else None)
         wrong += found.predicted != errors.sum(axis=0).argmin()
-        said += sum(each.p_value or 0.0 for each in found.pruned)
+        given_away = sum(each.p_value or 0.0 for each in found.pruned)
+        assert given_away < plan.error_rate
+        said += given_away
         calls += found.calls
     spread = (0.2 * 0.8 * trials) ** 0.5
     assert wrong <= 0.2 * trials + 2 * spread
@@ -120,6 +124,21 @@ def test_the_rate_of_other_answers_is_what_was_said_however_many_prompts_and_loo
     # Two thirds of the calls at most, so that the rate is not kept by measuring everything.
     assert calls < 0.67 * trials * 40 * prompts
     assert abs(wrong - said) < 4 * max(said, 1.0) ** 0.5
+
+
+@pytest.mark.parametrize(("spent", "stay"), [(0.0, (0, 2)), (0.04, (0, 2, 4)), (0.0999, (0, 2, 4, 1, 3))])
+def test_the_last_rival_gets_what_all_others_left_of_the_rate(spent: float, stay: tuple[int, ...]) -> None:
+    """Of 10 %: two leave with 0.5 % each, one with 3 %, below 4.5 %; 6.1 % is more than is left for the last."""
+    told = SimpleNamespace(
+        measured=9,
+        expected=np.array([[0.0, 3.0, 1.0, 4.0, 2.0]]),
+        chances=lambda alive: np.array([0.899, 0.061, 0.03, 0.005, 0.005]),
+    )
+    gone = [Pruned(prompt=5, sample=3, p_value=spent)]
+    scores = np.zeros((9, 6))
+    alive, leaving = look(Plan(error_rate=0.1), scores, range(5), told, gone)  # type: ignore[arg-type]
+    assert alive == stay
+    assert {*alive, *(each.prompt for each in leaving)} == {*range(5)}
 
 
 @examples(10)

@@ -17,8 +17,8 @@ from core.launch.recipes import RECIPES
 from core.runs.owner import this_host, this_process, write_owner
 from core.runs.status import RunState, read_state, write_state
 from core.runs.store import RunFolder, RunSpec, create_run, list_runs
-from pages.runs.run_panel import differing, missing_sentence
-from pages.shared.run_views import _Tails, age, bundled_views, comparable, flat_config, view_of
+from pages.runs.run_panel import missing_sentence
+from pages.shared.run_views import _Tails, age, bundled_views, comparable, differing, flat_config, view_of
 from tests.pages.exports import exported, keep_exports
 from tests.pages.harness import open_page, text_of
 

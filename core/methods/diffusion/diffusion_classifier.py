@@ -197,7 +197,7 @@ def classify(
         if forecast is not None:
             forecast.add(scores[done:until])
         done = until
-        alive, leaving = look(plan, scores[:done], alive, forecast)
+        alive, leaving = look(plan, scores[:done], alive, forecast, pruned)
         pruned += leaving
         yield classification(finished=done == len(samples) or len(alive) == 1)
     return classification(finished=True)
@@ -257,7 +257,7 @@ def replay(
         if forecast is not None:
             forecast.add(known[done:])
         done = until
-        alive, leaving = look(plan, known, alive, forecast)
+        alive, leaving = look(plan, known, alive, forecast, pruned)
         pruned += leaving
     nothing = np.float32(np.nan)
     return Classification(

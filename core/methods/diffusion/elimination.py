@@ -23,24 +23,40 @@ class Pruned:
 
 
 def look(
-    plan: Plan, scores: np.ndarray, alive: Sequence[int], forecast: Forecast | None
+    plan: Plan, scores: np.ndarray, alive: Sequence[int], forecast: Forecast | None, gone: Sequence[Pruned]
 ) -> tuple[tuple[int, ...], list[Pruned]]:
-    """Compare the prompts after the samples `scores` (samples, prompts): who stays, the best first, and who leaves."""
-    ranked = ranking(scores if forecast is None else forecast.expected[-1:], alive)
-    leaving = _leaving(plan, scores, ranked, len(scores)) if forecast is None else _hopeless(plan, forecast, ranked)
-    gone = {each.prompt for each in leaving}
-    return tuple(each for each in ranked if each not in gone), leaving
+    """Compare the prompts after the samples `scores` (samples, prompts): who stays, the best first, and who leaves.
+
+    `gone`: those that left earlier.
+    """
+    if forecast is None:
+        ranked = ranking(scores, alive)
+        leaving = _leaving(plan, scores, ranked, len(scores))
+    else:
+        expected = forecast.expected[-1].tolist()
+        ranked = tuple(sorted(alive, key=lambda prompt: (expected[prompt], prompt)))
+        leaving = _hopeless(plan, forecast, ranked, sum(each.p_value or 0.0 for each in gone))
+    left = {each.prompt for each in leaving}
+    return tuple(each for each in ranked if each not in left), leaving
 
 
-def _hopeless(plan: Plan, forecast: Forecast, alive: tuple[int, ...]) -> list[Pruned]:
-    """Who is too unlikely to win, the worst last; `alive` is ranked. The error rate is shared by all but the winner."""
-    done, prompts = forecast.measured, forecast.expected.shape[1]
+def _hopeless(plan: Plan, forecast: Forecast, alive: tuple[int, ...], spent: float) -> list[Pruned]:
+    """Who is too unlikely to win, the worst first; `alive` is ranked.
+
+    What those that left have `spent` of the error rate is gone; who stays shares the rest, so that the last rival gets
+    what all others left of it.
+    """
+    done = forecast.measured
     if done < FIRST_FORECAST or len(alive) < 2:
         return []
-    least = plan.error_rate / (prompts - 1)
-    chances = zip(alive[1:], forecast.chances(alive)[1:], strict=True)
-    leaving = [Pruned(prompt=each, sample=done, p_value=float(chance)) for each, chance in chances if chance < least]
-    return leaving[::-1]
+    rivals = sorted(zip(forecast.chances(alive)[1:].tolist(), reversed(range(len(alive) - 1)), alive[1:], strict=True))
+    leaving: list[Pruned] = []
+    for number, (chance, _, prompt) in enumerate(rivals):
+        if chance >= (plan.error_rate - spent) / (len(rivals) - number):
+            break
+        leaving.append(Pruned(prompt=prompt, sample=done, p_value=chance))
+        spent += chance
+    return leaving
 
 
 def ranking(scores: np.ndarray, among: Sequence[int]) -> tuple[int, ...]:
@@ -50,7 +66,7 @@ def ranking(scores: np.ndarray, among: Sequence[int]) -> tuple[int, ...]:
 
 
 def _leaving(plan: Plan, scores: np.ndarray, alive: tuple[int, ...], done: int) -> list[Pruned]:
-    """Who leaves now, the worst last; `alive` is ranked."""
+    """Who leaves now, the worst first; `alive` is ranked."""
     if plan.pruning == "stages":
         keeps = dict(zip(plan.stage_samples, plan.stage_keeps, strict=True)).get(done)
         return [Pruned(prompt=each, sample=done, p_value=None) for each in reversed(alive[keeps:])] if keeps else []

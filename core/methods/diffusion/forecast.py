@@ -11,10 +11,11 @@ normal given some samples: E R = cᵀθ̂ and Var R = τ² (cᵀP c + Σ_b c_b v
 least squares) and c_b samples left in stretch b. Always that stretch is measured next that lowers Var R most, by
 (c·P_b + v_b)² / (P_bb + v_b), which depends on no error and so is known beforehand (Bayesian quadrature).
 
-A prompt leaves when its chance to end with the smallest sum is below `error_rate` / (prompts − 1). Looking often and at
-many prompts is accounted for: the chance that an event has, given all that was seen, is right at whatever moment one
-stops to look (it is a martingale), a prompt leaves once, and the chances of all that leave sum to less than
-`error_rate`. That is the family-wise rate of answers unlike the full evaluation's, so far as the model is right;
+Prompts leave, the likeliest losers first, while the chances that they had to end with the smallest sum add up to less
+than `error_rate`: of n rivals the unlikeliest leaves when its chance is below (`error_rate` − those that left) / n.
+Looking often and at many prompts is accounted for: the chance that an event has, given all that was seen, is right at
+whatever moment one stops to look (it is a martingale), and a prompt leaves once. `error_rate` is the family-wise rate
+of answers unlike the full evaluation's, so far as the model is right;
 `benchmarks/results/diffusion_pruning.json` has what was measured.
 
 Sources: O'Hagan 1991 (Bayes–Hermite quadrature: the design); Kalman 1960; Robbins 1970 (optional stopping of
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import stdtr
@@ -102,7 +104,8 @@ class Forecast:
 
     def __init__(self, time_steps: np.ndarray, steps: int, prompts: int, covariance: DifferenceCovariance) -> None:
         drawn = _stretch(time_steps, steps, len(covariance.noise))
-        self._design = _design(drawn, covariance)
+        numbers = (np.asarray(each, dtype=np.float64).tobytes() for each in (covariance.smooth, covariance.noise))
+        self._design = _shared_design(drawn.tobytes(), *numbers)
         self.order, self.measured = self._design.order, 0
         self._stretches = drawn[self.order]
         self._left = np.bincount(drawn, minlength=len(covariance.noise)).astype(np.float64)
@@ -191,6 +194,16 @@ class _Design:
     rest: np.ndarray
 
 
+@lru_cache(maxsize=16)
+def _shared_design(stretches: bytes, smooth: bytes, noise: bytes) -> _Design:
+    """That of all pictures under one plan and seed: it depends on no error."""
+    variances = np.frombuffer(noise)
+    covariance = DifferenceCovariance(
+        smooth=np.frombuffer(smooth).reshape(len(variances), len(variances)), noise=variances
+    )
+    return _design(np.frombuffer(stretches, dtype=np.int64), covariance)
+
+
 def _design(stretches: np.ndarray, covariance: DifferenceCovariance) -> _Design:
     """The order of measuring: always the stretch that tells most of the rest; within it as drawn."""
     smooth, noise = covariance.smooth.copy(), covariance.noise
@@ -215,4 +228,4 @@ def _design(stretches: np.ndarray, covariance: DifferenceCovariance) -> _Design:
 
 def _stretch(time_steps: np.ndarray, steps: int, stretches: int) -> np.ndarray:
     """In which of equal stretches of the schedule each time step lies."""
-    return np.minimum(np.asarray(time_steps) * stretches // steps, stretches - 1)
+    return np.minimum(np.asarray(time_steps, dtype=np.int64) * stretches // steps, stretches - 1)

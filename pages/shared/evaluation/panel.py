@@ -29,7 +29,7 @@ from pages.shared.evaluation.images import ChosenImages, choose_images
 from pages.shared.evaluation.runs import EvaluationRuns
 from pages.shared.export import Export
 from pages.shared.foreign import plain
-from pages.shared.layout import page_link
+from pages.shared.layout import form_and_stage, page_link
 from pages.shared.recipes import filled_recipe
 
 
@@ -118,7 +118,7 @@ class DatasetEvaluation(ABC):
 
     def panel(self, name: str) -> None:
         """The form, what runs now, and a result: the newest, or the one of the address."""
-        form, stage = st.columns([4, 9], gap="large")
+        form, stage, _ = form_and_stage(self.key)
         with form, guard():
             self._form(name)
         with stage:
