@@ -3,9 +3,8 @@
 python -m benchmarks.first_paint [--pages home,attention] [--checkout FOLDER]
 
 Needs Chromium and playwright. Cold: the first request to a fresh server, one for each page; warm: the same page in a
-new tab of that server; menu: a click in the menu of another page that is open there, where a sign of life is that the
-old page goes. Beside the clock stands what the server computed until the picture was there, in seconds of processor:
-on a busy machine only those compare. `--checkout` measures another version of the app.
+new tab of that server. Beside the clock stands what the server computed until the picture was there, in seconds of
+processor: on a busy machine only those compare. `--checkout` measures another version of the app.
 
 No page can be there sooner than Streamlit's frontend: `empty app` is one that shows one small picture, in the same run.
 """
@@ -26,7 +25,7 @@ from playwright.sync_api import Browser, sync_playwright
 from benchmarks.report import machine, parse, write
 from benchmarks.serving import start_server
 from core.paths import CHECKOUT
-from pages.navigation import ENTRIES, HOME, SECTIONS
+from pages.navigation import ENTRIES, HOME
 
 LIFE = "[data-testid=stMainBlockContainer]"
 PICTURE = ", ".join(
@@ -40,28 +39,6 @@ EMPTY_APP = """
 import streamlit as st
 with st.container(key="page_keys"):
     st.image('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>')
-"""
-# The page from whose menu one goes to another: it is quickly there, and computes nothing that others need.
-OPEN, OTHER = "anatomy", "attention"
-# In the page, since a look from outside takes longer than what is looked for: seconds after the click.
-WATCH = """
-(selectors) => {
-  const old = document.querySelector(selectors.whole)
-  const seen = (window.__seen = {})
-  const visible = (each) => each.checkVisibility() && each.getBoundingClientRect().width > 0
-  document.addEventListener('click', () => {
-    const began = performance.now()
-    const note = (what) => (seen[what] ??= (performance.now() - began) / 1000)
-    const look = () => {
-      const last = document.querySelector(selectors.whole)
-      if (last !== old) note('life')
-      if ('life' in seen && [...document.querySelectorAll(selectors.picture)].some(visible)) note('picture')
-      if ('picture' in seen && last && last !== old) note('whole')
-      if (!('whole' in seen)) requestAnimationFrame(look)
-    }
-    requestAnimationFrame(look)
-  }, { capture: true, once: true })
-}
 """
 
 
@@ -89,36 +66,12 @@ def visit(browser: Browser, address: str, server: subprocess.Popen[bytes]) -> di
     return found
 
 
-def click(browser: Browser, base: str, stem: str, server: subprocess.Popen[bytes]) -> dict[str, float]:
-    """The same from a click on a page in the menu of another one that is open."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    page.goto(f"{base}/{OTHER if stem == OPEN else OPEN}")
-    page.wait_for_selector(WHOLE, state="attached")
-    section = next(title for title, entries in SECTIONS.items() if ENTRIES[stem] in entries)
-    if section:
-        page.get_by_test_id("stTopNavSection").filter(has_text=section).click()
-    link = page.get_by_test_id("stTopNavLink").filter(has_text=ENTRIES[stem].title).first
-    link.wait_for()
-    page.evaluate(WATCH, {"whole": WHOLE, "picture": PICTURE})
-    computed = processor_seconds(server)
-    link.click()
-    page.wait_for_function("'picture' in window.__seen")
-    processor = processor_seconds(server) - computed
-    page.wait_for_function("'whole' in window.__seen")
-    found: dict[str, float] = page.evaluate("window.__seen")
-    context.close()
-    return found | {"processor": processor}
-
-
 def measure(browser: Browser, checkout: Path, stem: str) -> dict[str, dict[str, float]]:
-    """One page of a fresh server, or the empty app: cold, warm and, of a page, from the menu."""
+    """One page of a fresh server, or the empty app: cold and warm."""
     server, base = start_server(checkout)
     address = f"{base}/{'' if stem in (HOME, EMPTY) else stem}"
     try:
-        found = {kind: visit(browser, address, server) for kind in ("cold", "warm")}
-        return found if stem == EMPTY else found | {"menu": click(browser, base, stem, server)}
+        return {kind: visit(browser, address, server) for kind in ("cold", "warm")}
     finally:
         server.terminate()
         server.wait(timeout=60)
@@ -144,15 +97,13 @@ def main(words: list[str] | None = None) -> None:
 
 def table(pages: dict[str, dict[str, Any]], *, head: bool) -> str:
     """Seconds, in Markdown."""
-    columns = [(kind, what) for kind in ("cold", "warm", "menu") for what in ("life", "picture", "whole", "processor")]
+    columns = [(kind, what) for kind in ("cold", "warm") for what in ("life", "picture", "whole", "processor")]
     lines = []
     if head:
         lines += ["| page | " + " | ".join(f"{kind} {what}" for kind, what in columns) + " |"]
         lines += ["|---" * (len(columns) + 1) + "|"]
     lines += [
-        f"| {stem} | "
-        + " | ".join(f"{found[kind][what]:.2f}" if kind in found else "–" for kind, what in columns)
-        + " |"
+        f"| {stem} | " + " | ".join(f"{found[kind][what]:.2f}" for kind, what in columns) + " |"
         for stem, found in pages.items()
     ]
     return "\n".join(lines)
