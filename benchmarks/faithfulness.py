@@ -33,7 +33,7 @@ from core.methods.masking.faithfulness import (
     records_from_json,
     summarise,
 )
-from core.methods.masking.masking import even_grid
+from core.methods.masking.orders import even_grid
 from core.models.spec import LoadedModel
 from core.models.stamps import weight_stamps
 from core.models.weights import load

@@ -51,7 +51,8 @@ from core.methods.manipulations.manipulated import manipulated
 from core.methods.manipulations.photo import ask_about_photo, photo_square, photo_versions
 from core.methods.manipulations.steps import Step
 from core.methods.masking.faithfulness import faithfulness
-from core.methods.masking.masking import masked_responses, masking_curve, masking_order, random_band
+from core.methods.masking.masking import masked_responses, masking_curve, random_band
+from core.methods.masking.orders import masking_order
 from core.methods.modality_gap.modality_gap_pairs import embed_halves
 from core.methods.operators.layer import run_layer
 from core.methods.operators.learned_layer import learned_layer

@@ -31,13 +31,8 @@ from benchmarks.report import machine, parse, write
 from benchmarks.serving import start_server
 from core.methods.attention.explanations import explanations_for, find_explanation
 from core.methods.masking.faithfulness import faithfulness
-from core.methods.masking.masking import (
-    masked_responses,
-    masking_curve,
-    masking_order,
-    random_band,
-    scores_on_grid,
-)
+from core.methods.masking.masking import masked_responses, masking_curve, random_band
+from core.methods.masking.orders import masking_order, scores_on_grid
 from core.methods.masking.passes import Passes
 from core.models.weights import load
 from pages.masking import asking
@@ -84,8 +79,8 @@ def visit(name: str, seed: int, note: Callable[[str], None] = lambda what: None)
     methods = tuple(each.name for each in explanations_for(load(name).spec))
     for steps, _ in asking.curve_so_far(question, "most_attended", methods[0], image, first=3):
         note("first" if len(steps) == 3 else "curve" if len(steps) == STEPS + 1 else "")
-    asking.masking_of(question, "least_attended", methods[0], 0, image, background=True)
-    asking.band_of(question, ORDERS, image, background=True)
+    asking.masking_of(question, "least_attended", methods[0], 0, image, _background=True)
+    asking.band_of(question, ORDERS, image, _background=True)
     asking.faithfulness_of(question, methods, ORDERS, image)
     note("all")
 

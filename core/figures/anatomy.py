@@ -5,7 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from core.figures.theme import BASELINE, CATEGORICAL, finish, ink_on
-from core.methods.anatomy.anatomy import ROLES, Anatomy, Comparison
+from core.methods.anatomy.parts import ROLES, Anatomy, Comparison
 
 # Related roles share a hue: attention blues, MLP orange, positions and tokens green, convolutions purple.
 ROLE_COLOURS = {

@@ -12,7 +12,7 @@ from core.figures.attention import short_label
 from core.figures.overlay import PAPER
 from core.figures.theme import BASELINE, CATEGORICAL, finish
 from core.methods.accuracy.predictions import class_name
-from core.methods.masking.masking import MaskingCurve, RandomBand, keep_from_order, masking_order
+from core.methods.masking.orders import MaskingCurve, RandomBand, keep_from_order, masking_order
 
 STRATEGY_COLOURS = {
     "most_attended": CATEGORICAL[1],

@@ -21,7 +21,7 @@ from core.figures.masking import plot_masking_curves
 from core.figures.overlay import mosaic, to_data_uri
 from core.figures.positional import plot_distance_profile, positional_tiles
 from core.figures.zero_shot import plot_label_bars, word_marks
-from core.methods.anatomy.anatomy import Anatomy, Comparison
+from core.methods.anatomy.parts import Anatomy, Comparison
 from core.methods.anatomy.positional import DistanceProfile, PositionalSimilarity
 from core.methods.attention.attention import AttentionMaps, readout_maps
 from core.methods.clip.conditions import ConditionResult
@@ -32,7 +32,7 @@ from core.methods.diffusion.denoising_view import DenoisingView
 from core.methods.diffusion.diffusion_classifier import Classification
 from core.methods.diffusion.elimination_cost import BudgetCurve
 from core.methods.masking.faithfulness import Faithfulness
-from core.methods.masking.masking import MaskingCurve
+from core.methods.masking.orders import MaskingCurve
 
 Drawing: TypeAlias = go.Figure | np.ndarray | str
 

@@ -10,12 +10,12 @@ import streamlit as st
 from core.errors import CoreError
 from core.figures.anatomy import plot_anatomy, plot_comparison, plot_layers, plot_roles
 from core.figures.positional import plot_distance_profile, positional_tile, positional_tiles
-from core.methods.anatomy.anatomy import FACTS, Anatomy, Comparison, compare_anatomy
+from core.methods.anatomy.parts import FACTS, Anatomy, Comparison, compare_anatomy
 from core.methods.anatomy.positional import Measure, distance_profile
 from core.shares import counted
 from pages.components.head_mosaic.head_mosaic import head_mosaic
 from pages.components.keys import component_key
-from pages.shared.cache import anatomy_of, data_uri, loaded_model, positional_of
+from pages.shared.cache import anatomy_of, data_uri, described_model, positional_of
 from pages.shared.charts import show_chart
 from pages.shared.errors import guard
 from pages.shared.export import Export, export_popover
@@ -32,7 +32,7 @@ with bar[0]:
     name = model_picker(None)
 with bar[1]:
     own_model_form()
-spec = loaded_model(name).spec
+spec = described_model(name).spec
 
 
 def table_of(parts: Anatomy) -> pd.DataFrame:
@@ -111,7 +111,7 @@ def compare_tab() -> None:
 
 def titles_with(second: str) -> tuple[str, str]:
     """The two models as people read them; two folders may share a title."""
-    ours, theirs = spec.title, loaded_model(second).spec.title
+    ours, theirs = spec.title, described_model(second).spec.title
     return (f"{ours} (1)", f"{theirs} (2)") if ours == theirs else (ours, theirs)
 
 

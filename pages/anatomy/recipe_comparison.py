@@ -1,6 +1,7 @@
 """Two models side by side. Run it in Vitrine's folder: python comparison.py"""
 
-from core.methods.anatomy.anatomy import anatomy, compare_anatomy
+from core.methods.anatomy.anatomy import anatomy
+from core.methods.anatomy.parts import compare_anatomy
 from core.models.weights import load
 
 # --- Settings ---

@@ -21,6 +21,7 @@ from pages.shared.framing import decoding_note
 from pages.shared.layout import accuracy_sentence, page_link
 from pages.shared.pickers import Picture, image_picker
 from pages.shared.results import with_progress
+from pages.shared.start import WITHOUT_TORCH, wait_for_imports
 from pages.shared.tiles import Tiles
 
 COLUMNS = 3
@@ -31,6 +32,11 @@ def tiles_of(stem: str) -> ModuleType | None:
     """The `tiles.py` of a page, which is found by its folder; None where it has none."""
     name = f"pages.{stem}.tiles"
     return import_module(name) if find_spec(name) else None
+
+
+def thumbnails_of(stem: str) -> Tiles:
+    """Those of a page; often there are none."""
+    return getattr(tiles_of(stem), "TILES", ())
 
 
 def draw_tiles(tiles: Tiles, picture: Picture) -> None:
@@ -88,16 +94,17 @@ intro.markdown("Everything below comes from one photo. Take your own: it is comp
 with chooser:
     picture = image_picker(default="example:coffee")
 decoding_note(picture)
-shown = [found for stem in ENTRIES if (found := tiles_of(stem)) is not None]
-thumbnails = [each for found in shown for each in getattr(found, "TILES", ())]
-rest = [entry for entry in ENTRIES.values() if entry.stem != HOME and not getattr(tiles_of(entry.stem), "TILES", ())]
-draw_tiles(sorted(thumbnails, key=lambda each: each[0] == COLUMNS), picture)  # what takes a row, below the pictures
+draw_tiles([each for stem in WITHOUT_TORCH for each in thumbnails_of(stem)], picture)
+wait_for_imports()
+others = [each for stem in ENTRIES if stem not in WITHOUT_TORCH for each in thumbnails_of(stem)]
+draw_tiles(sorted(others, key=lambda each: each[0] == COLUMNS), picture)  # what takes a row, below the pictures
+rest = [entry for entry in ENTRIES.values() if entry.stem != HOME and not thumbnails_of(entry.stem)]
 with st.container(horizontal=True, vertical_alignment="center", key="more_pages"):
     st.markdown("**More pages**", width="content")
     for entry in rest:
         page_link(entry.stem, plain(entry.title), entry.icon)
 st.markdown("### A five-minute tour")
-steps = [step for found in shown for step in getattr(found, "TOUR", ())]
+steps = [step for stem in ENTRIES for step in getattr(tiles_of(stem), "TOUR", ())]
 st.markdown("\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1)))  # ours: written in the pages
 st.markdown("### Models")
 with guard():

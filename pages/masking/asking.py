@@ -9,18 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import streamlit as st
-import torch
 from PIL import Image
 
 from core.data.transforms import to_batch
 from core.figures.overlay import to_png
 from core.methods.accuracy.targets import Target, pick_target
 from core.methods.masking.faithfulness import Faithfulness, faithfulness
-from core.methods.masking.masking import (
+from core.methods.masking.masking import masked_pixels, masked_responses, masking_curve, random_band
+from core.methods.masking.orders import (
     Fill,
     MaskingCurve,
     RandomBand,
@@ -28,11 +27,7 @@ from core.methods.masking.masking import (
     Strategy,
     even_grid,
     keep_from_patches,
-    masked_pixels,
-    masked_responses,
-    masking_curve,
     masking_order,
-    random_band,
     removal_keeps,
     removal_shares,
     scores_on_grid,
@@ -40,8 +35,11 @@ from core.methods.masking.masking import (
 from core.methods.masking.passes import Answer, Passes
 from core.models.spec import LoadedModel
 from core.reports import OnProgress, silent
-from pages.shared.cache import explanation_of, in_use, loaded_model, maps_of
+from pages.shared.cache import described_model, explanation_of, in_use, loaded_model, maps_of
 from pages.shared.results import shared
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -92,10 +90,10 @@ def _asking(question: MaskingQuestion, image: Image.Image, *, background: bool =
 
 def mask_grid(name: str, digest: str, image: Image.Image) -> tuple[int, int]:
     """The patches that are hidden: the model's own, or an even grid for a CNN, which has none."""
-    model = loaded_model(name)
+    model = described_model(name)
     if not model.spec.lacks("attention"):
         return maps_of(name, digest, image).grid
-    return even_grid(model.network.preprocessing.size)
+    return even_grid(model.preprocessing.size)
 
 
 def order_of(question: MaskingQuestion, strategy: Strategy, method: str, seed: int, image: Image.Image) -> np.ndarray:
@@ -108,21 +106,22 @@ def order_of(question: MaskingQuestion, strategy: Strategy, method: str, seed: i
     return masking_order(strategy, grid, scores=scores, seed=seed)
 
 
+@shared("Asking the model …", comes_with=True)
 def masking_of(
     question: MaskingQuestion,
     strategy: Strategy,
     method: str,
     seed: int,
-    image: Image.Image,
+    _image: Image.Image,
     *,
-    background: bool = False,
+    _background: bool = False,
     on_progress: OnProgress = silent,
 ) -> MaskingCurve:
     """The masking curve of one strategy; `method` is the explanation that ranks the patches."""
     return masking_curve(
-        **_asking(question, image, background=background),
-        order=order_of(question, strategy, method, seed, image),
-        grid=mask_grid(question.name, question.digest, image),
+        **_asking(question, _image, background=_background),
+        order=order_of(question, strategy, method, seed, _image),
+        grid=mask_grid(question.name, question.digest, _image),
         steps=question.steps,
         on_progress=on_progress,
     )
@@ -132,6 +131,12 @@ def curve_so_far(
     question: MaskingQuestion, strategy: Strategy, method: str, image: Image.Image, *, first: int
 ) -> Iterator[tuple[list[int], Responses]]:
     """The same curve as it becomes known: ever more of its steps, `first` and the ends first, then halfway points."""
+    if (curve := masking_of.known(question, strategy, method, 0, image)) is not None:
+        answers = Responses(
+            confidence=curve.confidence, top_class=curve.top_class, top_probability=curve.top_probability
+        )
+        yield list(range(question.steps + 1)), answers
+        return
     grid = mask_grid(question.name, question.digest, image)
     order = order_of(question, strategy, method, 0, image)
     keeps = removal_keeps(order, removal_shares(len(order), question.steps), grid)
@@ -153,33 +158,34 @@ def coarse_first(steps: int, first: int) -> list[list[int]]:
     return [each for each in rounds if each]
 
 
+@shared("Asking the model …", comes_with=True)
 def band_of(
     question: MaskingQuestion,
     orders: int,
-    image: Image.Image,
+    _image: Image.Image,
     *,
-    background: bool = False,
+    _background: bool = False,
     on_progress: OnProgress = silent,
 ) -> RandomBand:
     """The random baseline of the masking curves."""
     return random_band(
-        **_asking(question, image, background=background),
-        grid=mask_grid(question.name, question.digest, image),
+        **_asking(question, _image, background=_background),
+        grid=mask_grid(question.name, question.digest, _image),
         steps=question.steps,
         orders=orders,
         on_progress=on_progress,
     )
 
 
-@st.cache_data(max_entries=128, show_spinner=False)
+@shared("Hiding patches …", most=128, comes_with=True)
 def masked_photo_of(name: str, digest: str, fill: Fill, removed: tuple[int, ...], _image: Image.Image) -> np.ndarray:
     """What the model is shown when the patches `removed` are gone: the very pixels, (size, size, 3) uint8."""
-    preprocessing = loaded_model(name).network.preprocessing
+    preprocessing = described_model(name).preprocessing
     keep = keep_from_patches(removed, mask_grid(name, digest, _image))
     return masked_pixels(to_batch([_image], preprocessing), keep, fill, normalisation=preprocessing.normalisation)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@shared("Hiding patches …")
 def ground_of(name: str, digest: str, fill: Fill, _image: Image.Image) -> tuple[bytes, bytes]:
     """The photo as the model sees it and what lies under all of its patches, as PNG files of the model's size."""
     rows, columns = mask_grid(name, digest, _image)
@@ -196,7 +202,7 @@ def responses_of(
     return masked_responses(**_asking(question, _image), keeps=keeps, on_progress=on_progress)
 
 
-@shared("Deleting and inserting patches …")
+@shared("Deleting and inserting patches …", comes_with=True)
 def faithfulness_of(
     question: MaskingQuestion,
     methods: tuple[str, ...],

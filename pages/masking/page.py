@@ -13,7 +13,7 @@ from core.figures.attention import short_label
 from core.figures.faithfulness import plot_track_record
 from core.methods.accuracy.predictions import top_predictions
 from core.methods.attention.explanations import EXPLANATIONS, explanations_for
-from core.methods.masking.masking import Fill
+from core.methods.masking.orders import Fill
 from pages.components.feed.feed import Feed
 from pages.components.keys import component_key
 from pages.components.masked_photo.mask_painter import mask_painter
@@ -23,7 +23,7 @@ from pages.masking.asking import mask_grid
 from pages.masking.parts import by_hand_part, curves_part, faithfulness_part, masked_part, measure_of
 from pages.masking.telling import ground_addresses, slider_data, tell_slider
 from pages.masking.track_records import sanity_sentence, track_record
-from pages.shared.cache import loaded_model, logits_of
+from pages.shared.cache import described_model, logits_of
 from pages.shared.charts import chart_table, show_chart
 from pages.shared.errors import PageEnd, guard
 from pages.shared.export import Export, export_popover
@@ -55,9 +55,9 @@ with bar[1]:
     name = model_picker(("attention", "classifier"), preferred=("efficientnet_lite0", "vit_p4"))
 with bar[3]:
     own_model_form()
-model = loaded_model(name)
+model = described_model(name)
 with bar[2]:
-    framing_popover(picture, model.network.preprocessing)
+    framing_popover(picture, model.preprocessing)
 classifier = not model.spec.lacks("classifier")
 methods = explanations_for(model.spec)
 if not methods:

@@ -15,7 +15,7 @@ from core.figures.theme import Figure
 from core.methods.accuracy.predictions import class_name, top_predictions
 from core.methods.attention.explanations import EXPLANATIONS, explanations_for
 from core.methods.masking.faithfulness import compare_with_band, verdict
-from core.methods.masking.masking import (
+from core.methods.masking.orders import (
     PUBLISHED,
     MaskingCurve,
     RandomBand,
@@ -36,7 +36,7 @@ from pages.masking.asking import (
     order_of,
     responses_of,
 )
-from pages.shared.cache import loaded_model, logits_of
+from pages.shared.cache import described_model, logits_of
 from pages.shared.pickers import Picture
 from pages.shared.views import MaskingView, ViewPart
 
@@ -44,14 +44,14 @@ from pages.shared.views import MaskingView, ViewPart
 def question_of(view: MaskingView, picture: Picture) -> MaskingQuestion:
     """What is measured: the class that the model predicts on the whole photo, or its embedding."""
     index = None
-    if not loaded_model(view.model).spec.lacks("classifier"):
+    if not described_model(view.model).spec.lacks("classifier"):
         index = int(np.argmax(logits_of(view.model, picture.digest, picture.image)))
     return MaskingQuestion(name=view.model, digest=picture.digest, class_index=index, fill=view.fill, steps=view.steps)
 
 
 def measure_of(view: MaskingView, picture: Picture) -> str:
     """The axis of every curve, in words."""
-    model = loaded_model(view.model)
+    model = described_model(view.model)
     if model.spec.lacks("classifier"):
         return "cosine with the whole photo's embedding"
     best = top_predictions(logits_of(view.model, picture.digest, picture.image), model.classes, count=1)[0]
@@ -85,7 +85,7 @@ def curves_of(
             view.method,
             0,
             picture.image,
-            background=background,
+            _background=background,
             on_progress=on_progress,
         )
         for each in strategies
@@ -126,7 +126,7 @@ def said(view: MaskingView, answers: MaskingCurve | Responses, at: int) -> str:
     """What the model says in one of its answers."""
     if answers.top_class is None or answers.top_probability is None:
         return f"{float(answers.confidence[at]):.3f}"
-    label = short_label(class_name(loaded_model(view.model).classes, int(answers.top_class[at])))
+    label = short_label(class_name(described_model(view.model).classes, int(answers.top_class[at])))
     return f"{label} {answers.top_probability[at]:.0%}"
 
 
@@ -141,7 +141,7 @@ def area_sentence(view: MaskingView, curve: MaskingCurve, band: RandomBand, meas
     """Whether the curve falls sooner than random orders, by the areas under them."""
     found = compare_with_band(curve, band)
     # Of a few orders that differ much, two standard deviations reach where no area of probabilities can lie.
-    least = 0.0 if not loaded_model(view.model).spec.lacks("classifier") else -1.0
+    least = 0.0 if not described_model(view.model).spec.lacks("classifier") else -1.0
     ends = np.clip([found.random_low, found.random_high], least, 1.0)
     interval = f"{ends[0]:.3f} to {ends[1]:.3f} (mean ± 2 sd of {found.orders} orders)"
     areas = f"Area under the curve {found.area:.3f}; removed at random, {interval}"
@@ -157,7 +157,7 @@ def curve_figure(view: MaskingView, picture: Picture, band: RandomBand | None) -
         strategy_titles(view.method),
         band,
         current=(view.strategy, view.step),
-        classes=loaded_model(view.model).classes,
+        classes=described_model(view.model).classes,
         measure=measure_of(view, picture),
     )
 
@@ -173,7 +173,7 @@ def curves_part(view: MaskingView, picture: Picture) -> ViewPart:
         arrays[f"order_{strategy}"] = order_of(question, strategy, view.method, 0, picture.image)  # type: ignore[arg-type]
     table["random_mean"], table["random_sd"] = band.mean, band.std
     if curve.top_class is not None:
-        classes = loaded_model(view.model).classes
+        classes = described_model(view.model).classes
         table["says"] = [class_name(classes, int(index)) for index in curve.top_class]
     return ViewPart(
         figures={"curve": curve_figure(view, picture, band)},
@@ -188,7 +188,7 @@ def curves_part(view: MaskingView, picture: Picture) -> ViewPart:
 
 def by_hand_part(view: MaskingView, picture: Picture) -> ViewPart:
     """The painted mask beside none and beside the published ones."""
-    question, model = question_of(view, picture), loaded_model(view.model)
+    question, model = question_of(view, picture), described_model(view.model)
     grid = mask_grid(view.model, picture.digest, picture.image)
     masks = {"Your mask": keep_from_patches(view.removed, grid), "Nothing removed": keep_from_patches([], grid)}
     masks |= {setting.title: keep_for_setting(setting, grid) for setting in PUBLISHED.values()}
@@ -213,7 +213,7 @@ def by_hand_part(view: MaskingView, picture: Picture) -> ViewPart:
 
 def faithfulness_part(view: MaskingView, picture: Picture) -> ViewPart:
     """Every map put to the test on this photo."""
-    titles = {entry.name: entry.title for entry in explanations_for(loaded_model(view.model).spec)}
+    titles = {entry.name: entry.title for entry in explanations_for(described_model(view.model).spec)}
     result = faithfulness_of(question_of(view, picture), tuple(titles), view.orders, picture.image)
     rows = [
         {

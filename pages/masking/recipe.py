@@ -12,17 +12,14 @@ from core.figures.patches import sharp
 from core.methods.accuracy.targets import pick_target
 from core.methods.attention.explanations import find_explanation
 from core.methods.masking.faithfulness import compare_with_band, faithfulness
-from core.methods.masking.masking import (
+from core.methods.masking.masking import masked_pixels, masked_responses, masking_curve, random_band
+from core.methods.masking.orders import (
     PUBLISHED,
     Fill,
     Strategy,
     keep_for_setting,
     keep_from_patches,
-    masked_pixels,
-    masked_responses,
-    masking_curve,
     masking_order,
-    random_band,
     scores_on_grid,
 )
 from core.models.weights import load

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.figures.masking import STRATEGY_COLOURS
 from core.figures.theme import BASELINE
-from core.methods.masking.masking import RandomBand
+from core.methods.masking.orders import RandomBand
 from core.reports import OnProgress
 from pages.components.image_plane.image_plane import served
 from pages.masking.asking import band_of, curve_so_far, ground_of, mask_grid, order_of
@@ -113,7 +113,7 @@ def find_out(view: MaskingView, picture: Picture, tell: Tell) -> None:
     curves = curves_of(view, picture, background=True, on_progress=progress("In the opposite order"))
     told["lines"] = [line(strategy, each.confidence.tolist()) for strategy, each in curves.items()]
     band = band_of(
-        question, view.orders, picture.image, background=True, on_progress=progress("In random orders, to compare")
+        question, view.orders, picture.image, _background=True, on_progress=progress("In random orders, to compare")
     )
     told["band"] = band_values(band, least=-1.0 if question.class_index is None else 0.0)
     tell(told | {"sentence": area_sentence(view, curves[view.strategy], band, told["measure"])})

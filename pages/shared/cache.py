@@ -44,7 +44,7 @@ from pages.shared.work import LOOK_S, current_job
 if TYPE_CHECKING:  # they need PyTorch, which is not waited for where nothing is computed
     from torch import nn
 
-    from core.methods.anatomy.anatomy import Anatomy
+    from core.methods.anatomy.parts import Anatomy
 
 # How long somebody waits for a model that another session uses.
 PATIENCE_S = 120
@@ -237,7 +237,7 @@ def explanation_of(name: str, digest: str, method: str, class_index: int | None,
         return explanation.explain(model.module, batch, target)
 
 
-@shared("Counting parameters …", most=16)
+@shared("Counting parameters …", most=16, comes_with=True)
 def anatomy_of(name: str) -> Anatomy:
     """The parameters of a model by place and role."""
     from core.methods.anatomy.anatomy import anatomy
@@ -245,7 +245,7 @@ def anatomy_of(name: str) -> Anatomy:
     return anatomy(loaded_model(name).module)
 
 
-@shared("Comparing positions …", most=32)
+@shared("Comparing positions …", most=32, comes_with=True)
 def positional_of(name: str, measure: Measure) -> PositionalSimilarity:
     """How alike the positions of a model's patches are."""
     model = loaded_model(name)

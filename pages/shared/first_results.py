@@ -31,11 +31,18 @@ _ignored = False
 
 
 def first_result(function: str, key: Key) -> list[Any]:
-    """What `function` would return for `key`, which begins with the name of a model, in a list; or an empty one."""
-    if _ignored or not (key and isinstance(key[0], str)):
+    """What `function` would return for `key`, which begins with what names a model, in a list; or an empty one."""
+    name = model_of(key)
+    if _ignored or not name:
         return []
     found = _read().get(line_of(function, key))
-    return [] if found is None or not is_of_these_weights(key[0]) else [_decoded(found, _arrays())]
+    return [] if found is None or not is_of_these_weights(name) else [_decoded(found, _arrays())]
+
+
+def model_of(key: Key) -> str:
+    """The name of the model that a result is of: the first part of its key, or the `name` of a question."""
+    first = key[0] if key else ""
+    return first if isinstance(first, str) else getattr(first, "name", "")
 
 
 @cache
@@ -100,6 +107,8 @@ def _decoded(stored: Any, arrays: Mapping[str, np.ndarray]) -> Any:
         return stored
     if "array" in stored:
         return arrays[stored["array"]]
+    if "mapping" in stored:
+        return {key: _decoded(value, arrays) for key, value in stored["mapping"].items()}
     if "tuple" in stored:
         return tuple(_decoded(each, arrays) for each in stored["tuple"])
     module, _, name = stored["class"].partition(":")

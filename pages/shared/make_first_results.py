@@ -19,11 +19,11 @@ from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 from core.paths import CHECKOUT
-from pages.shared.first_results import FILE, INDEX, Key, ignored, label, line_of
+from pages.shared.first_results import FILE, INDEX, Key, ignored, label, line_of, model_of
 from pages.shared.results import forget_everything, kept_first
 
 # Whose first pictures these are.
-PAGES = ("attention",)
+PAGES = ("attention", "masking", "anatomy", "home")
 
 
 def computed() -> dict[tuple[str, Key], Any]:
@@ -32,7 +32,8 @@ def computed() -> dict[tuple[str, Key], Any]:
         forget_everything()
         for page in PAGES:
             app = AppTest.from_file(str(CHECKOUT / "pages" / "navigation.py"), default_timeout=600)
-            app._page_hash = calc_hash(page)
+            if page != "home":  # which is at the bare address
+                app._page_hash = calc_hash(page)
             app.run()
             if app.exception:
                 raise RuntimeError(f"The page {page} ended in an exception: {app.exception}")
@@ -43,7 +44,7 @@ def write(results: Mapping[tuple[str, Key], Any], file: Path) -> None:
     """Keep the results in `file`, with what they are of."""
     arrays: list[np.ndarray] = []
     index = {
-        "labels": {name: label(name) for name in sorted({key[0] for _, key in results})},
+        "labels": {name: label(name) for name in sorted({model_of(key) for _, key in results})},
         "results": {line_of(*where): _encoded(result, arrays) for where, result in sorted(results.items(), key=repr)},
     }
     text = np.frombuffer(json.dumps(index).encode(), dtype=np.uint8)
@@ -54,7 +55,7 @@ def write(results: Mapping[tuple[str, Key], Any], file: Path) -> None:
 
 
 def _encoded(value: Any, arrays: list[np.ndarray]) -> Any:
-    """`value` in JSON, its arrays put aside: a number, text, array, tuple, or a dataclass of such."""
+    """`value` in JSON, its arrays put aside: a number, text, array, tuple, mapping, or a dataclass of such."""
     if isinstance(value, np.ndarray):
         arrays.append(value)
         return {"array": f"array_{len(arrays) - 1}"}
@@ -64,6 +65,8 @@ def _encoded(value: Any, arrays: list[np.ndarray]) -> Any:
             "class": f"{kind.__module__}:{kind.__qualname__}",
             "values": {each.name: _encoded(getattr(value, each.name), arrays) for each in fields(value)},
         }
+    if isinstance(value, dict) and all(type(key) is str for key in value):
+        return {"mapping": {key: _encoded(each, arrays) for key, each in value.items()}}
     if isinstance(value, tuple):
         return {"tuple": [_encoded(each, arrays) for each in value]}
     if value is None or type(value) in (str, int, float, bool):

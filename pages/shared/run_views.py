@@ -22,7 +22,7 @@ from core.configs import parse_overrides
 from core.errors import CoreError
 from core.figures.curves import Curve
 from core.launch.recipes import RECIPES
-from core.models.checkpoint import ModelCard, read_card
+from core.models.card import ModelCard, read_card
 from core.paths import BUNDLED
 from core.reports import roughly
 from core.runs.status import RunState, eta_seconds, read_state, status_word

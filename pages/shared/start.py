@@ -2,8 +2,8 @@
 
 Importing PyTorch takes most of the time between the first request to a fresh server and its first picture. A page that
 opens with results that are part of Vitrine (`first_results`) does without, and the imports wait until it is on the
-screen: Python does one thing at a time. For any other page they begin when it is asked for, and for nobody soon after
-the start.
+screen, or until it calls `wait_for_imports` below its first pictures: Python does one thing at a time. For any other
+page they begin when it is asked for, and for nobody soon after the start.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -23,8 +24,9 @@ import streamlit as st
 from pages.shared.free_memory import few_arenas
 from pages.shared.no_compiler import leave_out_compiler
 
-# Pages that open without what is heavy, by their addresses.
-WITHOUT_TORCH = ("attention",)
+# Pages that open without what is heavy, by their folders.
+WITHOUT_TORCH = ("home", "attention", "masking", "anatomy")
+_AT_THE_BARE_ADDRESS = "home"
 LIGHT = ("pages.navigation", "pages.shared.pickers", "pages.shared.export", "pages.attention.parts")
 HEAVY = ("torch", "core.methods.anatomy.anatomy")
 # So long after the start, or after a page was drawn, nobody seems to be waiting for anything.
@@ -57,19 +59,40 @@ def heavy_imports() -> Future[None]:
 
 
 class Visits:
-    """ASGI middleware: the heavy imports begin, or wait, as soon as a page is asked for, not when its script runs."""
+    """ASGI middleware for what is best begun as soon as a page is asked for, not when its script runs.
+
+    The heavy imports begin, or wait; and the browser is told to fetch what charts are drawn with. It is the largest
+    part of the frontend by far (4.7 MB), and would be asked for only when the first chart has arrived.
+    """
 
     def __init__(self, app: Any) -> None:
         self.app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         headers = dict(scope.get("headers") or ()) if scope["type"] == "http" else {}
-        if b"text/html" in headers.get(b"accept", b"") and scope.get("method") == "GET":
-            if scope.get("path", "").strip("/") in WITHOUT_TORCH:
+        opens = b"text/html" in headers.get(b"accept", b"") and scope.get("method") == "GET"
+        if opens:
+            if (scope.get("path", "").strip("/") or _AT_THE_BARE_ADDRESS) in WITHOUT_TORCH:
                 _start.quiet_at = time.monotonic() + _LONGEST_RUN_S
             else:
                 _start.wanted.set()
-        await self.app(scope, receive, send)
+
+        async def send_with_hint(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), *_hints()]}
+            await send(message)
+
+        await self.app(scope, receive, send_with_hint if opens else send)
+
+
+@cache
+def _hints() -> tuple[tuple[bytes, bytes], ...]:
+    """Headers that say which parts of the frontend will be needed: from where Streamlit's own page has its parts."""
+    scripts = Path(st.__file__).parent / "static" / "static" / "js"
+    return tuple(
+        (b"link", f"<./static/js/{path.name}>; rel=modulepreload; fetchpriority=low".encode())
+        for path in sorted(scripts.glob("PlotlyChart.*.js"))
+    )
 
 
 @contextmanager

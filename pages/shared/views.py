@@ -16,7 +16,7 @@ from core.figures.theme import Figure
 from core.methods.attention.attention import Direction, Fusion
 
 if TYPE_CHECKING:  # it needs PyTorch
-    from core.methods.masking.masking import Fill, Strategy
+    from core.methods.masking.orders import Fill, Strategy
 
 Tab = Literal["Explanations", "Attention distance", "Predictions", "Compare"]
 MapKind = Literal["attention", "rollout"]

@@ -33,7 +33,8 @@ from core.methods.clip.zero_shot import (
     text_classifier,
     zero_shot_scores,
 )
-from core.methods.masking.masking import keep_from_order, masked_responses, masking_order
+from core.methods.masking.masking import masked_responses
+from core.methods.masking.orders import keep_from_order, masking_order
 from core.models.catalogue import find_model
 from core.models.clip import ImageTextEncoder
 from core.models.weights import resolve

@@ -7,7 +7,7 @@ import pytest
 
 from core.figures.anatomy import ROLE_COLOURS, plot_anatomy, plot_comparison, plot_layers, plot_roles
 from core.figures.theme import contrast, ink_on
-from core.methods.anatomy.anatomy import Anatomy, Comparison, CountPair, Part
+from core.methods.anatomy.parts import Anatomy, Comparison, CountPair, Part
 
 
 def part(path: str, role: str, shape: tuple[int, ...], *, layer: int | None = None, inner: str = "") -> Part:

@@ -7,7 +7,7 @@ import pytest
 
 from core.figures.masking import masked_thumbnail, plot_masking_curves
 from core.figures.overlay import PAPER
-from core.methods.masking.masking import MaskingCurve, RandomBand
+from core.methods.masking.orders import MaskingCurve, RandomBand
 
 SHARES = np.array([0, 0.5, 1], dtype=np.float32)
 CURVE = MaskingCurve(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from core.figures import notebook
-from core.methods.anatomy.anatomy import Anatomy, Comparison, CountPair, Part
+from core.methods.anatomy.parts import Anatomy, Comparison, CountPair, Part
 from core.methods.anatomy.positional import DistanceProfile, PositionalSimilarity
 from core.methods.attention.attention import AttentionMaps
 from core.methods.clip.conditions import ConditionAccuracy, ConditionResult
@@ -23,7 +23,7 @@ from core.methods.clip.zero_shot import ZeroShotScores
 from core.methods.diffusion.denoising_view import DenoisingView
 from core.methods.diffusion.elimination_cost import BudgetCurve
 from core.methods.masking.faithfulness import Faithfulness, FaithfulnessCurves, RandomBaseline
-from core.methods.masking.masking import MaskingCurve
+from core.methods.masking.orders import MaskingCurve
 from core.notebook import Drawn
 from core.paths import CHECKOUT
 from tests.figures.test_diffusion_classifier import classification

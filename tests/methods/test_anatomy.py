@@ -9,7 +9,8 @@ import transformers
 from torch import nn
 
 from core.figures.anatomy import plot_anatomy, plot_layers, plot_roles
-from core.methods.anatomy.anatomy import FACTS, ROLES, anatomy, compare_anatomy, describe_architecture, text_tensors
+from core.methods.anatomy.anatomy import anatomy, describe_architecture, text_tensors
+from core.methods.anatomy.parts import FACTS, ROLES, compare_anatomy
 from core.models.differential import DifferentialViT
 from core.models.small_cnn import SmallCNN, SmallCNNConfig
 from core.models.vit import ViT, ViTConfig

@@ -23,7 +23,7 @@ from core.methods.masking.faithfulness import (
     tracks_to_json,
     verdict,
 )
-from core.methods.masking.masking import MaskingCurve, RandomBand
+from core.methods.masking.orders import MaskingCurve, RandomBand
 
 GRID = (4, 4)
 OPTIONS = {"grid": GRID, "fill": "black", "steps": 8, "normalisation": HALF_NORMALISATION}

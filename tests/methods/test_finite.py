@@ -37,7 +37,7 @@ from core.methods.latent import bounds, drawing, passes
 from core.methods.latent.pictures import as_bytes
 from core.methods.manipulations import manipulated
 from core.methods.manipulations.steps import Step
-from core.methods.masking import faithfulness, masking
+from core.methods.masking import faithfulness, masking, orders
 from core.methods.modality_gap import alignment, alignment_steps, modality_gap, procrustes, side_planes
 from core.methods.operators import identity_trap, learned_layer, picture, receptive_field, single_layer, trap_curves
 from core.methods.patch_features import patch_features
@@ -93,9 +93,9 @@ EXCUSED = {
     "embedding_quality.shared": "whole numbers",
     "features.feature_poolings": "asks what a network offers",
     "layer_features.find_readouts": "shapes alone",
-    "masking.keep_from_order": "whole numbers",
-    "masking.keep_from_patches": "whole numbers",
-    "masking.removal_keeps": "whole numbers",
+    "orders.keep_from_order": "whole numbers",
+    "orders.keep_from_patches": "whole numbers",
+    "orders.removal_keeps": "whole numbers",
     "memory_profile.memory_profile": "bytes alone",
     "memory_profile.parameter_bytes": "bytes alone",
     "modality_gap.split_pairs": "whole numbers",
@@ -400,11 +400,9 @@ ASKED: dict[str, list[Callable[[bool], Any]]] = {
     ],
     "masking.masked_responses": [masked(masking.masked_responses, np.ones((2, 2, 2), bool))],
     "masking.masking_curve": [masked(masking.masking_curve, np.arange(4), grid=(2, 2), steps=2)],
-    "masking.masking_order": [
-        lambda bad: masking.masking_order("most_attended", (2, 2), scores=numbers(2, 2, bad=bad))
-    ],
+    "orders.masking_order": [lambda bad: orders.masking_order("most_attended", (2, 2), scores=numbers(2, 2, bad=bad))],
     "masking.random_band": [masked(masking.random_band, grid=(2, 2), steps=2, orders=2)],
-    "masking.scores_on_grid": [lambda bad: masking.scores_on_grid(numbers(4, 4, bad=bad), (2, 2))],
+    "orders.scores_on_grid": [lambda bad: orders.scores_on_grid(numbers(4, 4, bad=bad), (2, 2))],
     "modality_gap.accuracy_of": both(lambda a, b: modality_gap.accuracy_of(a, b, np.zeros(5, int)), (5, 3), (2, 2, 3)),
     "modality_gap.classify": both(modality_gap.classify, (5, 3), (2, 2, 3)),
     "modality_gap.compare_variants": [

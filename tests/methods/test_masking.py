@@ -12,17 +12,13 @@ from torch import Tensor, nn
 from core.data.transforms import CIFAR10_NORMALISATION, HALF_NORMALISATION, normalise
 from core.errors import ConfigError, ShapeError
 from core.methods.accuracy.targets import Target, pick_target
-from core.methods.masking.masking import (
+from core.methods.masking.masking import mask_patches, masked_pixels, masked_responses, masking_curve, random_band
+from core.methods.masking.orders import (
     PUBLISHED,
     keep_for_setting,
     keep_from_order,
     keep_from_patches,
-    mask_patches,
-    masked_pixels,
-    masked_responses,
-    masking_curve,
     masking_order,
-    random_band,
     removal_shares,
     scores_on_grid,
 )

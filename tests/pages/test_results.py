@@ -27,6 +27,7 @@ from tests.toy import save_toy
 # What arguments that are not part of a key are told by.
 STANDS_FOR = {
     "_image": ("digest", "question"),  # a question has the digest of its photo
+    "_background": (),  # only who goes first hangs on it
     "_pictures": ("digests",),
     "_images": ("digest",),
     "_picture": ("digest",),
@@ -223,7 +224,6 @@ TRIVIAL = {
     "_family_of", "_measured", "_parse", "_read", "bundled_views", "glossary", "read_model_card", "_example",
     # They encode or cut one picture, or count parameters.
     "_device_words", "_encoded", "_framed", "_rates", "_shape", "_small", "sheet_uri",
-    "ground_of", "masked_photo_of",
 }  # fmt: skip
 # Where models are used outside of a function that is `shared`, and why.
 WITHOUT_BAR = {

@@ -18,7 +18,7 @@ from core.device import as_input_of
 from core.errors import ConfigError, ShapeError
 from core.finite import require_finite
 from core.methods.accuracy.targets import Target
-from core.methods.masking.masking import even_grid
+from core.methods.masking.orders import even_grid
 
 # Rank correlation of the patches with those of four times as many steps: 1.00 for the bundled ViTs, 0.96 for a CNN.
 STEPS = 16

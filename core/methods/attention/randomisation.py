@@ -12,23 +12,24 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
-from scipy.stats import spearmanr
-from torch import Tensor, nn
 
 from core.device import as_input_of
 from core.errors import ConfigError
 from core.finite import require_finite
 from core.methods.accuracy.targets import Target, pick_target
 from core.methods.masking.faithfulness import FEWEST_IMAGES, Gain
-from core.methods.masking.masking import scores_on_grid
+from core.methods.masking.orders import scores_on_grid
 from core.reports import OnProgress, silent
 from core.seeding import stream, stream_seed, torch_generator
 
-Explain = Callable[[nn.Module, Tensor, Target], np.ndarray]
+if TYPE_CHECKING:  # a page quotes what was measured before PyTorch is there
+    from torch import Tensor, nn
+
+    Explain = Callable[[nn.Module, Tensor, Target], np.ndarray]
+
 SanityOutcome = Literal["changes", "hardly changes", "undecided", "too few images"]
 # The last quarter of the layers with the head, and all of them.
 SHARES = (0.25, 1.0)
@@ -82,6 +83,8 @@ def randomised(module: nn.Module, images: Tensor, share: float, *, seed: int = 0
     Raises:
         ConfigError: `share` is no share.
     """
+    import torch
+
     if not 0 < share <= 1:
         raise ConfigError(f"The share of random layers is {share}; expected above 0, up to 1.")
     module = copy.deepcopy(module)
@@ -95,7 +98,7 @@ def randomised(module: nn.Module, images: Tensor, share: float, *, seed: int = 0
                 generator = torch_generator(stream_seed("shuffled weights", seed, index, place))
                 order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
                 parameter.copy_(parameter.flatten()[order].view_as(parameter))
-        norms = [layer for layer in module.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+        norms = [layer for layer in module.modules() if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm)]
         if norms:
             for norm in norms:
                 norm.reset_running_stats()
@@ -110,6 +113,8 @@ def map_similarity(first: np.ndarray, second: np.ndarray) -> float:
 
     Absolute, as a map turned upside down is still the same map. Of a map that is the same everywhere nothing is shared.
     """
+    from scipy.stats import spearmanr
+
     require_finite("The first map", first)
     second = scores_on_grid(second, (first.shape[0], first.shape[1]))
     if np.ptp(first) == 0 or np.ptp(second) == 0:

@@ -10,21 +10,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from torch import Tensor, nn
 
 from core.configs import from_dict
 from core.data.transforms import Normalisation
 from core.errors import ConfigError, UnknownNameError
 from core.finite import require_finite
 from core.methods.accuracy.targets import Target
-from core.methods.masking.masking import (
+from core.methods.masking.masking import masked_responses
+from core.methods.masking.orders import (
     Fill,
     MaskingCurve,
     RandomBand,
-    masked_responses,
     masking_order,
     removal_keeps,
     removal_shares,
@@ -34,6 +33,9 @@ from core.methods.masking.passes import PLAIN, Passes
 from core.notebook import Drawn
 from core.reports import OnProgress, silent
 from core.seeding import stream
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 Outcome = Literal["beats random", "no better than random", "worse than random"]
 TrackOutcome = Literal["beats random", "no better than random", "worse than random", "too few images"]

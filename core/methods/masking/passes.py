@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 # What a model says under one mask: confidence, likeliest class and its probability; None when the target is no class.
 Answer = tuple[float, int | None, float | None]
