@@ -61,15 +61,21 @@ def finish(figure: go.Figure, *, height: int = 360, **layout: object) -> go.Figu
     figure.update_layout(**layout)
     for trace in figure.data:
         for place in _WORDS:
-            if place in trace and (cleaned := _literal(trace[place])) is not None:
-                trace[place] = cleaned
+            if place in trace:
+                _keep_literal(trace, place)
     for annotation in figure.layout.annotations:
-        annotation.text = _literal(annotation.text) or annotation.text
+        _keep_literal(annotation, "text")
     for axis in (*figure.select_xaxes(), *figure.select_yaxes()):
-        axis.title.text = _literal(axis.title.text) or axis.title.text
-        axis.ticktext = _literal(axis.ticktext) or axis.ticktext
-    figure.layout.title.text = _literal(figure.layout.title.text) or figure.layout.title.text
+        _keep_literal(axis.title, "text")
+        _keep_literal(axis, "ticktext")
+    _keep_literal(figure.layout.title, "text")
     return figure
+
+
+def _keep_literal(part: Any, place: str) -> None:
+    """Foreign tags become letters; what has none is left alone, as plotly checks all that is set."""
+    if (cleaned := _literal(part[place])) is not None:
+        part[place] = cleaned
 
 
 def _literal(words: Any) -> Any:
