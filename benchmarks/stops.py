@@ -26,6 +26,7 @@ from streamlit.util import calc_hash
 from benchmarks.report import machine, parse, write
 from core.paths import CHECKOUT
 from pages.navigation import ENTRIES, HOME
+from pages.shared.first_results import ignored
 from pages.shared.results import Shared
 from pages.shared.work import Job
 
@@ -108,7 +109,7 @@ def main(words: list[str] | None = None) -> None:
     arguments = parse(parser, words, pages="anatomy")
     where, steps = machine(), Steps()
     views = [(stem, chosen) for stem in arguments.pages.split(",") for chosen in VIEWS.get(stem, ({},))]
-    with watched(steps):
+    with watched(steps), ignored():  # what comes with Vitrine is not computed
         for stem, chosen in views:
             began, known = time.monotonic(), set(steps.longest)
             page = open_page(stem, chosen)

@@ -55,14 +55,15 @@ def search_popover(models: Sequence[str]) -> None:
         if brought:
             _choose(f"image:{brought}")
             st.rerun()
-        pictures = {each.key: each for each in (*own_pictures(), *map(example_picture, EXAMPLES))}
-        current = rest if kind == "image" and rest in pictures else None
+        titles = {each.key: each.title for each in own_pictures()}
+        titles |= {each.key: each.title for each in map(example_picture, EXAMPLES)}
+        current = rest if kind == "image" and rest in titles else None
         st.session_state["find_picture"] = current
         st.selectbox(
             "Or by one of these",
-            list(pictures),
+            list(titles),
             index=None,
-            format_func=lambda key: pictures[key].title,
+            format_func=titles.__getitem__,
             key="find_picture",
             on_change=lambda: _choose(f"image:{key}" if (key := st.session_state["find_picture"]) else ""),
         )

@@ -56,7 +56,13 @@ print(torchvision.ops.roi_align(torch.arange(16.0).view(1, 1, 4, 4), boxes, 2).t
 @pytest.mark.slow
 def test_the_compiler_is_imported_by_nobody_but_those_who_compile() -> None:
     found = subprocess.run(
-        [sys.executable, "-c", CODE], cwd=CHECKOUT, capture_output=True, text=True, timeout=600, check=False
+        [sys.executable, "-c", CODE],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=600,
+        check=False,
     )
     assert found.returncode == 0, found.stderr
     assert "[[[[2.5, 3.5], [6.5, 7.5]]]]" in found.stdout
