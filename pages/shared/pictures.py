@@ -27,7 +27,7 @@ from pages.shared.results import shared
 MOST_UPLOADS = 24  # that are offered, and that a session holds packed where no disk keeps them
 # Bytes of photos that a session holds decoded: those that the page asks for, and the last ones that it did not.
 IN_USE_BYTES = 160 * 2**20
-AT_REST_BYTES = 24 * 2**20
+AT_REST_BYTES = 8 * 2**20
 PACKED_BYTES = 96 * 2**20
 THUMBNAIL = 120  # pixels
 
