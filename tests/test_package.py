@@ -53,6 +53,7 @@ def unused(requirements: set[str], names: set[str]) -> set[str]:
     return {each for each in requirements if not modules.get(re.sub(r"[-_.]+", "-", each).lower(), {each}) & names}
 
 
+@pytest.mark.slow
 def test_each_requirement_is_imported_somewhere() -> None:
     extra = [each for name in extras.EXTRAS.values() for each in PROJECT["optional-dependencies"][name]]
     needed = names_of([*PROJECT["dependencies"], *extra])

@@ -251,6 +251,7 @@ def test_a_full_grid_gives_the_pruned_run_s_answers_and_every_threshold(config: 
     assert "replays" not in pruned
 
 
+@pytest.mark.slow
 def test_what_a_full_grid_teaches_is_what_the_next_run_goes_by(
     config: Config, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

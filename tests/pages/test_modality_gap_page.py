@@ -104,6 +104,7 @@ def test_what_the_slider_shows_at_each_stop_is_what_was_computed(model: str, sho
     assert shown[-1]["stop"] == "centred"
 
 
+@pytest.mark.slow
 def test_both_sides_are_drawn_by_each_method(model: str) -> None:
     save_toy({"train": 60, "test": 50})
     for method in ("PCA", "t-SNE", "UMAP"):

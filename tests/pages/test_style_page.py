@@ -65,6 +65,7 @@ def test_it_opens_with_a_result_and_says_whose_features_they_are() -> None:
     assert captions == ["Content: Cat", "Style: Swirl", "After 2 steps", "Step 0"]
 
 
+@pytest.mark.slow
 def test_every_control_reaches_the_export_and_its_recipe() -> None:
     changed = check_controls(
         lambda: open_page("style", **QUICK, start="noise"),
@@ -90,6 +91,7 @@ def test_the_recipe_makes_what_is_on_the_screen(capsys: pytest.CaptureFixture[st
     assert export.facts["steps_done"] == 2
 
 
+@pytest.mark.slow
 def test_more_steps_go_on_where_it_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[int] = []
     real = transfers.transfer_style

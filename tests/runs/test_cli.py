@@ -21,6 +21,7 @@ pytestmark = pytest.mark.usefixtures("cheap")
 call = CliRunner().invoke
 
 
+@pytest.mark.slow
 def test_from_train_in_the_background_to_delete() -> None:
     queued = call(
         app, ["train", "counting", "--name", "a", "--set", "steps=400", "--set", "step_s=0.02", "--background"]

@@ -97,6 +97,7 @@ def check(home: Path, file: str, data: bytes) -> None:
     assert states["sound"] == RunState(status="finished", step=7, steps=7)
 
 
+@pytest.mark.slow
 @examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(file=st.sampled_from(FILES), values=anything)
 @example("metrics.jsonl", {"step": None})

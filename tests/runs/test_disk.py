@@ -44,6 +44,7 @@ def fill(disk: Path) -> None:
                 continue
 
 
+@pytest.mark.slow
 def test_a_checkpoint_too_large_for_the_disk(disk: Path) -> None:
     run, beside = make_run("large", ballast_kib=4000), make_run("beside")
     queue.submit(run)

@@ -48,6 +48,7 @@ def patched_owner(folder: RunFolder, owner: Owner) -> Iterator[None]:
         folder.proc.write_bytes(kept)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_interrupted_and_resumes_to_the_same_numbers() -> None:
     run = make_run("killed", steps=60, step_s=0.03)
     queue.submit(run)
@@ -122,6 +123,7 @@ def test_stop_from_another_process_saves_first_and_resumes() -> None:
         control.request_stop(run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "way", ["submitted again", "found queued", pytest.param("second worker", marks=pytest.mark.slow)]
 )
@@ -186,6 +188,7 @@ def test_no_zombie_stays_behind() -> None:
     wait_until(lambda: not psutil.pid_exists(owner.pid), "collected")
 
 
+@pytest.mark.slow
 def test_one_device_runs_one_after_the_other_without_anybody_looking() -> None:
     first, second, third = (make_run(name, steps=10, step_s=0.05) for name in ("one", "two", "three"))
     for run in (first, second, third):
@@ -196,6 +199,7 @@ def test_one_device_runs_one_after_the_other_without_anybody_looking() -> None:
     assert ended[0].ended < ended[1].started < ended[1].ended < ended[2].started  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_a_queued_run_stops_at_once_and_the_one_behind_it_goes_on() -> None:
     first, second, third = make_run("one", steps=30, step_s=0.05), make_run("two"), make_run("three")
     for run in (first, second, third):
@@ -207,6 +211,7 @@ def test_a_queued_run_stops_at_once_and_the_one_behind_it_goes_on() -> None:
     assert read_state(first).status == "finished"
 
 
+@pytest.mark.slow
 def test_two_processes_that_move_the_queue_start_a_run_once() -> None:
     runs = [make_run(f"run{index}", steps=5) for index in range(3)]
     with queue.queue_lock():
@@ -317,6 +322,7 @@ def test_trouble_ends_in_a_sentence(trouble: str) -> None:
     check_trouble(run, trouble)
 
 
+@pytest.mark.slow
 def test_trouble_of_a_worker_leaves_the_run_beside_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue, "devices", lambda: ("mps", "cpu"))
     beside = make_run("beside", steps=30, step_s=0.03, spec={"device": "mps"})
