@@ -145,4 +145,10 @@ def test_a_telephone_shows_the_frame_and_nothing_overflows(server: str, browser:
     page.get_by_role("button", name="Seen at 32 px").click()
     page.get_by_role("slider", name="The part of the photo that the model sees").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.goto(server + "/train")  # where a form stands beside the picture on a wide screen
+    picture = page.locator('.st-key-staged_train [data-testid="stImage"] img').first
+    picture.wait_for()
+    page.get_by_text("Patch size (px)").wait_for()
+    assert picture.bounding_box()["y"] < page.get_by_text("Patch size (px)").bounding_box()["y"]
+    assert picture.bounding_box()["y"] < 844
     context.close()
