@@ -9,7 +9,11 @@ from starlette.middleware import Middleware
 
 from core.paths import CHECKOUT
 from pages.shared.browser import BrowserCookie
+from pages.shared.splash import Splash
 from pages.shared.start import Visits, heavy_imports
 
 heavy_imports()
-app = st.App(CHECKOUT / "pages" / "navigation.py", middleware=[Middleware(BrowserCookie), Middleware(Visits)])
+app = st.App(
+    CHECKOUT / "pages" / "navigation.py",
+    middleware=[Middleware(BrowserCookie), Middleware(Visits), Middleware(Splash)],
+)

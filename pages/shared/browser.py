@@ -15,6 +15,7 @@ from typing import Any
 import streamlit as st
 
 from core.data.uploads import are_kept
+from pages.shared.requests import asks_for_page
 
 COOKIE = "vitrine_browser"
 _DAYS = 365
@@ -35,12 +36,10 @@ class BrowserCookie:
         self.app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        headers = dict(scope.get("headers") or ()) if scope["type"] == "http" else {}
-        # A page, not one of the many files that belong to it: they are asked for at the same time.
-        if b"text/html" not in headers.get(b"accept", b"") or scope.get("method") != "GET" or not are_kept():
+        if not asks_for_page(scope) or not are_kept():
             await self.app(scope, receive, send)
             return
-        secret = _from_header(headers.get(b"cookie", b"")) or secrets.token_hex(16)
+        secret = _from_header(dict(scope["headers"]).get(b"cookie", b"")) or secrets.token_hex(16)
         cookie = f"{COOKIE}={secret}; Path=/; Max-Age={_DAYS * 86_400}; HttpOnly; SameSite=Lax"
         if scope.get("scheme") == "https":
             cookie += "; Secure"

@@ -23,6 +23,7 @@ import streamlit as st
 
 from pages.shared.free_memory import few_arenas
 from pages.shared.no_compiler import leave_out_compiler
+from pages.shared.requests import asks_for_page
 
 # Pages that open without what is heavy, by their folders.
 WITHOUT_TORCH = ("home", "attention", "masking", "anatomy")
@@ -69,8 +70,7 @@ class Visits:
         self.app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        headers = dict(scope.get("headers") or ()) if scope["type"] == "http" else {}
-        opens = b"text/html" in headers.get(b"accept", b"") and scope.get("method") == "GET"
+        opens = asks_for_page(scope)
         if opens:
             if (scope.get("path", "").strip("/") or _AT_THE_BARE_ADDRESS) in WITHOUT_TORCH:
                 _start.quiet_at = time.monotonic() + _LONGEST_RUN_S
