@@ -39,7 +39,7 @@ from pages.shared.evaluation.images import ChosenImages, choose_images
 from pages.shared.evaluation.runs import EvaluationRuns
 from pages.shared.export import Export
 from pages.shared.foreign import plain
-from pages.shared.layout import page_link
+from pages.shared.layout import command_block, command_details, page_link
 from pages.shared.model_set import models_picker
 from pages.shared.pickers import own_model_form
 
@@ -112,8 +112,9 @@ def _show(name: str, summary: dict[str, object], found: Evaluation | None) -> Ac
     with st.expander("Every number with its 95 % interval", icon=":material/table:"):
         st.dataframe(readable_table(table), hide_index=True, width="stretch")
     if found is not None:
-        with st.expander("Command", icon=":material/terminal:"):
-            st.code(found.summary["command"], language="bash", wrap_lines=True)
+        with command_details("stress_command", "Command") as is_open:
+            if is_open:
+                command_block(found.summary["command"])
             page_link("runs", "Its run", "monitoring", run=found.name)
     return view
 
@@ -158,7 +159,7 @@ def _published() -> None:
         st.caption(plain(each.caption))
         with st.expander("Every number with its 95 % interval", icon=":material/table:"):
             st.dataframe(each.numbers, hide_index=True, width="stretch")
-        bundled_note(each.table)
+        bundled_note(each.table, f"stress_published_{each.key}")
 
 
 def _form() -> None:

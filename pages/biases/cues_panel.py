@@ -56,7 +56,7 @@ def _result() -> Callable[[], Export] | None:
     for dataset in chosen["cannot"].values():
         names = ", ".join(title_of(name) for name in dataset)
         st.caption(f"Left out, because they do not know the sixteen categories: {plain(names)}.")
-    bundled_note(chosen)
+    bundled_note(chosen, "cues")
     return lambda: _export(biases, "cue-conflict", overrides_of(str(chosen["commands"][0])))
 
 

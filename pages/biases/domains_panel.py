@@ -90,7 +90,7 @@ def _result() -> Callable[[], Export] | None:
             for data, models in published.items()
         )
         st.caption(f"Published, with heads that learned from these data sets. {plain(words)}.")
-    bundled_note(chosen)
+    bundled_note(chosen, "domains")
     return lambda: _export(chosen, "domain-shift", overrides_of(str(chosen["commands"][0])))
 
 

@@ -12,6 +12,7 @@ import streamlit as st
 from core.models.stamps import earlier_sentence
 from core.paths import FILES
 from pages.shared.foreign import plain
+from pages.shared.layout import command_block, command_details
 
 RESULTS = FILES / "benchmarks" / "results" / "biases.json"
 
@@ -44,15 +45,16 @@ def _measured(stamp: int) -> dict[str, Any]:
     return found
 
 
-def bundled_note(table: dict[str, Any]) -> None:
+def bundled_note(table: dict[str, Any], key: str) -> None:
     """Says that a picture was measured elsewhere, when and by which commands, and what differs from published ones."""
     earlier = earlier_sentence(table["weight_files"], measured_titles())
     st.caption(
         f"Measured with Vitrine on {plain(table['date'])}, seed {plain(table['seed'])}; not on this machine. "
         f"{plain(table['differs'])} {plain(earlier)}"
     )
-    with st.expander("Commands", icon=":material/terminal:"):
-        st.code("\n".join(map(str, table["commands"])), language="bash", wrap_lines=True)
+    with command_details(f"{key}_commands", "Commands") as is_open:
+        if is_open:
+            command_block("\n".join(map(str, table["commands"])))
 
 
 def overrides_of(command: str) -> list[str]:

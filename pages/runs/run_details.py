@@ -13,6 +13,7 @@ from core.runs.store import RunFolder
 from pages.shared.charts import show_chart
 from pages.shared.errors import guard
 from pages.shared.foreign import plain
+from pages.shared.layout import command_block, command_details
 from pages.shared.run_views import RunView, differing
 
 LOG_BYTES = 20_000
@@ -55,8 +56,10 @@ def _settings(views: Sequence[RunView]) -> None:
         ["setting", *[f"{name} ({i})" if names.count(name) > 1 else name for i, name in enumerate(names, 1)]]
     )
     st.dataframe(table, hide_index=True, width="stretch", height=min(38 + 35 * len(table), 420))
-    for view in views:
-        st.code(view.command, language="bash", wrap_lines=True)
+    with command_details("run_commands") as is_open:
+        if is_open:
+            for view in views:
+                command_block(view.command)
 
 
 def _metrics(views: Sequence[RunView]) -> None:

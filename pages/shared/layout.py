@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import streamlit as st
@@ -63,6 +64,25 @@ def form_and_stage(name: str) -> tuple[DeltaGenerator, DeltaGenerator, DeltaGene
     with st.container(key=f"formed_{name}"):
         form, stage = st.columns([4, 9], gap="large")
     return form, stage.container(key=f"staged_{name}"), stage.container()
+
+
+@contextmanager
+def command_details(
+    key: str, title: str = "The same without this page", icon: str | None = ":material/terminal:"
+) -> Iterator[bool]:
+    """A closed drawer with commands; inside, whether it is open.
+
+    What is in it is drawn only then: Streamlit's code block brings every language that it can colour, a third of a
+    second of a laptop's processor before the first chart of a page.
+    """
+    drawer = st.expander(title, icon=icon, key=key, on_change="rerun")
+    with drawer:
+        yield bool(drawer.open)
+
+
+def command_block(command: str) -> None:
+    """What somebody copies into a terminal."""
+    st.code(command, language="bash", wrap_lines=True)
 
 
 def page_path(stem: str) -> str:

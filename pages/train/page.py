@@ -20,7 +20,14 @@ from pages.shared.export import Export, export_popover
 from pages.shared.foreign import plain
 from pages.shared.forms import command_line, config_form
 from pages.shared.launch_panel import launch_panel, suggested_name
-from pages.shared.layout import form_and_stage, heading, page_link, teaching_cards
+from pages.shared.layout import (
+    command_block,
+    command_details,
+    form_and_stage,
+    heading,
+    page_link,
+    teaching_cards,
+)
 from pages.shared.previews import Preview, preview_of
 from pages.shared.recipes import filled_recipe
 from pages.shared.run_views import RunView, all_views, comparable, flat_config
@@ -193,10 +200,9 @@ with below:
             if (schedule := schedule_figure(preview, config)) is not None:
                 st.markdown("**Learning rate** of every step")
                 show_chart(schedule, key="schedule", alt="Learning rate over the training.")
-        with st.expander("The same without this page", icon=":material/terminal:"):
-            st.code(
-                command_line(recipe.name, config, suggested_name(recipe.name, config)), language="bash", wrap_lines=True
-            )
+        with command_details("train_command") as is_open:
+            if is_open:
+                command_block(command_line(recipe.name, config, suggested_name(recipe.name, config)))
     page_link("runs", "All runs and their curves", "monitoring")
 with bar[1]:
     export_popover(make_export, key="export")

@@ -189,6 +189,10 @@ def test_several_runs_show_only_the_settings_in_which_they_differ() -> None:
     table = app.dataframe[-1].value.set_index("setting")
     assert set(table.index) == {"model.depth", "training.learning_rate"}
     assert list(table.loc["model.depth"]) == ["8", "6"]
+    assert not app.code
+    app.session_state["run_commands"] = True
+    app.run()
+    assert [f"--name {name}" in code.value for name, code in zip(("deep", "slow"), app.code, strict=True)] == [True, True]
     views = [view for folder in list_runs() if (view := view_of(folder))]
     assert differing(views[:1]) == {}
 

@@ -188,6 +188,10 @@ def test_the_form_changes_what_is_shown() -> None:
     form_key(app, "model-patch_size").set_value(2)
     app.run()
     assert "**17** tokens" in text_of(app)
+    # A block of code is the heaviest thing on a page: it comes when somebody looks for it.
+    assert not app.code
+    app.session_state["train_command"] = True
+    app.run()
     assert "model.patch_size=2" in next(code.value for code in app.code if "core train" in code.value)
     assert "model.patch_size=2" in app.query_params["set"]
 

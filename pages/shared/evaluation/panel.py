@@ -29,7 +29,7 @@ from pages.shared.evaluation.images import ChosenImages, choose_images
 from pages.shared.evaluation.runs import EvaluationRuns
 from pages.shared.export import Export
 from pages.shared.foreign import plain
-from pages.shared.layout import form_and_stage, page_link
+from pages.shared.layout import command_block, command_details, form_and_stage, page_link
 from pages.shared.recipes import filled_recipe
 
 
@@ -233,8 +233,9 @@ class DatasetEvaluation(ABC):
                 lambda index: self.note(found, index),
             )
         title, paragraphs = self.details(found)
-        with st.expander(title):
+        with command_details(f"{self.key}_details", title, None) as is_open:
             for paragraph in (*paragraphs, f"**Labels** {plain(', '.join(found.classes[:60]))}"):
                 st.markdown(paragraph)
-            st.code(found.summary["command"], language="bash", wrap_lines=True)
+            if is_open:
+                command_block(found.summary["command"])
             page_link("runs", "Its run", "monitoring", run=found.name)

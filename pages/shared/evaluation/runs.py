@@ -21,6 +21,7 @@ from pages.shared.address import remember, remembered
 from pages.shared.errors import guard
 from pages.shared.foreign import plain
 from pages.shared.launch_panel import suggested_name
+from pages.shared.layout import command_block, command_details
 from pages.shared.run_views import age, seconds_of
 
 EVERY = "1s"
@@ -86,8 +87,9 @@ class EvaluationRuns:
             st.session_state[f"{self.key}_launched"] = time.monotonic()
             remember(self.key, name)
             st.rerun()
-        with st.expander("The same without this page", icon=":material/terminal:"):
-            st.code(RunSpec.of(self.recipe, config).command(name), language="bash", wrap_lines=True)
+        with command_details(f"{self.key}_command") as is_open:
+            if is_open:
+                command_block(RunSpec.of(self.recipe, config).command(name))
 
     def progress(self) -> None:
         """What runs, waits or ended badly; asks again every second while something runs."""
