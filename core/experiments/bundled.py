@@ -38,7 +38,8 @@ class BundledRun:
 
 
 _MUON = ("training.optimizer=muon", "training.learning_rate=0.002", "training.compile=true")
-# Sixteen epochs of crops and flips were learned by heart from the twelfth on (79.7 % of the test images; now 82.6 %).
+# Sixteen epochs of crops and flips were learned by heart from the twelfth on: 79.7 % of the test images, and 82.6 % now;
+# with differential attention 76.3 and 79.9 %.
 _LONGER = (*_MUON, "training.epochs=30", "training.augmentation=randaugment", "training.precision=bf16")
 _SMALL = (*_MUON, "training.epochs=8", "model.embed_dim=96", "model.num_heads=4")
 _VAE = ("training.epochs=80", "training.batch_size=256", "training.learning_rate=0.002")
@@ -61,7 +62,7 @@ BUNDLED_RUNS = (
     BundledRun(
         name="differential_vit_p4",
         recipe="vit_scratch",
-        overrides=(*_MUON, "training.epochs=16", "family=differential_vit", "model.num_heads=3"),
+        overrides=(*_LONGER, "family=differential_vit", "model.num_heads=3"),
     ),
     BundledRun(name="vit_small_p4", recipe="vit_scratch", overrides=_SMALL),
     BundledRun(name="vit_small_p2", recipe="vit_scratch", overrides=(*_SMALL, "model.patch_size=2")),
