@@ -24,7 +24,7 @@ import psutil
 from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.report import machine, parse, write
-from benchmarks.serving import start_server
+from benchmarks.serving import EMPTY, EMPTY_APP, SIGN, start_server
 from core.paths import CHECKOUT
 from pages.navigation import ENTRIES, HOME
 
@@ -34,14 +34,7 @@ PICTURE = ", ".join(
     for each in ('canvas:not([data-testid="data-grid-canvas"])', ".js-plotly-plot", "img", "svg.marks")
 )
 WHOLE = ".st-key-page_keys"
-SIGN = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 PATIENCE_MS = 300_000
-EMPTY = "empty app"
-EMPTY_APP = """
-import streamlit as st
-with st.container(key="page_keys"):
-    st.image('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>')
-"""
 
 
 def processor_seconds(server: subprocess.Popen[bytes]) -> float:

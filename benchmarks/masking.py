@@ -10,8 +10,9 @@ until each has its first answer and its whole curve, with all that is computed i
 Times by the clock depend on what else the machine does: `load_before` says how busy it was.
 
 `--browsers` measures this alone, on a server that has the model: so many pages of one Chromium, each with a session and
-a picture of its own, opened at once. Seconds from a page's request to its name (`life`), the photo with its slider
-(`picture`), and the answer to every step of the slider (`curve`); the browser computes on the same cores.
+a picture of its own, opened at once. Seconds from a page's request to anything on the screen (`sign`), its name
+(`life`), the photo with its slider (`picture`), and the answer to every step of the slider (`curve`). The browser
+computes on the same cores: `empty app` is what the same pages cost where the server has one small picture and no more.
 """
 
 from __future__ import annotations
@@ -19,31 +20,36 @@ from __future__ import annotations
 import argparse
 import shutil
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from benchmarks.report import machine, parse, write
-from benchmarks.serving import start_server
+from benchmarks.serving import EMPTY, EMPTY_APP, SIGN, start_server
 from core.methods.attention.explanations import explanations_for, find_explanation
 from core.methods.masking.faithfulness import faithfulness
 from core.methods.masking.masking import masked_responses, masking_curve, random_band
 from core.methods.masking.orders import masking_order, scores_on_grid
 from core.methods.masking.passes import Passes
 from core.models.weights import load
+from core.paths import CHECKOUT
 from pages.masking import asking
 from pages.masking.asking import MaskingQuestion
 from pages.shared.cache import logits_of
 from pages.shared.work import LOOK_S, Job
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
 STEPS, ORDERS = 12, 4
 SIZES = (1, 2, 4, 8, 32)
-STAGES = ("life", "picture", "curve")
-CURVE = "() => 'curve' in window.__seen"
+STAGES = ("sign", "life", "picture", "curve")
 MOST_S = 600
 # In every page, from its request on: what was first seen after how many milliseconds.
 WATCH = """
@@ -56,7 +62,8 @@ WATCH = """
   }
   const looks = {
     life: () => [...document.querySelectorAll('h3')].some((each) => each.textContent.startsWith('Masking')),
-    picture: () => within()?.querySelector('canvas')?.getBoundingClientRect().width > 0,
+    picture: () => (within()?.querySelector('canvas') ?? document.querySelector('.st-key-page_keys img'))
+      ?.getBoundingClientRect().width > 0,
     curve: () => answered(within()?.querySelector('.right p')?.textContent ?? ''),
   }
   const timer = setInterval(() => {
@@ -177,44 +184,62 @@ def together(name: str, visitors: int) -> dict[str, Any]:
     }
 
 
-def in_browsers(name: str, count: int) -> dict[str, Any]:
-    """Seconds by the clock until each of so many pages shows something; `missed`: how many did not in ten minutes."""
-    from playwright.sync_api import TimeoutError, sync_playwright
+def opened_together(pages: list[Page], addresses: list[str], until: str) -> dict[str, Any]:
+    """Seconds until each of the pages shows something; `missed`: how many did not in ten minutes."""
+    from playwright.sync_api import TimeoutError
 
     seen, missed = dict[str, list[float]]({stage: [] for stage in STAGES}), 0
-    server, address = start_server()
-    try:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            pages = [browser.new_context(viewport={"width": 1280, "height": 900}).new_page() for _ in range(count)]
-            for page in pages:
-                page.add_init_script(WATCH)
-            pages[0].goto(f"{address}/masking?model={name}&image=example:cat", timeout=1000 * MOST_S)
-            pages[0].wait_for_function(CURVE, timeout=1000 * MOST_S)
-            began = time.monotonic()
-            for number, page in enumerate(pages):
-                # Another part of an oblong photo is a picture that nobody has asked about.
-                place = f"example:coffee;crop={(number + 1) / (count + 2):.3f}"
-                page.goto(f"{address}/masking?model={name}&image={place}", wait_until="commit", timeout=1000 * MOST_S)
-            for page in pages:
-                left = max(1.0, 1000 * (MOST_S - time.monotonic() + began))
-                try:
-                    page.wait_for_function(CURVE, timeout=left, polling=200)
-                except TimeoutError:
-                    missed += 1
-                for stage, milliseconds in page.evaluate("window.__seen").items():
-                    seen[stage].append(milliseconds / 1000)
-                print(f"{time.monotonic() - began:5.0f} s  {page.evaluate('window.__seen')}", flush=True)
-            browser.close()
-    finally:
-        server.terminate()
-        server.wait(20)
+    began = time.monotonic()
+    for page, address in zip(pages, addresses, strict=True):
+        page.goto(address, wait_until="commit", timeout=1000 * MOST_S)
+    for page in pages:
+        left = max(1.0, 1000 * (MOST_S - time.monotonic() + began))
+        try:
+            page.wait_for_function(f"() => {until!r} in window.__seen", timeout=left, polling=200)
+        except TimeoutError:
+            missed += 1
+        found = {**page.evaluate("window.__seen"), "sign": page.evaluate(SIGN)}
+        for stage, milliseconds in found.items():
+            seen[stage].append(milliseconds / 1000)
+        print(f"{time.monotonic() - began:5.0f} s  {found}", flush=True)
     stages = {
         stage: {"median": round(statistics.median(found), 2), "last": round(max(found), 2)}
         for stage, found in seen.items()
         if found
     }
     return {**stages, "missed": missed}
+
+
+def in_browsers(name: str, count: int) -> dict[str, Any]:
+    """So many pages of one Chromium on Masking, and on an app that is one picture: what no page can be sooner than."""
+    from playwright.sync_api import sync_playwright
+
+    found = dict[str, Any]()
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "app.py").write_text(EMPTY_APP, encoding="utf-8")
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        for what, checkout, until in ((EMPTY, Path(folder), "picture"), ("masking", CHECKOUT, "curve")):
+            server, base = start_server(checkout)
+            try:
+                contexts = [browser.new_context(viewport={"width": 1280, "height": 900}) for _ in range(count)]
+                pages = [context.new_page() for context in contexts]
+                for page in pages:
+                    page.add_init_script(WATCH)
+                # Another part of an oblong photo is a picture that nobody has asked about.
+                places = [f"example:coffee;crop={(number + 1) / (count + 2):.3f}" for number in range(count)]
+                addresses = [f"{base}/masking?model={name}&image={place}" for place in places]
+                if what == EMPTY:
+                    addresses = [base] * count
+                else:
+                    opened_together(pages[:1], [f"{base}/masking?model={name}&image=example:cat"], until)
+                found[what] = opened_together(pages, addresses, until)
+                for context in contexts:
+                    context.close()
+            finally:
+                server.terminate()
+                server.wait(20)
+        browser.close()
+    return found
 
 
 def main(words: list[str] | None = None) -> None:

@@ -13,6 +13,15 @@ from pathlib import Path
 from core.paths import CHECKOUT
 
 PATIENCE_S = 180
+# Of an open page: after how many milliseconds anything at all was on the screen.
+SIGN = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+# No page can be there sooner than Streamlit's frontend: this app is one small picture.
+EMPTY = "empty app"
+EMPTY_APP = """
+import streamlit as st
+with st.container(key="page_keys"):
+    st.image('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>')
+"""
 
 
 def start_server(checkout: Path = CHECKOUT, **environment: str) -> tuple[subprocess.Popen[bytes], str]:
