@@ -114,12 +114,14 @@ class LatentDiffusion(nn.Module):
 
         `prompts` are from `embed_prompts`; whatever the network predicts comes back as predicted noise in fp32.
         """
-        mixed: Precision = precision if self.unet.dtype == torch.float32 else "fp32"
+        # diffusers looks for it among all weights: half a millisecond each time, 4 % of a classification.
+        dtype = self.unet.dtype
+        mixed: Precision = precision if dtype == torch.float32 else "fp32"
 
         def predict(latents: Tensor, steps: Tensor, which: Tensor) -> Tensor:
-            with torch.inference_mode(), autocast(self.device, mixed):
-                states = prompts[which].to(self.unet.dtype)
-                predicted = self.unet(latents.to(self.unet.dtype), steps, encoder_hidden_states=states).sample
+            with torch.inference_mode(), autocast(latents.device, mixed):
+                states = prompts[which].to(dtype)
+                predicted = self.unet(latents.to(dtype), steps, encoder_hidden_states=states).sample
             return self.to_noise(predicted.float(), latents.float(), steps)
 
         return predict
