@@ -20,11 +20,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.report import machine, parse, write
-from benchmarks.serving import EMPTY, EMPTY_APP, SIGN, start_server
+from benchmarks.serving import EMPTY, EMPTY_APP, SIGN, processor_seconds, start_server
 from core.paths import CHECKOUT
 from pages.navigation import ENTRIES, HOME
 
@@ -35,12 +34,6 @@ PICTURE = ", ".join(
 )
 WHOLE = ".st-key-page_keys"
 PATIENCE_MS = 300_000
-
-
-def processor_seconds(server: subprocess.Popen[bytes]) -> float:
-    """What it has computed so far."""
-    times = psutil.Process(server.pid).cpu_times()
-    return float(times.user + times.system)
 
 
 def visit(browser: Browser, address: str, server: subprocess.Popen[bytes]) -> dict[str, float]:

@@ -24,9 +24,9 @@ import psutil
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from benchmarks.first_paint import PATIENCE_MS, WHOLE, processor_seconds
+from benchmarks.first_paint import PATIENCE_MS, WHOLE
 from benchmarks.report import machine, parse, write
-from benchmarks.serving import start_server
+from benchmarks.serving import processor_seconds, start_server
 from core.paths import CHECKOUT
 from pages.navigation import ENTRIES, HOME
 

@@ -10,6 +10,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+import psutil
+
 from core.paths import CHECKOUT
 
 PATIENCE_S = 180
@@ -49,3 +51,9 @@ def start_server(checkout: Path = CHECKOUT, **environment: str) -> tuple[subproc
             time.sleep(0.1)
     server.terminate()
     raise RuntimeError("The server did not start.")
+
+
+def processor_seconds(server: subprocess.Popen[bytes]) -> float:
+    """What it has computed so far."""
+    times = psutil.Process(server.pid).cpu_times()
+    return float(times.user + times.system)

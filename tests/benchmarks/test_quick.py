@@ -76,6 +76,7 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "latent_map": (_nothing, "decoding"),
     "manipulations": (_nothing, "results"),
     "masking": (_nothing, "visits"),
+    "masking_visitors": (_nothing, "seconds"),
     "mixers": (lambda folder: _sets(*TINY_MIXER), "operators"),
     "operators": (_nothing, "operators"),
     "precision": (_nothing, "models"),
