@@ -112,7 +112,7 @@ def _show(name: str, summary: dict[str, object], found: Evaluation | None) -> Ac
     with st.expander("Every number with its 95 % interval", icon=":material/table:"):
         st.dataframe(readable_table(table), hide_index=True, width="stretch")
     if found is not None:
-        with command_details("stress_command", "Command") as is_open:
+        with command_details("stress_shown_command", "Command") as is_open:
             if is_open:
                 command_block(found.summary["command"])
             page_link("runs", "Its run", "monitoring", run=found.name)
