@@ -200,7 +200,8 @@ def opened_together(pages: list[Page], addresses: list[str], until: str) -> dict
             missed += 1
         found = {**page.evaluate("window.__seen"), "sign": page.evaluate(SIGN)}
         for stage, milliseconds in found.items():
-            seen[stage].append(milliseconds / 1000)
+            if milliseconds is not None:
+                seen[stage].append(milliseconds / 1000)
         print(f"{time.monotonic() - began:5.0f} s  {found}", flush=True)
     stages = {
         stage: {"median": round(statistics.median(found), 2), "last": round(max(found), 2)}

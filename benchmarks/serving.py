@@ -15,8 +15,8 @@ import psutil
 from core.paths import CHECKOUT
 
 PATIENCE_S = 180
-# Of an open page: after how many milliseconds anything at all was on the screen.
-SIGN = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+# Of an open page: after how many milliseconds anything at all was on the screen; null until then.
+SIGN = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null"
 # No page can be there sooner than Streamlit's frontend: this app is one small picture.
 EMPTY = "empty app"
 EMPTY_APP = """

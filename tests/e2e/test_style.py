@@ -17,14 +17,15 @@ def test_a_transfer_grows_is_stopped_and_gone_on_with(server: str, page: Any) ->
     page.wait_for_function(
         "text => ![...document.querySelectorAll('*')].some(each => each.textContent === text)", arg=first
     )  # it grew
-    page.get_by_role("button", name="Stop").click()
+    stop = page.locator(".st-key-stop_transfer").get_by_role("button", name="Stop")
+    stop.click()
     stopped = page.get_by_text(re.compile(r"Stopped after [\d,]+ of 2,000 steps"))
     stopped.wait_for()
     steps = int(re.findall(r"[\d,]+", stopped.inner_text())[0].replace(",", ""))
     assert 0 < steps < 2000
     page.get_by_role("button", name="Go on").click()
-    page.get_by_role("button", name="Stop").wait_for()
-    page.get_by_role("button", name="Stop").click()
+    stop.wait_for()
+    stop.click()
     stopped.wait_for()
     assert int(re.findall(r"[\d,]+", stopped.inner_text())[0].replace(",", "")) >= steps
     assert page.get_by_test_id("stException").count() == 0
