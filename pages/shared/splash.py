@@ -42,13 +42,16 @@ _STYLE = """
   @keyframes vitrine-splash { from { opacity: .3 } to { opacity: .6 } }
   @media (prefers-reduced-motion: reduce) { .vitrine-splash i { animation: none } }
 """
+# Without scripts nothing replaces it, and Streamlit's own page says what is missing.
+_WITHOUT_SCRIPTS = "<noscript><style>.vitrine-splash { display: none }</style></noscript>"
 
 
 @cache
 def _filled_root() -> bytes:
     logo = (ASSETS / "logo.svg").read_text(encoding="utf-8")
-    inside = f'<style>{_STYLE}</style><div class="vitrine-splash" role="status" aria-label="Vitrine is loading">'
-    return f'<div id="root">{inside}{logo}<i></i><i></i></div></div>'.encode()
+    style = f"<style>{_STYLE}</style>{_WITHOUT_SCRIPTS}"
+    shown = f'<div class="vitrine-splash" role="status" aria-label="Vitrine is loading">{logo}<i></i><i></i></div>'
+    return f'<div id="root">{style}{shown}</div>'.encode()
 
 
 def with_splash(page: bytes) -> bytes:

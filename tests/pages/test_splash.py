@@ -49,6 +49,7 @@ def test_a_page_comes_whole_with_its_sign_of_life(parts: list[bytes]) -> None:
     assert only["body"] == with_splash(PAGE)
     assert int(headers[b"content-length"]) == len(only["body"])
     assert b'role="status"' in only["body"]
+    assert b"<noscript><style>.vitrine-splash { display: none }" in only["body"]
     assert b">Vitrine</text>" in only["body"]
     # What the file's name for its contents stands for is not this page.
     assert b"etag" not in headers
