@@ -80,6 +80,23 @@ def test_the_noise_is_the_unet_s_under_each_prompt(model: Any, pipeline: Any) ->
         torch.testing.assert_close(noise[place : place + 1], alone, rtol=1e-4, atol=1e-5)
 
 
+def test_the_network_s_format_is_looked_for_once(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    kind, prompts = type(model.unet), model.embed_prompts(["a cat"])
+    found = kind.dtype
+
+    def dtype(self: Any) -> torch.dtype:
+        asked.append("dtype")
+        return found.__get__(self)
+
+    monkeypatch.setattr(kind, "dtype", property(dtype), raising=False)
+    denoise = model.denoiser(prompts)
+    assert asked == ["dtype"]
+    for _ in range(3):  # diffusers walks through all weights for it
+        denoise(torch.zeros(1, *model.latent_shape), torch.tensor([5]), torch.tensor([0]))
+    assert asked == ["dtype"]
+
+
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
 def test_every_kind_of_prediction_means_the_same_noise(tmp_path: Path, prediction: str) -> None:
     model: Any = load(f"folder:{save_tiny_pipeline(tmp_path / 'tiny', prediction_type=prediction)}").module
