@@ -19,6 +19,7 @@ from core.runs.store import RunFolder
 from pages.shared.address import remember
 from pages.shared.foreign import plain
 from pages.shared.layout import page_path
+from pages.shared.once import once
 from pages.shared.run_views import RunView
 
 ICONS: dict[Status, tuple[str, str]] = {
@@ -117,7 +118,7 @@ def _buttons(view: RunView, clone: Callable[[RunView], None], forget: Callable[[
             st.rerun()
     resumable = view.spec is not None and view.state.status in RESUMABLE
     if folder is not None and resumable and st.button("Resume", icon=":material/play_arrow:", key=f"resume-{safe}"):
-        _act(resume, folder)
+        _act(lambda run: once(f"resume-{safe}-{view.state.ended}", partial(resume, run)), folder)
         st.rerun()
     clone_help = "Open Train with these settings."
     if view.recipe == "sweep":
@@ -132,8 +133,9 @@ def _buttons(view: RunView, clone: Callable[[RunView], None], forget: Callable[[
         with st.popover("Delete", icon=":material/delete:", key=f"delete-{safe}", type="tertiary"):
             st.markdown(f"Delete **{plain(view.title)}** with its model, checkpoint and curves?")
             if st.button("Delete for good", type="primary", key=f"really-{safe}"):
-                _act(delete, folder)
+                # Not the other way round: a second click would end this before it is forgotten.
                 forget(view.key)
+                _act(delete, folder)
                 st.rerun()
 
 

@@ -42,6 +42,7 @@ from pages.shared.amounts import amount_input
 from pages.shared.charts import show_chart
 from pages.shared.errors import guard, show_error
 from pages.shared.foreign import plain
+from pages.shared.once import once
 from pages.shared.results import shared
 from pages.shared.train_address import open_settings
 
@@ -295,7 +296,8 @@ def _begin(taken: set[str]) -> None:
     )
     prune = st.toggle("Stop trials that fall below the median", True, key="sweep_prune")
     if st.button("Begin", type="primary", icon=":material/rocket_launch:", key="sweep_begin"):
-        try:
+
+        def act() -> str:
             config = Config(
                 recipe=recipe,
                 base=_lines(base),
@@ -311,10 +313,14 @@ def _begin(taken: set[str]) -> None:
             folder = create_run(name, RunSpec.of("sweep", config))
             attach(config, name)  # so that it is listed before its worker has started
             submit(folder)
+            return name
+
+        try:
+            begun = once("sweep", act)
         except CoreError as error:
             show_error(error)
             return
-        remember("study", name)
+        remember("study", begun)
         st.rerun()
 
 

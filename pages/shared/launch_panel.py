@@ -6,7 +6,6 @@ import importlib.util
 import re
 import shutil
 import sys
-import time
 from typing import Any
 
 import streamlit as st
@@ -24,12 +23,11 @@ from pages.shared.address import remember
 from pages.shared.errors import guard, show_error
 from pages.shared.foreign import plain
 from pages.shared.layout import page_link
+from pages.shared.once import once
 from pages.shared.probe_process import printed_by
 from pages.shared.work import with_progress
 
 LAUNCHED = "train-launched"
-# A second click within this time is a double click, not a wish for two runs.
-DOUBLE_CLICK_S = 3.0
 LAUNCHERS = {"local": "this machine", "slurm": "Slurm"}
 
 
@@ -71,7 +69,7 @@ def launch_panel(recipe: Recipe, config: Any | None, *, parent: str, obstacle: s
         _measure(recipe, config, device)
     if (found := st.session_state.get("estimates", {}).get(_question(recipe, config, device))) is not None:
         st.info(plain(found.sentence()), icon=":material/timer:")
-    if launch and not _is_double_click():
+    if launch:
         spec = RunSpec.of(
             recipe.name,
             config,
@@ -165,27 +163,26 @@ def _measure(recipe: Recipe, config: Any, device: str) -> None:
             st.session_state.setdefault("estimates", {})[_question(recipe, config, device)] = found
 
 
-def _is_double_click() -> bool:
-    last: tuple[str, float] | None = st.session_state.get(LAUNCHED)
-    return last is not None and time.monotonic() - last[1] < DOUBLE_CLICK_S
-
-
 def _launch(name: str, spec: RunSpec) -> None:
-    try:
+    def act() -> str:
         submit(create_run(name, spec))
+        return name
+
+    try:
+        launched = once("launch", act)
     except CoreError as error:
         show_error(error)
         return
-    st.session_state[LAUNCHED] = (name, time.monotonic())
-    remember("runs", name)
+    remember(LAUNCHED, launched)
+    remember("runs", launched)
     st.rerun()
 
 
 def _launched() -> None:
     """The last launch of this session, with the way to its curves."""
-    last: tuple[str, float] | None = st.session_state.get(LAUNCHED)
+    last: str | None = st.session_state.get(LAUNCHED)
     if last is None:
         return
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        st.markdown(f":material/rocket_launch: **{plain(last[0])}** is launched.")
-        page_link("runs", "**Watch it**", "monitoring", run=last[0])
+        st.markdown(f":material/rocket_launch: **{plain(last)}** is launched.")
+        page_link("runs", "**Watch it**", "monitoring", run=last)

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.scriptrunner_utils.script_requests import RerunData
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
@@ -28,3 +34,25 @@ def open_page(stem: str, **query: str) -> AppTest:
 def text_of(app: AppTest) -> str:
     """All sentences of a page."""
     return " ".join(element.value for element in [*app.markdown, *app.caption, *app.error, *app.warning, *app.info])
+
+
+def while_clicked_again(app: AppTest, key: str, act: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """`act`, in the middle of which the same button is clicked a second time, as impatient people do.
+
+    Streamlit ends the run of the script at the next thing that it draws or remembers, and begins another.
+    """
+    button = app.button(key=key).proto.id
+    calls: list[Any] = []
+
+    def acting(argument: Any) -> None:
+        calls.append(argument)
+        act(argument)
+        if len(calls) == 1:
+            context = get_script_run_ctx()
+            assert context is not None
+            assert context.script_requests is not None
+            states = WidgetStates(widgets=[WidgetState(id=button, trigger_value=True)])
+            again = RerunData(widget_states=states, page_script_hash=context.page_script_hash)
+            assert context.script_requests.request_rerun(again)
+
+    return acting

@@ -19,7 +19,7 @@ from pages.diffusion.pace import Pace, cost_sentence, earlier_pace
 from pages.shared.recipes import filled_recipe
 from tests.clip_toy import save_tiny_clip
 from tests.diffusion_toy import save_tiny_pipeline
-from tests.pages.harness import open_page, text_of
+from tests.pages.harness import open_page, text_of, while_clicked_again
 from tests.toy import save_toy
 
 QUICK = Plan(pruning="t_test", samples=8, least_samples=4, look_every=2, threshold=0.3)
@@ -100,6 +100,21 @@ def test_launching_makes_a_run_once_with_the_plan_of_the_page(
     assert spec.config["plan"]["samples"] == 12
     # The bundled CNN knows ten other classes; the CLIP can be asked for any.
     assert spec.config["compare_with"] == ["clip_small"]
+
+
+def test_a_second_click_while_the_first_one_launches_evaluates_once(
+    models: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_toy()
+    app = page(models)
+    submitted: list[str] = []
+    submit = while_clicked_again(app, "evaluate", lambda run: submitted.append(run.name))
+    monkeypatch.setattr("pages.shared.evaluation.runs.submit", submit)
+    app.button(key="evaluate").click().run()
+    assert not app.exception
+    (run,) = list_runs()
+    assert submitted == [run.name]
+    assert app.session_state[EVALUATION.runs.key] == run.name
 
 
 def test_impossible_evaluations_are_sentences(models: dict[str, str]) -> None:

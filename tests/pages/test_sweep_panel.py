@@ -15,6 +15,7 @@ from core.runs.store import RunSpec, create_run, find_run
 from core.runs.studies import list_studies, read_study
 from pages.shared.layout import page_path
 from tests.experiments import toy_recipe
+from tests.pages.harness import while_clicked_again
 
 SPACE = ("training.learning_rate=log:1e-3..0.5", "model.num_heads=choice:1,2,5")
 
@@ -101,6 +102,20 @@ def test_a_sweep_begun_on_the_page_is_queued_and_a_bad_line_costs_a_sentence(mon
     assert list_studies() == queued == ["sweep-1"]
     assert find_run("sweep-1").read_spec().config["trials"] == 7
     assert "0 of 7 trials" in progress_of(app)
+
+
+def test_a_second_click_while_the_first_one_begins_a_sweep_begins_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_sweeps()
+    app.selectbox(key="sweep_recipe").set_value("toy").run()
+    app.text_area(key="sweep_space_toy").set_value("\n".join(SPACE)).run()
+    queued: list[str] = []
+    submit = while_clicked_again(app, "sweep_begin", lambda run: queued.append(run.name))
+    monkeypatch.setattr("pages.runs.sweep_panel.submit", submit)
+    app.button(key="sweep_begin").click().run()
+    assert not app.exception
+    assert not app.error
+    assert list_studies() == queued == ["sweep-1"]
+    assert app.selectbox(key="study_choice").value == "sweep-1"
 
 
 def test_a_sweep_among_the_runs_leads_to_its_trials() -> None:

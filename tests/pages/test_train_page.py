@@ -26,7 +26,7 @@ from core.runs.store import find_run, list_runs
 from core.training.augmentation_results import read_augmentations
 from pages.shared.recipes import filled_recipe
 from pages.train.panels import augmentation_words
-from tests.pages.harness import open_page, text_of
+from tests.pages.harness import open_page, text_of, while_clicked_again
 from tests.toy import save_toy
 
 TINY = [
@@ -264,6 +264,20 @@ def test_a_click_starts_one_real_run_even_when_doubled() -> None:
     assert read_state(run).status == "finished", (read_state(run), run.log.read_text(encoding="utf-8"))
     assert len(run.history()) == 2
     assert run.read_spec().overrides == tuple(text for text in run.read_spec().overrides if text in TINY)
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_second_click_while_the_first_one_launches_says_what_the_first_has_launched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = open_train(*TINY)
+    launched: list[str] = []
+    submit = while_clicked_again(app, "run-launch", lambda run: launched.append(run.name))
+    monkeypatch.setattr("pages.shared.launch_panel.submit", submit)
+    app.button(key="run-launch").click().run()
+    assert not app.exception
+    assert [run.name for run in list_runs()] == launched == ["vit-p4-1"]
+    assert "vit-p4-1** is launched" in text_of(app)
 
 
 @pytest.mark.usefixtures("toy")

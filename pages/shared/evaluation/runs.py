@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -22,11 +22,11 @@ from pages.shared.errors import guard
 from pages.shared.foreign import plain
 from pages.shared.launch_panel import suggested_name
 from pages.shared.layout import command_block, command_details
+from pages.shared.once import once
 from pages.shared.run_views import age, seconds_of
 
 EVERY = "1s"
 MOST_LISTED = 50
-DOUBLE_CLICK_S = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +81,13 @@ class EvaluationRuns:
         )  # fmt: skip
         if config is None:
             return
-        last = st.session_state.get(f"{self.key}_launched")
-        if pressed and (last is None or time.monotonic() - last > DOUBLE_CLICK_S):
+
+        def act() -> str:
             submit(create_run(name, RunSpec.of(self.recipe, config)))
-            st.session_state[f"{self.key}_launched"] = time.monotonic()
-            remember(self.key, name)
+            return name
+
+        if pressed:
+            remember(self.key, once(f"evaluate-{self.key}", act))
             st.rerun()
         with command_details(f"{self.key}_command") as is_open:
             if is_open:
@@ -123,7 +125,7 @@ class EvaluationRuns:
                 show(f"{plain(run.name)} {state.status}. {plain(state.cause)} {plain(state.remedy)}")
                 if st.button("Resume", key=f"resume_{run.name}", icon=":material/play_arrow:"):
                     with guard():
-                        resume(run)
+                        once(f"resume-{run.name}-{state.ended}", partial(resume, run))
                         st.rerun()
 
     def choose(self, finished: Sequence[RunFolder]) -> RunFolder:
