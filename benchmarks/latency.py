@@ -55,14 +55,14 @@ WATCH = """
   }, { once: true, capture: true })
 }
 """
-# The same for the bar of a label, from a key that is named.
+# The same for the bar of a label, from a named key that is pressed for the last of several times.
 WATCH_BARS = """
-(bars, [label, key]) => {
+(bars, [label, key, presses]) => {
   window.__latency = null
   const watch = window.__watch = {}
   const there = () => [...bars.querySelectorAll('.name')].some((name) => name.textContent === label)
   window.addEventListener('keydown', function pressed(event) {
-    if (event.key !== key) return
+    if (event.key !== key || --presses) return
     const started = performance.now()
     window.removeEventListener('keydown', pressed, true)
     const look = () => requestAnimationFrame(() => setTimeout(() => {
@@ -201,7 +201,9 @@ def label_latencies(page: Page, address: str, changes: int, *, enter: bool, word
         page.wait_for_timeout(REST_MS)
         rested(page)
         box.press("End")
-        bars.evaluate(WATCH_BARS, [word, "Enter" if enter else word[-1]])
+        # The last letter, not the first one like it: “mushroom” begins with an m, too.
+        last, presses = ("Enter", 1) if enter else (word[-1], word.count(word[-1]))
+        bars.evaluate(WATCH_BARS, [word, last, presses])
         # As fast as people type who do not look at the keys.
         page.keyboard.type(word[:-1], delay=80)
         page.keyboard.press(word[-1])
