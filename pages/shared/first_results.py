@@ -10,7 +10,6 @@ They are made anew by: python -m pages.shared.make_first_results
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,11 +21,11 @@ import numpy as np
 from core.models.card import preprocessing_of, read_card
 from core.models.stamps import weight_stamps
 from core.paths import ASSETS, BUNDLED
+from pages.shared.stored_results import INDEX, decoded
 
 FILE = ASSETS / "first_results.npz"
 COMMAND = "python -m pages.shared.make_first_results"
 Key = tuple[Any, ...]
-INDEX = "index"
 _ignored = False
 
 
@@ -36,7 +35,12 @@ def first_result(function: str, key: Key) -> list[Any]:
     if _ignored or not name:
         return []
     found = _read().get(line_of(function, key))
-    return [] if found is None or not is_of_these_weights(name) else [_decoded(found, _arrays())]
+    return [] if found is None or not is_of_these_weights(name) else [decoded(found, _arrays())]
+
+
+def is_ignored() -> bool:
+    """Whether everything is to be computed."""
+    return _ignored
 
 
 def model_of(key: Key) -> str:
@@ -100,17 +104,3 @@ def _read() -> dict[str, Any]:
 def _labels() -> dict[str, str]:
     labels: dict[str, str] = _index()["labels"]
     return labels
-
-
-def _decoded(stored: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    if not isinstance(stored, dict):
-        return stored
-    if "array" in stored:
-        return arrays[stored["array"]]
-    if "mapping" in stored:
-        return {key: _decoded(value, arrays) for key, value in stored["mapping"].items()}
-    if "tuple" in stored:
-        return tuple(_decoded(each, arrays) for each in stored["tuple"])
-    module, _, name = stored["class"].partition(":")
-    kind = getattr(importlib.import_module(module), name)
-    return kind(**{each: _decoded(value, arrays) for each, value in stored["values"].items()})

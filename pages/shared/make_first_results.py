@@ -6,11 +6,9 @@ They are all that the first run of these pages asks of the functions that have s
 from __future__ import annotations
 
 import io
-import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +17,9 @@ from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 from core.paths import CHECKOUT
-from pages.shared.first_results import FILE, INDEX, Key, ignored, label, line_of, model_of
+from pages.shared.first_results import FILE, Key, ignored, label, line_of, model_of
 from pages.shared.results import forget_everything, kept_first
+from pages.shared.stored_results import encoded, save
 
 # Whose first pictures these are.
 PAGES = ("attention", "masking", "anatomy", "home")
@@ -45,33 +44,11 @@ def write(results: Mapping[tuple[str, Key], Any], file: Path) -> None:
     arrays: list[np.ndarray] = []
     index = {
         "labels": {name: label(name) for name in sorted({model_of(key) for _, key in results})},
-        "results": {line_of(*where): _encoded(result, arrays) for where, result in sorted(results.items(), key=repr)},
+        "results": {line_of(*where): encoded(result, arrays) for where, result in sorted(results.items(), key=repr)},
     }
-    text = np.frombuffer(json.dumps(index).encode(), dtype=np.uint8)
     with io.BytesIO() as buffer:
-        named = {INDEX: text} | {f"array_{place}": each for place, each in enumerate(arrays)}
-        np.savez_compressed(buffer, **named)
+        save(buffer, index, arrays, small=True)
         file.write_bytes(buffer.getvalue())
-
-
-def _encoded(value: Any, arrays: list[np.ndarray]) -> Any:
-    """`value` in JSON, its arrays put aside: a number, text, array, tuple, mapping, or a dataclass of such."""
-    if isinstance(value, np.ndarray):
-        arrays.append(value)
-        return {"array": f"array_{len(arrays) - 1}"}
-    if is_dataclass(value) and not isinstance(value, type):
-        kind = type(value)
-        return {
-            "class": f"{kind.__module__}:{kind.__qualname__}",
-            "values": {each.name: _encoded(getattr(value, each.name), arrays) for each in fields(value)},
-        }
-    if isinstance(value, dict) and all(type(key) is str for key in value):
-        return {"mapping": {key: _encoded(each, arrays) for key, each in value.items()}}
-    if isinstance(value, tuple):
-        return {"tuple": [_encoded(each, arrays) for each in value]}
-    if value is None or type(value) in (str, int, float, bool):
-        return value
-    raise TypeError(f"{type(value).__name__} has no place among the first results.")
 
 
 def main() -> None:

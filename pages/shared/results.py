@@ -29,7 +29,8 @@ import streamlit as st
 from core.paths import data_root
 from core.reports import OnProgress
 from pages.shared.errors import Stopped
-from pages.shared.first_results import first_result
+from pages.shared.first_results import first_result, is_ignored
+from pages.shared.kept_results import keep_result, kept_result
 from pages.shared.work import Job, current_job, is_stopped, refuse_if_stopped, watched, with_progress
 
 __all__ = ["Shared", "SharedResults", "Stopped", "shared", "with_progress"]
@@ -134,7 +135,14 @@ class Shared(Generic[Arguments, Result]):
 
             function = cast(Callable[..., Result], self.function)
             compute = partial(function, on_progress=on_progress) if self.reports else function
-            return results.once(key, lambda: compute(*args, **kwargs), wait)
+
+            def make() -> Result:
+                result = compute(*args, **kwargs)
+                if self.comes_with and not is_ignored():
+                    keep_result(self.name, key, result)
+                return result
+
+            return results.once(key, make, wait)
 
         if (job := current_job()) is not None:
             return work(job.part(text))
@@ -146,10 +154,12 @@ class Shared(Generic[Arguments, Result]):
         return next(iter(self.kept(self.key(*args, **kwargs))), None)
 
     def kept(self, key: Key) -> list[Result]:
-        """The result in a list, or an empty one: what was computed, or came with Vitrine."""
+        """The result in a list, or an empty one: what was computed, also earlier on this machine, or came along."""
         found = self.results.get(key)
-        if not found and self.comes_with and (found := first_result(self.name, key)):
-            self.results.put(key, found[0])
+        if not found and self.comes_with and not is_ignored():
+            found = first_result(self.name, key) or kept_result(self.name, key)
+            for result in found:
+                self.results.put(key, result)
         return found
 
     def token(self, key: Key) -> str:
@@ -185,7 +195,8 @@ def shared(
         text: what the bar says, or a function of the same arguments that returns it.
         most: results that are kept.
         stays_stopped: until somebody goes on with it; otherwise a click begins it, and begins it anew.
-        comes_with: some of the results are part of Vitrine: see `pages.shared.first_results`.
+        comes_with: some of the results are part of Vitrine, or kept for the next server: see
+            `pages.shared.first_results` and `pages.shared.kept_results`.
     """
 
     def keep(function: Callable[Arguments, Result]) -> Shared[Arguments, Result]:
