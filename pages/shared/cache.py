@@ -177,11 +177,19 @@ def square_photo(digest: str, preprocessing: Preprocessing, _image: Image.Image)
     return np.asarray(crop_to_square(_image, preprocessing))
 
 
+@shared("Cutting the photo …", most=PHOTOS, comes_with=True)
+def seen_photo(name: str, digest: str, preprocessing: Preprocessing, _image: Image.Image) -> np.ndarray:
+    """The same, told by the model: some resize photos with PyTorch, for which a fresh server's page would wait."""
+    return square_photo(digest, preprocessing, _image)
+
+
 def display_photo(
     model: LoadedModel | DescribedModel, digest: str, image: Image.Image, *, as_seen: bool = False
 ) -> np.ndarray:
     """What to draw maps on: the model's view at screen resolution, or at its own resolution (`as_seen`)."""
-    return square_photo(digest, display_preprocessing(model.preprocessing, image, as_seen=as_seen), image)
+    if as_seen:
+        return seen_photo(model.spec.name, digest, model.preprocessing, image)
+    return square_photo(digest, display_preprocessing(model.preprocessing, image), image)
 
 
 def maps_of(name: str, digest: str, image: Image.Image) -> AttentionMaps:
