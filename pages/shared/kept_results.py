@@ -31,8 +31,8 @@ from core.paths import BUNDLED, CHECKOUT, cache_root
 from pages.shared.first_results import Key, line_of, model_of
 from pages.shared.stored_results import INDEX, decoded, encoded, save
 
-# Of one function and model. The maps of a ViT-S are 20 MB.
-MOST = 2
+# Of one function and model: so many, and the last one is that by which they become as large. A ViT-S has maps of 20 MB.
+MOST, ENOUGH_BYTES = 8, 16 * 2**20
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -57,7 +57,8 @@ def keep_result(function: str, key: Key, result: Any) -> None:
     if not label or not set(_DIGEST.findall(line)) <= _example_digests():
         return
     file = _file(function, key)
-    if len([each for each in file.parent.glob(f"{file.name.rpartition('-')[0]}-*") if each != file]) >= MOST:
+    others = [each for each in file.parent.glob(f"{file.name.rpartition('-')[0]}-*") if each != file]
+    if len(others) >= MOST or sum(each.stat().st_size for each in others) >= ENOUGH_BYTES:
         return
     arrays: list[np.ndarray] = []
     index = {"label": label, "result": encoded(result, arrays)}

@@ -94,6 +94,13 @@ def test_no_more_than_the_first_questions_are_kept() -> None:
     assert len(files()) == MOST + 1
 
 
+def test_large_results_are_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_results, "ENOUGH_BYTES", 10_000)
+    for number in range(3):
+        keep_result(FUNCTION, ("downloaded", DIGEST, number), np.ones(1_000))
+    assert len(files()) == 2
+
+
 def test_a_folder_that_cannot_be_written_to_costs_nothing() -> None:
     cache_root().parent.mkdir(parents=True)
     cache_root().write_text("in the way")
