@@ -38,7 +38,10 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 def kept_result(function: str, key: Key) -> list[Any]:
     """What `function` returned for `key` in an earlier server of this machine, in a list; or an empty one."""
-    if not (label := _label(model_of(key))) or not (file := _file(function, key)).is_file():
+    # What is cheap to ask comes first: most results are of bundled models, or of photos of people's own.
+    if model_of(key) not in MODELS or not (file := _file(function, key)).is_file():
+        return []
+    if not (label := _label(model_of(key))):
         return []
     try:
         with np.load(file, allow_pickle=False) as arrays:
