@@ -60,12 +60,12 @@ def keep_result(function: str, key: Key, result: Any) -> None:
     if not label or not set(_DIGEST.findall(line)) <= _example_digests():
         return
     file = _file(function, key)
-    others = [each for each in file.parent.glob(f"{file.name.rpartition('-')[0]}-*") if each != file]
-    if len(others) >= MOST or sum(each.stat().st_size for each in others) >= ENOUGH_BYTES:
-        return
     arrays: list[np.ndarray] = []
     index = {"label": label, "result": encoded(result, arrays)}
     try:
+        others = [each for each in file.parent.glob(f"{file.name.rpartition('-')[0]}-*") if each != file]
+        if len(others) >= MOST or sum(each.stat().st_size for each in others) >= ENOUGH_BYTES:
+            return
         with replaced(file) as opened:
             save(opened, index, arrays, small=False)
     except OSError as error:  # it is only slower without
