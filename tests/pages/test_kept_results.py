@@ -103,6 +103,6 @@ def test_large_results_are_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_folder_that_cannot_be_written_to_costs_nothing() -> None:
     cache_root().parent.mkdir(parents=True)
-    cache_root().write_text("in the way")
+    cache_root().write_text("in the way", encoding="utf-8")
     keep_result(FUNCTION, ("downloaded", DIGEST), np.ones(3))
     assert kept_result(FUNCTION, ("downloaded", DIGEST)) == []
