@@ -37,8 +37,8 @@ WHOLE = ".st-key-page_keys"
 # Of a page that is come to by a click: its heading, and a picture that is not left of the page before.
 CLICKED = """([title, picture]) =>
   [...document.querySelectorAll('[data-testid=stMain] :is(h2, h3)')].some((each) => each.textContent.startsWith(title))
-  && [...document.querySelectorAll(picture)].some((each) => !each.closest('[data-stale=true]') && each.offsetWidth > 0
-    || each instanceof SVGElement && each.getBoundingClientRect().width > 0)"""
+  && [...document.querySelectorAll(picture)].some((each) =>
+    !each.closest('[data-stale=true]') && each.getBoundingClientRect().width > 0)"""
 LINK = "(path) => [...document.links].find((link) => link.pathname === path && !link.hash)"
 PATIENCE_MS = 300_000
 RESTING_MS = 1_000  # of somebody who looks before clicking

@@ -56,18 +56,17 @@ def kept_result(function: str, key: Key) -> list[Any]:
 
 def keep_result(function: str, key: Key, result: Any) -> None:
     """Keep it for the next server, where it is one of the first and of nobody's own photo."""
-    label, line = _label(model_of(key)), line_of(function, key)
-    if not label or not set(_DIGEST.findall(line)) <= _example_digests():
+    if not (label := _label(model_of(key))):
         return
-    file = _file(function, key)
-    arrays: list[np.ndarray] = []
-    index = {"label": label, "result": encoded(result, arrays)}
+    if not set(_DIGEST.findall(line_of(function, key))) <= _example_digests():
+        return
+    file, arrays = _file(function, key), list[np.ndarray]()
     try:
         others = [each for each in file.parent.glob(f"{file.name.rpartition('-')[0]}-*") if each != file]
         if len(others) >= MOST or sum(each.stat().st_size for each in others) >= ENOUGH_BYTES:
             return
         with replaced(file) as opened:
-            save(opened, index, arrays, small=False)
+            save(opened, {"label": label, "result": encoded(result, arrays)}, arrays, small=False)
     except OSError as error:  # it is only slower without
         logging.warning("%s cannot be written: %s", file, error)
 

@@ -11,6 +11,7 @@ from typing import IO, Any
 import numpy as np
 
 INDEX = "index"
+OURS = ("core", "pages")  # whose classes are stored; a file of somebody else's could name any
 
 
 def encoded(value: Any, arrays: list[np.ndarray]) -> Any:
@@ -38,7 +39,11 @@ def encoded(value: Any, arrays: list[np.ndarray]) -> Any:
 
 
 def decoded(stored: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    """What `encoded` made of it."""
+    """What `encoded` made of it.
+
+    Raises:
+        ValueError: it names a class that is none of Vitrine's, so `encoded` has not made it.
+    """
     if not isinstance(stored, dict):
         return stored
     if "array" in stored:
@@ -48,6 +53,8 @@ def decoded(stored: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     if "tuple" in stored:
         return tuple(decoded(each, arrays) for each in stored["tuple"])
     module, _, name = stored["class"].partition(":")
+    if module.partition(".")[0] not in OURS:
+        raise ValueError(f"{module} is no module of Vitrine's.")
     kind = getattr(importlib.import_module(module), name)
     return kind(**{each: decoded(value, arrays) for each, value in stored["values"].items()})
 

@@ -18,6 +18,7 @@ from pages.shared.cache import described_model, logits_of
 from pages.shared.kept_results import MOST, keep_result, kept_result
 from pages.shared.pictures import example_picture
 from pages.shared.results import forget_everything
+from pages.shared.stored_results import decoded
 
 FUNCTION = "pages.shared.cache._maps"
 DIGEST = example_picture("coffee").digest
@@ -83,6 +84,11 @@ def test_a_damaged_file_is_made_anew() -> None:
         assert kept_result(FUNCTION, key) == []
     keep_result(FUNCTION, key, np.ones(3))
     assert len(kept_result(FUNCTION, key)) == 1
+
+
+def test_a_file_that_names_a_class_of_somebody_elses_makes_none() -> None:
+    with pytest.raises(ValueError, match="no module of Vitrine's"):
+        decoded({"class": "subprocess:Popen", "values": {"args": "echo"}}, {})
 
 
 def test_no_more_than_the_first_questions_are_kept() -> None:
