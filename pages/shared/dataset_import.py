@@ -27,6 +27,7 @@ from core.paths import local_path
 from core.reports import OnProgress
 from pages.shared.errors import guard, show_error
 from pages.shared.foreign import literal, plain
+from pages.shared.once import deed
 from pages.shared.results import with_progress
 
 ARCHIVE_MB = 1024
@@ -52,7 +53,7 @@ def dataset_import(wanted: str, key: str) -> None:
         if st.button(
             f"Download {plain(spec.title)}", icon=":material/download:", key=f"{key}-download", type="primary"
         ):
-            _bring(wanted, key, partial(get_dataset, wanted, None))
+            _bring(wanted, key, wanted, partial(get_dataset, wanted, None))
         return
     free = _free_name(wanted)
     name = st.text_input("Call it", value=free, key=f"{key}-name-{free}", help="Letters, digits, - and _.").strip()
@@ -133,7 +134,7 @@ def _read_and_import(token: str, opened: Opened, name: str, key: str, path: str 
                 with opened() as source:
                     import_archive(source, name, on_progress, layout=chosen.name)
 
-            _bring(name, key, work)
+            _bring(name, key, token, work)
 
 
 def _preview(token: str, opened: Opened, key: str) -> Preview:
@@ -242,10 +243,20 @@ def _address(preview: Preview, parts: tuple[str, ...]) -> str | None:
     return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"
 
 
-def _bring(name: str, key: str, work: Callable[[OnProgress], object]) -> None:
-    """Bring a data set here under a bar where it was asked for; what goes wrong is a sentence."""
+def _bring(name: str, key: str, token: str, work: Callable[[OnProgress], object]) -> None:
+    """Bring a data set here under a bar where it was asked for; what goes wrong is a sentence.
+
+    Args:
+        token: what tells the files from others: a second click on them brings no second copy.
+    """
+    last = deed(f"bring-{key}-{token}")
+
+    def bring(on_progress: OnProgress) -> str:
+        work(on_progress)
+        return name
+
     try:
-        with_progress(f"Getting {name} …", work)
+        name = with_progress(f"Getting {name} …", lambda on_progress: last.once(lambda: bring(on_progress)))
     except CoreError as error:
         show_error(error)
         return

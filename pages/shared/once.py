@@ -1,4 +1,4 @@
-"""Clicks that do something which cannot be done again: launch, begin, resume."""
+"""Clicks that do something which cannot be done again: launch, begin, resume, import."""
 
 from __future__ import annotations
 
@@ -16,12 +16,27 @@ DOUBLE_CLICK_S = 3.0
 
 
 @dataclass
-class _Deed:
+class Deed:
     """What one button of one session did last, and when (by the monotonic clock)."""
 
     lock: Lock = field(default_factory=Lock)
     done: float = float("-inf")
     result: Any = None
+
+    def once(self, act: Callable[[], Result]) -> Result:
+        """What `act` gives, or gave to the click before; a second one waits for it. It may be called in any thread."""
+        with self.lock:
+            if time.monotonic() - self.done > DOUBLE_CLICK_S:
+                self.result = act()
+                self.done = time.monotonic()
+            result: Result = self.result
+            return result
+
+
+def deed(key: str) -> Deed:
+    """The one of this session by that name."""
+    found: Deed = st.session_state.setdefault(f"once-{key}", Deed())
+    return found
 
 
 def once(key: str, act: Callable[[], Result]) -> Result:
@@ -36,10 +51,4 @@ def once(key: str, act: Callable[[], Result]) -> Result:
         key: of the button, and of what it acts on.
         act: it may fail; then the next click tries again.
     """
-    deed: _Deed = st.session_state.setdefault(f"once-{key}", _Deed())
-    with deed.lock:
-        if time.monotonic() - deed.done > DOUBLE_CLICK_S:
-            deed.result = act()
-            deed.done = time.monotonic()
-        result: Result = deed.result
-        return result
+    return deed(key).once(act)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -13,6 +13,7 @@ from streamlit.util import calc_hash
 
 from core.paths import CHECKOUT
 
+Result = TypeVar("Result")
 MAIN = CHECKOUT / "pages" / "navigation.py"
 
 
@@ -36,23 +37,25 @@ def text_of(app: AppTest) -> str:
     return " ".join(element.value for element in [*app.markdown, *app.caption, *app.error, *app.warning, *app.info])
 
 
-def while_clicked_again(app: AppTest, key: str, act: Callable[[Any], Any]) -> Callable[[Any], None]:
+def while_clicked_again(app: AppTest, key: str, act: Callable[..., Result]) -> Callable[..., Result]:
     """`act`, in the middle of which the same button is clicked a second time, as impatient people do.
 
     Streamlit ends the run of the script at the next thing that it draws or remembers, and begins another.
     """
     button = app.button(key=key).proto.id
-    calls: list[Any] = []
+    calls = 0
 
-    def acting(argument: Any) -> None:
-        calls.append(argument)
-        act(argument)
-        if len(calls) == 1:
+    def acting(*arguments: Any) -> Result:
+        nonlocal calls
+        calls += 1
+        result = act(*arguments)
+        if calls == 1:
             context = get_script_run_ctx()
             assert context is not None
             assert context.script_requests is not None
             states = WidgetStates(widgets=[WidgetState(id=button, trigger_value=True)])
             again = RerunData(widget_states=states, page_script_hash=context.page_script_hash)
             assert context.script_requests.request_rerun(again)
+        return result
 
     return acting

@@ -11,8 +11,9 @@ from streamlit.testing.v1 import AppTest
 
 from core.data.catalogue import installed_datasets, read_dataset
 from core.paths import data_root
+from pages.shared.work import with_progress
 from tests.data.test_reading import folder_of, picture
-from tests.pages.harness import text_of
+from tests.pages.harness import text_of, while_clicked_again
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +67,20 @@ def test_what_was_understood_is_shown_before_anything_is_stored(tmp_path: Path) 
     assert app.text_input(key="here-name-my_images_2").value == "my_images_2"
     app.run()
     assert not app.success
+
+
+def test_a_second_click_while_the_first_one_imports_brings_no_second_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened(folder_of(tmp_path / "pets", [f"{c}/{n}.png" for c in ("cat", "dog") for n in range(2)]))
+    bring = while_clicked_again(app, "here-import", with_progress)
+    monkeypatch.setattr("pages.shared.dataset_import.with_progress", bring)
+    app.button(key="here-import").click().run()
+    assert not app.exception, app.exception
+    assert not app.error
+    assert [*installed_datasets()] == ["my_images"]
+    assert app.success[0].value == "my\\_images is here: 2 classes; all 4."
+    assert app.selectbox(key="picker").value == "my_images"
 
 
 def test_two_equally_good_readings_are_a_choice(tmp_path: Path) -> None:
