@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -122,10 +123,11 @@ def plot_compared_accuracies(titles: Sequence[str], accuracies: Sequence[Accurac
                 showlegend=False,
             )
         )
-    figure.update_yaxes(
-        tickvals=places,
-        ticktext=[f"{html.escape(title)} " for title in titles],
-        range=[len(titles) - 0.5, -0.7],
-    )
-    figure.update_xaxes(title="accuracy (%), 95 % intervals")
-    return finish(figure, height=100 + 48 * len(titles))
+    # A telephone has room for three words beside the plot.
+    lines = [[html.escape(line) for line in textwrap.wrap(title, 20)] for title in titles]
+    names = [f"{'<br>'.join(each)} " for each in lines]
+    figure.update_yaxes(tickvals=places, ticktext=names, range=[len(titles) - 0.5, -0.7])
+    ends = [100 * end for right in accuracies for end in right.interval]
+    margin = 0.15 * (max(ends) - min(ends)) + 1  # for the numbers above the first and the last point
+    figure.update_xaxes(title="accuracy (%), 95 % intervals", range=[min(ends) - margin, max(ends) + margin])
+    return finish(figure, height=100 + max(48, 17 * max(map(len, lines), default=1) + 14) * len(titles))

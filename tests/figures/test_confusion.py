@@ -67,3 +67,20 @@ def test_compared_accuracies_are_a_row_each_and_the_chosen_one_has_its_colour() 
     assert first.text[0] == right(30, 40).short()
     assert first.marker.color != second.marker.color
     assert list(figure.layout.yaxis.ticktext) == ["one ", "two "]
+
+
+def test_long_names_of_compared_accuracies_are_broken_so_that_a_telephone_shows_them() -> None:
+    title = "validation images: noise error at six fixed time steps, one noise"
+    figure = plot_compared_accuracies(["short", title], [right(30, 40), right(20, 40)], chosen=-1)
+    short, long = figure.layout.yaxis.ticktext
+    assert short == "short "
+    assert long.replace("<br>", " ").strip() == title
+    assert max(map(len, long.split("<br>"))) <= 21
+    # The numbers above the first and the last point stay in the plot, and the rows apart.
+    low, high = figure.layout.xaxis.range
+    assert low < 100 * right(20, 40).interval[0]
+    assert high > 100 * right(30, 40).interval[1]
+    assert (
+        figure.layout.height
+        > plot_compared_accuracies(["a", "b"], [right(30, 40), right(20, 40)], chosen=1).layout.height
+    )
