@@ -124,7 +124,7 @@ def plot_compared_accuracies(titles: Sequence[str], accuracies: Sequence[Accurac
             )
         )
     # A telephone has room for three words beside the plot.
-    lines = [[html.escape(line) for line in textwrap.wrap(title, 20)] for title in titles]
+    lines = [[html.escape(line) for line in textwrap.wrap(title, 20, break_long_words=False)] for title in titles]
     names = [f"{'<br>'.join(each)} " for each in lines]
     figure.update_yaxes(tickvals=places, ticktext=names, range=[len(titles) - 0.5, -0.7])
     ends = [100 * end for right in accuracies for end in right.interval]

@@ -42,6 +42,7 @@ from pages.shared.amounts import amount_input
 from pages.shared.charts import show_chart
 from pages.shared.errors import guard, show_error
 from pages.shared.foreign import plain
+from pages.shared.layout import command_block
 from pages.shared.once import once
 from pages.shared.results import shared
 from pages.shared.train_address import open_settings
@@ -65,7 +66,7 @@ def sweep_panel(show_runs: Callable[[list[str]], None]) -> None:
             "stops those that fall behind.",
             icon=":material/tune:",
         )
-        st.code("python -m core sweep vit_scratch --name first --trials 20", language="bash")
+        command_block("python -m core sweep vit_scratch --name first --trials 20")
         return
     with bar[0]:
         # Which study is the newest changes, so the address names it always, and may name one that is gone.
@@ -185,7 +186,7 @@ def _best(summary: StudySummary) -> None:
                 width="stretch", help="Opens Train with these settings, all images and the recipe's usual epochs.",
             ):  # fmt: skip
                 open_settings(summary.recipe, summary.overrides(best))
-        st.code(summary.command(best), language="bash", wrap_lines=True)
+        command_block(summary.command(best))
 
 
 def _trials(summary: StudySummary, show_runs: Callable[[list[str]], None]) -> None:

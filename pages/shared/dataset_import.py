@@ -27,6 +27,7 @@ from core.paths import local_path
 from core.reports import OnProgress
 from pages.shared.errors import guard, show_error
 from pages.shared.foreign import literal, plain
+from pages.shared.layout import command_block
 from pages.shared.once import deed
 from pages.shared.results import with_progress
 
@@ -49,7 +50,7 @@ def dataset_import(wanted: str, key: str) -> None:
     source = st.segmented_control("From", sources, default=sources[0], required=True, key=f"{key}-from")
     if source == "Download" and spec is not None:
         st.markdown(f"{plain(spec.title)} comes from its authors' server. Licence: {plain(spec.licence)}.")
-        st.code(f"python -m core data get {wanted}", language="bash")
+        command_block(f"python -m core data get {wanted}")
         if st.button(
             f"Download {plain(spec.title)}", icon=":material/download:", key=f"{key}-download", type="primary"
         ):
@@ -123,7 +124,7 @@ def _read_and_import(token: str, opened: Opened, name: str, key: str, path: str 
                 f" --layout {shlex.quote(chosen.name)}" if chosen is not None and _is_choice(preview, chosen) else ""
             )
             command = f"python -m core data import {shlex.quote(path)} --name {shlex.quote(name)}{layout}"
-            st.code(command, language="bash")
+            command_block(command)
         if chosen is None:
             return
         _show(preview, chosen)
