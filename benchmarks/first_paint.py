@@ -29,16 +29,19 @@ from core.paths import CHECKOUT
 from pages.navigation import ENTRIES, HOME
 
 LIFE = "[data-testid=stMainBlockContainer]"
-PICTURE = ", ".join(
-    f"[data-testid=stMain] {each}"
-    for each in ('canvas:not([data-testid="data-grid-canvas"])', ".js-plotly-plot", "img", "svg.marks")
-)
+PICTURES = ('canvas:not([data-testid="data-grid-canvas"])', ".js-plotly-plot", "img", "svg.marks")
+PICTURE = ", ".join(f"[data-testid=stMain] {each}" for each in PICTURES)
 WHOLE = ".st-key-page_keys"
-# Of a page that is come to by a click: its heading, and a picture that is not left of the page before.
-CLICKED = """([title, picture]) =>
-  [...document.querySelectorAll('[data-testid=stMain] :is(h2, h3)')].some((each) => each.textContent.startsWith(title))
-  && [...document.querySelectorAll(picture)].some((each) =>
-    !each.closest('[data-stale=true]') && each.getBoundingClientRect().width > 0)"""
+# Of a page come to by a click: its heading, and a picture, also in a component, that is not left of the page before.
+CLICKED = """([title, pictures]) => {
+  const inside = (root) => [...root.querySelectorAll(pictures),
+    ...[...root.querySelectorAll('*')].flatMap((each) => each.shadowRoot ? inside(each.shadowRoot) : [])]
+  const stale = (each) => each.closest('[data-stale=true]') !== null
+    || each.getRootNode().host !== undefined && stale(each.getRootNode().host)
+  const main = document.querySelector('[data-testid=stMain]')
+  return [...main.querySelectorAll('h2, h3')].some((each) => each.textContent.startsWith(title) && !stale(each))
+    && inside(main).some((each) => each.getBoundingClientRect().width > 0 && !stale(each))
+}"""
 LINK = "(path) => [...document.links].find((link) => link.pathname === path && !link.hash)"
 PATIENCE_MS = 300_000
 RESTING_MS = 1_000  # of somebody who looks before clicking
@@ -76,7 +79,7 @@ def click(browser: Browser, base: str, stem: str, server: subprocess.Popen[bytes
     assert link is not None, f"no link leads to {stem}"
     found, computed, began = dict[str, float](), processor_seconds(server), time.perf_counter()
     link.click()
-    page.wait_for_function(CLICKED, arg=[HEADINGS.get(stem, ENTRIES[stem].title), PICTURE], polling=10)
+    page.wait_for_function(CLICKED, arg=[HEADINGS.get(stem, ENTRIES[stem].title), ", ".join(PICTURES)], polling=10)
     found["picture"] = time.perf_counter() - began
     found["processor"] = processor_seconds(server) - computed
     page.wait_for_selector(WHOLE, state="attached")
