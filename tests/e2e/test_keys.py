@@ -8,7 +8,11 @@ from typing import Any
 from tests.e2e.test_first_load import serious
 from tests.e2e.waiting import settle, until
 
-SKELETON = "() => getComputedStyle(document.querySelector('[data-testid=stMainBlockContainer]'), '::after').content"
+# Nothing before Streamlit's frontend has started: its scripts come after the first picture, and so may the page's `load`.
+SKELETON = """() => {
+  const main = document.querySelector('[data-testid=stMainBlockContainer]')
+  return main && getComputedStyle(main, '::after').content
+}"""
 
 
 def test_grey_bars_are_there_before_the_page_and_gone_with_its_last_element(
