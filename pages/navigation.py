@@ -17,6 +17,7 @@ from pages.components.page_keys.page_keys import page_keys
 from pages.shared.address import renew_address, tidy_address
 from pages.shared.errors import PageEnd, Stopped, guard
 from pages.shared.free_memory import forget_gone_widgets, give_back
+from pages.shared.frontend import USED, scripts_of
 from pages.shared.layout import page_path
 from pages.shared.pictures import let_go_of_pictures
 from pages.shared.results import forget_changed_data
@@ -116,7 +117,7 @@ def draw(chosen: st.Page) -> None:
     # A page may stop early, for a model that has to be fetched first; it has an end all the same.
     with suppress(PageEnd, Stopped):
         chosen.run()
-    page_keys()
+    page_keys([scripts_of(*kinds) for kinds in USED])
     let_go_of_pictures()
     forget_gone_widgets()
     give_back()

@@ -16,12 +16,12 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from pages.shared.free_memory import few_arenas
+from pages.shared.frontend import CHARTS, scripts_of
 from pages.shared.no_compiler import leave_out_compiler
 from pages.shared.requests import asks_for_page
 
@@ -88,10 +88,8 @@ class Visits:
 @cache
 def _hints() -> tuple[tuple[bytes, bytes], ...]:
     """Headers that say which parts of the frontend will be needed: from where Streamlit's own page has its parts."""
-    scripts = Path(st.__file__).parent / "static" / "static" / "js"
     return tuple(
-        (b"link", f"<./static/js/{path.name}>; rel=modulepreload; fetchpriority=low".encode())
-        for path in sorted(scripts.glob("PlotlyChart.*.js"))
+        (b"link", f"<./static/js/{name}>; rel=modulepreload; fetchpriority=low".encode()) for name in scripts_of(CHARTS)
     )
 
 

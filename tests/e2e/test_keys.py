@@ -8,7 +8,7 @@ from typing import Any
 from tests.e2e.test_first_load import serious
 from tests.e2e.waiting import settle, until
 
-# Nothing before Streamlit's frontend has started: its scripts come after the first picture, and so may the page's `load`.
+# Null before Streamlit's frontend has started: its scripts come after the first picture, and may come after `load`.
 SKELETON = """() => {
   const main = document.querySelector('[data-testid=stMainBlockContainer]')
   return main && getComputedStyle(main, '::after').content
@@ -67,3 +67,24 @@ def test_keys_are_listed_and_a_page_is_presented(server: str, page: Any) -> None
     assert "pp?" in words.input_value()
     assert header.is_visible()
     assert not page.get_by_role("dialog").is_visible()
+
+
+MOVING = "window.moving = setInterval(() => document.dispatchEvent(new PointerEvent('pointermove')), 50)"
+FETCHED = """(kind) => performance.getEntriesByType('resource')
+  .some((each) => each.initiatorType === 'script' && each.name.includes(`/static/js/${kind}.`))"""
+
+
+def test_what_other_pages_are_drawn_with_is_made_ready_once_nobody_moves(server: str, page: Any) -> None:
+    page.add_init_script(MOVING)
+    page.goto(server)
+    page.locator(".st-key-page_keys").wait_for(state="attached")
+    settle(page)
+    page.wait_for_timeout(1500)
+    assert not page.evaluate(FETCHED, "DataFrame")
+    page.evaluate("clearInterval(window.moving)")
+    page.wait_for_function(FETCHED, arg="DataFrame")
+    assert page.evaluate(FETCHED, "rehype-katex")
+    page.get_by_role("link", name="Anatomy").first.click()
+    page.get_by_role("heading", name="Anatomy").first.wait_for()
+    settle(page)
+    assert page.locator("[data-testid=stException]").count() == 0

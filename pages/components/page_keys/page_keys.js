@@ -22,6 +22,7 @@ export default function (component) {
     if (!document.fullscreenElement && presenting()) present(false)
   })
   if (sessionStorage.getItem(KEPT)) document.documentElement.classList.add("presenting")
+  makeReady(component.data.made_ready)
 }
 
 function open() {

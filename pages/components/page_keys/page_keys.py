@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
 
 from pages.components.scripts import script
 
+_HERE = Path(__file__).parent
 # What the keys do, in the order in which a newcomer needs them. Components listen to theirs while they have the focus.
 KEYS = {
     "?": "this list",
@@ -54,10 +56,16 @@ kbd { font-family: inherit; border: 1px solid var(--st-border-color); border-rad
 button:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 2px; }
 """
 _COMPONENT = st.components.v2.component(
-    "vitrine_page_keys", html=HTML, css=CSS, js=script(Path(__file__).with_suffix(".js"))
+    "vitrine_page_keys", html=HTML, css=CSS, js=script(_HERE / "page_keys.js", _HERE / "made_ready.js")
 )
 
 
-def page_keys() -> None:
-    """Listen on the page that is shown, and offer the list at its lower right."""
-    _COMPONENT(key="page_keys", data={"style": _PRESENTING}, height=1)
+def page_keys(made_ready: Sequence[Sequence[str]] = ()) -> None:
+    """Listen on the page that is shown, and offer the list at its lower right.
+
+    `made_ready`: scripts of Streamlit's frontend that the browser fetches and compiles once the page is there, one
+    group after the other.
+    """
+    _COMPONENT(
+        key="page_keys", data={"style": _PRESENTING, "made_ready": [list(group) for group in made_ready]}, height=1
+    )
