@@ -60,6 +60,8 @@ def finish(figure: go.Figure, *, height: int = 360, **layout: object) -> go.Figu
     figure.update_yaxes(automargin=True, **AXIS)
     figure.update_layout(**layout)
     for trace in figure.data:
+        if trace.type == "bar" and trace.orientation == "h":
+            _without_lines_through_words(figure, trace)
         for place in _WORDS:
             if place in trace:
                 _keep_literal(trace, place)
@@ -70,6 +72,13 @@ def finish(figure: go.Figure, *, height: int = 360, **layout: object) -> go.Figu
         _keep_literal(axis, "ticktext")
     _keep_literal(figure.layout.title, "text")
     return figure
+
+
+def _without_lines_through_words(figure: go.Figure, bars: go.Bar) -> None:
+    """Lines of the names' axis say nothing beside bars, and would strike out what is written behind each."""
+    axis = (bars.yaxis or "y").replace("y", "yaxis")
+    if axis not in figure.layout or figure.layout[axis].showgrid is None:
+        figure.update_layout({axis: {"showgrid": False}})
 
 
 def _keep_literal(part: Any, place: str) -> None:

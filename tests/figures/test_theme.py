@@ -48,3 +48,12 @@ def test_names_of_close_lines_are_pushed_apart_in_their_order() -> None:
     assert spread([0.5, 0.5, 0.1], 0.2) == pytest.approx([0.5, 0.7, 0.1])
     assert spread([0.3, 0.25, 0.2], 0.2) == pytest.approx([0.6, 0.4, 0.2])
     assert spread([], 0.2) == []
+
+
+def test_lines_of_the_names_axis_do_not_strike_out_what_is_written_beside_lying_bars() -> None:
+    bars = go.Bar(x=[1.0], y=["query"], orientation="h", text=["8.0%"])
+    second = go.Bar(x=[1.0], y=["query"], orientation="h", yaxis="y2")
+    axes = finish(go.Figure([bars, second])).layout
+    assert (axes.yaxis.showgrid, axes.yaxis2.showgrid, axes.xaxis.showgrid) == (False, False, None)
+    assert finish(go.Figure(bars).update_yaxes(showgrid=True)).layout.yaxis.showgrid is True
+    assert finish(go.Figure(go.Bar(x=["query"], y=[1.0]))).layout.yaxis.showgrid is None
