@@ -9,10 +9,12 @@ from starlette.middleware import Middleware
 
 from core.paths import CHECKOUT
 from pages.shared.browser import BrowserCookie
+from pages.shared.no_delay import answer_at_once
 from pages.shared.splash import Splash
 from pages.shared.start import Visits, heavy_imports
 
 heavy_imports()
+answer_at_once()
 app = st.App(
     CHECKOUT / "pages" / "navigation.py",
     middleware=[Middleware(BrowserCookie), Middleware(Visits), Middleware(Splash)],
