@@ -9,6 +9,7 @@ from starlette.middleware import Middleware
 
 from core.paths import CHECKOUT
 from pages.shared.browser import BrowserCookie
+from pages.shared.compressed import Compressed
 from pages.shared.no_delay import answer_at_once
 from pages.shared.splash import Splash
 from pages.shared.start import Visits, heavy_imports
@@ -17,5 +18,5 @@ heavy_imports()
 answer_at_once()
 app = st.App(
     CHECKOUT / "pages" / "navigation.py",
-    middleware=[Middleware(BrowserCookie), Middleware(Visits), Middleware(Splash)],
+    middleware=[Middleware(each) for each in (Compressed, BrowserCookie, Visits, Splash)],
 )
