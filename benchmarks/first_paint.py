@@ -1,12 +1,13 @@
 """From an address to something on the screen, the page's place, the first picture and the whole page, in a browser.
 
-python -m benchmarks.first_paint [--pages home,attention] [--checkout FOLDER]
+python -m benchmarks.first_paint [--pages home,attention] [--checkout FOLDER] [--mbit 50]
 
 Needs Chromium and playwright. `sign`: anything at all is on the screen; `life`: the page begins to be filled. Cold: the
 first request to a fresh server, one for each page; warm: the same page in a new browser that has nothing of that
 server kept. Clicked: from the click on a link of the home page (for that: of the attention page) in a tab that is open
 already, as most people come to a page. Beside the clock stands what the server computed until the picture was there, in
-seconds of processor: on a busy machine only those compare. `--checkout` measures another version of the app.
+seconds of processor: on a busy machine only those compare. `--checkout` measures another version of the app,
+`--mbit` puts a network of so many megabits a second between it and the browser.
 
 No page can be there sooner than Streamlit's frontend: `empty app` is one that shows one small picture, in the same run.
 """
@@ -48,15 +49,21 @@ CLICKED = """([title, pictures]) => {
 ITS_END = "(whole) => [...document.querySelectorAll(whole)].some((each) => !each.closest('[data-stale=true]'))"
 LINK = "(path) => [...document.links].find((link) => link.pathname === path && !link.hash)"
 PATIENCE_MS = 300_000
+LATENCY_MS = 10  # of a network that is not this machine
 RESTING_MS = 1_000  # of somebody who looks before clicking
 HEADINGS = {HOME: "See inside vision models"}  # where it is another than the page's title
 
 
-def visit(browser: Browser, address: str, server: subprocess.Popen[bytes]) -> dict[str, float]:
+def visit(
+    browser: Browser, address: str, server: subprocess.Popen[bytes], *, mbit: float | None = None
+) -> dict[str, float]:
     """Seconds from the request to each of the four, and of the server's processor until the picture."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
+    if mbit is not None:
+        speed = {"downloadThroughput": mbit * 1e6 / 8, "uploadThroughput": mbit * 1e6 / 8, "latency": LATENCY_MS}
+        context.new_cdp_session(page).send("Network.emulateNetworkConditions", {"offline": False, **speed})
     found, computed, began = dict[str, float](), processor_seconds(server), time.perf_counter()
     page.goto(address, wait_until="commit")
     page.wait_for_selector(LIFE)
@@ -92,12 +99,12 @@ def click(browser: Browser, base: str, stem: str, server: subprocess.Popen[bytes
     return found
 
 
-def measure(browser: Browser, checkout: Path, stem: str) -> dict[str, dict[str, float]]:
+def measure(browser: Browser, checkout: Path, stem: str, *, mbit: float | None = None) -> dict[str, dict[str, float]]:
     """One page of a fresh server, or the empty app, which has no links: cold, warm and clicked."""
     server, base = start_server(checkout)
     address = f"{base}/{'' if stem in (HOME, EMPTY) else stem}"
     try:
-        found = {kind: visit(browser, address, server) for kind in ("cold", "warm")}
+        found = {kind: visit(browser, address, server, mbit=mbit) for kind in ("cold", "warm")}
         return found if stem == EMPTY else {**found, "clicked": click(browser, base, stem, server)}
     finally:
         server.terminate()
@@ -109,17 +116,21 @@ def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pages", default=",".join(ENTRIES))
     parser.add_argument("--checkout", type=Path, default=CHECKOUT)
+    parser.add_argument("--mbit", type=float, help="megabits a second of the network between; none without")
     arguments = parse(parser, words, pages="anatomy")
     where, pages = machine(), dict[str, dict[str, Any]]()
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "app.py").write_text(EMPTY_APP, encoding="utf-8")
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for stem in (EMPTY, *arguments.pages.split(",")):
-            pages[stem] = measure(browser, Path(folder) if stem == EMPTY else arguments.checkout, stem)
+            pages[stem] = measure(
+                browser, Path(folder) if stem == EMPTY else arguments.checkout, stem, mbit=arguments.mbit
+            )
             print(table({stem: pages[stem]}, head=len(pages) == 1), flush=True)
         browser.close()
     empty = pages.pop(EMPTY)
-    write("first_paint", {"pages": pages, EMPTY: empty, "machine": where}, quick=arguments.quick)
+    name = "first_paint" if arguments.mbit is None else "first_paint_network"
+    write(name, {"pages": pages, EMPTY: empty, "mbit": arguments.mbit, "machine": where}, quick=arguments.quick)
 
 
 def table(pages: dict[str, dict[str, Any]], *, head: bool) -> str:
