@@ -17,6 +17,7 @@ INSTALLED = not (CHECKOUT / "pyproject.toml").is_file()
 FILES = CHECKOUT / "vitrine_files" if INSTALLED else CHECKOUT
 ASSETS = FILES / "assets"
 BUNDLED = FILES / "checkpoints"
+BUNDLED_STUDIES = ASSETS / "studies"
 
 
 def version() -> str:

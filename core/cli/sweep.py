@@ -98,10 +98,10 @@ def start_sweep(
 
 @app.command("list")
 def show_sweeps() -> None:
-    """Every study: how many trials have ended, and the best value."""
-    from core.runs.studies import list_studies, read_study
+    """Every study, the one that comes with Vitrine last: how many trials have ended, and the best value."""
+    from core.runs.studies import bundled_studies, list_studies, read_study
 
-    for name in list_studies():
+    for name in (*list_studies(), *bundled_studies()):
         try:
             summary = read_study(name)
         except CoreError as error:

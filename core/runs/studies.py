@@ -1,11 +1,13 @@
 """What a sweep has tried so far, read from the journal that all its workers append to.
 
 Optuna keeps a study (Akiba et al. 2019, arXiv:1907.10902); every trial is an ordinary run besides. Writing is
-`core.launch.sweep`'s; this file only reads, and needs no more than the journal.
+`core.launch.sweep`'s; this file only reads, and needs no more than the journal. One study comes with Vitrine, without
+its runs, and is looked at like those of this machine, of which none may have been begun yet.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import shlex
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from core.errors import CoreError, UnknownNameError
-from core.paths import runs_root, studies_root
+from core.paths import BUNDLED_STUDIES, runs_root, studies_root
 from core.runs.status import STARTING_S, read_state
 from core.runs.store import RunFolder
 
@@ -158,12 +160,39 @@ def journal_file(name: str) -> Path:
 
 
 def list_studies() -> list[str]:
-    """The names of all studies, the most recently written first."""
+    """The names of all studies of this machine, the most recently written first."""
     found = []
     for path in studies_root().glob("*.journal"):
         with suppress(OSError, CoreError):  # gone meanwhile, or a name that none of ours has
             found.append((journal_file(path.stem).stat().st_mtime, path.stem))
     return [name for _, name in sorted(found, reverse=True)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Where a study that comes with Vitrine was made.
+
+    Attributes:
+        date: ISO 8601.
+        data: the data set, for people.
+        val_count: validation images behind every score.
+        command: what made it.
+    """
+
+    date: str
+    data: str
+    val_count: int
+    command: str
+
+
+def bundled_studies() -> dict[str, Provenance]:
+    """The studies that come with Vitrine, by name; without those that this machine has another of."""
+    taken = list_studies()
+    return {
+        path.stem: Provenance(**json.loads(path.read_text(encoding="utf-8")))
+        for path in sorted(BUNDLED_STUDIES.glob("*.json"))
+        if path.stem not in taken
+    }
 
 
 def load_study(name: str) -> optuna.Study:
@@ -175,11 +204,13 @@ def load_study(name: str) -> optuna.Study:
     """
     import optuna
 
-    if name not in list_studies():
-        raise UnknownNameError("study", name, list_studies())
+    own, bundled = list_studies(), bundled_studies()
+    if name not in own and name not in bundled:
+        raise UnknownNameError("study", name, [*own, *bundled])
+    file = journal_file(name) if name in own else BUNDLED_STUDIES / f"{name}.journal"
     try:
         # The sampler is none of a reader's business, but the default one would be built anew at every look.
-        return optuna.load_study(study_name=name, storage=storage(name), sampler=optuna.samplers.RandomSampler())
+        return optuna.load_study(study_name=name, storage=_storage(file), sampler=optuna.samplers.RandomSampler())
     except Exception as error:  # what lies in the journal is replayed unchecked, and fails in every way there is
         raise _damaged(name, error) from error
 
@@ -192,14 +223,18 @@ def _damaged(name: str, error: Exception) -> CoreError:
 
 
 def storage(name: str) -> optuna.storages.JournalStorage:
-    """The journal of the study called `name`; the file is made if there is none."""
+    """The journal of this machine's study called `name`; the file is made if there is none."""
+    file = journal_file(name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return _storage(file)
+
+
+def _storage(file: Path) -> optuna.storages.JournalStorage:
     import optuna
     from optuna.storages.journal import JournalFileBackend
 
     # Its workers report every trial themselves, in the words of this project.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    file = journal_file(name)
-    file.parent.mkdir(parents=True, exist_ok=True)
     return optuna.storages.JournalStorage(JournalFileBackend(str(file)))
 
 

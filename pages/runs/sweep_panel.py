@@ -20,6 +20,7 @@ from core.figures.sweep import (
     short_name,
 )
 from core.figures.theme import Figure
+from core.intervals import wilson_interval
 from core.launch.queue import submit
 from core.launch.recipes import RECIPES
 from core.launch.sweep import Config, attach, sweepable
@@ -28,9 +29,11 @@ from core.runs.status import read_state
 from core.runs.store import RunFolder, RunSpec, create_run, list_runs
 from core.runs.studies import (
     Importance,
+    Provenance,
     StudySummary,
     StudyTrial,
     TrialStatus,
+    bundled_studies,
     journal_file,
     list_studies,
     parameter_importance,
@@ -42,7 +45,7 @@ from pages.shared.amounts import amount_input
 from pages.shared.charts import show_chart
 from pages.shared.errors import guard, show_error
 from pages.shared.foreign import plain
-from pages.shared.layout import command_block
+from pages.shared.layout import command_block, command_details
 from pages.shared.once import once
 from pages.shared.results import shared
 from pages.shared.train_address import open_settings
@@ -56,10 +59,11 @@ TRIALS_VIEWS = {"parallel": "Parallel coordinates", "slices": "One by one", "epo
 
 def sweep_panel(show_runs: Callable[[list[str]], None]) -> None:
     """Everything about sweeps; `show_runs` is called to look at runs of these names."""
-    names = list_studies()
+    own, bundled = list_studies(), bundled_studies()
+    names = [*own, *bundled]
     bar = st.columns([5, 2], vertical_alignment="bottom")
     with bar[1], st.popover("Begin a sweep", icon=":material/tune:", width="stretch", key="begin_sweep"):
-        _begin(set(names))
+        _begin(set(own))
     if not names:
         st.info(
             "No sweep was begun on this machine yet. A sweep tries settings of a recipe in many short trainings and "
@@ -73,7 +77,10 @@ def sweep_panel(show_runs: Callable[[list[str]], None]) -> None:
         name = remembered("study", names[0])
         name = name if name in names else names[0]
         st.session_state["study_choice"] = name
-        st.selectbox("Study", names, key="study_choice", on_change=_choose_study)
+        st.selectbox(
+            "Study", names, key="study_choice", on_change=_choose_study,
+            format_func=lambda name: f"{name} · comes with Vitrine" if name in bundled else name,
+        )  # fmt: skip
     with guard():
         st.session_state["study_polls"] = _is_active(read_study(name))
         every = EVERY if st.session_state["study_polls"] else None
@@ -92,6 +99,9 @@ def _study(name: str, show_runs: Callable[[list[str]], None]) -> None:
             st.session_state["study_polls"] = False
             st.rerun()  # nobody works on it any more: the page is drawn once without the timer
         st.markdown(_headline(summary))
+        source = bundled_studies().get(name)
+        if source is not None:
+            _where_made(summary, source)
         st.progress(min(1.0, summary.done / max(1, summary.budget)), text=_what_is_going_on(summary))
         if not any(trial.value is not None for trial in summary.trials):
             st.info("No epoch of any trial has ended yet: the pictures begin with the first.", icon=":material/tune:")
@@ -105,7 +115,11 @@ def _study(name: str, show_runs: Callable[[list[str]], None]) -> None:
             st.markdown("**Which settings matter**")
             _importance(summary)
         _best(summary)
-        _trials(summary, show_runs)
+        _trials(summary, show_runs, elsewhere=source is not None)
+        if source is not None:
+            with command_details("study_command", "Command that made it") as is_open:
+                if is_open:
+                    command_block(source.command)
 
 
 def _is_active(summary: StudySummary) -> bool:
@@ -145,6 +159,18 @@ def _what_is_going_on(summary: StudySummary) -> str:
     statuses: tuple[TrialStatus, ...] = ("finished", "pruned", "failed", "running", "stopped")
     counts = [f"{len(found)} {status}" for status in statuses if (found := summary.having(status))]
     return f"{summary.done:,} of {summary.budget:,} trials: {', '.join(counts) or 'none begun'}"
+
+
+def _where_made(summary: StudySummary, source: Provenance) -> None:
+    """Of a study that comes with Vitrine: that nothing of it was computed here, on what, and how sure its best is."""
+    reached = ""
+    if summary.best is not None and summary.best.value is not None:
+        low, high = wilson_interval(round(summary.best.value * source.val_count), source.val_count)
+        reached = (
+            f" The best one's 95 % interval over {source.val_count:,} validation images is {low:.1%} to {high:.1%}; as "
+            "the best of many, it flatters."
+        )
+    st.caption(f"Made with Vitrine on {source.date}, not on this machine, with {plain(source.data)}.{reached}")
 
 
 def _importance(summary: StudySummary) -> None:
@@ -189,8 +215,8 @@ def _best(summary: StudySummary) -> None:
         command_block(summary.command(best))
 
 
-def _trials(summary: StudySummary, show_runs: Callable[[list[str]], None]) -> None:
-    """All trials, as one picture of three and as a table."""
+def _trials(summary: StudySummary, show_runs: Callable[[list[str]], None], *, elsewhere: bool) -> None:
+    """All trials, as one picture of three and as a table; `elsewhere`: their runs are on another machine."""
     view = st.segmented_control(
         "Trials",
         list(TRIALS_VIEWS),
@@ -212,36 +238,37 @@ def _trials(summary: StudySummary, show_runs: Callable[[list[str]], None]) -> No
         st.caption("A pruned trial ends with ×: it was below the median of the finished ones at that epoch.")
     else:
         st.info("Lines through all settings need two finished trials.", icon=":material/show_chart:")
-    chosen = _table(summary)
+    chosen = _table(summary, elsewhere=elsewhere)
     label = f"Show {_count(len(chosen), 'run')}" if chosen else "Tick trials to see their runs"
-    if st.button(label, icon=":material/monitoring:", disabled=not chosen, key="show_trial_runs"):
+    if not elsewhere and st.button(label, icon=":material/monitoring:", disabled=not chosen, key="show_trial_runs"):
         show_runs(chosen)
     _reasons(summary)
 
 
-def _table(summary: StudySummary) -> list[str]:
-    """The trials, best first among the finished; the runs of those that are ticked."""
+def _table(summary: StudySummary, *, elsewhere: bool) -> list[str]:
+    """The trials, best first among the finished; the runs of those that are ticked, unless they are `elsewhere`."""
     order = sorted(
         summary.trials, key=lambda trial: (trial.status != "finished", trial.value is None, -(trial.value or 0.0))
     )
     name = summary.score.replace("_", " ")
     rows = pd.DataFrame([_row(trial, name) for trial in order])
-    event = st.dataframe(
-        rows,
-        hide_index=True,
-        width="stretch",
-        height=min(38 + 35 * len(rows), 360),
-        placeholder="",
-        column_config={
+    look: dict[str, Any] = {
+        "hide_index": True,
+        "width": "stretch",
+        "height": min(38 + 35 * len(rows), 360),
+        "placeholder": "",
+        "column_config": {
             name: st.column_config.NumberColumn(format="percent" if summary.is_share else "%.5g"),
             "minutes": st.column_config.NumberColumn(format="%.1f"),
             **{name: st.column_config.NumberColumn(format="%.3g") for name in _float_settings(summary)},
         },
-        key=f"trials-{summary.name}-{len(rows)}",
-        on_select="rerun",
-        selection_mode="multi-row",
-        alt=f"All trials with status, {summary.score_words} and settings.",
-    )
+        "key": f"trials-{summary.name}-{len(rows)}",
+        "alt": f"All trials with status, {summary.score_words} and settings.",
+    }
+    if elsewhere:
+        st.dataframe(rows.drop(columns=["run", "minutes"]), **look)
+        return []
+    event = st.dataframe(rows, **look, on_select="rerun", selection_mode="multi-row")
     numbers = event["selection"]["rows"]
     return [order[number].run for number in numbers if number < len(order) and order[number].run]
 

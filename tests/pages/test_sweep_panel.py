@@ -12,7 +12,7 @@ from core.launch import sweep
 from core.launch.execute import execute
 from core.paths import CHECKOUT
 from core.runs.store import RunSpec, create_run, find_run
-from core.runs.studies import list_studies, read_study
+from core.runs.studies import bundled_studies, list_studies, read_study
 from pages.shared.layout import page_path
 from tests.experiments import toy_recipe
 from tests.pages.harness import while_clicked_again
@@ -50,10 +50,38 @@ def study(name: str, trials: int) -> None:
     list(execute(create_run(name, RunSpec.of("sweep", config, device="cpu"))))
 
 
-def test_a_machine_without_sweeps_says_how_to_begin_one() -> None:
+def test_a_machine_without_sweeps_shows_the_one_that_comes_with_vitrine() -> None:
+    (name,) = bundled_studies()
+    app, summary = open_sweeps(), read_study(name)
+    best = summary.best
+    assert best is not None
+    assert best.value is not None
+    shown = text_of(app)
+    assert f"is right on **{best.value:.1%}**" in shown
+    assert "not on this machine" in shown
+    assert "5,000 validation images" in shown
+    assert summary.command(best) in shown
+    assert len(app.get("plotly_chart")) == 3
+    assert not {"run", "minutes"} & set(app.dataframe[0].value)
+    assert not [button for button in app.button if button.key == "show_trial_runs"]
+    assert list_studies() == [], "looking at it makes nothing"
+
+
+def test_without_any_study_the_page_says_how_to_begin_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("core.runs.studies.BUNDLED_STUDIES", tmp_path / "none")
     app = open_sweeps()
     assert "No sweep was begun" in text_of(app)
     assert "python -m core sweep" in text_of(app)
+
+
+def test_a_study_of_this_machine_comes_first_and_hides_the_bundled_one_of_its_name() -> None:
+    (bundled,) = bundled_studies()
+    study("first", 2)
+    assert open_sweeps().selectbox(key="study_choice").options == ["first", f"{bundled} · comes with Vitrine"]
+    assert "not on this machine" in text_of(open_sweeps(study=bundled))
+    study(bundled, 2)
+    assert bundled_studies() == {}
+    assert "not on this machine" not in text_of(open_sweeps(study=bundled))
 
 
 def test_a_study_is_shown_with_its_best_and_its_trials_lead_to_their_runs() -> None:
