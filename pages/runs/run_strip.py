@@ -18,7 +18,7 @@ from core.runs.status import RESUMABLE, Status
 from core.runs.store import RunFolder
 from pages.shared.address import remember
 from pages.shared.foreign import plain
-from pages.shared.layout import page_path
+from pages.shared.layout import go_to
 from pages.shared.once import once
 from pages.shared.run_views import RunView
 
@@ -152,7 +152,7 @@ def _open_button(page: str, label: str, icon: str, view: RunView, *, picker: str
     key = f"open-{page}-{_safe(view.key)}"
     if st.button(label, icon=f":material/{icon}:", key=key, help=f"Open in {label}.", type="tertiary"):
         remember(picker, view.model)
-        st.switch_page(page_path(page))
+        go_to(page)
 
 
 def _safe(key: str) -> str:

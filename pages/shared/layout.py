@@ -90,6 +90,14 @@ def page_path(stem: str) -> str:
     return str(CHECKOUT / "pages" / stem / "page.py")
 
 
+def go_to(stem: str) -> None:
+    """Open another page, whose address begins anew.
+
+    With nothing said, Streamlit refuses to empty an address in which a choice of the page that is left is kept.
+    """
+    st.switch_page(page_path(stem), query_params={})
+
+
 def page_link(stem: str, label: str, icon: str = "arrow_forward", **query: str) -> None:
     """A link to another page."""
     st.page_link(page_path(stem), label=label, icon=f":material/{icon}:", query_params=query or None)

@@ -11,7 +11,7 @@ from core.configs import differences, from_dict, parse_overrides
 from core.errors import CoreError
 from core.launch.recipes import RECIPES, find_recipe
 from pages.shared.address import all_asked, asked
-from pages.shared.layout import page_path
+from pages.shared.layout import go_to
 from pages.shared.run_views import RunView
 
 WRITTEN = "train-written"
@@ -91,7 +91,7 @@ def open_settings(recipe: str, overrides: tuple[str, ...], *, parent: str = "", 
         problem=problem,
     )
     st.session_state.pop("recipe", None)
-    st.switch_page(page_path("train"))
+    go_to("train")
 
 
 def _check(found: Arrival, default: str) -> Arrival:

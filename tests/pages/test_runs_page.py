@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from core.cli.main import app as command_line
 from core.configs import parse_overrides
 from core.launch.recipes import RECIPES
+from core.paths import CHECKOUT
 from core.runs.owner import this_host, this_process, write_owner
 from core.runs.status import RunState, read_state, write_state
 from core.runs.store import RunFolder, RunSpec, create_run, list_runs
@@ -261,6 +262,21 @@ def test_cloning_opens_train_with_the_settings_of_the_run() -> None:
     assert (values["depth"], values["epochs"]) == (3, 7)
     assert "Settings of origin" in text_of(app)
     assert app.query_params["parent"] == "origin"
+
+
+def test_another_page_opens_from_a_view_that_is_kept_in_the_address() -> None:
+    app = open_page("runs", show="Accuracy")
+    app.button(key="measure_heads").click().run()
+    assert not app.exception
+    assert app.selectbox(key="recipe").value == "frozen_heads"
+    assert "show" not in app.query_params
+
+
+def test_every_page_is_opened_in_one_way() -> None:
+    """Streamlit's own way refuses to empty an address that keeps a choice."""
+    files = (CHECKOUT / "pages").rglob("*.py")
+    users = [file for file in files if "st.switch_page(" in file.read_text(encoding="utf-8")]
+    assert [file.name for file in users] == ["layout.py"]
 
 
 def test_log_samples_and_any_metric() -> None:

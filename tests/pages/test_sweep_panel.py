@@ -109,6 +109,19 @@ def test_a_study_is_shown_with_its_best_and_its_trials_lead_to_their_runs() -> N
     assert app.session_state["runs"] == best.run
 
 
+def test_the_best_configuration_goes_on_to_train() -> None:
+    study("first", 3)
+    best = read_study("first").best
+    assert best is not None
+    app = open_sweeps(study="first")
+    app.button(key="train_best").click().run()
+    assert not app.exception
+    assert app.selectbox(key="recipe").value == "toy"
+    assert "show" not in app.query_params
+    values = {str(each.key).rpartition("-")[2]: each.value for each in app.number_input}
+    assert values["learning_rate"] == pytest.approx(best.params["training.learning_rate"])
+
+
 def test_an_unknown_study_in_the_address_shows_another() -> None:
     study("first", 2)
     assert open_sweeps(study="gone").selectbox(key="study_choice").value == "first"
