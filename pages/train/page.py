@@ -32,7 +32,7 @@ from pages.shared.previews import Preview, preview_of
 from pages.shared.recipes import filled_recipe
 from pages.shared.run_views import RunView, all_views, comparable, flat_config
 from pages.shared.train_address import arrival, base_config, write_address
-from pages.train.panels import augmentation_panel, features_panel
+from pages.train.panels import augmentation_panel, difference, features_panel
 
 IMAGES = 6
 PASSES = 3
@@ -120,7 +120,7 @@ def expectation(recipe: str, config: Any) -> None:
     show_chart(figure, key="expected", alt=f"Accuracy of {view.title} over its epochs.")
     mine = flat_config(config)
     different = [
-        f"{key.rpartition('.')[2].replace('_', ' ')} {theirs} (yours {mine[key]})"
+        f"{key.rpartition('.')[2].replace('_', ' ')} {difference(theirs, mine[key])}"
         for key, theirs in view.settings.items()
         if key in mine and mine[key] != theirs
     ]

@@ -11,6 +11,7 @@ from core.errors import CoreError
 from core.experiments.preview import feature_shapes
 from core.figures.augmentations import plot_augmentations
 from core.models.catalogue import MODELS
+from core.runs.studies import short_value
 from core.training.augmentation_results import AugmentationResults, read_augmentations
 from pages.shared.charts import show_chart
 from pages.shared.errors import guard
@@ -88,3 +89,10 @@ def shape_rows(backbone: str, image_size: int, images: int) -> pd.DataFrame:
             for width in (layer.shape[0] if layer.kind == "stage" else layer.shape[-1],)
         ]
     )
+
+
+def difference(theirs: Any, mine: Any) -> str:
+    """Two settings side by side, as short as they still differ."""
+    short = short_value(theirs), short_value(mine)
+    first, second = short if short[0] != short[1] else (theirs, mine)
+    return f"{first} (yours {second})"

@@ -25,7 +25,7 @@ from core.runs.status import TERMINAL, read_state
 from core.runs.store import find_run, list_runs
 from core.training.augmentation_results import read_augmentations
 from pages.shared.recipes import filled_recipe
-from pages.train.panels import augmentation_words
+from pages.train.panels import augmentation_words, difference
 from tests.pages.harness import open_page, text_of, while_clicked_again
 from tests.toy import save_toy
 
@@ -377,3 +377,9 @@ def test_transfer_shows_the_shapes_of_its_features() -> None:
     table = next(each.value for each in app.dataframe if "shape" in each.value)
     assert list(table["shape"]) == ["64×256×56×56", "64×512×28×28", "64×2048×7×7"]
     assert list(table["pooled"]) == ["64×256", "64×512", "64×2048"]
+
+
+def test_settings_side_by_side_are_as_short_as_they_still_differ() -> None:
+    assert difference(0.002, 0.0015470179813170451) == "0.002 (yours 0.00155)"
+    assert difference(0.0015471, 0.0015472) == "0.0015471 (yours 0.0015472)"
+    assert difference("none", 12) == "none (yours 12)"
