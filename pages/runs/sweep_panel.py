@@ -163,14 +163,13 @@ def _what_is_going_on(summary: StudySummary) -> str:
 
 def _where_made(summary: StudySummary, source: Provenance) -> None:
     """Of a study that comes with Vitrine: that nothing of it was computed here, on what, and how sure its best is."""
-    reached = ""
+    st.caption(f"Made with Vitrine on {plain(source.date)}, not on this machine, with {plain(source.data)}.")
     if summary.best is not None and summary.best.value is not None:
         low, high = wilson_interval(round(summary.best.value * source.val_count), source.val_count)
-        reached = (
-            f" The best one's 95 % interval over {source.val_count:,} validation images is {low:.1%} to {high:.1%}; as "
+        st.caption(
+            f"The best one's 95 % interval over {source.val_count:,} validation images is {low:.1%} to {high:.1%}; as "
             "the best of many, it flatters."
         )
-    st.caption(f"Made with Vitrine on {source.date}, not on this machine, with {plain(source.data)}.{reached}")
 
 
 def _importance(summary: StudySummary) -> None:
