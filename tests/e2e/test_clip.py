@@ -22,8 +22,11 @@ def model(tmp_path: Path) -> str:
 
 def bars(page: Any) -> dict[str, float]:
     """Label → where its bar stands, from the top of the page; bars on their way out are not counted."""
-    rows = page.locator(".bars button").all()
-    return {row.locator(".name").inner_text(): row.bounding_box()["y"] for row in rows}
+    # All at one moment: one that goes between two questions would be waited for.
+    found = page.locator(".bars button").evaluate_all(
+        "rows => rows.map((row) => [row.querySelector('.name').innerText, row.getBoundingClientRect().top])"
+    )
+    return dict(found)
 
 
 def wait_for_bars(page: Any, names: set[str]) -> dict[str, float]:

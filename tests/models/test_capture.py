@@ -37,14 +37,15 @@ def test_passes_of_other_threads_are_not_seen():
     assert len(outputs) == 1
 
 
+@pytest.mark.parametrize("grad", [True, False])
 @pytest.mark.parametrize("mask", [None, "bool", "added"])
-def test_head_means_are_those_of_the_weights_that_the_kernel_hides(mask):
+def test_head_means_are_those_of_the_weights_that_the_kernel_hides(mask, grad):
     torch.manual_seed(0)
     query, key, value = (torch.randn(3, 2, tokens, 4) for tokens in (5, 6, 6))
     added = torch.where(torch.rand(5, 6) < 0.3, -torch.inf, 0.0)
     added[:, 0] = 0
     given = {None: None, "bool": added == 0, "added": added}[mask]
-    with head_means() as means:
+    with head_means() as means, torch.set_grad_enabled(grad):
         output = F.scaled_dot_product_attention(query, key, value, attn_mask=given, scale=0.7)
     logits = 0.7 * query @ key.transpose(-2, -1)
     weights = (logits if mask is None else logits + added).softmax(-1)
@@ -53,6 +54,21 @@ def test_head_means_are_those_of_the_weights_that_the_kernel_hides(mask):
     torch.testing.assert_close(mean, weights.mean(dim=1, keepdim=True))
     F.scaled_dot_product_attention(query, key, value)
     assert len(means) == 1
+
+
+def test_what_is_watched_answers_as_the_kernel_does():
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(2, tokens, 3, 8).transpose(1, 2) for tokens in (7, 7, 7))
+    wide = torch.randn(2, 3, 7, 16)
+    with torch.inference_mode():
+        for given in ({"value": value}, {"value": wide, "scale": 0.3}, {"value": value, "is_causal": True}):
+            expected = F.scaled_dot_product_attention(query, key, **given)
+            with head_means():
+                torch.testing.assert_close(F.scaled_dot_product_attention(query, key, **given), expected)
+    query.requires_grad_()
+    with head_means():
+        output = F.scaled_dot_product_attention(query, key, value)
+    assert torch.autograd.grad(output.sum(), query)[0].abs().sum() > 0
 
 
 def test_head_means_of_other_threads_are_not_seen():
