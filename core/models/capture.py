@@ -96,7 +96,7 @@ class _Watching(TorchFunctionMode):
                 mean, values = _attend(given["query"], given["key"], given["value"], given.get("scale"))
                 self.collected.append(mean)
                 return values
-            self.collected.append(_head_mean(*args[:2], **{k: v for k, v in kwargs.items() if k in _SHAPING}))
+            self.collected.append(_head_mean(**{name: given[name] for name in _SHAPING if name in given}))
         return func(*args, **kwargs)
 
 
@@ -128,13 +128,22 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> t
     return mean, values
 
 
-_SHAPING = ("query", "key", "attn_mask", "scale")
+_SHAPING = ("query", "key", "attn_mask", "is_causal", "scale")
 
 
-def _head_mean(query: Tensor, key: Tensor, *, attn_mask: Tensor | None = None, scale: float | None = None) -> Tensor:
+def _head_mean(
+    query: Tensor,
+    key: Tensor,
+    *,
+    attn_mask: Tensor | None = None,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
     """(batch, 1, queries, keys): the softmax weights of (batch, heads, tokens, head_dim), averaged over the heads."""
     batch, heads, queries, head_dim = query.shape
     query = query * (head_dim**-0.5 if scale is None else scale)
+    if is_causal:
+        attn_mask = torch.ones(queries, key.shape[-2], dtype=torch.bool, device=query.device).tril()
     mean = torch.empty(batch, 1, queries, key.shape[-2], device=query.device)
     # On a CPU one image at a time, whose heads then stay in its cache; a GPU wants more at once.
     chunk = 1 if query.device.type == "cpu" else max(1, 2**26 // (heads * queries * key.shape[-2]))

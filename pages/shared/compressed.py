@@ -31,15 +31,14 @@ class Compressed:
             await self.app(scope, receive, send)
             return
         name = PurePosixPath(scope["path"]).name
-        if name not in self._kept:
+        answer = self._kept.get(name)
+        if answer is None:
             async with self._one_at_a_time:  # a class that comes at once waits for one packing, not for thirty
-                if name not in self._kept:
-                    start, body = await self._answer(scope, receive)
-                    if not _lasts(start):
-                        await _send(send, start, body)
-                        return
-                    self._kept[name] = await asyncio.to_thread(_packed, start, body)
-        await _send(send, *self._kept[name])
+                answer = self._kept.get(name) or await self._answer(scope, receive)
+                if name not in self._kept and _lasts(answer[0]):
+                    answer = self._kept[name] = await asyncio.to_thread(_packed, *answer)
+        # Outside, so that nobody waits for a slow network of somebody else's.
+        await _send(send, *answer)
 
     async def _answer(self, scope: Any, receive: Any) -> tuple[dict[str, Any], bytes]:
         start, parts = dict[str, Any](), list[bytes]()

@@ -67,6 +67,20 @@ def test_what_is_watched_answers_as_the_kernel_does():
                 torch.testing.assert_close(F.scaled_dot_product_attention(query, key, **given), expected)
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_a_mask_counts_however_it_is_given(named):
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(2, 3, 5, 4) for _ in range(3))
+    causal = torch.ones(5, 5, dtype=torch.bool).tril()
+    weights = (0.5 * query @ key.transpose(-2, -1)).masked_fill(~causal, -torch.inf).softmax(-1)
+    with head_means() as means, torch.inference_mode():
+        if named:
+            F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        else:
+            F.scaled_dot_product_attention(query, key, value, causal)
+    torch.testing.assert_close(means[0], weights.mean(dim=1, keepdim=True))
+
+
 def test_head_means_of_other_threads_are_not_seen():
     tokens = torch.randn(1, 1, 3, 2)
     with head_means() as means:
